@@ -1,0 +1,1 @@
+"""Hyperparameter optimization for multimodal multi-label classification on cached CLIP features."""

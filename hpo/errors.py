@@ -1,0 +1,29 @@
+"""Errors that a user can mend: each names the thing, the value received and the rule."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+__all__ = ["InputError", "did_you_mean"]
+
+
+class InputError(ValueError):
+    """Input that breaks one or more rules; all problems found are listed together.
+
+    Args:
+        problems: One message or several; each names the thing, the value and the rule.
+        title: A line put above the list, such as the file that was read.
+    """
+
+    def __init__(self, problems: str | Sequence[str], title: str | None = None) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        self.title = title
+        lines = self.problems
+        if title is not None:
+            lines = [title, *(f"  {problem}" for problem in self.problems)]
+        super().__init__("\n".join(lines))
+
+
+def did_you_mean(word: object, choices: Sequence[object]) -> str:
+    """Return `` (did you mean 'x'?)`` for the choice nearest to ``word``, or an empty string."""
+    near = get_close_matches(str(word), [str(choice) for choice in choices], n=1, cutoff=0.6)
+    return f" (did you mean '{near[0]}'?)" if near else ""
