@@ -1,0 +1,36 @@
+"""``hpo VERB …``: one command with all verbs."""
+
+import importlib
+import sys
+
+from hpo.errors import did_you_mean
+
+__all__ = ["main"]
+
+_VERBS = {
+    "run": ("hpo.run", "run a study to its end, then refit and predict"),
+    "worker": ("hpo.worker", "join a study with one more worker"),
+    "features": ("hpo.features.__main__", "extract or import embeddings"),
+    "report": ("hpo.report.__main__", "write the tables and figures of a study"),
+    "predict": ("hpo.predict", "label rows with a trained model"),
+    "coco": ("hpo.data.coco", "convert COCO annotations to a data folder"),
+}
+
+
+def main() -> int:
+    """Run the verb that the command line names; return its exit status."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: hpo VERB …\n\n" + "\n".join(f"  {v:9} {h}" for v, (_, h) in _VERBS.items()))
+        return 0 if arguments else 2
+    verb, *rest = arguments
+    if verb not in _VERBS:
+        hint = did_you_mean(verb, list(_VERBS))
+        print(f"error: unknown verb '{verb}'{hint}; verbs: {', '.join(_VERBS)}", file=sys.stderr)
+        return 2
+    status: int = importlib.import_module(_VERBS[verb][0]).main(rest)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""Command-line options that several commands share, and what every command does at its edge."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hpo.errors import InputError
+
+__all__ = ["DEFAULT_STORAGE", "add_study_options", "add_timing_options", "guarded", "positive"]
+
+DEFAULT_STORAGE = "sqlite:///studies.db"
+
+
+def add_study_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--study``, ``--storage`` and ``--cache``."""
+    parser.add_argument("--study", required=True, metavar="NAME", help="name of the study")
+    parser.add_argument(
+        "--storage",
+        default=os.environ.get("HPO_STORAGE", DEFAULT_STORAGE),
+        metavar="URL",
+        help=f"sqlite:///FILE or postgresql+psycopg://… (default: $HPO_STORAGE, {DEFAULT_STORAGE})",
+    )
+
+
+def add_timing_options(parser: argparse.ArgumentParser) -> None:
+    """Add what decides when a worker is taken for dead, or a run for stuck."""
+    parser.add_argument(
+        "--heartbeat", type=positive(float), default=2.0, metavar="SECONDS", help=argparse.SUPPRESS
+    )
+    parser.add_argument(
+        "--grace",
+        type=positive(float),
+        default=20.0,
+        metavar="SECONDS",
+        help="a worker not heard of for so long is taken for dead (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--stall-timeout",
+        type=positive(float),
+        default=600.0,
+        metavar="SECONDS",
+        help="a run without progress for so long is ended as failed (default: %(default)g)",
+    )
+
+
+def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
+    """Return an argument type: a number above 0."""
+
+    def parse(text: str) -> int | float:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no {kind.__name__}") from None
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"is {text}, but must be above 0")
+        return value
+
+    return parse
+
+
+def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
+    """Run a command; print what is wrong with its input, or that it was stopped.
+
+    Returns:
+        The exit status: what ``main`` returns, 2 for bad input, 130 after Ctrl-C.
+    """
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
+    try:
+        return main(argv)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # the reader of a pipe went away; nothing is left to be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def existing_folder(text: str) -> Path:
+    """Argument type: a folder that exists."""
+    path = Path(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no folder")
+    return path

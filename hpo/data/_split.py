@@ -1,0 +1,152 @@
+"""Divide the labelled rows into a training and a validation part."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
+from pydantic import BaseModel, ConfigDict, Field
+
+from hpo.data._dataset import Dataset
+from hpo.data._problems import Problems
+
+__all__ = ["ColumnSplit", "Split", "SplitSpec", "StratifiedSplit", "TailSplit", "make_split"]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class TailSplit(_Spec):
+    """Validate on the last ``val_rows`` rows, as the paper does with 5,000 of 30,000."""
+
+    kind: Literal["tail"]
+    val_rows: int = Field(ge=1)
+
+
+class StratifiedSplit(_Spec):
+    """Validate on about ``val_fraction`` of the rows, with each class in the same proportion."""
+
+    kind: Literal["stratified"]
+    val_fraction: float = Field(gt=0, lt=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+
+class ColumnSplit(_Spec):
+    """Validate on the rows whose ``Split`` in train.csv is ``val``."""
+
+    kind: Literal["column"]
+
+
+SplitSpec = Annotated[TailSplit | StratifiedSplit | ColumnSplit, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Which labelled rows train and which validate.
+
+    Attributes:
+        train: int64 row indices, ascending.
+        val: int64 row indices, ascending; none is in ``train``.
+    """
+
+    train: np.ndarray
+    val: np.ndarray
+
+
+def make_split(
+    dataset: Dataset,
+    spec: TailSplit | StratifiedSplit | ColumnSplit,
+    train_rows: int | None = None,
+) -> Split:
+    """Divide the labelled rows by ``spec``; equal arguments give the same split.
+
+    Args:
+        dataset: The rows and their labels.
+        spec: How to divide them.
+        train_rows: Keep only so many training rows, the first ones, for a quick try; all of them
+            if there are fewer. The validation part and the check of its classes don't depend
+            on it.
+
+    Raises:
+        InputError: A part would be empty, a class would occur in validation rows only, or
+            train.csv has no column ``Split`` where ``spec`` needs it; all that is wrong is listed.
+    """
+    problems = Problems()
+    if train_rows is not None and train_rows < 1:
+        problems.add(f"train_rows is {train_rows}, but must be at least 1")
+    total = len(dataset.train)
+    in_val = _validation_mask(dataset, spec, problems)
+    if in_val is not None:
+        if not in_val.any() or in_val.all():
+            part = "validation" if not in_val.any() else "training"
+            problems.add(
+                f"no {part} row among the {total} rows of train.csv, but need one at least"
+            )
+        else:
+            problems.add(_unknown_classes(dataset, in_val))
+    problems.raise_if_any(f"The {spec.kind} split of '{dataset.root}' is not possible:")
+    assert in_val is not None  # without a mask there was a problem
+    return Split(
+        train=np.flatnonzero(~in_val).astype(np.int64)[:train_rows],
+        val=np.flatnonzero(in_val).astype(np.int64),
+    )
+
+
+def _validation_mask(
+    dataset: Dataset, spec: TailSplit | StratifiedSplit | ColumnSplit, problems: Problems
+) -> np.ndarray | None:
+    """Return bool [N_train], True for validation rows, or None after saying what is wrong."""
+    total = len(dataset.train)
+    if isinstance(spec, TailSplit):
+        if spec.val_rows >= total:
+            problems.add(
+                f"val_rows is {spec.val_rows}, but must be less than the {total} rows of train.csv"
+            )
+            return None
+        return np.arange(total) >= total - spec.val_rows
+    if isinstance(spec, StratifiedSplit):
+        return _stratified_mask(dataset.labels, spec, problems)
+    if dataset.split_column is None:
+        problems.add("train.csv has no column 'Split', but the split 'column' reads that one")
+        return None
+    return np.array([part == "val" for part in dataset.split_column])
+
+
+def _stratified_mask(
+    labels: np.ndarray, spec: StratifiedSplit, problems: Problems
+) -> np.ndarray | None:
+    """Sechidis et al. 2011, "On the Stratification of Multi-Label Data", by iterstrat."""
+    total = len(labels)
+    wanted = spec.val_fraction * total
+    if not 1 <= round(wanted) < total:
+        problems.add(
+            f"val_fraction is {spec.val_fraction}, which is {wanted:.2g} of the {total} rows of "
+            "train.csv, but must leave at least one row in each part"
+        )
+        return None
+    # iterstrat takes a matrix of one column for a binary target and refuses it; a column that is
+    # zero everywhere asks for nothing and changes nothing.
+    padded = np.pad(labels, ((0, 0), (0, 1)))
+    splitter = MultilabelStratifiedShuffleSplit(
+        n_splits=1, test_size=round(wanted), random_state=spec.seed
+    )
+    _, val = next(splitter.split(padded, padded))
+    mask = np.zeros(total, dtype=bool)
+    mask[val] = True
+    return mask
+
+
+def _unknown_classes(dataset: Dataset, in_val: np.ndarray) -> list[str]:
+    """Name the classes that occur in validation rows only, each with the first such row."""
+    in_training = dataset.labels[~in_val].any(axis=0)
+    messages = []
+    for column in np.flatnonzero(dataset.labels[in_val].any(axis=0) & ~in_training):
+        row = int(np.flatnonzero(dataset.labels[:, column])[0])
+        lines = dataset.train.lines
+        place = f"train.csv line {lines[row]}" if lines else f"row {row}"
+        messages.append(
+            f"class '{dataset.classes[column]}' occurs in validation rows only (first on {place}, "
+            f"ImageID '{dataset.train.ids[row]}'), but must occur in a training row too"
+        )
+    return messages

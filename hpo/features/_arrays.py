@@ -1,0 +1,98 @@
+"""Embedding arrays of a user's: opened without reading them, checked block by block."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["Source", "as_float16", "check_values", "open_array"]
+
+_BLOCK = 4096
+_NAMED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The rows to take for one modality and part.
+
+    Attributes:
+        name: What to call them in messages.
+        arrays: One or more [n_i, D], float16 or float32; rows count through all of them.
+        rows: int64, which rows to take, in this order.
+    """
+
+    name: str
+    arrays: Sequence[np.ndarray]
+    rows: np.ndarray
+
+    @property
+    def width(self) -> int:
+        return int(self.arrays[0].shape[1])
+
+    def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield row numbers [n] with values [n, D] as they are stored, a few rows at a time."""
+        starts = np.cumsum([0, *(len(array) for array in self.arrays)])
+        for start in range(0, len(self.rows), _BLOCK):
+            rows = self.rows[start : start + _BLOCK]
+            which = np.searchsorted(starts, rows, side="right") - 1
+            values = np.empty((len(rows), self.width), dtype=np.float32)
+            for number in np.unique(which):
+                here = which == number
+                values[here] = self.arrays[number][rows[here] - starts[number]]
+            yield rows, values
+
+
+def open_array(path: Path, name: str, problems: list[str]) -> np.ndarray | None:
+    """Map an array of embeddings [n, D], or add to ``problems`` why it can't be."""
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        problems.append(f"{name} can't be read: {error}")
+        return None
+    faults = []
+    if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4):
+        faults.append(f"{name} is {array.dtype}, but must be float16 or float32")
+    if array.ndim != 2:
+        faults.append(f"{name} has shape {list(array.shape)}, but must be [rows, width]")
+    problems.extend(faults)
+    return None if faults else array
+
+
+def check_values(source: Source, problems: list[str]) -> str:
+    """Add to ``problems`` the rows that float16 can't hold, and hash the others.
+
+    Returns:
+        SHA-256 of the float16 values and their width, hexadecimal.
+    """
+    digest = hashlib.sha256(f"{source.width}\0".encode())
+    broken: list[int] = []
+    too_large: list[int] = []
+    for rows, values in source.blocks():
+        finite = np.isfinite(values).all(axis=1)
+        broken += rows[~finite].tolist()
+        half = as_float16(values)
+        too_large += rows[finite & ~np.isfinite(half).all(axis=1)].tolist()
+        digest.update(half.tobytes())
+    if broken:
+        problems.append(f"{source.name} has NaN or infinity in {_describe_rows(broken)}")
+    if too_large:
+        problems.append(
+            f"{source.name} has values beyond ±65504, the largest of float16, in "
+            f"{_describe_rows(too_large)}"
+        )
+    return digest.hexdigest()
+
+
+def as_float16(values: np.ndarray) -> np.ndarray:
+    """Round to float16; what is too large becomes infinity without a warning."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return values.astype(np.float16)
+
+
+def _describe_rows(rows: Sequence[int]) -> str:
+    """Return such as ``row 3`` or ``rows 3, 4, 5, 6, 7 and 12 more``, counted from 0."""
+    listed = ", ".join(str(row) for row in rows[:_NAMED])
+    more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
+    return f"row{'s' if len(rows) > 1 else ''} {listed}{more} (counted from 0)"

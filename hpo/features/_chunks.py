@@ -1,0 +1,125 @@
+"""Rows kept by the content they were made from, in files that are only ever added.
+
+A chunk is one safetensors file: ``keys`` uint8 [n, 32], SHA-256 of each item, and ``rows``
+[n, D], what was made of it. Chunks are written atomically and named by their keys, so that any
+number of processes can add to one folder, and one that is killed loses its last chunk at most.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from hpo.features._folder import sweep
+from hpo.files import atomic_write
+
+__all__ = ["KEY_BYTES", "ChunkStore"]
+
+KEY_BYTES = 32
+
+
+class ChunkStore:
+    """One folder of chunks whose rows have the same width and dtype.
+
+    A chunk that can't be read or whose checksum is wrong is deleted, and its items count as
+    missing: everything in the store can be made again.
+
+    Args:
+        folder: Where the chunks are; made at the first ``append``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._places: dict[bytes, tuple[Path, int]] = {}
+        if folder.is_dir():
+            sweep(folder)
+        for path, keys, _ in self._read_all():
+            self._remember(path, keys)
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def append(self, keys: Sequence[bytes], rows: np.ndarray) -> None:
+        """Store ``rows`` [n, D] under ``keys``; on return they survive a kill or a power cut.
+
+        Raises:
+            OSError: The disk is full or the folder can't be written; nothing was stored.
+        """
+        assert len(keys) == len(rows) > 0
+        raw = b"".join(keys)
+        path = self.folder / f"{hashlib.sha256(raw).hexdigest()[:20]}.safetensors"
+        rows = np.ascontiguousarray(rows)
+        stored_keys = np.frombuffer(raw, dtype=np.uint8).reshape(len(keys), KEY_BYTES)
+        content = save(
+            {"keys": stored_keys, "rows": rows}, {"crc32": str(_checksum(stored_keys, rows))}
+        )
+        with atomic_write(path) as file:
+            file.write(content)
+        self._remember(path, stored_keys)
+
+    def gather(self, keys: Sequence[bytes], out: np.ndarray) -> None:
+        """Write the row of each key into ``out`` [len(keys), D], one chunk in memory at a time.
+
+        Raises:
+            KeyError: A key isn't in the store.
+        """
+        wanted: dict[Path, list[tuple[int, int]]] = {}
+        for position, key in enumerate(keys):
+            path, row = self._places[key]
+            wanted.setdefault(path, []).append((position, row))
+        for path, pairs in wanted.items():
+            _, rows = _read(path)
+            positions, sources = np.array(pairs, dtype=np.int64).T
+            out[positions] = rows[sources]
+
+    def width(self) -> int:
+        """Return D; the store must not be empty."""
+        path, _ = next(iter(self._places.values()))
+        return int(_read(path)[1].shape[1])
+
+    def items(self) -> Iterator[tuple[bytes, np.ndarray]]:
+        """Yield every key with its row [D], one chunk in memory at a time."""
+        for _, keys, rows in self._read_all():
+            for key, row in zip(keys, rows, strict=True):
+                yield key.tobytes(), row
+
+    def _remember(self, path: Path, keys: np.ndarray) -> None:
+        for row, key in enumerate(keys):
+            self._places.setdefault(key.tobytes(), (path, row))
+
+    def _read_all(self) -> Iterator[tuple[Path, np.ndarray, np.ndarray]]:
+        # Sorted, so that of two rows for one key every process takes the same one.
+        for path in sorted(self.folder.glob("*.safetensors")):
+            try:
+                keys, rows = _read(path)
+            except _DamagedError:
+                path.unlink(missing_ok=True)
+                continue
+            yield path, keys, rows
+
+
+class _DamagedError(Exception):
+    """A chunk that isn't what ``append`` wrote."""
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            stored = (file.metadata() or {}).get("crc32")
+            keys, rows = file.get_tensor("keys"), file.get_tensor("rows")
+    except (SafetensorError, OSError) as error:
+        raise _DamagedError(f"'{path}' is not a chunk: {error}") from error
+    if stored != str(_checksum(keys, rows)):
+        raise _DamagedError(f"the checksum of '{path}' is wrong")
+    return keys, rows
+
+
+def _checksum(keys: np.ndarray, rows: np.ndarray) -> int:
+    return zlib.crc32(rows.tobytes(), zlib.crc32(keys.tobytes()))

@@ -1,0 +1,214 @@
+"""From an encoder's name to the files it stands for, without loading the model.
+
+A name is one of open_clip's (``ViT-L-14/openai``), a folder with ``open_clip_config.json`` and
+``open_clip_model.safetensors``, a model of open_clip's with a weights file of one's own
+(``ViT-L-14/path/to/weights.safetensors``), or ``demo``, the small encoder in this package.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import InputError, did_you_mean
+from hpo.features._hashes import hash_files
+from hpo.features._hub import fail_fast, quiet
+from hpo.files import canonical_json, content_key
+
+__all__ = ["DEFAULT_ENCODER", "DEMO_ENCODER", "Encoder", "resolve_encoder"]
+
+DEFAULT_ENCODER = "ViT-L-14/openai"
+"""The paper's, 768 wide."""
+
+DEMO_ENCODER = "demo"
+
+_DEMO_FOLDER = Path(__file__).parent / "demo_clip"
+_CONFIG_FILE = "open_clip_config.json"
+# The first choices of open_clip's own search in a folder, in its order.
+_FOLDER_WEIGHTS = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
+_WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+_TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "*.model")
+_PREPROCESS_FIELDS = ("mean", "std", "interpolation", "resize_mode", "fill_color", "mode", "size")
+_INSTEAD = (
+    f"pass a local checkpoint (--encoder FOLDER with {_CONFIG_FILE} and {_FOLDER_WEIGHTS[0]}, "
+    "or --encoder MODEL/PATH/weights.safetensors) or embeddings that you have already "
+    "(--features DIR)"
+)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder whose files are all on this machine.
+
+    Attributes:
+        name: What to call ``resolve_encoder`` with to get this one again; local paths absolute.
+        model: open_clip's ``model_name``.
+        pretrained: open_clip's ``pretrained``: a tag, a file, or None for a folder.
+        weights: The file of weights.
+        config: open_clip's ``model_cfg``.
+        preprocess: What the weights ask for beyond open_clip's default preprocessing.
+        weights_hash: SHA-256 of the weights file, hexadecimal.
+        tokenizer_hashes: SHA-256 of the tokenizer's files in the folder, by name.
+    """
+
+    name: str
+    model: str
+    pretrained: str | None
+    weights: Path
+    config: Mapping[str, Any]
+    preprocess: Mapping[str, Any]
+    weights_hash: str
+    tokenizer_hashes: Mapping[str, str]
+
+    @property
+    def preprocessing(self) -> str:
+        """What happens to an image before encoding, in words."""
+        size = self.config["vision_cfg"].get("image_size", 224)
+        extra = f", {canonical_json(self.preprocess)}" if self.preprocess else ""
+        return f"open_clip's validation transform, image size {size}{extra}"
+
+    @property
+    def needs_hub(self) -> bool:
+        """Whether loading may ask the model hub for a tokenizer or a text tower's config."""
+        text = self.config.get("text_cfg", {})
+        return any(text.get(name) for name in ("hf_model_name", "hf_tokenizer_name"))
+
+    def key(self, precision: str) -> str:
+        """Return the key of the embeddings that this encoder computes in ``precision``."""
+        return content_key(
+            {
+                "format": 1,
+                "weights": self.weights_hash,
+                "config": self.config,
+                "preprocess": self.preprocess,
+                "tokenizer": self.tokenizer_hashes,
+                "precision": precision,
+            }
+        )
+
+
+def resolve_encoder(name: str, store: Path) -> Encoder:
+    """Find an encoder's config and weights, downloading the weights if open_clip has to.
+
+    Args:
+        name: See the top of this file.
+        store: Where the weights file's hash is remembered.
+
+    Raises:
+        InputError: There is no such encoder, its files are incomplete, or the download failed.
+    """
+    if name == DEMO_ENCODER:
+        return _from_folder(name, _DEMO_FOLDER, store)
+    local = name.removeprefix("local-dir:")
+    if Path(local).is_dir():
+        return _from_folder(str(Path(local).absolute()), Path(local).absolute(), store)
+    model, _, pretrained = name.partition("/")
+    if not pretrained or local != name or model in ("", ".", "..", "~"):
+        raise InputError(_unknown(name, model))
+    return _from_open_clip(name, model, pretrained, store)
+
+
+def _from_folder(name: str, folder: Path, store: Path) -> Encoder:
+    title = f"The encoder '{name}' can't be used:"
+    problems: list[str] = []
+    weights = [folder / file for file in _FOLDER_WEIGHTS if (folder / file).is_file()]
+    if not weights:
+        problems.append(f"the folder has no {_FOLDER_WEIGHTS[0]}")
+    content: Any = {}
+    try:
+        content = json.loads((folder / _CONFIG_FILE).read_text(encoding="utf-8"))
+        for section in ("vision_cfg", "text_cfg"):
+            if not isinstance(content["model_cfg"][section], dict):
+                raise TypeError
+    except FileNotFoundError:
+        problems.append(f"the folder has no {_CONFIG_FILE}")
+    except (KeyError, TypeError):
+        problems.append(f"{_CONFIG_FILE} must have a model_cfg with a vision_cfg and a text_cfg")
+    except (OSError, ValueError) as error:
+        problems.append(f"{_CONFIG_FILE} can't be read: {error}")
+    if problems:
+        raise InputError(problems, title)
+    tokenizer = sorted({path for files in _TOKENIZER_FILES for path in folder.glob(files)})
+    hashes = [value.hex() for value in hash_files([weights[0], *tokenizer], store, threads=1)]
+    return Encoder(
+        name=name,
+        model=f"local-dir:{folder}",
+        pretrained=None,
+        weights=weights[0],
+        config=content["model_cfg"],
+        preprocess=content.get("preprocess_cfg") or {},
+        weights_hash=hashes[0],
+        tokenizer_hashes=dict(zip([path.name for path in tokenizer], hashes[1:], strict=True)),
+    )
+
+
+def _from_open_clip(name: str, model: str, pretrained: str, store: Path) -> Encoder:
+    import open_clip
+
+    config = open_clip.get_model_config(model) if model in open_clip.list_models() else None
+    if config is None:
+        raise InputError(_unknown(name, model))
+    tag = open_clip.get_pretrained_cfg(model, pretrained)
+    preprocess: dict[str, Any] = {}
+    # An absolute path loses its slash to the one after the model's name.
+    files = [path for path in (Path(pretrained), Path(f"/{pretrained}")) if path.is_file()]
+    if tag:
+        preprocess = {field: tag[field] for field in _PREPROCESS_FIELDS if tag.get(field)}
+        # OpenAI's weights, among others, were trained with QuickGELU, which the config of the
+        # same name doesn't say; open_clip only warns. Without it the embeddings are wrong.
+        if tag.get("quick_gelu"):
+            config["quick_gelu"] = True
+        weights = _download(name, tag)
+    elif files:
+        weights = files[0].absolute()
+        if weights.suffix not in _WEIGHT_SUFFIXES:
+            raise InputError(
+                f"the weights file of encoder '{name}' ends with '{weights.suffix}', but must end "
+                f"with {', '.join(_WEIGHT_SUFFIXES)}"
+            )
+        name, pretrained = f"{model}/{weights}", str(weights)
+    else:
+        tags = open_clip.list_pretrained_tags_by_model(model)
+        raise InputError(
+            f"encoder '{name}': '{pretrained}' is neither a file nor weights that open_clip has "
+            f"for {model}{did_you_mean(pretrained, tags)}; it has {', '.join(tags) or 'none'}"
+        )
+    (weights_hash,) = hash_files([weights], store, threads=1)
+    return Encoder(name, model, pretrained, weights, config, preprocess, weights_hash.hex(), {})
+
+
+def _download(name: str, tag: Mapping[str, Any]) -> Path:
+    """Return the weights file in the hub's cache, after fetching it if it isn't there yet."""
+    import open_clip
+
+    try:
+        with fail_fast(), quiet():
+            path = open_clip.download_pretrained(dict(tag))
+    # Whatever the network and the hub's client come up with is the same to the user.
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise InputError(
+            f"the weights of encoder '{name}' are not on this machine and can't be downloaded: "
+            f"{reason}\nTo go on, {_INSTEAD}."
+        ) from error
+    return Path(path)
+
+
+def _unknown(name: str, model: str) -> str:
+    import open_clip
+
+    models = open_clip.list_models()
+    if model in models:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none"
+        return f"encoder '{name}' names no weights; write {model}/TAG with one of {tags}"
+    pairs = ["/".join(pair) for pair in open_clip.list_pretrained()]
+    guess = did_you_mean(name, [DEMO_ENCODER, *pairs]) or did_you_mean(model, models)
+    return (
+        f"encoder '{name}' is neither a folder nor a model of open_clip{guess}; write "
+        f"MODEL/PRETRAINED as `open_clip.list_pretrained()` has it, or {_INSTEAD}"
+    )

@@ -1,0 +1,145 @@
+"""Embeddings of a data set on disk: one folder of float16 arrays, opened without reading them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from hpo.errors import InputError
+from hpo.files import write_json
+
+__all__ = [
+    "MODALITIES",
+    "Counts",
+    "FeatureInfo",
+    "Features",
+    "array_path",
+    "features_folder",
+    "load_features",
+    "write_info",
+]
+
+MODALITIES = ("image", "text")
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """Where embeddings come from.
+
+    Attributes:
+        source: ``open_clip`` if they were extracted, ``import`` if they existed already.
+        encoder: The encoder's name, as ``extract_features`` takes it; empty for imports.
+        weights_hash: SHA-256 of the weights file, hexadecimal; empty for imports.
+        preprocessing: What happens to an image before encoding, in words; empty for imports.
+        widths: D of each modality.
+    """
+
+    source: Literal["open_clip", "import"]
+    encoder: str
+    weights_hash: str
+    preprocessing: str
+    widths: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many distinct items of a modality were encoded in this call, and how many were there."""
+
+    encoded: int
+    reused: int
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Embeddings of all rows of a data set, as the encoder gave them (not normalised).
+
+    Attributes:
+        key: The content key; equal keys mean equal encoder and rows.
+        train: For each modality, ``image`` and/or ``text``: float16 [N_train, D], memory-mapped,
+            read-only. D may differ between modalities.
+        test: The same modalities: float16 [N_test, D]; no rows if there is no test part.
+        info: Where they come from.
+        counts: What ``extract_features`` had to do for each modality; empty if just loaded.
+    """
+
+    key: str
+    train: Mapping[str, np.ndarray]
+    test: Mapping[str, np.ndarray]
+    info: FeatureInfo
+    counts: Mapping[str, Counts] = field(default_factory=dict)
+
+
+def features_folder(store: Path, key: str) -> Path:
+    """Return where the features of this key are kept."""
+    return store / "features" / key
+
+
+def array_path(folder: Path, part: str, modality: str) -> Path:
+    """Return the file of one array; ``part`` is ``train`` or ``test``."""
+    return folder / f"{part}_{modality}.npy"
+
+
+def write_info(folder: Path, key: str, info: FeatureInfo, train_rows: int, test_rows: int) -> None:
+    """Write ``info.json``, which says what the arrays of a features folder must be."""
+    rows = {"train": train_rows, "test": test_rows}
+    write_json(
+        folder / "info.json", {"format": _FORMAT, "key": key, "rows": rows, "info": asdict(info)}
+    )
+
+
+def load_features(folder: Path) -> Features:
+    """Open a folder that ``extract_features`` or ``import_features`` made.
+
+    Raises:
+        InputError: The folder or a file is missing or damaged; all problems are listed.
+    """
+    title = f"The features folder '{folder}' can't be used:"
+    try:
+        content: Any = json.loads((folder / "info.json").read_text(encoding="utf-8"))
+        if content["format"] != _FORMAT:
+            raise InputError(
+                f"info.json has format {content['format']}, but this version reads {_FORMAT}", title
+            )
+        key, rows, info = content["key"], content["rows"], FeatureInfo(**content["info"])
+        widths = {name: int(width) for name, width in info.widths.items()}
+        lengths = {part: int(rows[part]) for part in ("train", "test")}
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError("there is no file info.json", title) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"info.json is damaged: {error!r}", title) from error
+    problems: list[str] = []
+    arrays: dict[str, dict[str, np.ndarray]] = {"train": {}, "test": {}}
+    for part, length in lengths.items():
+        for modality, width in widths.items():
+            path = array_path(folder, part, modality)
+            array = _open(path, (length, width), problems)
+            if array is not None:
+                arrays[part][modality] = array
+    if problems:
+        raise InputError(problems, title)
+    return Features(key, arrays["train"], arrays["test"], info)
+
+
+def _open(path: Path, shape: tuple[int, int], problems: list[str]) -> np.ndarray | None:
+    """Map a float16 array of this shape, or add to ``problems`` why it can't be."""
+    try:
+        # An empty array has no bytes, which can't be mapped.
+        array: np.ndarray = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)
+    except FileNotFoundError:
+        problems.append(f"there is no file {path.name}")
+        return None
+    except (OSError, ValueError, EOFError) as error:
+        problems.append(f"{path.name} is damaged: {error}")
+        return None
+    if array.dtype != np.float16 or array.shape != shape:
+        problems.append(
+            f"{path.name} is {array.dtype} {list(array.shape)}, but must be float16 {list(shape)}"
+        )
+        return None
+    return array

@@ -1,0 +1,76 @@
+"""Folders that are either whole or not there: built beside their place, synced, then renamed."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["build_folder", "discard_folder", "sweep"]
+
+_STALE_SECONDS = 24 * 3600.0
+
+
+@contextlib.contextmanager
+def build_folder(target: Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes ``target`` when the block ends without an error.
+
+    Meant for folders named by their content: if another process finishes the same one first, its
+    folder stays and ours is dropped. A damaged ``target`` must be moved away before, see
+    ``discard_folder``.
+
+    Raises:
+        OSError: The disk is full or the folder can't be written; ``target`` is untouched.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sweep(target.parent)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        for path in (*temporary.iterdir(), temporary):
+            _sync(path)
+        try:
+            temporary.rename(target)
+        except OSError:
+            # A folder can't be renamed onto one that holds files; any other failure is an error.
+            if not target.is_dir():
+                raise
+        _sync(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def discard_folder(target: Path) -> None:
+    """Remove a folder in one step, so that nobody meets a half of it; missing is fine.
+
+    Processes that have its files mapped keep them until they let go.
+    """
+    if not target.exists():
+        return
+    grave = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    with contextlib.suppress(FileNotFoundError):  # somebody else was faster
+        target.rename(grave / target.name)
+    shutil.rmtree(grave, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left in ``folder``: ``.*.tmp`` that is over a day old."""
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime < _STALE_SECONDS:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

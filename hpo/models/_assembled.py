@@ -1,0 +1,51 @@
+"""A whole model as it is kept and used: raw embeddings in, logits out, in one module."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from hpo.models._config import TWO_STEP, Config, modalities_of
+from hpo.models._fusion import MetaClassifier, build_module
+from hpo.models._scaling import FeatureScaling
+
+__all__ = ["AssembledModel"]
+
+
+class AssembledModel(nn.Module):
+    """Scaling, the heads of a configuration, and its meta-classifier if it has one.
+
+    Args:
+        config: What to build.
+        widths: Embedding width of each modality that the fusion reads.
+        classes: Number of labels K.
+    """
+
+    def __init__(self, config: Config, widths: Mapping[str, int], classes: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.scaling = nn.ModuleDict(
+            {
+                name: FeatureScaling(config.feature_scaling, widths[name])
+                for name in modalities_of(config.fusion)
+            }
+        )
+        self.heads = nn.ModuleDict(
+            {
+                name: build_module(name, config, widths, classes, generator)
+                for name in TWO_STEP.get(config.fusion, (config.fusion,))
+            }
+        )
+        self.meta = MetaClassifier(classes) if config.fusion in TWO_STEP else None
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Map embeddings as stored, modality → [rows, D_m], to logits [rows, K]."""
+        scaled = {name: scaling(inputs[name]) for name, scaling in self.scaling.items()}
+        outputs = [head(scaled) for head in self.heads.values()]
+        logits: Tensor = sum(outputs[1:], start=outputs[0])
+        return logits if self.meta is None else self.meta(logits)
+
+    def megabytes(self) -> float:
+        """Return the size of all weights in 10⁶ bytes."""
+        tensors: list[Tensor] = list(self.state_dict().values())
+        return sum(x.numel() * x.element_size() for x in tensors) / 1e6

@@ -1,0 +1,112 @@
+"""Classification heads (section 3.5 of the paper): embeddings in, logits out."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from hpo.models._dropout import Dropout
+
+__all__ = ["ACTIVATIONS", "GatedHead", "MLPHead", "build_head", "linear"]
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "gelu": nn.GELU,
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+}
+
+
+def linear(width_in: int, width_out: int, generator: torch.Generator) -> nn.Linear:
+    """Return a layer initialised as ``nn.Linear`` does, from an explicit generator."""
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, width_in, width_out)  # type: ignore[no-untyped-call]
+    bound = 1 / math.sqrt(width_in)
+    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+    nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    return layer
+
+
+class MLPHead(nn.Sequential):
+    """Linear → activation → dropout for each hidden width, then Linear to the classes (Eq. 7)."""
+
+    def __init__(
+        self,
+        width: int,
+        hidden: Sequence[int],
+        classes: int,
+        *,
+        activation: str,
+        dropout: float,
+        generator: torch.Generator,
+    ) -> None:
+        layers: list[nn.Module] = []
+        for units in hidden:
+            layers += [linear(width, units, generator), ACTIVATIONS[activation](), Dropout(dropout)]
+            width = units
+        super().__init__(*layers, linear(width, classes, generator))
+
+
+class GatedUnit(nn.Module):
+    """s(Z) = Z₁ ⊙ (W Z₂ + b): [rows, width] → [rows, width/2] (Liu et al. 2021; Eq. 8 and 9).
+
+    W starts near 0 and b at 1, so that the unit starts as Z₁.
+    """
+
+    def __init__(self, width: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.gate = linear(width // 2, width // 2, generator)
+        with torch.no_grad():
+            self.gate.weight.uniform_(-1e-3, 1e-3, generator=generator)
+            self.gate.bias.fill_(1.0)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Gate the first half of the channels by the second."""
+        z1, z2 = z.chunk(2, dim=1)
+        gated: Tensor = z1 * self.gate(z2)
+        return gated
+
+
+class GatedHead(nn.Sequential):
+    """gMLP: Z = act(XU), gate s(Z), dropout, for each hidden width; then V to the classes.
+
+    Raises:
+        ValueError: A hidden width is odd, so that it has no halves.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        hidden: Sequence[int],
+        classes: int,
+        *,
+        activation: str,
+        dropout: float,
+        generator: torch.Generator,
+    ) -> None:
+        layers: list[nn.Module] = []
+        for units in hidden:
+            if units % 2:
+                raise ValueError(f"A hidden width of gmlp is {units}, but must be even.")
+            layers += [
+                linear(width, units, generator),
+                ACTIVATIONS[activation](),
+                GatedUnit(units, generator),
+                Dropout(dropout),
+            ]
+            width = units // 2
+        super().__init__(*layers, linear(width, classes, generator))
+
+
+def build_head(
+    kind: str,
+    width: int,
+    hidden: Sequence[int],
+    classes: int,
+    *,
+    activation: str,
+    dropout: float,
+    generator: torch.Generator,
+) -> nn.Module:
+    """Return the head named ``kind`` for embeddings of ``width`` and this many ``classes``."""
+    head = {"mlp": MLPHead, "gmlp": GatedHead}[kind]
+    return head(width, hidden, classes, activation=activation, dropout=dropout, generator=generator)

@@ -1,0 +1,58 @@
+"""The asymmetric loss and its three settings (sections 3.3 and 4.2.3 of the paper)."""
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["LOSSES", "AsymmetricLoss"]
+
+
+class AsymmetricLoss(nn.Module):
+    """Ben-Baruch et al. 2020 (Eq. 4 and 5 of the paper), summed over rows and classes.
+
+    L = −Σ y (1−p)^γ₊ log p + (1−y) p_m^γ₋ log(1−p_m), with p = σ(z), p_m = max(p − m, 0).
+
+    Args:
+        gamma_neg: γ₋, focusing of the negatives.
+        gamma_pos: γ₊, focusing of the positives.
+        clip: m, the probability shift of the negatives.
+    """
+
+    def __init__(self, gamma_neg: float, gamma_pos: float, clip: float) -> None:
+        super().__init__()
+        self.gamma_neg = gamma_neg
+        self.gamma_pos = gamma_pos
+        self.clip = clip
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the scalar sum for ``logits`` and 0/1 ``targets``, both [rows, K]."""
+        if self.gamma_neg == self.gamma_pos == self.clip == 0:
+            return nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+        log_p = nn.functional.logsigmoid(logits)
+        p = logits.sigmoid()
+        if self.clip > 0:
+            shifted = (p - self.clip).clamp_min(0)
+            log_q = torch.log1p(-shifted)  # p_m ≤ 1 − m, so that the logarithm stays finite
+        else:
+            shifted = p
+            log_q = nn.functional.logsigmoid(-logits)
+        # 1 − p as σ(−z): exact for large z, where 1 − p in float32 would be 0
+        positive = _power(torch.sigmoid(-logits), self.gamma_pos) * log_p
+        negative = _power(shifted, self.gamma_neg) * log_q
+        return -(targets * positive + (1 - targets) * negative).sum()
+
+    def extra_repr(self) -> str:
+        """Return what ``print(module)`` shows."""
+        return f"gamma_neg={self.gamma_neg}, gamma_pos={self.gamma_pos}, clip={self.clip}"
+
+
+def _power(base: Tensor, exponent: float) -> Tensor:
+    """Return base^exponent; exactly 1 for exponent 0, with no gradient through it."""
+    return base**exponent if exponent else torch.ones_like(base)
+
+
+#: Table 4 of the paper: (γ₋, γ₊, m).
+LOSSES: dict[str, AsymmetricLoss] = {
+    "bce": AsymmetricLoss(0, 0, 0),
+    "focal": AsymmetricLoss(3, 3, 0),
+    "asl": AsymmetricLoss(4, 1, 0.05),
+}

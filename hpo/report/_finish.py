@@ -1,0 +1,195 @@
+"""The end of a study: refit, model folder, predictions, metrics, and the last lines on screen."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from hpo.errors import InputError
+from hpo.features import load_bundle
+from hpo.files import atomic_write, write_json
+from hpo.models import Config
+from hpo.report._tables import format_params, study_tables
+from hpo.service import Study, Task
+from hpo.training import RunStore, TrainedModel, Trainer, open_device
+from hpo.training import refit as refit_best
+
+__all__ = ["finished_report", "write_predictions"]
+
+
+def finished_report(study: Study, console: Console, out: Path, device: str, *, refit: bool) -> int:
+    """Refit the best configuration unless that is done, write all results, and print them.
+
+    Args:
+        study: A complete study.
+        console: Where to print.
+        out: Folder of the results.
+        device: Where to train.
+        refit: Whether to train on all rows and predict.
+
+    Returns:
+        The exit status.
+    """
+    tasks = study.ledger.tasks(study.name)
+    best = study.best(tasks)
+    if best is None or best.config is None or best.outcome is None:
+        raise InputError(f"The study '{study.name}' has no trial with a result.")
+    config = Config.model_validate(best.config)
+    metrics = _metrics(study, tasks, best)
+    paths = [out / "metrics.json"]
+    if refit and study.space.refit is not None:
+        model = _refitted(study, config, best, out, device, console)
+        metrics["model"] = {"mb": round(model.module.megabytes(), 3), **model.origin}
+        paths.insert(0, out / "model")
+        predictions = _predict(study, model, out, device)
+        if predictions is not None:
+            paths.insert(1, predictions)
+    write_json(out / "metrics.json", metrics)
+    write_tables(study, tasks, out / "report")
+    paths.append(out / "report")
+    winner = format_params(study.params(config))
+    console.print(
+        f"best: trial {best.trial}, {study.space.metric} {best.outcome['value']:.3f} ± "
+        f"{best.outcome['std']:.3f} ({winner})",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if "model" in metrics:
+        console.print(
+            f"model: {metrics['model']['mb']:.2f} MB, trained on {metrics['model']['rows']:,} rows",
+            highlight=False,
+        )
+    for path in paths:
+        console.print(f"  {path}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def write_predictions(
+    path: Path,
+    ids: Sequence[str],
+    probabilities: NDArray[np.float32],
+    classes: Sequence[str],
+    thresholds: Sequence[float],
+) -> None:
+    """Write ``ImageID,Labels``, the labels separated as a data folder's ``Labels`` are.
+
+    Args:
+        path: The file, written atomically.
+        ids: ImageIDs, one a row.
+        probabilities: [rows, K].
+        classes: K label names.
+        thresholds: Probability above which each label is given.
+    """
+    # Names with blanks need another separator, which a name alone must show as well.
+    blanks = any(" " in name for name in classes)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["ImageID", "Labels"])
+    for name, given in zip(ids, probabilities > np.asarray(thresholds), strict=True):
+        labels = [classes[int(index)] for index in np.flatnonzero(given)]
+        writer.writerow([name, "".join(f"{x};" for x in labels) if blanks else " ".join(labels)])
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def write_tables(study: Study, tasks: Sequence[Task], folder: Path) -> None:
+    """Write the tables of all stages as Markdown."""
+    lines = [f"# Study {study.name}", ""]
+    for table in study_tables(study, tasks):
+        cited = any(row.reference is not None for row in table.rows)
+        head = ["candidate", f"{study.space.metric} (%)", "trial", *(["paper"] if cited else [])]
+        lines += [f"## {table.name}", "", _row([*head, "note"]), _row(["---"] * (len(head) + 1))]
+        for row in table.rows:
+            score = "" if row.value is None else f"{row.value:.3f} ± {row.std:.3f}"
+            cells = [row.label, score, "" if row.trial is None else str(row.trial)]
+            if cited:
+                cells.append("" if row.reference is None else f"{row.reference:.3f}")
+            cells.append(row.note)
+            lines.append(_row([f"**{cell}**" if row.winner and cell else cell for cell in cells]))
+        lines.append("")
+    with atomic_write(folder / "tables.md") as file:
+        file.write("\n".join(lines).encode())
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _metrics(study: Study, tasks: Sequence[Task], best: Task) -> dict[str, Any]:
+    assert best.outcome is not None
+    return {
+        "study": study.name,
+        "metric": study.space.metric,
+        "data": study.definition.dataset,
+        "best": {
+            "trial": best.trial,
+            "config": best.config,
+            **{key: best.outcome[key] for key in ("value", "std", "scores", "metrics")},
+        },
+        "stages": [
+            {
+                "name": table.name,
+                "candidates": [
+                    {"candidate": row.label, "value": row.value, "std": row.std, "note": row.note}
+                    for row in table.rows
+                ],
+            }
+            for table in study_tables(study, tasks)
+        ],
+    }
+
+
+def _refitted(
+    study: Study, config: Config, best: Task, out: Path, device: str, console: Console
+) -> TrainedModel:
+    """Return the model in ``out`` if it is that of the best trial, else train it."""
+    folder = out / "model"
+    definition = study.definition
+    origin = {"study": study.name, "trial": best.trial, "bundle": definition.bundle_key}
+    try:
+        model = TrainedModel.load(folder)
+        same = all(model.origin.get(key) == value for key, value in origin.items())
+        if same and _same_but_batch(model.config, config):
+            return model
+    except InputError:
+        pass  # there is none yet, or it is damaged; it can be made again
+    assert study.space.refit is not None
+    trainer = Trainer(
+        load_bundle(definition.bundle),
+        open_device(device, definition.threads),
+        RunStore(definition.run_store),
+        checkpoint_every=definition.checkpoint_every,
+        milestones=(config.epochs,),
+    )
+    with console.status("refit") as status:
+        model = refit_best(
+            trainer,
+            config,
+            seed=study.space.refit.seed,
+            max_model_mb=study.space.max_model_mb,
+            origin=origin,
+            on_step=lambda step, steps: status.update(f"refit: epoch {step}/{steps}"),
+        )
+    model.save(folder)
+    return model
+
+
+def _same_but_batch(a: Config, b: Config) -> bool:
+    """Tell whether configurations agree; a full batch grows in the refit."""
+    return a.model_copy(update={"batch_size": b.batch_size}) == b
+
+
+def _predict(study: Study, model: TrainedModel, out: Path, device: str) -> Path | None:
+    bundle = load_bundle(study.definition.bundle)
+    if not bundle.test_ids:
+        return None
+    opened = open_device(device, study.definition.threads)
+    probabilities = model.probabilities(bundle.features.test, opened)
+    path = out / "predictions.csv"
+    write_predictions(path, bundle.test_ids, probabilities, model.classes, model.thresholds)
+    return path

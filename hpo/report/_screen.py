@@ -1,0 +1,170 @@
+"""The screen of a run: the plan, live progress, a table a stage; plain lines in a pipe."""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from hpo.report._plan import Plan
+from hpo.report._tables import StageTable, study_tables
+from hpo.service import Study, Task
+
+__all__ = ["Screen"]
+
+
+class Screen:
+    """Shows a study as the ledger has it; holds nothing that is not there.
+
+    Args:
+        study: The study.
+        plan: Its plan, for the number of configurations.
+        console: Where to write.
+    """
+
+    def __init__(self, study: Study, plan: Plan, console: Console) -> None:
+        self._study = study
+        self._plan = plan
+        self._console = console
+        self._started = time.monotonic()
+        self._shown_stages = 0
+        self._shown_tasks: set[int] = set()
+        self._done_at_start: int | None = None
+        self._live: Live | None = None
+        if console.is_terminal:
+            self._live = Live(console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> "Screen":
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show_plan(self, about: Sequence[str]) -> None:
+        """Print what the study is made of and what it will take."""
+        for line in about:
+            self._console.print(line, highlight=False, soft_wrap=True)
+        table = Table(title="plan", title_justify="left", box=None, pad_edge=False)
+        table.add_column("stage")
+        for name in ("configurations", "done", "epochs asked", "to train"):
+            table.add_column(name, justify="right")
+        for stage in self._plan.stages:
+            table.add_row(
+                stage.name,
+                str(stage.candidates),
+                str(stage.done),
+                f"{stage.asked:,}",
+                f"{stage.trained:,}",
+            )
+        self._console.print(table)
+        plan = self._plan
+        saved = 1 - plan.trained / plan.asked if plan.asked else 0.0
+        note = ", if the best candidates are as assumed" if plan.assumed else ""
+        self._console.print(
+            f"{plan.asked:,} epochs asked for a seed, {plan.trained:,} to train "
+            f"({saved:.0%} saved by continuing and sharing runs{note}); seeds: {plan.seeds}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def update(self, tasks: Sequence[Task]) -> None:
+        """Show the present state."""
+        done = {task.position for task in tasks if task.state in ("done", "failed")}
+        if self._done_at_start is None:
+            self._done_at_start = len(done)
+            self._shown_tasks = set(done)
+        if self._live is None:
+            for task in tasks:
+                if task.position in done - self._shown_tasks:
+                    self._console.print(
+                        _finished_line(self._study, task), highlight=False, soft_wrap=True
+                    )
+        self._shown_tasks |= done
+        tables = study_tables(self._study, tasks)
+        while self._shown_stages < len(tables) and self._is_decided(tables, tasks):
+            self._console.print(render_table(tables[self._shown_stages]))
+            self._shown_stages += 1
+        if self._live is not None:
+            self._live.update(self._status(tasks, len(done)))
+
+    def _is_decided(self, tables: list[StageTable], tasks: Sequence[Task]) -> bool:
+        if not tables[self._shown_stages].decided:
+            return False
+        total = sum(stage.new for stage in self._plan.stages)
+        sampled = len(self._plan.stages) == 1 and self._plan.stages[0].name == "trials"
+        return not sampled or sum(task.state in ("done", "failed") for task in tasks) >= total
+
+    def _status(self, tasks: Sequence[Task], done: int) -> RenderableType:
+        total = max(sum(stage.new for stage in self._plan.stages), len(tasks))
+        lines: list[RenderableType] = []
+        for task in tasks:
+            if task.state != "claimed" or task.progress is None:
+                continue
+            progress = task.progress
+            lines.append(
+                Text(
+                    f"trial {progress['trial']:>3}  {_stage_name(self._study, task)}  "
+                    f"epoch {progress['step']}/{progress['steps']}  {progress['value']:.3f}"
+                )
+            )
+        values = [task.outcome["value"] for task in tasks if task.outcome is not None]
+        best = f"best so far {max(values):.3f}" if values else "no result yet"
+        lines.append(
+            Text(f"{done} of {total} configurations, {best}, {self._time_left(done, total)}")
+        )
+        lines.append(ProgressBar(total=total, completed=done, width=60))
+        return Group(*lines)
+
+    def _time_left(self, done: int, total: int) -> str:
+        here = done - (self._done_at_start or 0)
+        elapsed = time.monotonic() - self._started
+        if here == 0:
+            return f"{elapsed:.0f} s so far"
+        left = elapsed / here * (total - done)
+        return f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left"
+
+
+def render_table(table: StageTable) -> Table:
+    """Return a stage's table for the terminal."""
+    drawn = Table(title=table.name, title_justify="left", box=None, pad_edge=False)
+    drawn.add_column("")
+    drawn.add_column("candidate")
+    drawn.add_column("score", justify="right")
+    drawn.add_column("trial", justify="right")
+    cited = any(row.reference is not None for row in table.rows)
+    if cited:
+        drawn.add_column("paper", justify="right")
+    drawn.add_column("note")
+    for row in table.rows:
+        score = "" if row.value is None else f"{row.value:.3f} ± {row.std:.3f}"
+        cells = ["→" if row.winner else "", row.label, score]
+        cells.append("" if row.trial is None else str(row.trial))
+        if cited:
+            cells.append("" if row.reference is None else f"{row.reference:.3f}")
+        drawn.add_row(*cells, row.note, style="bold" if row.winner else None)
+    return drawn
+
+
+def _stage_name(study: Study, task: Task) -> str:
+    stages = getattr(study.space.search, "stages", None)
+    return "sampled" if stages is None else str(stages[task.stage].name)
+
+
+def _finished_line(study: Study, task: Task) -> str:
+    if task.outcome is None:
+        return f"trial {task.trial}  {_stage_name(study, task)}  failed: {task.reason}"
+    score = f"{task.outcome['value']:.3f} ± {task.outcome['std']:.3f}"
+    pruned = f"  {task.outcome['pruned']}" if task.outcome["pruned"] else ""
+    return f"trial {task.trial}  {_stage_name(study, task)}  {score}{pruned}"

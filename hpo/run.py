@@ -1,0 +1,180 @@
+"""``python -m hpo.run --study NAME``: the whole study, then the refit and the predictions."""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo._options import add_study_options, add_timing_options, guarded, positive
+
+if TYPE_CHECKING:
+
+    from hpo.service import Study, Workers
+
+__all__ = ["main"]
+
+_POLL_S = 0.5
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return guarded(_main, argv)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m hpo.run", description=__doc__, allow_abbrev=False
+    )
+    add = parser.add_argument
+    add_study_options(parser)
+    add("--space", type=Path, metavar="FILE", help="default: search_spaces/NAME.yaml")
+    add("--data", default="demo", metavar="DIR|demo", help="data folder (default: %(default)s)")
+    add("--features", type=Path, metavar="DIR", help="embeddings that exist already")
+    add(
+        "--encoder",
+        metavar="MODEL/PRETRAINED",
+        help="open_clip's names, or a local checkpoint (default: ViT-L-14/openai)",
+    )
+    add("--skip-bad-images", action="store_true", help="leave out rows whose image can't be read")
+    add("--cache", type=Path, default=Path(".hpo"), metavar="DIR", help="features and runs")
+    add("--workers", type=positive(int), metavar="N", help="default: one a device, on CPU a core")
+    add("--threads", type=positive(int), default=1, metavar="N", help="of a worker, on CPU")
+    add("--devices", default="auto", metavar="auto|cpu|cuda:0,…", help="default: %(default)s")
+    add("--seeds", type=positive(int), metavar="R", help="runs of each configuration")
+    add("--trials", type=positive(int), metavar="N", help="at most so many trials in the study")
+    add("--timeout", type=positive(float), metavar="SECONDS", help="stop the study after so long")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a fixed value of the space (lr=0.01) or a setting (scale.width=0.25)",
+    )
+    add("--out", type=Path, metavar="DIR", help="default: runs/NAME")
+    add("--no-refit", action="store_true", help="end after the study")
+    add(
+        "--checkpoint-every",
+        type=positive(int),
+        default=50,
+        metavar="EPOCHS",
+        help="at most so many epochs are lost when a worker is killed (default: %(default)s)",
+    )
+    add_timing_options(parser)
+    return parser
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    arguments = _parser().parse_args(argv)
+
+    from rich.console import Console
+
+    from hpo.report import Screen, finished_report, make_plan
+    from hpo.search import load_space, parse_setting
+    from hpo.service import (
+        DataOptions,
+        Definition,
+        Study,
+        Workers,
+        folder_defaults,
+        place_workers,
+        prepare_bundle,
+        redact,
+        resolve_devices,
+    )
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    options = DataOptions(
+        data=arguments.data,
+        features=arguments.features,
+        encoder=arguments.encoder,
+        cache=arguments.cache.absolute(),
+        device="cpu",
+        skip_bad_images=arguments.skip_bad_images,
+    )
+    defaults = folder_defaults(options)
+    settings = [(key, value, "hpo.yaml") for key, value in defaults.settings.items()]
+    settings += [(*parse_setting(text), "--set") for text in arguments.set]
+    if arguments.seeds is not None:
+        settings.append(("seeds", arguments.seeds, "--seeds"))
+    space_file = arguments.space or Path("search_spaces") / f"{arguments.study}.yaml"
+    written = load_space(space_file, settings)
+    space = written.scaled()
+    out = arguments.out or Path("runs") / arguments.study
+
+    devices = resolve_devices(arguments.devices, _cuda_devices)
+    options = DataOptions(**{**vars(options), "device": devices[0]})
+    bundle, dataset = prepare_bundle(options, defaults, space)
+    definition = Definition(
+        space=space,
+        cache=str(options.cache),
+        bundle_key=bundle.key,
+        modalities=tuple(bundle.features.train),
+        train_rows=len(bundle.split.train),
+        threads=arguments.threads,
+        checkpoint_every=arguments.checkpoint_every,
+        dataset=dataset,
+    )
+    study = Study.create(arguments.storage, arguments.study, definition)
+    study.ledger.limit(study.name, arguments.timeout, arguments.trials)
+    complete = study.open_next()
+    plan = make_plan(study, study.ledger.tasks(study.name))
+    screen = Screen(study, plan, console)
+    placements = place_workers(devices, arguments.workers, arguments.threads)
+    shown = ", ".join(f"{key}={value}" for key, value in defaults.settings.items())
+    screen.show_plan(
+        [
+            f"study {study.name} · space {space_file} · storage {redact(arguments.storage)}",
+            f"data {options.folder} · {len(bundle.split.train):,} rows to train, "
+            f"{len(bundle.split.val):,} to validate, {len(bundle.test_ids):,} to predict, "
+            f"{len(bundle.classes)} classes · features {dataset['encoder']} "
+            + ", ".join(f"{name} {x.shape[1]}" for name, x in bundle.features.train.items()),
+            *([f"set by {options.folder / 'hpo.yaml'}: {shown}"] if shown else []),
+            f"workers {len(placements)} on {', '.join(devices)}, threads {arguments.threads}",
+        ]
+    )
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    if not complete:
+        timing = [
+            *("--heartbeat", str(arguments.heartbeat), "--grace", str(arguments.grace)),
+            *("--stall-timeout", str(arguments.stall_timeout)),
+        ]
+        workers = Workers(study.name, arguments.storage, placements, timing)
+        try:
+            with screen:
+                complete = _watch(study, screen, workers)
+        finally:
+            workers.stop()
+    else:
+        screen.update(study.ledger.tasks(study.name))
+    if not complete:
+        console.print("The study is not complete; the same command goes on from here.")
+        return 3
+    return finished_report(study, console, out, devices[0], refit=not arguments.no_refit)
+
+
+def _watch(study: "Study", screen: Any, workers: "Workers") -> bool:
+    """Show the study until it is complete or nobody works on it; return whether it is complete."""
+    while True:
+        running = workers.watch()
+        tasks = study.ledger.tasks(study.name)
+        screen.update(tasks)
+        if not running:
+            return study.best(tasks) is not None and study.open_next()
+        time.sleep(_POLL_S)
+
+
+def _cuda_devices() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _as_interrupt(_number: int, _frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""Errors of a search-space file: where they are, what the rule is, which word was meant."""
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from hpo.errors import did_you_mean
+from hpo.models import Config
+from hpo.search._registry import PRUNERS, SAMPLERS
+
+__all__ = ["Problem", "check_component", "check_config_value", "explain", "locate"]
+
+Place = tuple[str | int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A broken rule at a place in the file, such as ``("search", "stages", 0, "params")``."""
+
+    place: Place
+    message: str
+
+    def at(self, path: Path, lines: Mapping[Place, int], origins: Mapping[Place, str]) -> str:
+        """Return the message behind file and line, or behind the setting that brought it in."""
+        for length in range(len(self.place), 0, -1):
+            if self.place[:length] in origins:
+                return f"{origins[self.place[:length]]}: {self.message}"
+        for length in range(len(self.place), -1, -1):
+            if self.place[:length] in lines:
+                return f"{path}:{lines[self.place[:length]]}: {self.message}"
+        return f"{path}: {self.message}"
+
+
+def locate(node: yaml.Node) -> tuple[dict[Place, int], list[Problem]]:
+    """Return the line of each place in a YAML document, and the keys that stand twice."""
+    lines: dict[Place, int] = {}
+    problems: list[Problem] = []
+
+    def walk(node: yaml.Node, place: Place, line: int) -> None:
+        lines[place] = line
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                inner = (*place, key.value)
+                if inner in lines:
+                    problems.append(Problem(inner, f"{key.value} stands twice"))
+                walk(value, inner, key.start_mark.line + 1)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                walk(value, (*place, index), value.start_mark.line + 1)
+
+    walk(node, (), node.start_mark.line + 1)
+    return lines, problems
+
+
+def check_config_value(place: Place, field: str, value: Any) -> list[Problem]:
+    """Check one value of a configuration field, or its name if there is no such field."""
+    if field not in Config.model_fields:
+        allowed = ", ".join(Config.model_fields)
+        hint = did_you_mean(field, list(Config.model_fields))
+        return [Problem(place, f"unknown parameter '{field}'{hint}; allowed: {allowed}")]
+    info = Config.model_fields[field]
+    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[info.annotation, *info.metadata, None])  # type: ignore[arg-type]
+    try:
+        adapter.validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return [Problem(place, f"{field} is {value!r}, but {_rule(first, value)}")]
+    return []
+
+
+def check_component(place: Place, kind: str, value: Any) -> list[Problem]:
+    """Check name and arguments of a sampler or pruner; other shapes are left to the schema."""
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        return []
+    registry: Mapping[str, Any] = SAMPLERS if kind == "sampler" else PRUNERS
+    name = value["name"]
+    if name not in registry:
+        allowed = ", ".join(registry)
+        hint = did_you_mean(name, list(registry))
+        return [Problem((*place, "name"), f"unknown {kind} '{name}'{hint}; allowed: {allowed}")]
+    taken = {"self", "seed", "wrapped_pruner"}
+    parameters = inspect.signature(registry[name]).parameters
+    known = [parameter for parameter in parameters if parameter not in taken]
+    if "wrapped_pruner" in parameters:
+        known.append("wrapped")
+    problems = [
+        Problem(
+            (*place, key),
+            f"unknown argument '{key}' of {name}{did_you_mean(key, known)}; "
+            f"allowed: {', '.join(known)}",
+        )
+        for key in value
+        if key not in ("name", *known)
+    ]
+    if "wrapped" in value:
+        problems += check_component((*place, "wrapped"), kind, value["wrapped"])
+    return problems
+
+
+def explain(model: type[BaseModel], raw: Mapping[str, Any]) -> list[Problem]:
+    """Validate ``raw`` and return the problems in words."""
+    try:
+        model.model_validate(raw)
+    except ValidationError as error:
+        return [
+            Problem(_place(raw, details["loc"]), _message(model, details))
+            for details in error.errors()
+        ]
+    return []
+
+
+def _place(raw: Any, loc: Place) -> Place:
+    """Drop the tags of unions that pydantic puts into a location, which the file doesn't have."""
+    place: list[str | int] = []
+    for index, part in enumerate(loc):
+        inside = (
+            part in raw if isinstance(raw, dict) else isinstance(raw, list) and part != len(raw)
+        )
+        if inside and isinstance(part, int) != isinstance(raw, dict):
+            raw = raw[part]
+        elif index < len(loc) - 1:
+            continue
+        place.append(part)
+    return tuple(place)
+
+
+def _message(model: type[BaseModel], details: Any) -> str:
+    loc, name = details["loc"], details["loc"][-1] if details["loc"] else ""
+    if details["type"] == "extra_forbidden":
+        known = _keys_at(model, loc[:-1])
+        return f"unknown key '{name}'{did_you_mean(name, known)}; allowed: {', '.join(known)}"
+    if details["type"] == "missing":
+        return f"'{name}' is missing"
+    if details["type"] == "value_error":
+        return str(details["ctx"]["error"])
+    if details["type"] == "union_tag_invalid":
+        expected = [tag.strip(" '") for tag in details["ctx"]["expected_tags"].split(",")]
+        tag = details["ctx"]["tag"]
+        return (
+            f"kind is '{tag}', but must be one of: {', '.join(expected)}"
+            f"{did_you_mean(tag, expected)}"
+        )
+    return f"{name} is {details['input']!r}, but {_rule(details, details['input'])}"
+
+
+def _rule(details: Any, value: Any) -> str:
+    if details["type"] == "literal_error":
+        expected = details["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
+        return f"must be one of: {', '.join(expected)}{did_you_mean(value, expected)}"
+    message: str = details["msg"]
+    return message.replace("Input should be", "must be")
+
+
+def _keys_at(model: type[BaseModel], loc: Place) -> list[str]:
+    """Return the keys that are allowed at ``loc``, which has the tags of unions in it."""
+    models = [model]
+    for part in loc:
+        owners = [owner for owner in models if part in owner.model_fields]
+        if owners:
+            models = _models_in(owners[0].model_fields[str(part)].annotation)
+        elif not isinstance(part, int):
+            models = [m for m in models if part in _tags_of(m)] or models
+    return [key for member in models for key in member.model_fields]
+
+
+def _tags_of(model: type[BaseModel]) -> tuple[Any, ...]:
+    kind = model.model_fields.get("kind")
+    return (model.__name__.lower(), *(get_args(kind.annotation) if kind else ()))
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]

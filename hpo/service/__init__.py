@@ -1,0 +1,36 @@
+"""Where and by whom a study is worked on: storage, ledger, workers, devices."""
+
+from hpo.service._launch import Placement, Workers, place_workers, resolve_devices
+from hpo.service._ledger import MAX_ATTEMPTS, Fenced, Ledger, NewTask, StudyRow, Task
+from hpo.service._patience import Patience
+from hpo.service._prepare import DataOptions, FolderDefaults, folder_defaults, prepare_bundle
+from hpo.service._storage import append_values, check_url, open_storage, redact
+from hpo.service._study import Definition, Study, head_runs
+from hpo.service._worker import Worker, WorkerSettings
+
+__all__ = [
+    "MAX_ATTEMPTS",
+    "DataOptions",
+    "Definition",
+    "Fenced",
+    "FolderDefaults",
+    "Ledger",
+    "NewTask",
+    "Patience",
+    "Placement",
+    "Study",
+    "StudyRow",
+    "Task",
+    "Worker",
+    "WorkerSettings",
+    "Workers",
+    "append_values",
+    "check_url",
+    "folder_defaults",
+    "head_runs",
+    "open_storage",
+    "place_workers",
+    "prepare_bundle",
+    "redact",
+    "resolve_devices",
+]

@@ -1,0 +1,64 @@
+"""A store that goes away, or a full disk, is waited for."""
+
+import errno
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+__all__ = ["Patience"]
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+_LONGEST_WAIT_S = 10.0
+
+
+class Patience:
+    """Carries out an action, again and again while what it needs is away.
+
+    Args:
+        poll: Called while waiting, ten times a second; may raise to give up.
+    """
+
+    def __init__(self, poll: Callable[[], None] = lambda: None) -> None:
+        self._poll = poll
+
+    def __call__(self, action: Callable[[], T]) -> T:
+        """Return what ``action`` returns; every other error than those of a store is raised."""
+        wait = 0.2
+        while True:
+            try:
+                result = action()
+            except (DBAPIError, StorageInternalError, OSError) as error:
+                reason = _passing(error)
+                if reason is None:
+                    raise
+                _log.warning("%s; trying again in %.1f s.", reason, wait)
+            else:
+                if wait > 0.2:
+                    _log.warning("Going on.")
+                return result
+            end = time.monotonic() + wait
+            while time.monotonic() < end:
+                self._poll()
+                time.sleep(0.1)
+            wait = min(2 * wait, _LONGEST_WAIT_S)
+
+
+def _passing(error: BaseException) -> str | None:
+    """Return in words why an error may pass by itself; None if it won't."""
+    if isinstance(error, StorageInternalError):
+        cause = error.__cause__
+        return None if cause is None else _passing(cause)
+    if isinstance(error, OSError):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return f"The disk is full ({error.filename or error.strerror})" if full else None
+    if isinstance(error, OperationalError | InterfaceError) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    ):
+        first = (str(error.orig).strip().splitlines() or ["no connection"])[0]
+        return f"The store can't be reached ({first})"
+    return None

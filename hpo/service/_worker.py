@@ -1,0 +1,433 @@
+"""A worker: claims tasks of a study, trains them on its device, and commits what comes out."""
+
+import dataclasses
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import optuna
+import torch
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState, create_trial
+
+from hpo.features import load_bundle
+from hpo.models import Config
+from hpo.search import (
+    GreedySearch,
+    TrialOutcome,
+    TrialProgress,
+    config_key,
+    decision_steps,
+    distributions_of,
+    param_value,
+    run_trial,
+    sample_config,
+)
+from hpo.service._ledger import Fenced, Task
+from hpo.service._patience import Patience
+from hpo.service._storage import append_values
+from hpo.service._study import Study, head_runs
+from hpo.training import DEFAULT_MICRO_BATCH, Interrupted, RunStore, Trainer, open_device
+
+__all__ = ["Worker", "WorkerSettings"]
+
+_log = logging.getLogger(__name__)
+_ATTEMPTS_TO_DRAW = 20
+_STALLED_EXIT = 75
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkerSettings:
+    """How a worker works; nothing here changes a result.
+
+    Attributes:
+        device: ``cpu`` or ``cuda:N``.
+        heartbeat: Seconds between heartbeats.
+        grace: Seconds without a heartbeat after which a worker is taken for dead.
+        stall_timeout: Seconds without progress after which a run is ended and counted as failed.
+    """
+
+    device: str = "cpu"
+    heartbeat: float = 2.0
+    grace: float = 20.0
+    stall_timeout: float = 600.0
+
+
+class Worker:
+    """Works on one study until it is complete, its limits are reached, or a signal comes.
+
+    Args:
+        study: The study.
+        settings: See there.
+    """
+
+    def __init__(self, study: Study, settings: WorkerSettings) -> None:
+        self._study = study
+        self._settings = settings
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._stop = threading.Event()
+        self._lost = threading.Event()
+        self._patience = Patience(self._raise_if_stopped)
+        self._pulse: _Pulse | None = None
+        self._trainer: Trainer | None = None
+        self._decides = decision_steps(study.space.search.pruner)
+
+    def run(self) -> bool:
+        """Work; return True if the study is complete, False if it was left before.
+
+        Raises:
+            NoCandidateError: All candidates of a stage failed.
+        """
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        try:
+            while True:
+                self._raise_if_stopped()
+                if self._limits_reached():
+                    return False
+                task = self._patience(
+                    lambda: self._study.ledger.claim(
+                        self._study.name, self._owner, self._settings.grace
+                    )
+                )
+                if task is not None:
+                    self._work_on(task)
+                elif self._patience(self._study.open_next):
+                    return True
+                else:
+                    self._stop.wait(0.2)
+        except Interrupted:
+            return False
+
+    def _limits_reached(self) -> bool:
+        row = self._patience(lambda: self._study.ledger.study(self._study.name))
+        if row is None:
+            return True
+        if row.seconds_left is not None and row.seconds_left <= 0:
+            return True
+        if row.max_tasks is not None and isinstance(self._study.space.search, GreedySearch):
+            tasks = self._patience(lambda: self._study.ledger.tasks(self._study.name))
+            started = sum(task.state in ("sealed", "done", "failed") for task in tasks)
+            return started >= row.max_tasks
+        return False
+
+    def _work_on(self, task: Task) -> None:
+        """Bring a claimed task to its end, or hand it back."""
+        self._lost.clear()
+        self._pulse = _Pulse(self._study, task, self._settings, self._lost)
+        try:
+            self._close_former_trial(task)
+            if task.state == "sealed":
+                assert task.outcome is not None
+                self._complete(task, task.outcome)
+                return
+            trial = self._begin(task)
+            if trial is not None:
+                self._train(task, trial)
+        except Fenced:
+            _log.warning("Task %d was taken over by another worker.", task.position)
+        finally:
+            self._pulse.stop()
+            self._pulse = None
+
+    def _close_former_trial(self, task: Task) -> None:
+        """Fail the trials that earlier owners of the task left running, so that they can't write.
+
+        A trial is found by its ``task`` attribute: its owner may have died before it could note
+        the trial's number in the ledger.
+        """
+        if task.token == 1:
+            return
+
+        def close() -> None:
+            for trial in self._trials_of(task, TrialState.RUNNING):
+                if task.state == "sealed" and trial.number == task.trial:
+                    continue
+                self._fail_trial(trial._trial_id, "its worker died; another one went on with it")
+
+        self._patience(close)
+
+    def _trials_of(self, task: Task, state: TrialState) -> list[optuna.trial.FrozenTrial]:
+        trials = self._study.optuna.get_trials(deepcopy=False, states=(state,))
+        return [trial for trial in trials if trial.user_attrs.get("task") == task.position]
+
+    def _begin(self, task: Task) -> optuna.trial.FrozenTrial | None:
+        """Return the running Optuna trial of the task, with all its attributes set."""
+        config = self._configuration(task)
+        study = self._study
+        waiting = self._trials_of(task, TrialState.WAITING) if task.token > 1 else []
+        if waiting:
+            trial_id = waiting[0]._trial_id
+            study.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+        else:
+            attributes: dict[str, Any] = {"task": task.position, "worker": self._owner}
+            if isinstance(study.space.search, GreedySearch):
+                attributes["stage"] = study.space.search.stages[task.stage].name
+            attributes["config"] = config.model_dump(mode="json")
+            template = create_trial(
+                state=TrialState.RUNNING,
+                params={name: param_value(v) for name, v in study.params(config).items()},
+                distributions=distributions_of(study.space),
+                user_attrs=attributes,
+            )
+            study_id = study.optuna._study_id
+            trial_id = study.storage.create_new_trial(study_id, template_trial=template)
+        trial = study.storage.get_trial(trial_id)
+        study.ledger.attach(study.name, task, trial.number)
+        return trial
+
+    def _configuration(self, task: Task) -> Config:
+        """Return the configuration of a task, drawing it if it has none yet."""
+        study = self._study
+        if task.config is not None:
+            return Config.model_validate(task.config)
+        for attempt in range(_ATTEMPTS_TO_DRAW):
+            drawn = sample_config(study.optuna, study.space, task.position, attempt)
+            config = study.normalise(drawn)
+            raw = config.model_dump(mode="json")
+            if study.ledger.assign(study.name, task, config_key(config), raw, head_runs(config)):
+                return config
+        # Few configurations are left to draw; the run store gives a repeat its result for free.
+        study.ledger.assign_repeat(study.name, task, raw)
+        return config
+
+    def _train(self, task: Task, frozen: optuna.trial.FrozenTrial) -> None:
+        study, pulse = self._study, self._pulse
+        assert pulse is not None
+        trial_id = frozen._trial_id
+        pulse.begin(trial_id, frozen.number)
+        trial = optuna.trial.Trial(study.optuna, trial_id)
+
+        def on_step(progress: TrialProgress) -> str | None:
+            pulse.advance(progress)
+            if progress.step < progress.steps and self._decides(progress.step):
+                self._patience(pulse.flush)
+                if trial.should_prune():
+                    name = study.space.search.pruner.name
+                    return f"{name} at step {progress.step}"
+            return None
+
+        try:
+            outcome = self._run(Config.model_validate(frozen.user_attrs["config"]), on_step)
+            pulse.flush_all(self._patience)
+        except Interrupted:
+            pulse.flush_all(Patience())
+            study.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+            study.ledger.release(study.name, task)
+            raise
+        except Fenced:
+            raise
+        except Exception as error:
+            _log.warning("Trial %d failed.", frozen.number, exc_info=True)
+            reason = f"{type(error).__name__}: {error}"
+            self._fail_trial(trial_id, reason, traceback.format_exc())
+            study.ledger.fail(study.name, task, reason)
+            return
+        record = dataclasses.asdict(outcome)
+        self._patience(lambda: study.ledger.seal(study.name, task, record))
+        self._complete(dataclasses.replace(task, trial=frozen.number), record)
+
+    def _run(self, config: Config, on_step: Callable[[TrialProgress], str | None]) -> TrialOutcome:
+        """Train, with smaller and smaller micro-batches if the memory is not enough."""
+        while True:
+            trainer = self._open_trainer()
+            try:
+                return run_trial(trainer, self._study.space, config, on_step=on_step)
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                micro_batch = trainer.numerics.micro_batch // 2
+                if not _out_of_memory(error) or micro_batch < 1:
+                    raise
+                _log.warning("Out of memory; trying again with %d rows at once.", micro_batch)
+            self._trainer = None
+            self._open_trainer(micro_batch)
+
+    def _open_trainer(self, micro_batch: int = DEFAULT_MICRO_BATCH) -> Trainer:
+        """Load the bundle onto the device, once."""
+        if self._trainer is None:
+            definition = self._study.definition
+            device = open_device(self._settings.device, definition.threads)
+            self._trainer = Trainer(
+                load_bundle(definition.bundle),
+                device,
+                RunStore(definition.run_store, self._patience),
+                micro_batch=micro_batch,
+                checkpoint_every=definition.checkpoint_every,
+                milestones=definition.space.lengths(),
+                poll=self._poll,
+            )
+        return self._trainer
+
+    def _complete(self, task: Task, outcome: dict[str, Any]) -> None:
+        """Put a sealed outcome on the Optuna trial; harmless if it stands there already."""
+        study = self._study
+
+        def complete() -> None:
+            assert task.trial is not None
+            trial_id = study.storage.get_trial_id_from_study_id_trial_number(
+                study.optuna._study_id, task.trial
+            )
+            if study.storage.get_trial(trial_id).state.is_finished():
+                return
+            attributes = {
+                "std": outcome["std"],
+                "scores": list(outcome["scores"]),
+                "metrics": outcome["metrics"],
+                "runs": [list(runs) for runs in outcome["runs"]],
+                "epochs_trained": outcome["epochs_trained"],
+            }
+            if outcome["pruned"]:
+                attributes["pruned"] = f"{outcome['pruned']}"
+            for key, value in attributes.items():
+                study.storage.set_trial_user_attr(trial_id, key, value)
+            state = TrialState.PRUNED if outcome["pruned"] else TrialState.COMPLETE
+            study.storage.set_trial_state_values(trial_id, state, [outcome["value"]])
+
+        self._patience(complete)
+        self._patience(lambda: study.ledger.finish(study.name, task))
+
+    def _fail_trial(self, trial_id: int, reason: str, trace: str | None = None) -> None:
+        storage = self._study.storage
+        try:
+            storage.set_trial_user_attr(trial_id, "failed", reason)
+            if trace is not None:
+                storage.set_trial_user_attr(trial_id, "traceback", trace)
+            storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        except UpdateFinishedTrialError:
+            return
+
+    def _poll(self) -> None:
+        """Called by the training loop before every micro-batch."""
+        if self._pulse is not None:
+            self._pulse.touch()
+        if self._lost.is_set():
+            raise Fenced("The task was taken over.")
+        self._raise_if_stopped()
+
+    def _raise_if_stopped(self) -> None:
+        if self._stop.is_set():
+            raise Interrupted
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._stop.is_set() and number == signal.SIGINT:
+            os._exit(130)  # a second Ctrl-C
+        self._stop.set()
+
+
+class _Pulse:
+    """The thread that keeps a claimed task alive and carries its curve to the store.
+
+    Args:
+        study: The study.
+        task: The claimed task.
+        settings: The worker's.
+        lost: Set when the task turns out to have been taken over.
+    """
+
+    def __init__(
+        self, study: Study, task: Task, settings: WorkerSettings, lost: threading.Event
+    ) -> None:
+        self._study = study
+        self._task = task
+        self._settings = settings
+        self._lost = lost
+        self._lock = threading.Lock()
+        self._values: dict[int, float] = {}
+        self._progress: dict[str, Any] | None = None
+        self._trial: tuple[int, int] | None = None
+        self._touched = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._loop, daemon=True, name="pulse")
+        self._thread.start()
+
+    def begin(self, trial_id: int, number: int) -> None:
+        """From now on there is a trial whose curve is to be written."""
+        self._trial = (trial_id, number)
+
+    def touch(self) -> None:
+        """Note that the training makes progress."""
+        self._touched = time.monotonic()
+
+    def advance(self, progress: TrialProgress) -> None:
+        """Note a step; it is written with the next beat."""
+        self.touch()
+        assert self._trial is not None
+        with self._lock:
+            self._values[progress.step] = progress.value
+            self._progress = {**dataclasses.asdict(progress), "trial": self._trial[1]}
+
+    def flush(self) -> None:
+        """Write the steps noted so far.
+
+        Raises:
+            Fenced: The trial isn't running any more.
+        """
+        with self._lock:
+            values, self._values = self._values, {}
+        if not values or self._trial is None:
+            return
+        try:
+            written = append_values(self._study.storage, self._trial[0], values)
+        except BaseException:
+            with self._lock:
+                self._values = {**values, **self._values}
+            raise
+        if not written:
+            self._lost.set()
+            raise Fenced(f"Trial {self._trial[1]} was failed by another worker.")
+
+    def flush_all(self, patience: Patience) -> None:
+        """End the thread and write what is left."""
+        self.stop()
+        patience(self.flush)
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._ended.set()
+        self._thread.join()
+
+    def _loop(self) -> None:
+        patience = Patience(self._raise_if_ended)
+        try:
+            while not self._ended.wait(self._settings.heartbeat):
+                if time.monotonic() - self._touched > self._settings.stall_timeout:
+                    self._give_up()
+                patience(self._beat)
+        except Fenced:
+            self._lost.set()
+        except Interrupted:
+            return
+
+    def _beat(self) -> None:
+        self._study.ledger.heartbeat(self._study.name, self._task, self._progress)
+        self.flush()
+
+    def _raise_if_ended(self) -> None:
+        if self._ended.is_set():
+            raise Interrupted
+
+    def _give_up(self) -> None:
+        """Fail the attempt and end the process: a thread that hangs can't be stopped otherwise."""
+        reason = f"no progress for {self._settings.stall_timeout:g} s"
+        _log.error("%s; the worker ends.", reason)
+        try:
+            if self._trial is not None:
+                storage = self._study.storage
+                storage.set_trial_user_attr(self._trial[0], "failed", reason)
+                storage.set_trial_state_values(self._trial[0], TrialState.FAIL)
+            self._study.ledger.fail(self._study.name, self._task, reason)
+        finally:
+            os._exit(_STALLED_EXIT)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that memory ran out; on a CPU it is a plain RuntimeError."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "can't allocate memory" in str(error)

@@ -1,0 +1,44 @@
+"""One run is one (configuration, seed): the loop, its metrics, and the store that keeps runs."""
+
+from hpo.training._data import Part, RunData, TrainingData
+from hpo.training._device import DEFAULT_MICRO_BATCH, numerics_of, open_device
+from hpo.training._folder import TrainedModel
+from hpo.training._metrics import (
+    CURVE_COLUMNS,
+    EpochRecord,
+    constant_micro_f1,
+    multilabel_metrics,
+)
+from hpo.training._refit import model_megabytes, refit
+from hpo.training._session import Interrupted, Session, forward
+from hpo.training._spec import TRAINER_VERSION, Numerics, RunSpec, plan_model
+from hpo.training._store import History, RunStore, Snapshot
+from hpo.training._trainer import ModelRun, Trainer
+
+__all__ = [
+    "CURVE_COLUMNS",
+    "DEFAULT_MICRO_BATCH",
+    "TRAINER_VERSION",
+    "EpochRecord",
+    "History",
+    "Interrupted",
+    "ModelRun",
+    "Numerics",
+    "Part",
+    "RunData",
+    "RunSpec",
+    "RunStore",
+    "Session",
+    "Snapshot",
+    "TrainedModel",
+    "Trainer",
+    "TrainingData",
+    "constant_micro_f1",
+    "forward",
+    "model_megabytes",
+    "multilabel_metrics",
+    "numerics_of",
+    "open_device",
+    "plan_model",
+    "refit",
+]

@@ -1,0 +1,120 @@
+"""The model folder: weights and everything needed to rebuild and use them, without pickle."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from hpo.errors import InputError
+from hpo.files import atomic_write, write_json
+from hpo.models import AssembledModel, Config, modalities_of
+
+__all__ = ["TrainedModel"]
+
+_FORMAT = 1
+_ROWS_AT_ONCE = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedModel:
+    """A trained model and what it was trained for.
+
+    Attributes:
+        module: Raw embeddings to logits.
+        config: The configuration.
+        widths: Embedding width of each modality it reads.
+        classes: Label names.
+        thresholds: Probability above which each label is predicted.
+        features: Where its embeddings came from (encoder, weights, preprocessing).
+        origin: Study, trial, seed, rows: for people.
+    """
+
+    module: AssembledModel
+    config: Config
+    widths: Mapping[str, int]
+    classes: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    features: Mapping[str, Any]
+    origin: Mapping[str, Any]
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.safetensors`` and ``config.json``, the latter last."""
+        with atomic_write(folder / "model.safetensors") as file:
+            state = {name: x.contiguous().cpu() for name, x in self.module.state_dict().items()}
+            file.write(save(state))
+        write_json(
+            folder / "config.json",
+            {
+                "format": _FORMAT,
+                "config": self.config.model_dump(mode="json"),
+                "widths": dict(self.widths),
+                "classes": list(self.classes),
+                "thresholds": list(self.thresholds),
+                "features": dict(self.features),
+                "origin": dict(self.origin),
+            },
+        )
+
+    @staticmethod
+    def load(folder: Path) -> "TrainedModel":
+        """Read a model folder.
+
+        Raises:
+            InputError: It isn't one, or it is damaged.
+        """
+        try:
+            raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            if raw["format"] != _FORMAT:
+                raise InputError(
+                    f"The model {folder} has format {raw['format']}, but this version reads "
+                    f"{_FORMAT}."
+                )
+            config = Config.model_validate(raw["config"])
+            module = AssembledModel(config, raw["widths"], len(raw["classes"]))
+            module.load_state_dict(load_file(folder / "model.safetensors"))
+        except (OSError, KeyError, json.JSONDecodeError, ValidationError) as error:
+            raise InputError(f"{folder} is no model folder: {error}") from None
+        except (SafetensorError, RuntimeError) as error:
+            raise InputError(f"The weights in {folder} don't fit its config: {error}") from None
+        return TrainedModel(
+            module,
+            config,
+            raw["widths"],
+            tuple(raw["classes"]),
+            tuple(raw["thresholds"]),
+            raw["features"],
+            raw["origin"],
+        )
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities it reads."""
+        return modalities_of(self.config.fusion)
+
+    @torch.no_grad()
+    def probabilities(
+        self, inputs: Mapping[str, NDArray[np.floating[Any]]], device: torch.device
+    ) -> NDArray[np.float32]:
+        """Return float32 probabilities [rows, K] for raw embeddings, modality → [rows, D_m]."""
+        self.module.to(device).eval()
+        rows = len(inputs[self.modalities[0]])
+        parts: list[Tensor] = []
+        for start in range(0, rows, _ROWS_AT_ONCE):
+            part = {
+                name: torch.from_numpy(np.array(inputs[name][start : start + _ROWS_AT_ONCE])).to(
+                    device
+                )
+                for name in self.modalities
+            }
+            parts.append(self.module(part).sigmoid().cpu())
+        empty = np.zeros((0, len(self.classes)), dtype=np.float32)
+        return torch.cat(parts).numpy() if parts else empty

@@ -1,0 +1,83 @@
+"""The refit: a configuration trained on all rows in use, as a model that stands alone."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hpo.errors import InputError
+from hpo.models import TWO_STEP, AssembledModel, Config, modalities_of
+from hpo.training._folder import TrainedModel
+from hpo.training._trainer import Trainer
+
+__all__ = ["model_megabytes", "refit"]
+
+
+def model_megabytes(config: Config, widths: Mapping[str, int], classes: int) -> float:
+    """Return the size in 10⁶ bytes of the model of a configuration."""
+    return AssembledModel(config, widths, classes).megabytes()
+
+
+def refit(
+    trainer: Trainer,
+    config: Config,
+    *,
+    seed: int,
+    max_model_mb: float,
+    origin: Mapping[str, Any],
+    on_step: Callable[[int, int], None] = lambda step, steps: None,
+) -> TrainedModel:
+    """Train ``config`` on training and validation rows together and assemble the model.
+
+    A batch as large as the training part means all rows here as well.
+
+    Args:
+        trainer: Holds data and run store, which makes the refit resumable like any run.
+        config: As it was tried.
+        seed: Of the run.
+        max_model_mb: Limit in 10⁶ bytes.
+        origin: Kept with the model.
+        on_step: Called with steps done and steps in all.
+
+    Raises:
+        InputError: The model would be larger than ``max_model_mb``; nothing was trained.
+        RuntimeError: The training diverged.
+    """
+    data = trainer.data
+    widths = {name: data.widths[name] for name in modalities_of(config.fusion)}
+    module = AssembledModel(config, widths, data.classes)
+    if module.megabytes() > max_model_mb:
+        raise InputError(
+            f"The model of the best trial has {module.megabytes():.1f} MB, but max_model_mb is "
+            f"{max_model_mb:g}."
+        )
+    if config.batch_size >= data.rows("train"):
+        config = config.model_copy(update={"batch_size": data.rows("all")})
+    run = trainer.model(config, seed, rows="all")
+    while not run.done:
+        run.advance()
+        on_step(run.step, run.steps)
+    if run.ended is not None:
+        raise RuntimeError(f"The refit diverged: {run.ended}.")
+    run.finish()
+    heads = zip(TWO_STEP.get(config.fusion, (config.fusion,)), run.specs, strict=False)
+    for name, spec in heads:
+        module.heads[name].load_state_dict(trainer.weights(spec, config.epochs))
+    if module.meta is not None:
+        module.meta.load_state_dict(trainer.weights(run.specs[-1], config.epochs))
+    for name, scaling in data.scaling(config.feature_scaling, "all").items():
+        if name in module.scaling:
+            module.scaling[name].load_state_dict(scaling.state_dict())
+    info = data.bundle.features.info
+    return TrainedModel(
+        module=module,
+        config=config,
+        widths=widths,
+        classes=tuple(data.bundle.classes),
+        thresholds=(0.5,) * data.classes,
+        features={
+            "source": info.source,
+            "encoder": info.encoder,
+            "weights_hash": info.weights_hash,
+            "preprocessing": info.preprocessing,
+        },
+        origin={**origin, "seed": seed, "rows": data.rows("all")},
+    )

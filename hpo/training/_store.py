@@ -1,0 +1,187 @@
+"""The run store: curves, weights and resumable states of all runs, shared by all studies.
+
+One folder a run, named by its address, holds ``run.json`` (what determines it) and immutable files
+named by epoch:
+
+    000200.state.safetensors    weights, optimizer and EMA after epoch 200: training goes on here
+    000200.weights.safetensors  the weights that are evaluated after epoch 200
+    000007.ended.safetensors    the run ended by itself after epoch 7 (its loss was not finite)
+
+Each holds the curve up to its epoch. Files appear whole or not at all and are never overwritten: a
+run is deterministic, so whoever writes epoch n of an address writes the same numbers. This is what
+keeps a worker that was taken for dead from doing damage when it comes back.
+"""
+
+import dataclasses
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from hpo.files import atomic_write, write_json
+from hpo.training._metrics import CURVE_COLUMNS, EpochRecord
+from hpo.training._spec import RunSpec
+
+__all__ = ["History", "RunStore", "Snapshot"]
+
+Kind = Literal["state", "weights", "ended"]
+_NAME = re.compile(r"(\d{6})\.(state|weights|ended)\.safetensors")
+_CURVE = "curve"
+_log = logging.getLogger(__name__)
+
+
+class _Entry(NamedTuple):
+    epoch: int
+    kind: str
+    path: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What is known of a run: a record for each epoch, and why it ended early, if it did."""
+
+    records: tuple[EpochRecord, ...] = ()
+    ended: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """Tensors by name after ``epoch`` epochs."""
+
+    epoch: int
+    tensors: Mapping[str, Tensor]
+
+
+class RunStore:
+    """Runs on disk. Any number of processes may read and write at the same time.
+
+    Args:
+        folder: Made when first written to.
+        attempt: Carries out a write; a service may try again when the disk is full.
+    """
+
+    def __init__(
+        self, folder: Path, attempt: Callable[[Callable[[], None]], None] = lambda write: write()
+    ) -> None:
+        self.folder = folder
+        self._attempt = attempt
+
+    def history(self, address: str) -> History:
+        """Return the longest curve that is stored; empty for an unknown run."""
+        for entry in sorted(self._entries(address), reverse=True):
+            opened = self._read(entry, tensors=False)
+            if opened is not None:
+                curve, metadata, _ = opened
+                return History(
+                    tuple(EpochRecord(*row) for row in curve.tolist()), metadata.get("ended")
+                )
+        return History()
+
+    def state(self, address: str, at_most: int) -> Snapshot | None:
+        """Return the latest resumable state at or before epoch ``at_most``."""
+        return self._snapshot(
+            entry
+            for entry in sorted(self._entries(address), reverse=True)
+            if entry.kind == "state" and entry.epoch <= at_most
+        )
+
+    def weights(self, address: str, epoch: int) -> Snapshot | None:
+        """Return the evaluated weights after exactly ``epoch`` epochs."""
+        return self._snapshot(
+            entry
+            for entry in self._entries(address)
+            if entry.kind == "weights" and entry.epoch == epoch
+        )
+
+    def has_weights(self, address: str, epoch: int) -> bool:
+        """Tell whether ``weights`` has a file to read, without reading it."""
+        return (self.folder / address / f"{epoch:06d}.weights.safetensors").exists()
+
+    def save(
+        self,
+        spec: RunSpec,
+        kind: Kind,
+        epoch: int,
+        records: tuple[EpochRecord, ...],
+        tensors: Mapping[str, Tensor],
+        ended: str | None = None,
+    ) -> None:
+        """Store a file of the run; nothing happens if it is there. An older state is dropped.
+
+        A file that is there but can't be read is replaced.
+
+        Raises:
+            OSError: It could not be written whole, such as on a full disk; nothing is left behind.
+        """
+        folder = self.folder / spec.address
+        path = folder / f"{epoch:06d}.{kind}.safetensors"
+
+        def write() -> None:
+            if not (folder / "run.json").exists():
+                write_json(folder / "run.json", spec.describe())
+            curve = np.array(records, dtype=np.float64).reshape(-1, len(CURVE_COLUMNS))
+            content = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+            content[_CURVE] = torch.from_numpy(curve)
+            with atomic_write(path) as file:
+                file.write(save(content, metadata={"ended": ended} if ended else None))
+
+        if self._read(_Entry(epoch, kind, path), tensors=False) is None:
+            self._attempt(write)
+        if kind == "state":
+            for entry in self._entries(spec.address):
+                if entry.kind == "state" and entry.epoch < epoch:
+                    entry.path.unlink(missing_ok=True)
+
+    def addresses(self) -> list[str]:
+        """Return the addresses of all runs, sorted."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path.parent.name for path in self.folder.glob("*/run.json"))
+
+    def describe(self, address: str) -> dict[str, object]:
+        """Return what determines the run, as it was written to ``run.json``."""
+        description: dict[str, object] = json.loads(
+            (self.folder / address / "run.json").read_text()
+        )
+        return description
+
+    def _entries(self, address: str) -> Iterator[_Entry]:
+        folder = self.folder / address
+        if not folder.is_dir():
+            return
+        for path in folder.iterdir():
+            match = _NAME.fullmatch(path.name)
+            if match:
+                yield _Entry(int(match[1]), match[2], path)
+
+    def _snapshot(self, entries: Iterator[_Entry]) -> Snapshot | None:
+        for entry in entries:
+            opened = self._read(entry, tensors=True)
+            if opened is not None:
+                return Snapshot(entry.epoch, opened[2])
+        return None
+
+    @staticmethod
+    def _read(
+        entry: _Entry, *, tensors: bool
+    ) -> tuple[Tensor, dict[str, str], dict[str, Tensor]] | None:
+        """Return curve, metadata and, if asked for, the other tensors; None if it can't be read."""
+        try:
+            with safe_open(entry.path, framework="pt") as file:
+                names = set(file.keys()) - {_CURVE}
+                content = {name: file.get_tensor(name) for name in names} if tensors else {}
+                return file.get_tensor(_CURVE), file.metadata() or {}, content
+        except FileNotFoundError:
+            return None  # dropped by another worker that has gone further
+        except (SafetensorError, OSError) as error:
+            # Written whole, so damaged since; the epochs before it can be trained again.
+            _log.warning("The run file %s can't be read and is passed over: %s", entry.path, error)
+            return None

@@ -1,0 +1,204 @@
+"""One worker's trainer: opens runs on its device and puts heads and meta-classifier together."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from hpo.features import Bundle
+from hpo.models import Config, MetaClassifier, build_module, modalities_of
+from hpo.training._data import Part, RunData, TrainingData
+from hpo.training._device import DEFAULT_MICRO_BATCH, numerics_of
+from hpo.training._metrics import EpochRecord, constant_micro_f1
+from hpo.training._session import Session, forward
+from hpo.training._spec import RunSpec, plan_model
+from hpo.training._store import RunStore
+
+__all__ = ["ModelRun", "Trainer"]
+
+
+class Trainer:
+    """Holds a bundle on a device and trains models on it.
+
+    Args:
+        bundle: Features, labels and split.
+        device: As ``open_device`` returned it.
+        store: The run store.
+        micro_batch: Rows in flight at once.
+        checkpoint_every: Epochs between resumable states.
+        milestones: Lengths that the search may ask for; the weights of heads are kept there, since
+            meta-classifiers of each length need them.
+        poll: Called before every micro-batch; may raise to stop.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: torch.device,
+        store: RunStore,
+        *,
+        micro_batch: int = DEFAULT_MICRO_BATCH,
+        checkpoint_every: int = 50,
+        milestones: Iterable[int] = (),
+        poll: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.data = TrainingData(bundle, device)
+        self.store = store
+        self.numerics = numerics_of(device, micro_batch)
+        self._checkpoint_every = checkpoint_every
+        self._milestones = frozenset(milestones)
+        self._poll = poll
+        self._constant_score: float | None = None
+
+    def model(self, config: Config, seed: int, rows: str = "train") -> "ModelRun":
+        """Return the model of ``config`` and ``seed``, at its first step.
+
+        Args:
+            config: Its batch size may exceed the rows, which means all of them.
+            seed: Of weights, masks and order.
+            rows: ``train``, or ``all`` for the refit.
+        """
+        heads, meta = plan_model(
+            self.normalise(config, rows),
+            bundle=self.data.bundle.key,
+            rows=rows,
+            seed=seed,
+            numerics=self.numerics,
+        )
+        return ModelRun(self, config.epochs, heads, meta)
+
+    def normalise(self, config: Config, rows: str = "train") -> Config:
+        """Return the configuration with a batch size of at most the rows there are."""
+        batch_size = min(config.batch_size, self.data.rows(rows))
+        return config.model_copy(update={"batch_size": batch_size})
+
+    def constant_score(self) -> float:
+        """Return the validation micro-F1, in percent, of the best constant prediction."""
+        if self._constant_score is None:
+            self._constant_score = constant_micro_f1(self.data.part("val", "none", "train").targets)
+        return self._constant_score
+
+    def open(self, spec: RunSpec) -> Session:
+        """Return the run at its first epoch."""
+        meta = spec.inputs == "meta"
+        return Session(
+            spec,
+            self._meta_data(spec)
+            if meta
+            else self.data.run_data(spec.config.feature_scaling, spec.rows),
+            (lambda _: MetaClassifier(self.data.classes))
+            if meta
+            else (lambda generator: self.build(spec, generator)),
+            self.store,
+            checkpoint_every=self._checkpoint_every,
+            milestones=frozenset() if meta else self._milestones,
+            poll=self._poll,
+        )
+
+    def build(self, spec: RunSpec, generator: torch.Generator) -> nn.Module:
+        """Return the module of a run with its initial weights, on the CPU."""
+        widths = {name: self.data.widths[name] for name in modalities_of(spec.inputs)}
+        return build_module(spec.inputs, spec.config, widths, self.data.classes, generator)
+
+    def _meta_data(self, spec: RunSpec) -> RunData:
+        """Return the summed outputs of the source runs, and the targets."""
+        data = self.data.run_data(spec.sources[0][0].config.feature_scaling, spec.rows)
+        sums: dict[str, Tensor] = {}
+        parts = {"train": data.train} | ({"val": data.val} if data.val is not None else {})
+        for source, epoch in spec.sources:
+            module = self.build(source, torch.Generator().manual_seed(0))
+            module.load_state_dict(self.weights(source, epoch))
+            module.to(self.data.device)
+            for name, part in parts.items():
+                logits = forward(module, part.inputs, self.numerics.micro_batch)
+                sums[name] = sums[name] + logits if name in sums else logits
+        made = {name: Part({"outputs": sums[name]}, part.targets) for name, part in parts.items()}
+        return RunData(made["train"], made.get("val"))
+
+    def weights(self, spec: RunSpec, epoch: int) -> Mapping[str, Tensor]:
+        """Return the evaluated weights of a run, from the store or by training it again."""
+        stored = self.store.weights(spec.address, epoch)
+        if stored is not None:
+            return stored.tensors
+        session = self.open(spec)
+        try:
+            while session.epoch < epoch:
+                session.advance()
+            return session.weights()
+        except BaseException:
+            session.checkpoint()
+            raise
+
+
+class ModelRun:
+    """A configuration with one seed in progress: its heads in lockstep, then its meta-classifier.
+
+    A step is one epoch. A single head has ``epochs`` steps. A two-step fusion has twice as many:
+    while the heads are trained its record is that of the better head, afterwards that of the
+    meta-classifier, which starts as the plain sum.
+
+    Attributes:
+        steps: Steps to the end, unless the run ends early.
+        step: Steps done.
+        record: Of the last step.
+        ended: Why it ended before its last step; None otherwise.
+    """
+
+    def __init__(
+        self, trainer: Trainer, epochs: int, heads: tuple[RunSpec, ...], meta: RunSpec | None
+    ) -> None:
+        self._trainer = trainer
+        self._epochs = epochs
+        self._specs = heads
+        self._meta = meta
+        self._sessions = [trainer.open(spec) for spec in heads]
+        self._closed: list[Session] = []
+        self.steps = epochs if meta is None else 2 * epochs
+        self.step = 0
+        self.record: EpochRecord | None = None
+        self.ended: str | None = None
+
+    @property
+    def specs(self) -> tuple[RunSpec, ...]:
+        """The runs that the model is made of, the meta-classifier last."""
+        return self._specs if self._meta is None else (*self._specs, self._meta)
+
+    @property
+    def trained(self) -> int:
+        """Epochs of single runs that were really trained, not taken from the store."""
+        return sum(session.trained for session in (*self._closed, *self._sessions))
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.ended is not None or self.step == self.steps
+
+    def advance(self) -> EpochRecord:
+        """Do one step and return its record."""
+        if self._meta is not None and self.step == self._epochs:
+            self._close()
+            self._sessions = [self._trainer.open(self._meta)]
+        records = [session.advance() for session in self._sessions]
+        self.step += 1
+        reasons = [session.ended for session in self._sessions if session.ended is not None]
+        if reasons:
+            self.ended = reasons[0]
+            self.record = min(records, key=lambda record: record.micro_f1)
+        else:
+            self.record = max(records, key=lambda record: record.micro_f1)
+        return self.record
+
+    def checkpoint(self) -> None:
+        """Store resumable states of the runs in progress."""
+        for session in self._sessions:
+            session.checkpoint()
+
+    def finish(self) -> None:
+        """Store states and weights where the runs stand, and give the memory back."""
+        self._close()
+
+    def _close(self) -> None:
+        for session in self._sessions:
+            session.finish()
+        self._closed += self._sessions
+        self._sessions = []

@@ -1,0 +1,217 @@
+"""The reader agrees with the csv module on well-formed files and never merges rows silently."""
+
+import csv
+import io
+import random
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpo.data._csv import Table, read_table
+from hpo.data._problems import Problems
+
+TRAIN = ["ImageID", "Labels", "Caption"]
+
+
+def read(text: str | bytes, required: list[str] = TRAIN) -> tuple[Table | None, list[str]]:
+    problems = Problems()
+    content = text.encode() if isinstance(text, str) else text
+    return read_table(content, "train.csv", required, problems), problems.listed()
+
+
+def captions(text: str, required: list[str] = TRAIN) -> tuple[str, ...]:
+    table, problems = read(text, required)
+    assert not problems
+    assert table is not None
+    return table.columns["Caption"]
+
+
+field = st.text(alphabet='ab ,"\r\n;é1', max_size=8)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    rows=st.lists(st.tuples(field, field, field), min_size=1, max_size=6),
+    header=st.permutations(TRAIN),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    ending=st.sampled_from(["\n", "\r\n"]),
+    bom=st.booleans(),
+)
+def test_well_formed_files_read_as_with_the_csv_module(
+    rows: list[tuple[str, ...]], header: list[str], quoting: int, ending: str, bom: bool
+) -> None:
+    text = io.StringIO(newline="")
+    # A carriage return is quoted by every Python version only if the line ending holds one.
+    minimal = quoting == csv.QUOTE_MINIMAL
+    writer = csv.writer(text, quoting=quoting, lineterminator="\r\n" if minimal else ending)
+    writer.writerow(header)
+    writer.writerows(rows)
+    table, problems = read(text.getvalue().encode("utf-8-sig" if bom else "utf-8"))
+    expected = list(csv.DictReader(io.StringIO(text.getvalue(), newline="")))
+    assert not problems
+    assert table is not None
+    columns = (table.columns[name] for name in header)
+    assert [dict(zip(header, row, strict=True)) for row in zip(*columns, strict=True)] == expected
+
+
+WORDS = ["a", "red", "stop", "sign,", '"go"', '"', '",', ', "', "it's", '5"', "é", '."', "x\ny"]
+
+
+@pytest.mark.parametrize(
+    ("header", "record"),
+    [
+        ("ImageID,Labels,Caption", '{id}.jpg,{labels},"{caption}"'),
+        ("Labels,Caption,ImageID", '{labels},"{caption}",{id}.jpg'),
+        ("ImageID,Caption,Split,Labels", '{id}.jpg,"{caption}",train,{labels}'),
+        ("Labels,ImageID,Caption", '"{labels}","{id}.jpg","{caption}"'),
+    ],
+)
+def test_unescaped_captions_are_read_whole(header: str, record: str) -> None:
+    generator = random.Random(0)
+    # A caption must differ from a record by RFC 4180, hence the bare quotes in its middle.
+    texts = [
+        " ".join(["the", '"x"', *generator.choices(WORDS, k=generator.randint(0, 8)), "end"])
+        for _ in range(500)
+    ]
+    lines = [
+        record.format(id=i, labels=generator.choice(["", "1", "1 19"]), caption=text)
+        for i, text in enumerate(texts)
+    ]
+    table, problems = read("\n".join([header, *lines]))
+    assert not problems
+    assert table is not None
+    assert list(table.columns["Caption"]) == texts
+    assert table.columns["ImageID"] == tuple(f"{i}.jpg" for i in range(500))
+    starts = [2 + sum(line.count("\n") + 1 for line in lines[:i]) for i in range(500)]
+    assert list(table.lines) == starts
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    body=st.text(alphabet='a1 ,"\n', max_size=60),
+    header=st.permutations(TRAIN),
+)
+def test_nothing_is_dropped_silently(body: str, header: list[str]) -> None:
+    """Whatever the file, each character is in a record or on a line that is reported."""
+    table, problems = read(",".join(header) + "\n" + body)
+    assert table is not None
+    if not any(" line " in problem for problem in problems):
+        columns = table.columns.values()
+        read_letters = sum(len(cell) - cell.count('"') for column in columns for cell in column)
+        # Left off: quotes, commas between fields, line breaks after records and empty lines.
+        content = len(body) - body.count('"') - body.count("\n")
+        inside = sum(cell.count("\n") for column in columns for cell in column)
+        assert read_letters - inside + 2 * len(table) == content
+
+
+def test_time_is_linear_in_rows_that_are_all_malformed() -> None:
+    # Searching to the end of the file from each row would take minutes.
+    for row in ('{}.jpg,1,"open "x" and on', '{}.jpg,1,"a "b" c"', "{}.jpg,1,x,y"):
+        text = "\n".join(row.format(i) for i in range(20_000))
+        start = time.perf_counter()
+        read("ImageID,Labels,Caption\n" + text)
+        assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        'the word "caution" on it',
+        '"quoted" from the start',
+        'to the "end"',
+        'reads "spray."',
+        'signs "Nice Ave" and "Sapphire St"',
+        'a sign, "Bourbon", at a light',
+        'ends in a comma and a quote "x",',
+        'a ruler of 5"',
+        'a quote ends the line "x"\nand it goes on, with a comma',
+        'so does this "x"\n\n.',
+        '"',
+    ],
+)
+def test_malformed_caption_between_rows(caption: str) -> None:
+    text = f'ImageID,Labels,Caption\n0.jpg,1,first\n1.jpg,2 3,"{caption}"\n2.jpg,,"last, one"\n'
+    assert captions(text) == ("first", caption, "last, one")
+
+
+def test_well_formed_caption_may_hold_what_looks_like_a_row() -> None:
+    inner = 'a "sign"\n2.jpg,1,"x"'
+    doubled = inner.replace('"', '""')
+    text = f'ImageID,Labels,Caption\n1.jpg,1,"{doubled}"\n3.jpg,1,y\n'
+    assert captions(text) == (inner, "y")
+
+
+def test_undecidable_caption_is_read_as_two_rows() -> None:
+    text = 'ImageID,Labels,Caption\n1.jpg,1,"a "sign"\n2.jpg,1,"x"\n'
+    assert captions(text) == ('a "sign', "x")
+
+
+def test_a_quote_that_is_never_closed_costs_one_row_and_is_reported() -> None:
+    text = 'ImageID,Labels,Caption\n1.jpg,1,"open\nand on\n2.jpg,1,"x"\n3.jpg,1,"open again'
+    table, problems = read(text)
+    rule = "the quote that opens the Caption is not closed before the next row or the end"
+    assert problems == [f"train.csv line 2: {rule}", f"train.csv line 5: {rule}"]
+    assert table is not None
+    assert table.columns["ImageID"] == ("2.jpg",)
+
+
+def test_wrong_number_of_fields_is_reported_by_line() -> None:
+    text = "ImageID,Labels,Caption\n1.jpg,1,red, white\n2.jpg,1\n3.jpg,1,fine\n"
+    _, problems = read(text)
+    assert problems == [
+        "train.csv line 2: 4 fields, but the header has 3 columns; a field that holds commas "
+        "must stand in quotes",
+        "train.csv line 3: 2 fields, but the header has 3 columns",
+    ]
+
+
+def test_malformed_field_other_than_the_caption_is_reported() -> None:
+    _, problems = read('ImageID,Labels,Caption\n1.jpg, 1 ,"a "b" c"\n')
+    assert problems == [
+        "train.csv line 2: fields beside a malformed Caption must be plain: no bare quote, no "
+        "outer blanks"
+    ]
+
+
+def test_carriage_returns_end_lines_and_count_as_such() -> None:
+    table, problems = read("ImageID,Labels,Caption\r1.jpg,1,a\r\n\r\n2.jpg,1,b\n")
+    assert not problems
+    assert table is not None
+    assert table.lines == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "train.csv is empty, but must have a header and rows"),
+        (b"\xef\xbb\xbf\n\n", "train.csv is empty, but must have a header and rows"),
+        (b"ImageID,Labels,Caption\n", "train.csv has a header but no rows"),
+        (
+            b"ImageID,Labels,Caption\n1.jpg,1,caf\xe9\n",
+            "train.csv line 2: the byte 0xe9 is not UTF-8; save it as UTF-8",
+        ),
+        (
+            b"ImageID;Labels;Caption\n",
+            "train.csv: the columns must be separated by commas; its header is "
+            "'ImageID;Labels;Caption'",
+        ),
+        (
+            b"ImageID,Labels,Caption,Labels\n",
+            "train.csv has the column 'Labels' 2 times",
+        ),
+    ],
+)
+def test_files_that_are_no_table(content: bytes, message: str) -> None:
+    assert read(content)[1] == [message]
+
+
+def test_missing_columns_come_with_a_suggestion() -> None:
+    _, problems = read("imageid,Label,Text\n1.jpg,1,a\n")
+    columns = "its columns are ['imageid', 'Label', 'Text']"
+    assert problems == [
+        f"train.csv has no column 'ImageID' (did you mean 'imageid'?); {columns}",
+        f"train.csv has no column 'Labels' (did you mean 'Label'?); {columns}",
+        f"train.csv has no column 'Caption'; {columns}",
+    ]

@@ -1,0 +1,207 @@
+"""Data folders: what is read, and that all that is wrong is listed at once."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hpo.data import Rows, keep_rows, load_dataset, load_rows
+from hpo.errors import InputError
+
+TRAIN = "ImageID,Labels,Caption\na.png,3 1,one\nb.png,,\nc.png,10 3 3,three\n"
+TEST = "Caption,ImageID\nfour,d.png\nfive,e.png\n"
+IMAGES = ("a.png", "b.png", "c.png", "d.png", "e.png")
+
+
+def problems_of(folder: Path, **options: object) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        load_dataset(folder, **options)  # type: ignore[arg-type]
+    assert caught.value.title == f"The data folder '{folder}' has problems:"
+    return caught.value.problems
+
+
+def test_a_folder_is_read(make_folder) -> None:
+    folder = make_folder(TRAIN, TEST, IMAGES)
+    dataset = load_dataset(folder)
+    data = folder / "data"
+    assert dataset.root == folder
+    assert dataset.train == Rows(
+        ids=("a.png", "b.png", "c.png"),
+        captions=("one", "", "three"),
+        images=(data / "a.png", data / "b.png", data / "c.png"),
+        lines=(2, 3, 4),
+    )
+    assert dataset.test is not None
+    assert dataset.test.captions == ("four", "five")
+    assert dataset.classes == ("1", "3", "10")
+    assert dataset.labels.dtype == np.uint8
+    assert dataset.labels.tolist() == [[1, 1, 0], [0, 0, 0], [0, 1, 1]]
+    assert dataset.split_column is None
+    assert dataset.fingerprint == hashlib.sha256(TRAIN.encode()).hexdigest()
+    assert dataset.skipped == ()
+
+
+def test_test_csv_and_images_are_optional(make_folder) -> None:
+    dataset = load_dataset(make_folder(TRAIN), images="ignore")
+    assert dataset.test is None
+    assert dataset.train.images is None
+
+
+@pytest.mark.parametrize(
+    ("cells", "classes", "labels"),
+    [
+        (["1 2", " 2  10 "], ("1", "2", "10"), [[1, 1, 0], [0, 1, 1]]),
+        (["cat dog", "10"], ("10", "cat", "dog"), [[0, 1, 1], [1, 0, 0]]),
+        (["traffic light; dog", "dog"], ("dog", "traffic light"), [[1, 1], [1, 0]]),
+        (["traffic light;", "stop sign"], ("stop sign", "traffic light"), [[0, 1], [1, 0]]),
+        (["traffic light|dog", ""], ("dog", "traffic light"), [[1, 1], [0, 0]]),
+        (["2 02", "-1"], ("-1", "02", "2"), [[0, 1, 1], [1, 0, 0]]),
+    ],
+)
+def test_label_separators(
+    make_folder, cells: list[str], classes: tuple[str, ...], labels: list[list[int]]
+) -> None:
+    text = "ImageID,Labels,Caption\n" + "".join(f"{i},{c},x\n" for i, c in enumerate(cells))
+    dataset = load_dataset(make_folder(text), images="ignore")
+    assert dataset.classes == classes
+    assert dataset.labels.tolist() == labels
+
+
+def test_ambiguous_labels_are_refused(make_folder) -> None:
+    folder = make_folder("ImageID,Labels,Caption\n1,a;b,x\n2,a|b,x\n")
+    assert problems_of(folder, images="ignore") == [
+        "train.csv line 3: Labels 'a|b' holds '|', but ';' separates the labels elsewhere"
+    ]
+    folder = make_folder('ImageID,Labels,Caption\n1,"a,b",x\n')
+    assert problems_of(folder, images="ignore") == [
+        "train.csv line 2: Labels 'a,b' holds a comma, but labels must be separated by blanks, "
+        "';' or '|'"
+    ]
+    folder = make_folder("ImageID,Labels,Caption\n1,,x\n")
+    assert problems_of(folder, images="ignore") == [
+        "train.csv: no row has a label in the column 'Labels'"
+    ]
+
+
+def test_all_problems_are_listed_together(make_folder) -> None:
+    folder = make_folder(
+        "ImageID,Labels,Caption,Split\n"
+        "a.png,1,x,train\n"
+        "a.png,1,x,valid\n"
+        ",1,x,val\n"
+        "b.png,1,x\n"
+        "gone.png,2,x,val\n",
+        "ImageID,Labels,Caption\na.png,,x\nd.png,7,x\n../a.png,,x\n",
+        ("a.png", "d.png"),
+    )
+    (folder / "data" / "d.png").write_bytes(b"no image")
+    assert problems_of(folder) == [
+        "train.csv line 5: 3 fields, but the header has 4 columns",
+        "train.csv line 4: the ImageID is empty",
+        "train.csv line 3: ImageID 'a.png' is on train.csv line 2 already",
+        "test.csv line 2: ImageID 'a.png' is on train.csv line 2 already",
+        "test.csv line 3: Labels is '7', but a test row must have no labels",
+        "train.csv line 3: Split is 'valid', but must be 'train' or 'val'",
+        "train.csv line 4: ImageID '' must be a file's path inside the data folder",
+        "train.csv line 6: image 'gone.png' is not in data/, images/ or the data folder itself",
+        "test.csv line 3: image 'data/d.png' is not an image that Pillow can read (8 bytes)",
+        "test.csv line 4: ImageID '../a.png' must be a file's path inside the data folder",
+    ]
+
+
+def test_long_lists_are_cut_but_every_kind_is_shown(make_folder) -> None:
+    rows = "".join(f"{i}.png,1,x\n" for i in range(1000)) + "7.png,1,x\n"
+    found = problems_of(make_folder("ImageID,Labels,Caption\n" + rows), images="exist")
+    assert len(found) == 21
+    assert found[0] == "train.csv line 1002: ImageID '7.png' is on train.csv line 9 already"
+    assert found[-1] == "... and 982 more like the last one"
+
+
+def test_missing_folder_and_files(make_folder, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    assert problems_of(gone) == [f"'{gone}' is not a folder, but must be one that holds train.csv"]
+    (tmp_path / "Train.csv").write_text(TRAIN)
+    (tmp_path / "test.csv").write_text("ImageID\n")
+    assert problems_of(tmp_path) == [
+        "there is no file train.csv (did you mean 'Train.csv'?)",
+        "test.csv has no column 'Caption'; its columns are ['ImageID']",
+    ]
+
+
+@pytest.mark.parametrize("where", ["data", "images", "."])
+def test_places_for_images(make_folder, where: str) -> None:
+    folder = make_folder(TRAIN, images=("a.png", "b.png", "c.png"), where=where)
+    images = load_dataset(folder, images="exist").train.images
+    assert images == tuple(folder / where / name for name in ("a.png", "b.png", "c.png"))
+
+
+def test_a_missing_suffix_is_suggested(make_folder) -> None:
+    folder = make_folder("ImageID,Labels,Caption\na,1,x\n", images=("a.png",))
+    assert problems_of(folder, images="exist") == [
+        "train.csv line 2: image 'a' is not in data/, images/ or the data folder itself "
+        "(did you mean 'a.png'?)"
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_truncated_image_is_found_by_decoding_only(make_folder, suffix: str) -> None:
+    name = f"a.{suffix}"
+    folder = make_folder(f"ImageID,Labels,Caption\n{name},1,x\n", images=(name,))
+    path = folder / "data" / name
+    whole = path.read_bytes()
+    load_dataset(folder)
+    # Bytes missing at the very end still leave the header whole, so only decoding can tell.
+    path.write_bytes(whole[: int(len(whole) * 0.9)])
+    (problem,) = problems_of(folder)
+    assert problem.startswith(f"train.csv line 2: image 'data/{name}' can't be decoded: ")
+    assert "truncated" in problem
+    load_dataset(folder, images="exist")
+    load_dataset(folder, known_good=lambda known: known == path)
+
+
+def test_odd_but_whole_images_pass(make_folder) -> None:
+    names = ("a.jpg", "b.png", "c.png", "d.webp", "e.gif")
+    rows = "".join(f"{name},1,x\n" for name in names)
+    folder = make_folder("ImageID,Labels,Caption\n" + rows, images=names)
+    Image.new("CMYK", (9, 7)).save(folder / "data" / "a.jpg")
+    Image.new("P", (1, 1)).save(folder / "data" / "b.png")
+    Image.new("LA", (3, 3)).save(folder / "data" / "c.png")
+    assert len(load_dataset(folder).train) == 5
+
+
+def test_bad_images_can_be_skipped(make_folder) -> None:
+    text = TRAIN.replace("Caption\n", "Caption,Split\n").replace("one\n", "one,val\n")
+    text = text.replace(",,\n", ",,,train\n").replace("three\n", "three,train\n")
+    folder = make_folder(text, TEST, ("a.png", "b.png", "c.png", "e.png"))
+    (folder / "data" / "b.png").write_bytes(b"")
+    dataset = load_dataset(folder, skip_bad_images=True)
+    assert dataset.skipped == ("b.png", "d.png")
+    assert dataset.train.ids == ("a.png", "c.png")
+    assert dataset.train.lines == (2, 4)
+    assert dataset.labels.tolist() == [[1, 1, 0], [0, 1, 1]]
+    assert dataset.split_column == ("val", "train")
+    assert dataset.fingerprint == hashlib.sha256(text.encode()).hexdigest()
+    assert dataset.test is not None
+    assert dataset.test.captions == ("five",)
+
+
+def test_keeping_no_row_is_refused(make_folder) -> None:
+    dataset = load_dataset(make_folder(TRAIN), images="ignore")
+    kept = keep_rows(dataset, np.array([True, False, True]), None)
+    assert kept.train.ids == ("a.png", "c.png")
+    assert kept.classes == dataset.classes
+    with pytest.raises(InputError, match=r"train\.csv: all 3 rows are left out, but one must be"):
+        keep_rows(dataset, np.zeros(3, dtype=bool), None)
+
+
+def test_rows_to_predict_need_no_labels(make_folder) -> None:
+    assert load_rows(make_folder("ImageID,Caption\na,x\n"), images="ignore").ids == ("a",)
+    folder = make_folder(TRAIN, TEST, ("d.png", "e.png"))
+    rows = load_rows(folder, images="verify")
+    assert rows.ids == ("d.png", "e.png")
+    assert rows.images == (folder / "data" / "d.png", folder / "data" / "e.png")
+    (folder / "data" / "e.png").unlink()
+    with pytest.raises(InputError, match=r"test\.csv line 3: image 'e\.png' is not in data/"):
+        load_rows(folder, images="exist")

@@ -1,0 +1,176 @@
+"""Bundles: what is saved comes back, and damage is named."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpo.data import Dataset, Split
+from hpo.errors import InputError
+from hpo.features import Bundle, Features, import_features, load_bundle, save_bundle
+
+MakeDataset = Callable[..., Dataset]
+
+
+@pytest.fixture
+def dataset(make_dataset: MakeDataset) -> Dataset:
+    dataset: Dataset = make_dataset(train=6, test=3)
+    return dataset
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def features(tmp_path: Path, store: Path) -> Features:
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "embeddings"
+    folder.mkdir()
+    for name, rows, width in (
+        ("image", 6, 4),
+        ("text", 6, 3),
+        ("image_test", 3, 4),
+        ("text_test", 3, 3),
+    ):
+        np.save(folder / f"{name}.npy", rng.normal(size=(rows, width)).astype(np.float16))
+    return import_features(folder, 6, 3, store)
+
+
+SPLIT = Split(train=np.array([0, 1, 2, 4]), val=np.array([3, 5]))
+
+
+def test_round_trip(dataset: Dataset, store: Path, features: Features) -> None:
+    saved = save_bundle(store, dataset, features, SPLIT)
+    # The store is one thing that can be moved.
+    moved = store.rename(store.parent / "elsewhere")
+    loaded = load_bundle(moved / "bundles" / saved.key)
+    assert dataset.test is not None
+    for bundle in (saved, loaded):
+        assert bundle.key == saved.key
+        assert bundle.features.key == features.key
+        assert bundle.features.info == features.info
+        assert bundle.classes == ("1", "2")
+        assert bundle.ids == dataset.train.ids
+        assert bundle.test_ids == dataset.test.ids
+        assert bundle.dataset_fingerprint == dataset.fingerprint
+        assert bundle.labels.dtype == np.uint8
+        np.testing.assert_array_equal(bundle.labels, dataset.labels)
+        np.testing.assert_array_equal(bundle.split.train, SPLIT.train)
+        np.testing.assert_array_equal(bundle.split.val, SPLIT.val)
+        assert bundle.split.train.dtype == bundle.split.val.dtype == np.int64
+        for modality in ("image", "text"):
+            np.testing.assert_array_equal(bundle.features.train[modality], features.train[modality])
+            assert isinstance(bundle.features.train[modality], np.memmap)
+            assert not bundle.features.train[modality].flags.writeable
+
+
+def test_saving_again_changes_nothing(dataset: Dataset, store: Path, features: Features) -> None:
+    first = save_bundle(store, dataset, features, SPLIT)
+    folder = store / "bundles" / first.key
+    times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert save_bundle(store, dataset, features, SPLIT).key == first.key
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == times
+    assert [path.name for path in (store / "bundles").iterdir()] == [first.key]
+
+
+def test_everything_in_it_is_in_the_key(dataset: Dataset, store: Path, features: Features) -> None:
+    labels = dataset.labels.copy()
+    labels[0] = 1
+    bundles = [
+        save_bundle(store, changed, features, split)
+        for changed, split in (
+            (dataset, SPLIT),
+            (dataset, Split(train=SPLIT.train[:3], val=SPLIT.val)),
+            (replace(dataset, labels=labels), SPLIT),
+            (replace(dataset, classes=("1", "3")), SPLIT),
+            (replace(dataset, fingerprint="0" * 64), SPLIT),
+            (replace(dataset, train=replace(dataset.train, ids=tuple("abcdef"))), SPLIT),
+        )
+    ]
+    assert len({bundle.key for bundle in bundles}) == len(bundles)
+
+
+def test_embeddings_without_a_test_part(dataset: Dataset, tmp_path: Path) -> None:
+    np.save(tmp_path / "text.npy", np.ones((6, 2), np.float16))
+    features = import_features(tmp_path, 6, 3, tmp_path / "store")
+    assert save_bundle(tmp_path / "store", dataset, features, SPLIT).test_ids == ()
+
+
+def test_what_does_not_belong_together(
+    dataset: Dataset, store: Path, features: Features, tmp_path: Path
+) -> None:
+    split = Split(train=np.array([0, 1, 6]), val=np.array([1, -1]))
+    fewer = replace(dataset, labels=dataset.labels[:5])
+    with pytest.raises(InputError) as caught:
+        save_bundle(tmp_path / "empty", fewer, replace(features, key="abc"), split)
+    assert caught.value.problems == [
+        "the labels are [5, 2], but must be [6, 2]: 6 rows, 2 classes",
+        "the training part has row 6, but rows go from 0 to 5",
+        "the validation part has row -1, but rows go from 0 to 5",
+        "row 1 is in the training and in the validation part",
+        f"the features 'abc' are not in the store '{tmp_path / 'empty'}'",
+    ]
+    rows = replace(dataset.train, ids=dataset.train.ids[:5])
+    with pytest.raises(InputError, match="image features have 6 labelled rows, but there are 5"):
+        save_bundle(store, replace(fewer, train=rows), features, SPLIT)
+
+
+def saved_folder(store: Path, bundle: Bundle) -> Path:
+    return store / "bundles" / bundle.key
+
+
+def test_damage_is_named_and_mended(dataset: Dataset, store: Path, features: Features) -> None:
+    bundle = save_bundle(store, dataset, features, SPLIT)
+    folder = saved_folder(store, bundle)
+    content = bytearray((folder / "labels.npy").read_bytes())
+    content[-1] ^= 1
+    (folder / "labels.npy").write_bytes(content)
+    (folder / "rows.json").unlink()
+    array = store / "features" / features.key / "train_image.npy"
+    whole = array.read_bytes()
+    array.write_bytes(whole[:-1])
+    with pytest.raises(InputError) as caught:
+        load_bundle(folder)
+    lines = str(caught.value).splitlines()
+    assert lines[:3] == [
+        f"The bundle '{folder}' can't be used:",
+        "  labels.npy is damaged: its SHA-256 is not the one in bundle.json",
+        "  there is no file rows.json",
+    ]
+    assert lines[3].startswith("  The features folder '")
+    assert lines[4].startswith("    train_image.npy is damaged: ")
+    array.write_bytes(whole)
+    again = save_bundle(store, dataset, features, SPLIT)
+    assert again.key == bundle.key
+    np.testing.assert_array_equal(again.labels, dataset.labels)
+
+
+def test_bundle_json_damaged(dataset: Dataset, store: Path, features: Features) -> None:
+    folder = saved_folder(store, save_bundle(store, dataset, features, SPLIT))
+    about = json.loads((folder / "bundle.json").read_text())
+
+    def fails(text: str, match: str) -> None:
+        (folder / "bundle.json").write_text(text)
+        with pytest.raises(InputError, match=match):
+            load_bundle(folder)
+
+    fails("{", "bundle.json is damaged: JSONDecodeError")
+    fails("[]", "bundle.json is damaged: TypeError")
+    fails(json.dumps({**about, "format": 9}), "has format 9, but this version reads 1")
+    del about["classes"], about["sha256"]["rows.json"]
+    fails(json.dumps(about), r"bundle\.json lacks classes, rows\.json$")
+
+
+def test_missing_folders(dataset: Dataset, store: Path, features: Features) -> None:
+    with pytest.raises(InputError, match=r"there is no file bundle\.json$"):
+        load_bundle(store / "bundles" / "no")
+    folder = saved_folder(store, save_bundle(store, dataset, features, SPLIT))
+    shutil.rmtree(store / "features" / features.key)
+    with pytest.raises(InputError, match=r"there is no file info\.json$"):
+        load_bundle(folder)

@@ -1,0 +1,215 @@
+"""Imported embeddings: what is taken, what is refused and in which words."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpo.errors import InputError
+from hpo.features import _clip_retrieval, import_features
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+
+
+def values(rows: int, width: int, seed: int = 0, dtype: str = "float32") -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(rows, width)).astype(dtype)
+
+
+def write(path: Path, array: np.ndarray) -> np.ndarray:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, array)
+    return array
+
+
+def problems(folder: Path, store: Path, train: int = 6, test: int = 2) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        import_features(folder, train, test, store)
+    assert str(caught.value).startswith(f"The embeddings folder '{folder}' can't be used:\n")
+    assert not (store / "features").exists()
+    return caught.value.problems
+
+
+def test_plain_arrays(tmp_path: Path) -> None:
+    folder, store = tmp_path / "in", tmp_path / "store"
+    image = write(folder / "image.npy", values(6, 5))
+    text = write(folder / "text.npy", values(6, 3, 1, "float16"))
+    image_test = write(folder / "image_test.npy", values(2, 5, 2, ">f4"))
+    text_test = write(folder / "text_test.npy", np.asfortranarray(values(2, 3, 3, "float16")))
+    features = import_features(folder, 6, 2, store)
+    np.testing.assert_array_equal(features.train["image"], image.astype(np.float16))
+    np.testing.assert_array_equal(features.train["text"], text)
+    np.testing.assert_array_equal(features.test["image"], image_test.astype(np.float16))
+    np.testing.assert_array_equal(features.test["text"], text_test)
+    assert all(a.dtype == np.float16 for a in (*features.train.values(), *features.test.values()))
+    assert features.info.source == "import" and features.info.widths == {"image": 5, "text": 3}
+    # The key is the content's: float16 copies elsewhere have the same one, another value doesn't.
+    other = tmp_path / "other"
+    for name in ("image", "text", "image_test", "text_test"):
+        write(other / f"{name}.npy", np.load(folder / f"{name}.npy").astype(np.float16))
+    assert import_features(other, 6, 2, store).key == features.key
+    image[0, 0] += 1
+    write(other / "image.npy", image)
+    assert import_features(other, 6, 2, store).key != features.key
+
+
+def test_damaged_copy_is_made_again(tmp_path: Path) -> None:
+    text = write(tmp_path / "in" / "text.npy", values(6, 3))
+    features = import_features(tmp_path / "in", 6, 0, tmp_path)
+    path = tmp_path / "features" / features.key / "train_text.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+    again = import_features(tmp_path / "in", 6, 0, tmp_path)
+    np.testing.assert_array_equal(again.train["text"], text.astype(np.float16))
+
+
+def test_absent_modality_and_absent_test_part(tmp_path: Path) -> None:
+    write(tmp_path / "in" / "text.npy", values(6, 3))
+    features = import_features(tmp_path / "in", 6, 2, tmp_path / "store")
+    assert list(features.train) == ["text"]
+    assert features.test["text"].shape == (0, 3)
+
+
+def test_test_part_without_test_csv_is_not_looked_at(tmp_path: Path) -> None:
+    write(tmp_path / "in" / "text.npy", values(6, 3))
+    write(tmp_path / "in" / "text_test.npy", values(9, 4))
+    assert import_features(tmp_path / "in", 6, 0, tmp_path).test["text"].shape == (0, 3)
+
+
+def test_all_problems_are_listed(tmp_path: Path) -> None:
+    image = values(6, 5)
+    image[1, 2], image[4, 0] = np.nan, -np.inf
+    image[3, 3] = 65520.0  # the smallest float32 that rounds to infinity
+    image[5, 3] = -65519.0
+    write(tmp_path / "in" / "image.npy", image)
+    write(tmp_path / "in" / "text.npy", values(7, 3))
+    write(tmp_path / "in" / "image_test.npy", values(2, 5, dtype="float64"))
+    write(tmp_path / "in" / "text_test.npy", values(2, 3)[0])
+    assert problems(tmp_path / "in", tmp_path) == [
+        "text.npy has 7 rows, but train.csv has 6",
+        "image_test.npy is float64, but must be float16 or float32",
+        "text_test.npy has shape [3], but must be [rows, width]",
+        "image.npy has NaN or infinity in rows 1, 4 (counted from 0)",
+        "image.npy has values beyond ±65504, the largest of float16, in row 3 (counted from 0)",
+    ]
+
+
+def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
+    write(tmp_path / "in" / "text.npy", np.full((9, 2), np.nan, np.float16))
+    assert problems(tmp_path / "in", tmp_path, 9, 0) == [
+        "text.npy has NaN or infinity in rows 0, 1, 2, 3, 4 and 4 more (counted from 0)"
+    ]
+
+
+def test_parts_that_do_not_match(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    write(folder / "image.npy", values(6, 5))
+    write(folder / "text_test.npy", values(2, 3))
+    assert problems(folder, tmp_path) == [
+        "there are image embeddings for train.csv, but none for test.csv, which has others",
+        "there are text embeddings for test.csv, but none for train.csv",
+    ]
+    write(folder / "text.npy", values(6, 4))
+    write(folder / "image_test.npy", values(2, 5))
+    assert problems(folder, tmp_path) == ["text_test.npy is 3 wide, but text.npy is 4 wide"]
+
+
+def test_pickles_and_rubbish_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    np.save(folder / "image.npy", np.array([[{}]], dtype=object), allow_pickle=True)
+    (folder / "text.npy").write_bytes(b"not an array")
+    found = problems(folder, tmp_path)
+    assert [problem.split(":")[0] for problem in found] == [
+        "image.npy can't be read",
+        "text.npy can't be read",
+    ]
+
+
+def test_nothing_to_import(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    assert problems(tmp_path / "in", tmp_path) == [
+        "there is neither image.npy nor text.npy, nor img_emb/ or text_emb/"
+    ]
+    assert problems(tmp_path / "no", tmp_path) == ["there is no such folder"]
+
+
+@pytest.mark.parametrize("digits", [1, 2])
+def test_clip_retrieval_shards(digits: int, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    image, text = values(25, 5, 0, "float16"), values(25, 3, 1, "float16")
+    for shard in range(12):  # with one digit, the order by name would be wrong
+        rows = slice(2 * shard, 2 * shard + 2 if shard < 11 else None)
+        write(folder / "img_emb" / f"img_emb_{shard:0{digits}}.npy", image[rows])
+        write(folder / "text_emb" / f"text_emb_{shard:0{digits}}.npy", text[rows])
+    features = import_features(folder, 20, 5, tmp_path)
+    np.testing.assert_array_equal(features.train["image"], image[:20])
+    np.testing.assert_array_equal(features.test["text"], text[20:])
+    only_train = import_features(folder, 25, 7, tmp_path)
+    np.testing.assert_array_equal(only_train.train["text"], text)
+    assert only_train.test["image"].shape == (0, 5)
+
+
+def test_clip_retrieval_problems(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    for shard in (0, 3):
+        write(folder / "img_emb" / f"img_emb_{shard}.npy", values(2, 5))
+    write(folder / "text_emb" / "text_emb_0.npy", values(2, 5))
+    write(folder / "text_emb" / "text_emb_1.npy", values(2, 4))
+    assert problems(folder, tmp_path) == [
+        "img_emb/ has img_emb_3.npy, but lacks img_emb_1.npy, img_emb_2.npy",
+        "text_emb/text_emb_1.npy is 4 wide, but the files before are 5",
+        "img_emb/ has 4 rows, but train.csv has 6 or, with test.csv, 8",
+        "text_emb/ has 2 rows, but train.csv has 6 or, with test.csv, 8",
+    ]
+
+
+def test_clip_retrieval_alignment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "in"
+    image = write(folder / "img_emb" / "img_emb_0.npy", values(5, 3, 0, "float16"))
+    names = ["x/c.jpg", "x/a.jpg", "x/extra.jpg", "x/t.jpg", "x/b.jpg"]
+    monkeypatch.setattr(_clip_retrieval, "_read_names", lambda folder, problems: names)
+
+    def take(ids: list[str], test_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        features = import_features(
+            folder, len(ids), len(test_ids), tmp_path, ids=ids, test_ids=test_ids
+        )
+        return features.train["image"], features.test["image"]
+
+    train, test = take(["a.jpg", "b", "c.jpg"], ["t"])
+    np.testing.assert_array_equal(train, image[[1, 4, 0]])
+    np.testing.assert_array_equal(test, image[[3]])
+    train, test = take(["a.jpg"], ["nowhere"])
+    np.testing.assert_array_equal(train, image[[1]])
+    assert len(test) == 0
+    with pytest.raises(InputError, match=r"metadata/ has no row for the ImageIDs 'd', 'e'$"):
+        take(["a", "d", "e"], [])
+    names[2] = "y/a.jpg"
+    with pytest.raises(InputError, match=r"has 'a\.jpg' on the rows 1 and 2, but needs one row"):
+        take(["a.jpg", "b"], [])
+
+
+def test_clip_retrieval_metadata_file(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    folder = tmp_path / "in"
+    image = write(folder / "img_emb" / "img_emb_0.npy", values(3, 3, 0, "float16"))
+    (folder / "metadata").mkdir()
+    metadata = folder / "metadata" / "metadata_0.parquet"
+    parquet.write_table(
+        pyarrow.table({"image_path": ["/d/c.jpg", "/d/a.jpg", "/d/b.jpg"]}), metadata
+    )
+    features = import_features(folder, 3, 0, tmp_path, ids=["a.jpg", "b.jpg", "c.jpg"])
+    np.testing.assert_array_equal(features.train["image"], image[[1, 2, 0]])
+    metadata.write_bytes(b"rubbish")
+    with pytest.raises(InputError, match=r"metadata/metadata_0\.parquet can't be read: "):
+        import_features(folder, 3, 0, tmp_path, ids=["a.jpg", "b.jpg", "c.jpg"])
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the COMP5329 data set is not here")
+def test_real_embeddings(tmp_path: Path) -> None:
+    folder = SHARED / "datasets" / "comp5329" / "features"
+    features = import_features(folder, 30_000, 10_000, tmp_path)
+    for modality in ("image", "text"):
+        np.testing.assert_array_equal(
+            features.train[modality], np.load(folder / f"{modality}.npy", mmap_mode="r")
+        )
+        assert features.test[modality].shape == (10_000, 768)

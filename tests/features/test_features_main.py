@@ -1,0 +1,74 @@
+"""The command: what it prints and how it fails."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpo.data import Dataset
+from hpo.features.__main__ import main
+
+
+@pytest.fixture
+def data(make_dataset: Callable[..., Dataset]) -> Path:
+    dataset: Dataset = make_dataset(train=4, test=2, folder="data/images")
+    assert dataset.test is not None
+    root = dataset.root.parent
+    lines = ["ImageID,Labels,Caption"]
+    pairs = zip(dataset.train.ids, dataset.train.captions, strict=True)
+    lines += [f'{image},1,"{caption}"' for image, caption in pairs]
+    (root / "train.csv").write_text("\n".join(lines) + "\n")
+    pairs = zip(dataset.test.ids, dataset.test.captions, strict=True)
+    lines = ["ImageID,Caption", *(f'{image},"{caption}"' for image, caption in pairs)]
+    (root / "test.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def test_extract_twice(
+    data: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--data", str(data), "--encoder", str(checkpoint), "--cache", str(tmp_path / "c")]
+    assert main([*command, "--device", "cpu"]) == 0
+    output = capsys.readouterr()
+    (folder,) = (tmp_path / "c" / "features").iterdir()
+    assert output.out.splitlines() == [
+        f"features: {folder}",
+        "image: 4 labelled and 2 test rows, 16 wide; 6 items encoded, 0 reused",
+        "text: 4 labelled and 2 test rows, 16 wide; 6 items encoded, 0 reused",
+    ]
+    assert "encoding images: 6 of 6" in output.err
+    assert main([*command, "--device", "cpu"]) == 0
+    assert "6 wide; 0 items encoded, 6 reused" in capsys.readouterr().out
+
+
+def test_bad_image(
+    data: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "images" / "train1.png").write_bytes(b"rubbish")
+    command = ["--data", str(data), "--encoder", str(checkpoint), "--cache", str(tmp_path / "c")]
+    command += ["--device", "cpu"]
+    assert main(command) == 2
+    assert "train1.png" in capsys.readouterr().err
+    assert main([*command, "--skip-bad-images"]) == 0
+    output = capsys.readouterr().out.splitlines()
+    assert output[1] == "left out: 1 rows whose image is missing or damaged"
+    assert output[2].startswith("image: 3 labelled and 2 test rows, 16 wide")
+
+
+def test_import(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(data / "images")
+    folder = tmp_path / "embeddings"
+    folder.mkdir()
+    np.save(folder / "text.npy", np.ones((4, 3), np.float32))
+    command = ["--data", str(data), "--features", str(folder), "--cache", str(tmp_path / "c")]
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["text: 4 labelled and 0 test rows, 3 wide"]
+    np.save(folder / "text.npy", np.ones((5, 3), np.float32))
+    assert main(command) == 2
+    assert "text.npy has 5 rows, but train.csv has 4" in capsys.readouterr().err
+    assert main([*command, "--encoder", "demo"]) == 2
+    assert "--features imports embeddings, so it can't go with --encoder" in (
+        capsys.readouterr().err
+    )
