@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from hpo._options import add_study_options, add_timing_options, guarded, positive
 
 if TYPE_CHECKING:
-
     from hpo.service import Study, Workers
 
 __all__ = ["main"]

@@ -53,6 +53,10 @@ CONFIG: dict[str, Any] = {
     "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]},
 }
 
+TOKENIZER = open_clip.SimpleTokenizer(
+    context_length=CONFIG["model_cfg"]["text_cfg"]["context_length"]
+)
+
 # Rare objects are as frequent here as common ones, and little is hidden: the encoder is to know
 # them all, as CLIP knows more than any one data set shows.
 RECIPE = Recipe(
@@ -85,7 +89,7 @@ def main() -> None:
     print(f"wrote {arguments.out}")
 
 
-def train(model: nn.Module, steps: int) -> Tensor:
+def train(model: Any, steps: int) -> Tensor:
     """Train ``model`` in place; return which tokens the captions used, bool [vocabulary]."""
     decayed = [p for p in model.parameters() if p.ndim >= 2]
     rest = [p for p in model.parameters() if p.ndim < 2]
@@ -129,11 +133,6 @@ def batch(step: int) -> tuple[Tensor, Tensor]:
     std = torch.tensor(CONFIG["preprocess_cfg"]["std"])
     images = ((pixels.float() / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
     return images, TOKENIZER([scene.caption for scene in scenes])
-
-
-TOKENIZER = open_clip.SimpleTokenizer(
-    context_length=CONFIG["model_cfg"]["text_cfg"]["context_length"]
-)
 
 
 def schedule(step: int, steps: int) -> float:

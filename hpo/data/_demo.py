@@ -2,10 +2,10 @@
 
 3,600 labelled and 600 unlabelled rows of a picture, a caption and the labels among 18 classes, in
 the layout of a real data folder, with the shape of a real problem: one class on three quarters of
-the rows, the rarest on well under one percent, 1.6 labels a row; a quarter of the objects hidden in
-the picture, three in ten left out of the caption, so that neither modality is enough alone (see
-`hpo.data._demo_scenes`). It goes with the encoder in ``hpo/features/demo_clip/``, which was trained
-on other scenes of the same kind by ``scripts/train_demo_encoder.py``.
+the rows, the rarest on well under one percent, 1.6 labels a row; almost a fifth of the objects
+hidden in the picture, a third left out of the caption, so that neither modality is enough alone
+(see `hpo.data._demo_scenes`). It goes with the encoder in ``hpo/features/demo_clip/``, which was
+trained on other scenes of the same kind by ``scripts/train_demo_encoder.py``.
 """
 
 import csv
@@ -27,14 +27,16 @@ DEMO_TRAIN_ROWS = 3600
 DEMO_TEST_ROWS = 600
 
 # A data folder's own defaults: the search spaces are written for 25,000 training rows of width
-# 768, this data has 3,000 of width 64.
+# 768, this data has 3,000 of width 64. A hundred epochs of the starting head (width 256, full
+# batch, learning rate 0.001) take 2 s on a core and give a micro-F1 of 78 on the pictures, 73 on
+# the captions, 82 on both; two hundred give 81, 77, 85.
 DEMO_DEFAULTS = """\
 # Defaults of this data folder; what the command line says goes before them.
 encoder: demo
 set:
   split.val_rows: 600
   scale.width: 0.125
-  scale.epochs: 0.1
+  scale.epochs: 0.5
   scale.batch: 0.12
 """
 

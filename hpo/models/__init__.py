@@ -3,7 +3,7 @@
 from hpo.models._assembled import AssembledModel
 from hpo.models._config import FUSIONS, TWO_STEP, Config, modalities_of
 from hpo.models._dropout import Dropout, seed_dropout
-from hpo.models._fusion import MetaClassifier, build_module
+from hpo.models._fusion import MetaClassifier, build_meta, build_module
 from hpo.models._heads import GatedHead, MLPHead, build_head
 from hpo.models._losses import LOSSES, AsymmetricLoss
 from hpo.models._scaling import FeatureScaling
@@ -21,6 +21,7 @@ __all__ = [
     "MLPHead",
     "MetaClassifier",
     "build_head",
+    "build_meta",
     "build_module",
     "modalities_of",
     "seed_dropout",

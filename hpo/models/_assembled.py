@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo.models._config import TWO_STEP, Config, modalities_of
-from hpo.models._fusion import MetaClassifier, build_module
+from hpo.models._fusion import build_meta, build_module
 from hpo.models._scaling import FeatureScaling
 
 __all__ = ["AssembledModel"]
@@ -36,14 +36,14 @@ class AssembledModel(nn.Module):
                 for name in TWO_STEP.get(config.fusion, (config.fusion,))
             }
         )
-        self.meta = MetaClassifier(classes) if config.fusion in TWO_STEP else None
+        self.meta = build_meta(classes) if config.fusion in TWO_STEP else None
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Map embeddings as stored, modality → [rows, D_m], to logits [rows, K]."""
         scaled = {name: scaling(inputs[name]) for name, scaling in self.scaling.items()}
         outputs = [head(scaled) for head in self.heads.values()]
         logits: Tensor = sum(outputs[1:], start=outputs[0])
-        return logits if self.meta is None else self.meta(logits)
+        return logits if self.meta is None else self.meta({"outputs": logits})
 
     def megabytes(self) -> float:
         """Return the size of all weights in 10⁶ bytes."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from hpo.models._config import Config
 from hpo.models._heads import build_head
 
-__all__ = ["MetaClassifier", "build_module"]
+__all__ = ["MetaClassifier", "build_meta", "build_module"]
 
 
 class MetaClassifier(nn.Linear):
@@ -52,6 +52,11 @@ class JointSum(nn.Module):
         outputs = torch.stack([head(inputs) for head in self.heads.values()]).sum(dim=0)
         logits: Tensor = self.meta(outputs)
         return logits
+
+
+def build_meta(classes: int) -> nn.Module:
+    """Return a meta-classifier that is trained by itself; its input is named ``outputs``."""
+    return SingleHead(("outputs",), MetaClassifier(classes))
 
 
 def build_module(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo.features import Bundle
-from hpo.models import Config, MetaClassifier, build_module, modalities_of
+from hpo.models import Config, build_meta, build_module, modalities_of
 from hpo.training._data import Part, RunData, TrainingData
 from hpo.training._device import DEFAULT_MICRO_BATCH, numerics_of
 from hpo.training._metrics import EpochRecord, constant_micro_f1
@@ -86,7 +86,7 @@ class Trainer:
             self._meta_data(spec)
             if meta
             else self.data.run_data(spec.config.feature_scaling, spec.rows),
-            (lambda _: MetaClassifier(self.data.classes))
+            (lambda _: build_meta(self.data.classes))
             if meta
             else (lambda generator: self.build(spec, generator)),
             self.store,

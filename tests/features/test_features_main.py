@@ -72,3 +72,9 @@ def test_import(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "--features imports embeddings, so it can't go with --encoder" in (
         capsys.readouterr().err
     )
+
+
+def test_packaged_encoder(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["--data", str(data), "--encoder", "demo", "--cache", str(tmp_path / "c")]
+    assert main([*command, "--device", "cpu"]) == 0
+    assert "6 items encoded, 0 reused" in capsys.readouterr().out
