@@ -10,6 +10,7 @@ __all__ = ["main"]
 _VERBS = {
     "run": ("hpo.run", "run a study to its end, then refit and predict"),
     "worker": ("hpo.worker", "join a study with one more worker"),
+    "proxy": ("hpo.proxy", "serve one database to many workers over gRPC"),
     "features": ("hpo.features.__main__", "extract or import embeddings"),
     "report": ("hpo.report.__main__", "write the tables and figures of a study"),
     "predict": ("hpo.predict", "label rows with a trained model"),

@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -68,6 +69,8 @@ def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | N
         The exit status: what ``main`` returns, 2 for bad input, 130 after Ctrl-C.
     """
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
+    # What of Optuna is experimental is known and tested; users can do nothing about it.
+    warnings.filterwarnings("ignore", message=".* is experimental")
     try:
         return main(argv)
     except InputError as error:

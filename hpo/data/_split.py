@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
-from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 from pydantic import BaseModel, ConfigDict, Field
 
 from hpo.data._dataset import Dataset
@@ -125,6 +124,9 @@ def _stratified_mask(
             "train.csv, but must leave at least one row in each part"
         )
         return None
+    # Brings in scikit-learn, which takes a second that other splits needn't wait for.
+    from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
+
     # iterstrat takes a matrix of one column for a binary target and refuses it; a column that is
     # zero everywhere asks for nothing and changes nothing.
     padded = np.pad(labels, ((0, 0), (0, 1)))

@@ -1,12 +1,13 @@
 """Embeddings: encoders, the on-disk store, imported arrays, and the bundle that trains a head."""
 
 from hpo.features._bundle import Bundle, load_bundle, save_bundle
-from hpo.features._encoder import DEFAULT_ENCODER, DEMO_ENCODER
+from hpo.features._encoder import DEFAULT_ENCODER, DEMO_ENCODER, Encoder, resolve_encoder
 from hpo.features._extract import extract_features
 from hpo.features._features import Counts, FeatureInfo, Features, load_features
 from hpo.features._hashes import known_images
 from hpo.features._import import import_features
 from hpo.features._progress import ConsoleProgress, Progress
+from hpo.features._read import read_embeddings
 
 __all__ = [
     "DEFAULT_ENCODER",
@@ -14,6 +15,7 @@ __all__ = [
     "Bundle",
     "ConsoleProgress",
     "Counts",
+    "Encoder",
     "FeatureInfo",
     "Features",
     "Progress",
@@ -22,5 +24,7 @@ __all__ = [
     "known_images",
     "load_bundle",
     "load_features",
+    "read_embeddings",
+    "resolve_encoder",
     "save_bundle",
 ]

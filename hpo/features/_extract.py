@@ -24,6 +24,7 @@ from hpo.features._features import (
 )
 from hpo.features._folder import build_folder, discard_folder
 from hpo.features._hashes import encoded_folder, hash_files
+from hpo.features._precision import precision_on
 from hpo.features._progress import Progress
 from hpo.files import content_key
 
@@ -92,9 +93,6 @@ def extract_features(
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}, but must be at least 1")
     spec = resolve_encoder(encoder, store)
-    # Imports torch, which takes seconds; a wrong name is said before.
-    from hpo.features._model import precision_on
-
     precision = precision_on(device)
     threads = threads or _usable_cores()
     modalities = _collect(dataset, store, threads, progress)

@@ -11,26 +11,11 @@ from PIL import Image
 from hpo.errors import InputError
 from hpo.features._encoder import Encoder
 from hpo.features._hub import fail_fast, quiet
+from hpo.features._precision import precision_on
 
-__all__ = ["Model", "precision_on"]
+__all__ = ["Model"]
 
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
-
-
-def precision_on(device: str) -> str:
-    """Return the precision of the encoder's arithmetic on a device: half where it is fast.
-
-    Raises:
-        InputError: There is no such device on this machine.
-    """
-    try:
-        kind = torch.device(device).type
-        torch.empty(1, device=device)
-    # Torch raises RuntimeError, AssertionError or NotImplementedError, by the kind of device.
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise InputError(f"the device '{device}' can't be used here: {reason}") from error
-    return "float16" if kind == "cuda" else "float32"
 
 
 class Model:

@@ -19,7 +19,8 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 def linear(width_in: int, width_out: int, generator: torch.Generator) -> nn.Linear:
     """Return a layer initialised as ``nn.Linear`` does, from an explicit generator."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, width_in, width_out)  # type: ignore[no-untyped-call]
+    # nn.utils.skip_init would spare the first initialisation, but brings in sympy, for a second.
+    layer = nn.Linear(width_in, width_out)
     bound = 1 / math.sqrt(width_in)
     nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
     nn.init.uniform_(layer.bias, -bound, bound, generator=generator)

@@ -1,25 +1,23 @@
 """The end of a study: refit, model folder, predictions, metrics, and the last lines on screen."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from hpo.errors import InputError
 from hpo.features import load_bundle
-from hpo.files import atomic_write, write_json
+from hpo.files import write_json
 from hpo.models import Config
+from hpo.report._predictions import write_predictions
+from hpo.report._report import write_report
 from hpo.report._tables import format_params, study_tables
 from hpo.service import Study, Task
 from hpo.training import RunStore, TrainedModel, Trainer, open_device
 from hpo.training import refit as refit_best
 
-__all__ = ["finished_report", "write_predictions"]
+__all__ = ["finished_report"]
 
 
 def finished_report(study: Study, console: Console, out: Path, device: str, *, refit: bool) -> int:
@@ -50,7 +48,7 @@ def finished_report(study: Study, console: Console, out: Path, device: str, *, r
         if predictions is not None:
             paths.insert(1, predictions)
     write_json(out / "metrics.json", metrics)
-    write_tables(study, tasks, out / "report")
+    write_report(study, tasks, out / "report")
     paths.append(out / "report")
     winner = format_params(study.params(config))
     console.print(
@@ -67,57 +65,6 @@ def finished_report(study: Study, console: Console, out: Path, device: str, *, r
     for path in paths:
         console.print(f"  {path}", highlight=False, soft_wrap=True)
     return 0
-
-
-def write_predictions(
-    path: Path,
-    ids: Sequence[str],
-    probabilities: NDArray[np.float32],
-    classes: Sequence[str],
-    thresholds: Sequence[float],
-) -> None:
-    """Write ``ImageID,Labels``, the labels separated as a data folder's ``Labels`` are.
-
-    Args:
-        path: The file, written atomically.
-        ids: ImageIDs, one a row.
-        probabilities: [rows, K].
-        classes: K label names.
-        thresholds: Probability above which each label is given.
-    """
-    # Names with blanks need another separator, which a name alone must show as well.
-    blanks = any(" " in name for name in classes)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["ImageID", "Labels"])
-    for name, given in zip(ids, probabilities > np.asarray(thresholds), strict=True):
-        labels = [classes[int(index)] for index in np.flatnonzero(given)]
-        writer.writerow([name, "".join(f"{x};" for x in labels) if blanks else " ".join(labels)])
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode())
-
-
-def write_tables(study: Study, tasks: Sequence[Task], folder: Path) -> None:
-    """Write the tables of all stages as Markdown."""
-    lines = [f"# Study {study.name}", ""]
-    for table in study_tables(study, tasks):
-        cited = any(row.reference is not None for row in table.rows)
-        head = ["candidate", f"{study.space.metric} (%)", "trial", *(["paper"] if cited else [])]
-        lines += [f"## {table.name}", "", _row([*head, "note"]), _row(["---"] * (len(head) + 1))]
-        for row in table.rows:
-            score = "" if row.value is None else f"{row.value:.3f} ± {row.std:.3f}"
-            cells = [row.label, score, "" if row.trial is None else str(row.trial)]
-            if cited:
-                cells.append("" if row.reference is None else f"{row.reference:.3f}")
-            cells.append(row.note)
-            lines.append(_row([f"**{cell}**" if row.winner and cell else cell for cell in cells]))
-        lines.append("")
-    with atomic_write(folder / "tables.md") as file:
-        file.write("\n".join(lines).encode())
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _metrics(study: Study, tasks: Sequence[Task], best: Task) -> dict[str, Any]:

@@ -69,14 +69,16 @@ def decision_steps(component: Component) -> Callable[[int], bool]:
     """Tell at which steps the pruner can decide anything, so that the store is left alone else."""
     if component.name == NopPruner.__name__:
         return lambda step: False
+    arguments = component.arguments
     if component.name in (SuccessiveHalvingPruner.__name__, HyperbandPruner.__name__):
-        first = component.arguments.get("min_resource", 1)
-        factor = component.arguments.get("reduction_factor", 4 if "Succ" in component.name else 3)
+        halving = component.name == SuccessiveHalvingPruner.__name__
+        first = arguments.get("min_resource", "auto" if halving else 1)
+        factor = arguments.get("reduction_factor", 4 if halving else 3)
         if isinstance(first, int) and first > 0:
             return lambda step: _is_rung(step, first, factor)
         return lambda step: True
-    interval = component.arguments.get("interval_steps", 1)
-    return lambda step: step % interval == 0
+    warmup, interval = arguments.get("n_warmup_steps", 0), arguments.get("interval_steps", 1)
+    return lambda step: step >= warmup and (step - warmup) % interval == 0
 
 
 def _is_rung(step: int, first: int, factor: int) -> bool:

@@ -4,7 +4,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat
 
-__all__ = ["Frozen", "Scale", "scale_fields", "scale_lists", "scale_steps", "typed"]
+__all__ = [
+    "Frozen",
+    "Scale",
+    "cap_batches",
+    "scale_fields",
+    "scale_lists",
+    "scale_steps",
+    "typed",
+]
 
 _SCALED = {"hidden", "epochs", "batch_size"}
 
@@ -79,6 +87,21 @@ def scale_lists(values: dict[str, Any], scale: Scale, field: str | None = None) 
             values[key] = [scale.apply(name, item) for item in items]
         elif name in _SCALED and key in ("low", "high"):
             values[key] = scale.apply(name, items)
+
+
+def cap_batches(values: dict[str, Any], rows: int) -> None:
+    """Bring batch sizes down to ``rows`` in place: a value, a list of values, or a domain."""
+
+    def cap(given: Any) -> Any:
+        if isinstance(given, list):
+            return [cap(item) for item in given]
+        if isinstance(given, dict):
+            ends = ("choices", "low", "high")
+            return {key: cap(item) if key in ends else item for key, item in given.items()}
+        return min(given, rows)
+
+    if "batch_size" in values:
+        values["batch_size"] = cap(values["batch_size"])
 
 
 def scale_steps(pruner: dict[str, Any], scale: Scale) -> None:

@@ -17,7 +17,15 @@ from pydantic import (
 from hpo.data import SplitSpec, TailSplit
 from hpo.files import content_key
 from hpo.models import Config
-from hpo.search._scale import Frozen, Scale, scale_fields, scale_lists, scale_steps, typed
+from hpo.search._scale import (
+    Frozen,
+    Scale,
+    cap_batches,
+    scale_fields,
+    scale_lists,
+    scale_steps,
+    typed,
+)
 
 __all__ = [
     "Choices",
@@ -213,6 +221,18 @@ class Space(Frozen):
         scale_steps(raw["search"]["pruner"], scale)
         raw["divergence"]["patience"] = scale.apply("epochs", self.divergence.patience)
         raw["scale"] = Scale().model_dump()
+        return Space.from_json(raw)
+
+    def capped(self, rows: int) -> "Space":
+        """Return the space with batch sizes of at most the training ``rows``: the full batch."""
+        raw = self.model_dump(mode="json")
+        cap_batches(raw["fixed"], rows)
+        if raw["search"]["kind"] == "greedy":
+            for stage in raw["search"]["stages"]:
+                cap_batches(stage["fixed"], rows)
+                cap_batches(stage["params"], rows)
+        else:
+            cap_batches(raw["search"]["params"], rows)
         return Space.from_json(raw)
 
     @staticmethod

@@ -4,8 +4,8 @@ from hpo.service._launch import Placement, Workers, place_workers, resolve_devic
 from hpo.service._ledger import MAX_ATTEMPTS, Fenced, Ledger, NewTask, StudyRow, Task
 from hpo.service._patience import Patience
 from hpo.service._prepare import DataOptions, FolderDefaults, folder_defaults, prepare_bundle
-from hpo.service._storage import append_values, check_url, open_storage, redact
-from hpo.service._study import Definition, Study, head_runs
+from hpo.service._storage import append_values, check_url, open_database, open_storage, redact
+from hpo.service._study import Definition, Study, head_runs, open_ledger
 from hpo.service._worker import Worker, WorkerSettings
 
 __all__ = [
@@ -28,6 +28,8 @@ __all__ = [
     "check_url",
     "folder_defaults",
     "head_runs",
+    "open_database",
+    "open_ledger",
     "open_storage",
     "place_workers",
     "prepare_bundle",

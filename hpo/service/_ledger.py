@@ -250,22 +250,24 @@ class Ledger:
 
         That is an open one, or one whose owner has not been heard of for ``grace`` seconds, which
         shares no run with a task that somebody else is working on. A sealed task that is taken
-        over stays sealed: only its trial is to be completed.
+        over stays sealed: only its trial is to be completed. Once as many tasks as the study's
+        limit allows were claimed, only those can be claimed again.
         """
         with self._transaction() as connection:
-            if self._engine.dialect.name == "postgresql":
-                # Whoever claims sees all earlier claims; SQLite has one writer at a time anyway.
-                connection.execute(
-                    select(_studies.c.study).where(_studies.c.study == study).with_for_update()
-                )
+            # With the lock, whoever claims sees all earlier claims; SQLite, which ignores it, has
+            # one writer at a time anyway.
+            limit = connection.execute(
+                select(_studies.c.max_tasks).where(_studies.c.study == study).with_for_update()
+            ).scalar_one_or_none()
             tasks = self._tasks(connection, study)
+            full = limit is not None and sum(task.token > 0 for task in tasks) >= limit
             active = [task for task in tasks if _held(task, grace)]
             busy = {run for task in active for run in task.runs}
             for task in tasks:
                 free = task.state == "open" or (
                     task.state in ("claimed", "sealed") and not _held(task, grace)
                 )
-                if not free or busy & set(task.runs):
+                if not free or busy & set(task.runs) or (full and task.token == 0):
                     continue
                 state = "sealed" if task.state == "sealed" else "claimed"
                 connection.execute(

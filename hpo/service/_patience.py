@@ -32,7 +32,7 @@ class Patience:
         while True:
             try:
                 result = action()
-            except (DBAPIError, StorageInternalError, OSError) as error:
+            except Exception as error:
                 reason = _passing(error)
                 if reason is None:
                     raise
@@ -53,6 +53,12 @@ def _passing(error: BaseException) -> str | None:
     if isinstance(error, StorageInternalError):
         cause = error.__cause__
         return None if cause is None else _passing(cause)
+    code = getattr(error, "code", None)
+    if type(error).__module__.startswith("grpc") and callable(code):
+        # the proxy is away, or the database behind it
+        details = str(getattr(error, "details", lambda: "")())
+        away = code().name == "UNAVAILABLE" or "OperationalError" in details
+        return f"The store can't be reached ({details})" if away else None
     if isinstance(error, OSError):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         return f"The disk is full ({error.filename or error.strerror})" if full else None

@@ -1,6 +1,5 @@
 """Optuna's storage, opened so that many processes on one machine or several can share it."""
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -28,6 +27,8 @@ __all__ = [
     "append_values",
     "check_url",
     "engine_arguments",
+    "is_proxy",
+    "open_database",
     "open_storage",
     "redact",
     "tune_sqlite",
@@ -62,9 +63,19 @@ def check_url(url: str) -> URL:
         ) from None
     shown = redact(url)
     backend = parsed.get_backend_name()
-    if backend not in ("sqlite", "postgresql"):
-        hint = did_you_mean(backend, ["sqlite", "postgresql"])
-        raise InputError(f"--storage {shown}: must be sqlite or postgresql{hint}.")
+    if backend not in ("sqlite", "postgresql", "grpc"):
+        hint = did_you_mean(backend, ["sqlite", "postgresql", "grpc"])
+        raise InputError(f"--storage {shown}: must be sqlite, postgresql or grpc{hint}.")
+    if backend == "grpc":
+        try:
+            import grpc  # noqa: F401
+        except ImportError:
+            raise InputError(
+                f"--storage {shown}: the driver is missing; pip install 'hpo[grpc]'."
+            ) from None
+        if not parsed.host or not parsed.port:
+            raise InputError(f"--storage {shown}: must be grpc://HOST:PORT.")
+        return parsed
     if backend == "postgresql":
         try:
             import psycopg  # noqa: F401
@@ -87,8 +98,30 @@ def check_url(url: str) -> URL:
     return parsed
 
 
-def open_storage(url: str) -> RDBStorage:
-    """Open Optuna's storage; to be done once in each process.
+def open_storage(url: str) -> BaseStorage:
+    """Open Optuna's storage, a database or a proxy in front of one; once in each process.
+
+    Raises:
+        InputError: See ``check_url``; or it can't be opened.
+    """
+    if not is_proxy(url):
+        return open_database(url)
+    check_url(url)
+    from hpo.service._proxy import connect
+
+    try:
+        return connect(url)
+    except ConnectionError:
+        raise InputError(f"--storage {redact(url)}: no proxy answers there.") from None
+
+
+def is_proxy(url: str) -> bool:
+    """Tell whether a storage URL names a proxy, ``grpc://HOST:PORT``."""
+    return url.startswith("grpc://")
+
+
+def open_database(url: str) -> RDBStorage:
+    """Open Optuna's storage in a database.
 
     Raises:
         InputError: See ``check_url``; or the database can't be opened or made.
@@ -150,26 +183,20 @@ def tune_sqlite(engine: Engine) -> None:
     engine.dispose()
 
 
-def append_values(storage: BaseStorage, trial_id: int, values: Mapping[int, float]) -> bool:
+def append_values(storage: RDBStorage, trial_id: int, values: Mapping[int, float]) -> bool:
     """Add intermediate values of a running trial in one transaction.
 
     Optuna's own call takes a transaction each, which is longer than an epoch of a small head.
     Steps that are there already are left alone, as Optuna does.
 
     Args:
-        storage: An ``RDBStorage`` is written to directly, others through their interface.
+        storage: The database; behind a proxy, ``RemoteLedger.append_values`` ends here.
         trial_id: Optuna's id, not the number.
         values: By step; NaN becomes a gap in the curve.
 
     Returns:
         False if the trial isn't running any more, and nothing was written.
     """
-    if not isinstance(storage, RDBStorage):
-        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-            for step, value in values.items():
-                storage.set_trial_intermediate_value(trial_id, step, value)
-            return True
-        return False
     table = models.TrialIntermediateValueModel.__table__
     trials = models.TrialModel.__table__
     rows = [

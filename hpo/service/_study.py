@@ -2,11 +2,12 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 
 from hpo.errors import InputError, did_you_mean
 from hpo.models import Config
@@ -21,10 +22,10 @@ from hpo.search import (
     make_pruner,
 )
 from hpo.service._ledger import Ledger, NewTask, Task
-from hpo.service._storage import open_storage, redact
+from hpo.service._storage import append_values, is_proxy, open_storage, redact
 from hpo.training import Numerics, plan_model
 
-__all__ = ["Definition", "Study", "head_runs"]
+__all__ = ["Definition", "Study", "head_runs", "open_ledger"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Study:
         self.name = name
         self.definition = definition
         self.ledger = ledger
-        self._storage: RDBStorage | None = None
+        self._storage: BaseStorage | None = None
         self._optuna: optuna.Study | None = None
 
     @staticmethod
@@ -116,8 +117,10 @@ class Study:
         Raises:
             InputError: The storage is no good, or has a study of this name that is another one.
         """
-        open_storage(url).engine.dispose()
-        ledger = Ledger(url)
+        # The parameters that trials show are then among the choices that Optuna knows.
+        space = definition.space.capped(definition.train_rows)
+        definition = dataclasses.replace(definition, space=space)
+        ledger = open_ledger(url)
         stored = Definition.from_json(ledger.define(name, definition.to_json()))
         differences = stored.differences(definition)
         # More trials of a sampled study go on with it.
@@ -142,7 +145,7 @@ class Study:
         Raises:
             InputError: The storage is no good, or has no such study.
         """
-        ledger = Ledger(url)
+        ledger = open_ledger(url)
         row = ledger.study(name)
         if row is None:
             names = ledger.studies()
@@ -159,7 +162,7 @@ class Study:
         return self.definition.space
 
     @property
-    def storage(self) -> RDBStorage:
+    def storage(self) -> BaseStorage:
         """Optuna's storage, opened when first needed."""
         if self._storage is None:
             self._storage = open_storage(self.url)
@@ -178,6 +181,19 @@ class Study:
                 pruner=make_pruner(self.space.search.pruner, longest),
             )
         return self._optuna
+
+    def append_values(self, trial_id: int, values: Mapping[int, float]) -> bool:
+        """Add intermediate values of a running trial in one transaction.
+
+        Returns:
+            False if the trial isn't running any more, and nothing was written.
+        """
+        if isinstance(self.storage, RDBStorage):
+            return append_values(self.storage, trial_id, values)
+        from hpo.service._proxy import RemoteLedger
+
+        assert isinstance(self.ledger, RemoteLedger)
+        return self.ledger.append_values(trial_id, values)
 
     def describe(self) -> None:
         """Put what a reader of the dashboard wants to know on the Optuna study."""
@@ -236,7 +252,8 @@ class Study:
         self.ledger.open_tasks(
             self.name, [NewTask(position, 0) for position in range(len(tasks), trials)]
         )
-        return len(tasks) >= trials and all(task.state in ("done", "failed") for task in tasks)
+        wanted = tasks[:trials]
+        return len(wanted) == trials and all(task.state in ("done", "failed") for task in wanted)
 
     def trials_wanted(self) -> int:
         """Return how many trials a sampled study is to have."""
@@ -261,6 +278,20 @@ class Study:
     def params(self, config: Config) -> dict[str, Any]:
         """Return the parameters that a trial of this configuration shows."""
         return {field: getattr(config, field) for field in self.definition.searched}
+
+
+def open_ledger(url: str) -> Ledger:
+    """Open the ledger of a storage, which may be behind a proxy.
+
+    Raises:
+        InputError: The storage is no good; see ``open_storage``.
+    """
+    if not is_proxy(url):
+        return Ledger(url)
+    open_storage(url)  # says what is wrong
+    from hpo.service._proxy import RemoteLedger
+
+    return RemoteLedger(url)
 
 
 def head_runs(config: Config) -> tuple[str, ...]:

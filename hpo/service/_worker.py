@@ -1,5 +1,6 @@
 """A worker: claims tasks of a study, trains them on its device, and commits what comes out."""
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -32,7 +33,6 @@ from hpo.search import (
 )
 from hpo.service._ledger import Fenced, Task
 from hpo.service._patience import Patience
-from hpo.service._storage import append_values
 from hpo.service._study import Study, head_runs
 from hpo.training import DEFAULT_MICRO_BATCH, Interrupted, RunStore, Trainer, open_device
 
@@ -41,6 +41,7 @@ __all__ = ["Worker", "WorkerSettings"]
 _log = logging.getLogger(__name__)
 _ATTEMPTS_TO_DRAW = 20
 _STALLED_EXIT = 75
+_PATIENCE_TO_HAND_BACK_S = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Worker:
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._stop = threading.Event()
         self._lost = threading.Event()
-        self._patience = Patience(self._raise_if_stopped)
+        # Waiting for the store or for a full disk is not a stall, and ends like training does.
+        self._patience = Patience(self._poll)
         self._pulse: _Pulse | None = None
         self._trainer: Trainer | None = None
         self._decides = decision_steps(study.space.search.pruner)
@@ -128,14 +130,13 @@ class Worker:
                 assert task.outcome is not None
                 self._complete(task, task.outcome)
                 return
-            trial = self._begin(task)
-            if trial is not None:
-                self._train(task, trial)
+            self._train(task, self._begin(task))
         except Fenced:
             _log.warning("Task %d was taken over by another worker.", task.position)
         finally:
             self._pulse.stop()
             self._pulse = None
+            self._lost.clear()
 
     def _close_former_trial(self, task: Task) -> None:
         """Fail the trials that earlier owners of the task left running, so that they can't write.
@@ -158,30 +159,60 @@ class Worker:
         trials = self._study.optuna.get_trials(deepcopy=False, states=(state,))
         return [trial for trial in trials if trial.user_attrs.get("task") == task.position]
 
-    def _begin(self, task: Task) -> optuna.trial.FrozenTrial | None:
+    def _begin(self, task: Task) -> optuna.trial.FrozenTrial:
         """Return the running Optuna trial of the task, with all its attributes set."""
-        config = self._configuration(task)
+        config = self._patience(lambda: self._configuration(task))
         study = self._study
-        waiting = self._trials_of(task, TrialState.WAITING) if task.token > 1 else []
+        waiting: list[optuna.trial.FrozenTrial] = []
+        if task.token > 1:
+            waiting = self._patience(lambda: self._trials_of(task, TrialState.WAITING))
         if waiting:
             trial_id = waiting[0]._trial_id
-            study.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
-        else:
-            attributes: dict[str, Any] = {"task": task.position, "worker": self._owner}
-            if isinstance(study.space.search, GreedySearch):
-                attributes["stage"] = study.space.search.stages[task.stage].name
-            attributes["config"] = config.model_dump(mode="json")
-            template = create_trial(
-                state=TrialState.RUNNING,
-                params={name: param_value(v) for name, v in study.params(config).items()},
-                distributions=distributions_of(study.space),
-                user_attrs=attributes,
+            self._patience(
+                lambda: study.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
             )
-            study_id = study.optuna._study_id
-            trial_id = study.storage.create_new_trial(study_id, template_trial=template)
-        trial = study.storage.get_trial(trial_id)
-        study.ledger.attach(study.name, task, trial.number)
+        else:
+            trial_id = self._create_trial(task, config)
+        trial = self._patience(lambda: study.storage.get_trial(trial_id))
+        try:
+            self._patience(lambda: study.ledger.attach(study.name, task, trial.number))
+        except Fenced:
+            # Whoever took over looked for trials to close before this one was there.
+            if not waiting:
+                self._patience(lambda: self._fail_trial(trial_id, "the task was taken over"))
+            raise
         return trial
+
+    def _create_trial(self, task: Task, config: Config) -> int:
+        """Create the running trial of a task in Optuna's storage; return its id."""
+        study = self._study
+        # One that was created although the store went away before it said so is found by this.
+        attributes: dict[str, Any] = {
+            "task": task.position,
+            "worker": self._owner,
+            "token": task.token,
+        }
+        if isinstance(study.space.search, GreedySearch):
+            attributes["stage"] = study.space.search.stages[task.stage].name
+        attributes["config"] = config.model_dump(mode="json")
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params={name: param_value(v) for name, v in study.params(config).items()},
+            distributions=distributions_of(study.space),
+            user_attrs=attributes,
+        )
+        tried = False
+
+        def create() -> int:
+            nonlocal tried
+            if tried:
+                for trial in self._trials_of(task, TrialState.RUNNING):
+                    if trial.user_attrs.get("token") == task.token:
+                        return trial._trial_id
+            tried = True
+            return study.storage.create_new_trial(study.optuna._study_id, template_trial=template)
+
+        return self._patience(create)
 
     def _configuration(self, task: Task) -> Config:
         """Return the configuration of a task, drawing it if it has none yet."""
@@ -203,13 +234,13 @@ class Worker:
         assert pulse is not None
         trial_id = frozen._trial_id
         pulse.begin(trial_id, frozen.number)
-        trial = optuna.trial.Trial(study.optuna, trial_id)
+        trial = self._patience(lambda: optuna.trial.Trial(study.optuna, trial_id))
 
         def on_step(progress: TrialProgress) -> str | None:
             pulse.advance(progress)
             if progress.step < progress.steps and self._decides(progress.step):
                 self._patience(pulse.flush)
-                if trial.should_prune():
+                if self._patience(trial.should_prune):
                     name = study.space.search.pruner.name
                     return f"{name} at step {progress.step}"
             return None
@@ -218,17 +249,20 @@ class Worker:
             outcome = self._run(Config.model_validate(frozen.user_attrs["config"]), on_step)
             pulse.flush_all(self._patience)
         except Interrupted:
-            pulse.flush_all(Patience())
-            study.storage.set_trial_state_values(trial_id, TrialState.WAITING)
-            study.ledger.release(study.name, task)
+            # If the store is away now, the trial is taken over later like that of a dead worker.
+            patience = Patience(_give_up_after(_PATIENCE_TO_HAND_BACK_S))
+            pulse.flush_all(patience)
+            patience(lambda: study.storage.set_trial_state_values(trial_id, TrialState.WAITING))
+            patience(lambda: study.ledger.release(study.name, task))
             raise
         except Fenced:
             raise
         except Exception as error:
             _log.warning("Trial %d failed.", frozen.number, exc_info=True)
             reason = f"{type(error).__name__}: {error}"
-            self._fail_trial(trial_id, reason, traceback.format_exc())
-            study.ledger.fail(study.name, task, reason)
+            trace = traceback.format_exc()
+            self._patience(lambda: self._fail_trial(trial_id, reason, trace))
+            self._patience(lambda: study.ledger.fail(study.name, task, reason))
             return
         record = dataclasses.asdict(outcome)
         self._patience(lambda: study.ledger.seal(study.name, task, record))
@@ -236,17 +270,23 @@ class Worker:
 
     def _run(self, config: Config, on_step: Callable[[TrialProgress], str | None]) -> TrialOutcome:
         """Train, with smaller and smaller micro-batches if the memory is not enough."""
-        while True:
-            trainer = self._open_trainer()
-            try:
-                return run_trial(trainer, self._study.space, config, on_step=on_step)
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                micro_batch = trainer.numerics.micro_batch // 2
-                if not _out_of_memory(error) or micro_batch < 1:
-                    raise
-                _log.warning("Out of memory; trying again with %d rows at once.", micro_batch)
-            self._trainer = None
-            self._open_trainer(micro_batch)
+        micro_batch = DEFAULT_MICRO_BATCH
+        try:
+            while True:
+                trainer = self._open_trainer(micro_batch)
+                try:
+                    return run_trial(trainer, self._study.space, config, on_step=on_step)
+                except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                    micro_batch //= 2
+                    if not _out_of_memory(error) or micro_batch < 1:
+                        raise
+                    _log.warning("Out of memory; trying again with %d rows at once.", micro_batch)
+                del trainer
+                self._trainer = None
+        finally:
+            # The size changes last bits, so that of one trial must not reach the next one.
+            if micro_batch != DEFAULT_MICRO_BATCH:
+                self._trainer = None
 
     def _open_trainer(self, micro_batch: int = DEFAULT_MICRO_BATCH) -> Trainer:
         """Load the bundle onto the device, once."""
@@ -289,7 +329,9 @@ class Worker:
             state = TrialState.PRUNED if outcome["pruned"] else TrialState.COMPLETE
             study.storage.set_trial_state_values(trial_id, state, [outcome["value"]])
 
-        self._patience(complete)
+        # Somebody who took over the sealed task may complete the trial at the same time.
+        with contextlib.suppress(UpdateFinishedTrialError):
+            self._patience(complete)
         self._patience(lambda: study.ledger.finish(study.name, task))
 
     def _fail_trial(self, trial_id: int, reason: str, trace: str | None = None) -> None:
@@ -373,7 +415,7 @@ class _Pulse:
         if not values or self._trial is None:
             return
         try:
-            written = append_values(self._study.storage, self._trial[0], values)
+            written = self._study.append_values(self._trial[0], values)
         except BaseException:
             with self._lock:
                 self._values = {**values, **self._values}
@@ -424,6 +466,17 @@ class _Pulse:
             self._study.ledger.fail(self._study.name, self._task, reason)
         finally:
             os._exit(_STALLED_EXIT)
+
+
+def _give_up_after(seconds: float) -> Callable[[], None]:
+    """Return a poll that raises ``Interrupted`` when the time is over."""
+    end = time.monotonic() + seconds
+
+    def poll() -> None:
+        if time.monotonic() > end:
+            raise Interrupted
+
+    return poll
 
 
 def _out_of_memory(error: BaseException) -> bool:

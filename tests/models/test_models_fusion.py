@@ -10,6 +10,7 @@ from hpo.models import (
     TWO_STEP,
     Config,
     MetaClassifier,
+    build_meta,
     build_module,
     modalities_of,
 )
@@ -82,6 +83,7 @@ def test_meta_classifier_starts_as_the_identity() -> None:
     logits = torch.randn(10, 5)
     assert torch.equal(meta(logits), logits)
     assert meta.weight.requires_grad and meta.bias.requires_grad
+    assert torch.equal(build_meta(5)({"outputs": logits}), logits)
 
 
 def test_modalities() -> None:

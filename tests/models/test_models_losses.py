@@ -79,8 +79,10 @@ def test_extreme_logits_stay_finite(name: str) -> None:
     assert torch.isfinite(loss)
     assert logits.grad is not None and torch.isfinite(logits.grad).all()
     # Sure and right costs nothing; sure and wrong costs, and is pushed the right way.
-    single = [LOSSES[name](z.reshape(1, 1), y.reshape(1, 1)) for z, y in
-              zip(logits.detach()[:, 0], targets[:, 0], strict=True)]
+    single = [
+        LOSSES[name](z.reshape(1, 1), y.reshape(1, 1))
+        for z, y in zip(logits.detach()[:, 0], targets[:, 0], strict=True)
+    ]
     assert single[0] < 1e-30
     assert single[1] > 1
     assert logits.grad[0, 1] < 0

@@ -104,8 +104,6 @@ def test_refit_that_diverges_ends(tmp_path: Path, bundle: Bundle) -> None:
 
 
 def test_wild_but_finite_run_goes_on(tmp_path: Path, bundle: Bundle) -> None:
-    session = open_session(
-        make_trainer(tmp_path, bundle), CONFIG.model_copy(update={"lr": 10.0})
-    )
+    session = open_session(make_trainer(tmp_path, bundle), CONFIG.model_copy(update={"lr": 10.0}))
     train(session, 5)
     assert session.ended is None

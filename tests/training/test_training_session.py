@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from training_samples import CONFIG, make_trainer, open_session, same_bits, trai
 
 from hpo.features import Bundle
 from hpo.models import LOSSES, Config, build_module, seed_dropout
-from hpo.training import forward, multilabel_metrics
+from hpo.training import Part, RunData, RunStore, Session, forward, multilabel_metrics
 
 PLAIN = CONFIG.model_copy(update={"dropout": 0.0})
 
@@ -76,6 +77,49 @@ def test_every_row_is_in_one_batch_of_an_epoch(tmp_path: Path, bundle: Bundle) -
         config = small.model_copy(update={"batch_size": size})
         record = open_session(make_trainer(tmp_path, bundle), config).advance()
         assert record.train_loss == pytest.approx(whole.train_loss, rel=1e-6)
+
+
+class Recorder(torch.nn.Linear):
+    """Notes the row numbers, which are its input, of each micro-batch it is trained on."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1)
+        self.seen: list[list[int]] = []
+
+    def forward(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        if self.training:
+            self.seen.append(inputs["row"].flatten().int().tolist())
+        return super().forward(inputs["row"] / 100)
+
+
+def test_order_of_rows(tmp_path: Path, bundle: Bundle) -> None:
+    """A new permutation each epoch, cut into batches, these into micro-batches."""
+    part = Part({"row": torch.arange(100.0).unsqueeze(1)}, torch.ones(100, 1))
+
+    def epochs(seed: int, batch_size: int) -> list[list[list[int]]]:
+        trainer = make_trainer(tmp_path / "unused", bundle, micro_batch=20)
+        config = CONFIG.model_copy(update={"batch_size": batch_size})
+        (spec,) = trainer.model(config, seed).specs
+        recorder = Recorder()
+        store = RunStore(tmp_path / "none")
+        session = Session(spec, RunData(part, part), lambda _: recorder, store, checkpoint_every=50)
+        seen = []
+        for _ in range(2):
+            session.advance()
+            seen.append(recorder.seen[:])
+            recorder.seen.clear()
+        return seen
+
+    first, second = epochs(0, 30)
+    assert [len(rows) for rows in first] == [20, 10, 20, 10, 20, 10, 10]
+    flat = [[row for rows in epoch for row in rows] for epoch in (first, second)]
+    assert all(sorted(rows) == list(range(100)) for rows in flat)
+    assert flat[0] != flat[1]
+    assert flat[0] != sorted(flat[0])
+    assert epochs(0, 30) == [first, second]
+    assert epochs(1, 30)[0] != first
+    whole = [list(range(start, start + 20)) for start in range(0, 100, 20)]
+    assert epochs(0, 100) == epochs(1, 100) == [whole, whole]
 
 
 def test_average_of_weights_is_equation_6(tmp_path: Path, bundle: Bundle) -> None:

@@ -1,0 +1,60 @@
+"""Embeddings of rows to predict, read from where they are; nothing is copied into the store."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from hpo.errors import InputError
+from hpo.features._arrays import Source, as_float16, check_values, open_array
+
+__all__ = ["read_embeddings"]
+
+
+def read_embeddings(
+    folder: Path, table: str, rows: int, widths: Mapping[str, int]
+) -> dict[str, np.ndarray]:
+    """Open the embeddings of all rows of a table, as float16 like those that a study trains on.
+
+    The rows of test.csv are in ``image_test.npy`` and ``text_test.npy`` if one of those is there;
+    otherwise, and for train.csv, they are in ``image.npy`` and ``text.npy``.
+
+    Args:
+        folder: Where the embeddings are; only read.
+        table: ``train.csv`` or ``test.csv``.
+        rows: Rows of the table.
+        widths: D of each modality that is needed; files of others are not looked at.
+
+    Returns:
+        For each modality, float16 [rows, D], memory-mapped if that is how it is stored.
+
+    Raises:
+        InputError: A file is missing or damaged, doesn't fit the rows or widths, or has values
+            that float16 can't hold; all problems are listed.
+    """
+    title = f"The embeddings folder '{folder}' can't be used:"
+    if not folder.is_dir():
+        raise InputError("there is no such folder", title)
+    own_files = table == "test.csv" and any((folder / f"{m}_test.npy").exists() for m in widths)
+    problems: list[str] = []
+    arrays: dict[str, np.ndarray] = {}
+    for modality, width in widths.items():
+        name = f"{modality}_test.npy" if own_files else f"{modality}.npy"
+        if not (folder / name).exists():
+            problems.append(f"there is no file {name}, but the model reads {modality} embeddings")
+            continue
+        array = open_array(folder / name, name, problems)
+        if array is None:
+            continue
+        if len(array) != rows:
+            problems.append(f"{name} has {len(array)} rows, but {table} has {rows}")
+        if array.shape[1] != width:
+            problems.append(f"{name} is {array.shape[1]} wide, but the model reads {width}")
+        check_values(Source(name, [array], np.arange(len(array))), problems)
+        arrays[modality] = array
+    if problems:
+        raise InputError(problems, title)
+    return {
+        name: array if array.dtype == np.float16 else as_float16(array)
+        for name, array in arrays.items()
+    }

@@ -1,0 +1,52 @@
+"""``hpo proxy``: serve one database to many workers over gRPC."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+
+from hpo._options import DEFAULT_STORAGE, guarded, positive
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return guarded(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    parser = argparse.ArgumentParser(prog="hpo proxy", description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "--storage", default=DEFAULT_STORAGE, metavar="URL", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; there is no authentication (default: %(default)s)",
+    )
+    parser.add_argument("--port", type=positive(int), default=13000, help="default: %(default)s")
+    arguments = parser.parse_args(argv)
+
+    from hpo.errors import InputError
+    from hpo.service import redact
+
+    try:
+        from hpo.service._proxy import serve
+    except ImportError:
+        raise InputError("The proxy needs gRPC; pip install 'hpo[grpc]'.") from None
+    try:
+        server = serve(arguments.storage, arguments.host, arguments.port)
+    except RuntimeError as error:
+        raise InputError(f"--port {arguments.port}: can't be listened on: {error}") from None
+    signal.signal(signal.SIGTERM, lambda *_: server.stop(grace=2))
+    print(
+        f"serving {redact(arguments.storage)} at grpc://{arguments.host}:{arguments.port}",
+        flush=True,
+    )
+    server.wait_for_termination()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

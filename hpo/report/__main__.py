@@ -1,0 +1,64 @@
+"""``python -m hpo.report --study NAME``: tables and figures of a study, finished or not."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hpo._options import add_study_options, guarded
+
+__all__ = ["main"]
+
+#: The study can't go on: all candidates of a stage failed.
+NO_CANDIDATE = 4
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return guarded(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m hpo.report", description=__doc__, allow_abbrev=False
+    )
+    add_study_options(parser)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: runs/NAME/report")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="where this machine sees the study's runs (default: as in the study)",
+    )
+    arguments = parser.parse_args(argv)
+
+    from hpo.errors import InputError
+    from hpo.report import write_report
+    from hpo.search import NoCandidateError
+    from hpo.service import Study
+
+    out = arguments.out or Path("runs") / arguments.study / "report"
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file, but must be a folder")
+    study = Study.join(arguments.storage, arguments.study)
+    if arguments.cache is not None:
+        study.definition = replace(study.definition, cache=str(arguments.cache.absolute()))
+    try:
+        paths = write_report(study, study.ledger.tasks(study.name), out)
+    except NoCandidateError as error:
+        print(f"error: {error} See {out / 'trials.csv'}.", file=sys.stderr)
+        return NO_CANDIDATE
+    if not study.definition.run_store.is_dir():
+        print(
+            f"There are no runs at {study.definition.run_store}, so the figures have no losses; "
+            "give the folder that holds them on this machine with --cache.",
+            file=sys.stderr,
+        )
+    for path in paths:
+        print(f"  {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""The curves of a study's trials: the metric from Optuna, the loss from the run store."""
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.models import TWO_STEP
+from hpo.report._tables import StageTable
+from hpo.search import GreedySearch
+from hpo.service import Study, Task
+from hpo.training import EpochRecord, RunStore
+
+__all__ = ["Curve", "CurveReader", "StageCurves"]
+
+#: Trials of a sampled study that are drawn behind the best ones.
+_MOST_OTHERS = 300
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """One candidate's course.
+
+    Attributes:
+        label: As in the table.
+        params: The values that tell it from the others; empty in a sampled study.
+        result: Its final value, or why there is none.
+        winner: Whether it is the best of the table.
+        final: The final value in percent; None without a result.
+        metric: Metric in percent at each step, mean over seeds; gaps are left out.
+        loss: Validation loss at each step, mean over seeds; empty if it isn't stored here.
+        switch: The step after which a two-step fusion trains its meta-classifier, else None.
+    """
+
+    label: str
+    params: Mapping[str, Any]
+    result: str
+    winner: bool
+    final: float | None
+    metric: Mapping[int, float]
+    loss: Mapping[int, float]
+    switch: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class StageCurves:
+    """The curves of one table.
+
+    Attributes:
+        name: Of the stage.
+        metric: Its name.
+        curves: One for each candidate that was begun, in the table's order.
+        others: Metric curves of further trials, without labels.
+        losses: Names of the losses that the candidates are trained with.
+    """
+
+    name: str
+    metric: str
+    curves: tuple[Curve, ...]
+    others: tuple[Mapping[int, float], ...]
+    losses: tuple[str, ...]
+
+
+class CurveReader:
+    """Reads the curves of a study; each run is read once.
+
+    Args:
+        study: The study.
+        tasks: Its tasks.
+        trials: All its trials in Optuna.
+    """
+
+    def __init__(self, study: Study, tasks: Sequence[Task], trials: Sequence[FrozenTrial]) -> None:
+        self._study = study
+        self._trials = {trial.number: trial for trial in trials}
+        self._store = RunStore(study.definition.run_store)
+        self._records: dict[str, tuple[EpochRecord, ...]] = {}
+        self._losses: dict[int, dict[int, float]] = {}
+        self._params: list[list[Mapping[str, Any]]] | None = None
+        if isinstance(study.space.search, GreedySearch):
+            self._params = [
+                [candidate.params for candidate in stage.candidates]
+                for stage in study.stages(list(tasks))
+            ]
+
+    def read(self, index: int, table: StageTable) -> StageCurves:
+        """Return the curves of the table that ``study_tables`` has at ``index``."""
+        curves = []
+        configs = []
+        for place, row in enumerate(table.rows):
+            trial = None if row.trial is None else self._trials.get(row.trial)
+            if trial is None:
+                continue
+            config = trial.user_attrs["config"]
+            configs.append(config)
+            label = row.label if self._params is not None else f"trial {trial.number}"
+            curves.append(
+                Curve(
+                    label=label,
+                    params={} if self._params is None else self._params[index][place],
+                    result=_result(trial, row.value, row.std),
+                    winner=row.winner,
+                    final=row.value,
+                    metric=metric_curve(trial),
+                    loss=self._loss(trial),
+                    switch=config["epochs"] if config["fusion"] in TWO_STEP else None,
+                )
+            )
+        shown = {row.trial for row in table.rows}
+        others = (
+            [metric_curve(t) for number, t in self._trials.items() if number not in shown]
+            if self._params is None
+            else []
+        )
+        return StageCurves(
+            table.name,
+            self._study.space.metric,
+            tuple(curves),
+            tuple(curve for curve in others if curve)[-_MOST_OTHERS:],
+            tuple(dict.fromkeys(str(config["loss"]) for config in configs)),
+        )
+
+    def _loss(self, trial: FrozenTrial) -> dict[int, float]:
+        """Return the validation loss of a finished trial at each step, as far as it is stored."""
+        known = self._losses.get(trial.number)
+        if known is not None:
+            return known
+        config = trial.user_attrs["config"]
+        steps = max(trial.intermediate_values, default=0)
+        seeds = [
+            self._seed_losses(runs, config, steps) for runs in trial.user_attrs.get("runs", [])
+        ]
+        length = min((len(seed) for seed in seeds), default=0)
+        curve = {
+            step + 1: mean
+            for step in range(length)
+            if math.isfinite(mean := statistics.fmean(seed[step] for seed in seeds))
+        }
+        self._losses[trial.number] = curve
+        return curve
+
+    def _seed_losses(
+        self, runs: Sequence[str], config: Mapping[str, Any], steps: int
+    ) -> list[float]:
+        """Follow ``ModelRun``: the better head's records, then those of the meta-classifier."""
+        histories = [self._history(address) for address in runs]
+        if config["fusion"] not in TWO_STEP:
+            return [record.val_loss for record in histories[0][:steps]]
+        *heads, meta = histories
+        # Runs are shared: a head may have gone on for a longer trial.
+        together = min([len(head) for head in heads] + [config["epochs"]])
+        best = [
+            max((head[epoch] for head in heads), key=lambda record: record.micro_f1)
+            for epoch in range(together)
+        ]
+        later = meta if together == config["epochs"] else ()
+        return [record.val_loss for record in (*best, *later)][:steps]
+
+    def _history(self, address: str) -> tuple[EpochRecord, ...]:
+        if address not in self._records:
+            self._records[address] = self._store.history(address).records
+        return self._records[address]
+
+
+def metric_curve(trial: FrozenTrial) -> dict[int, float]:
+    """Return the intermediate values by step, without gaps."""
+    values = trial.intermediate_values
+    return {step: values[step] for step in sorted(values) if math.isfinite(values[step])}
+
+
+def _result(trial: FrozenTrial, value: float | None, std: float | None) -> str:
+    if value is not None:
+        reason = str(trial.user_attrs.get("pruned", ""))
+        ended = ", diverged" if reason.startswith("diverged") else ", pruned" if reason else ""
+        return f"{value:.3f} ± {std:.3f}{ended}"
+    return "failed" if trial.state is TrialState.FAIL else "running"

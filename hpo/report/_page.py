@@ -1,0 +1,79 @@
+"""``index.html``: tables and figures of a study on one page, without scripts or a network."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from hpo.files import atomic_write
+from hpo.report._table_files import table_cells
+from hpo.report._tables import StageTable
+
+__all__ = ["write_page"]
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff;
+       max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; }
+dt { color: #666; } dd { margin: 0; overflow-wrap: anywhere; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .8rem; border-bottom: 1px solid #e3e3e3; text-align: left; }
+th { color: #666; font-weight: 600; } td.number, th.number { text-align: right; }
+tr.winner { font-weight: 700; background: #eef5fa; }
+img { max-width: 100%; height: auto; margin-top: 1rem; }
+"""
+_TEXT_COLUMNS = ("candidate", "note")
+
+
+def write_page(
+    path: Path,
+    title: str,
+    facts: Mapping[str, str],
+    tables: Sequence[StageTable],
+    metric: str,
+    figures: Mapping[int, str],
+    files: Sequence[str],
+) -> None:
+    """Write the page.
+
+    Args:
+        path: The file, written atomically; figures and files are named relative to its folder.
+        title: Of the page.
+        facts: What the study is and how far it has come.
+        tables: One for each stage.
+        metric: Name of the metric.
+        figures: The image of a table, by its index.
+        files: Files to link to.
+    """
+    lines = [
+        "<!doctype html>",
+        '<html lang="en">',
+        f'<head><meta charset="utf-8"><title>{escape(title)}</title>',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<style>{_STYLE}</style></head>",
+        f"<body>\n<h1>{escape(title)}</h1>\n<dl>",
+        *(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items()),
+        "</dl>",
+    ]
+    for index, table in enumerate(tables):
+        lines += [f"<h2>{escape(table.name)}</h2>", *_table(table, metric)]
+        if index in figures:
+            alt = escape(f"Curves of the stage {table.name}", quote=True)
+            lines.append(f'<p><img src="{escape(figures[index], quote=True)}" alt="{alt}"></p>')
+    links = " · ".join(f'<a href="{escape(f, quote=True)}">{escape(f)}</a>' for f in files)
+    lines += [f"<h2>Files</h2>\n<p>{links}</p>", "</body>\n</html>", ""]
+    with atomic_write(path) as file:
+        file.write("\n".join(lines).encode())
+
+
+def _table(table: StageTable, metric: str) -> list[str]:
+    head, rows = table_cells(table, metric)
+    kinds = ["" if name in _TEXT_COLUMNS else ' class="number"' for name in head]
+    lines = ["<table>", "<thead><tr>"]
+    lines += [f"<th{kind}>{escape(name)}</th>" for name, kind in zip(head, kinds, strict=True)]
+    lines.append("</tr></thead>\n<tbody>")
+    for row, cells in zip(table.rows, rows, strict=True):
+        shown = [f"<td{kind}>{escape(c)}</td>" for c, kind in zip(cells, kinds, strict=True)]
+        lines.append(f"<tr{' class=winner' if row.winner else ''}>{''.join(shown)}</tr>")
+    return [*lines, "</tbody></table>"]

@@ -1,0 +1,82 @@
+"""The report folder of a study, finished or not: tables, trials, figures and a page of them all."""
+
+import collections
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpo.report._curves import CurveReader
+from hpo.report._figures import draw_stage, save_figure
+from hpo.report._page import write_page
+from hpo.report._table_files import write_tables, write_trials
+from hpo.report._tables import format_params, study_tables
+from hpo.service import Study, Task
+
+__all__ = ["write_report"]
+
+
+def write_report(study: Study, tasks: Sequence[Task], folder: Path) -> list[Path]:
+    """Write everything that is known of a study; what is there already is written anew.
+
+    Only reads the study, so that it may be called while workers are at it.
+
+    Args:
+        study: The study.
+        tasks: Its tasks, as they were just read.
+        folder: Gets ``trials.csv``, ``tables.md``, ``tables.csv``, ``figures/NN_STAGE.png`` for
+            each stage with a curve, and ``index.html``.
+
+    Returns:
+        The files, in the order in which they were written.
+
+    Raises:
+        NoCandidateError: All candidates of a stage failed; ``trials.csv`` is written, which says
+            why.
+        OSError: The folder can't be written.
+    """
+    trials = study.optuna.get_trials(deepcopy=False)
+    write_trials(study, trials, folder / "trials.csv")
+    tables = study_tables(study, tasks)
+    write_tables(study, tables, folder)
+    paths = [folder / name for name in ("trials.csv", "tables.md", "tables.csv")]
+    reader = CurveReader(study, tasks, trials)
+    figures: dict[int, str] = {}
+    for index, table in enumerate(tables):
+        figure = draw_stage(reader.read(index, table))
+        if figure is not None:
+            figures[index] = f"figures/{index + 1:02d}_{_file_name(table.name)}.png"
+            save_figure(figure, folder / figures[index])
+            paths.append(folder / figures[index])
+    write_page(
+        folder / "index.html",
+        f"Study {study.name}",
+        _facts(study, tasks),
+        tables,
+        study.space.metric,
+        figures,
+        [path.name for path in paths[:3]],
+    )
+    return [*paths, folder / "index.html"]
+
+
+def _facts(study: Study, tasks: Sequence[Task]) -> dict[str, str]:
+    states = collections.Counter(task.state for task in tasks)
+    counted = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    dataset = study.definition.dataset
+    facts = {
+        "data": f"{dataset.get('data', '')}, features {dataset.get('encoder', '')}",
+        "metric": f"{study.space.metric} at the last epoch, mean ± standard deviation over "
+        f"{study.space.seeds} seed{'s' if study.space.seeds > 1 else ''}, in percent",
+        "configurations": counted or "none yet",
+    }
+    best = study.best(list(tasks))
+    if best is None or best.config is None or best.outcome is None:
+        return {**facts, "best": "not decided yet"}
+    shown = format_params({name: best.config[name] for name in study.definition.searched})
+    score = f"{best.outcome['value']:.3f} ± {best.outcome['std']:.3f}"
+    return {**facts, "best": f"trial {best.trial}: {score} ({shown})"}
+
+
+def _file_name(name: str) -> str:
+    """Return a stage's name in letters, digits and underscores that any file system takes."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "stage"

@@ -1,0 +1,204 @@
+"""The refit, and the folder that its model is kept in."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from training_samples import CONFIG, make_bundle, make_trainer
+
+from hpo.errors import InputError
+from hpo.features import Bundle
+from hpo.models import AssembledModel, Config, build_meta, modalities_of
+from hpo.training import (
+    Interrupted,
+    TrainedModel,
+    Trainer,
+    forward,
+    model_megabytes,
+    refit,
+)
+
+CPU = torch.device("cpu")
+
+
+def fit(trainer: Trainer, config: Config = CONFIG, **options: object) -> TrainedModel:
+    options = {"seed": 0, "max_model_mb": 100.0, "origin": {"study": "greedy"}} | options
+    return refit(trainer, config, **options)
+
+
+@pytest.fixture
+def model(tmp_path: Path, bundle: Bundle) -> TrainedModel:
+    config = CONFIG.model_copy(update={"fusion": "sum", "feature_scaling": "standard"})
+    return fit(make_trainer(tmp_path / "runs", bundle), config)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fusion": "image"},
+        {"fusion": "concat", "feature_scaling": "l2", "ema_decay": 0.9},
+        {"fusion": "sum", "feature_scaling": "standard"},
+        {"fusion": "mixed", "head": "gmlp"},
+        {"fusion": "sum_joint"},
+    ],
+)
+def test_model_is_the_runs_put_together(
+    tmp_path: Path, bundle: Bundle, changes: dict[str, object]
+) -> None:
+    config = CONFIG.model_copy(update=changes)
+    trainer = make_trainer(tmp_path, bundle)
+    model = fit(trainer, config)
+    probabilities = model.probabilities(bundle.features.train, CPU)
+    assert probabilities.shape == (300, 5)
+    assert probabilities.dtype == np.float32
+    every = trainer.data.part("all", config.feature_scaling, "all")
+    specs = trainer.model(config, 0, rows="all").specs
+    inputs: dict[str, torch.Tensor] = dict(every.inputs)
+    for spec in specs:
+        session = trainer.open(spec)
+        for _ in range(config.epochs):
+            session.advance()
+        assert session.trained == 0
+        meta = spec.inputs == "meta"
+        module = build_meta(5) if meta else trainer.build(spec, torch.Generator())
+        module.load_state_dict(session.weights())
+        logits = forward(module, inputs, 300)
+        if not meta:
+            inputs["outputs"] = inputs.get("outputs", 0) + logits
+    np.testing.assert_allclose(probabilities, logits.sigmoid(), atol=1e-5)
+    # It has learned: better than a coin on the rows it was trained on.
+    assert ((probabilities > 0.5) == bundle.labels).mean() > 0.7
+
+
+def test_what_is_kept_with_the_model(model: TrainedModel) -> None:
+    assert model.modalities == ("image", "text")
+    assert model.widths == {"image": 12, "text": 8}
+    assert model.classes == tuple("abcde")
+    assert model.thresholds == (0.5,) * 5
+    assert model.features["source"] == "import"
+    assert model.origin == {"study": "greedy", "seed": 0, "rows": 300}
+
+
+def test_full_batch_grows_with_the_rows(tmp_path: Path, bundle: Bundle) -> None:
+    trainer = make_trainer(tmp_path, bundle)
+    for size, expected in ((219, 219), (220, 300), (1000, 300)):
+        model = fit(trainer, CONFIG.model_copy(update={"batch_size": size}))
+        assert trainer.normalise(model.config, "all").batch_size == expected
+    sizes = {
+        trainer.store.describe(address)["config"]["batch_size"]
+        for address in trainer.store.addresses()
+    }
+    assert sizes == {219, 300}
+
+
+def test_refit_can_be_interrupted_and_reports_its_steps(tmp_path: Path, bundle: Bundle) -> None:
+    config = CONFIG.model_copy(update={"fusion": "sum"})
+    calls = iter(range(100))
+
+    def poll() -> None:
+        if next(calls) == 40:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        fit(make_trainer(tmp_path / "a", bundle, poll=poll, checkpoint_every=1), config)
+    steps: list[tuple[int, int]] = []
+    second = fit(
+        make_trainer(tmp_path / "a", bundle),
+        config,
+        on_step=lambda step, total: steps.append((step, total)),
+    )
+    assert steps == [(step, 12) for step in range(1, 13)]
+    fresh = fit(make_trainer(tmp_path / "b", bundle), config)
+    for name, tensor in fresh.module.state_dict().items():
+        assert torch.equal(second.module.state_dict()[name], tensor)
+
+
+def test_model_above_the_limit_is_not_trained(tmp_path: Path, bundle: Bundle) -> None:
+    trainer = make_trainer(tmp_path, bundle)
+    config = CONFIG.model_copy(update={"hidden": (20_000,)})
+    megabytes = 4 * (12 * 20_000 + 20_000 + 20_000 * 5 + 5) / 1e6
+    assert model_megabytes(config, {"image": 12}, 5) == pytest.approx(megabytes)
+    message = r"^The model of the best trial has 1\.4 MB, but max_model_mb is 1\.2\.$"
+    with pytest.raises(InputError, match=message):
+        fit(trainer, config, max_model_mb=1.2)
+    assert trainer.store.addresses() == []
+
+
+def test_refit_that_diverges(tmp_path: Path, bundle: Bundle) -> None:
+    config = CONFIG.model_copy(update={"lr": 1e30})
+    message = r"^The refit diverged: the loss was not finite in epoch \d\.$"
+    with pytest.raises(RuntimeError, match=message):
+        fit(make_trainer(tmp_path, bundle), config)
+
+
+def test_one_modality(tmp_path: Path) -> None:
+    bundle = make_bundle(["text"])
+    model = fit(make_trainer(tmp_path, bundle), CONFIG.model_copy(update={"fusion": "text"}))
+    assert model.widths == {"text": 8}
+    assert model.probabilities(bundle.features.train, CPU).shape == (300, 5)
+
+
+def test_folder_brings_back_the_same_model(
+    tmp_path: Path, bundle: Bundle, model: TrainedModel
+) -> None:
+    model.save(tmp_path / "model")
+    names = sorted(path.name for path in (tmp_path / "model").iterdir())
+    assert names == ["config.json", "model.safetensors"]
+    loaded = TrainedModel.load(tmp_path / "model")
+    for field in ("config", "widths", "classes", "thresholds", "features", "origin"):
+        assert getattr(loaded, field) == getattr(model, field)
+    inputs = bundle.features.train
+    expected = model.probabilities(inputs, CPU)
+    np.testing.assert_array_equal(loaded.probabilities(inputs, CPU), expected)
+    none = {name: array[:0] for name, array in inputs.items()}
+    assert loaded.probabilities(none, CPU).shape == (0, 5)
+    # Rows in the thousands are done in pieces.
+    many = {name: np.tile(array, (20, 1)) for name, array in inputs.items()}
+    np.testing.assert_allclose(
+        loaded.probabilities(many, CPU), np.tile(expected, (20, 1)), atol=1e-6
+    )
+
+
+def test_folder_that_is_no_model(tmp_path: Path, model: TrainedModel) -> None:
+    folder = tmp_path / "model"
+    with pytest.raises(InputError, match=rf"^{folder} is no model folder: .*No such file"):
+        TrainedModel.load(folder)
+    model.save(folder)
+    config = folder / "config.json"
+    content = json.loads(config.read_text())
+    for change, message in (
+        ({"format": 9}, rf"^The model {folder} has format 9, but this version reads 1\.$"),
+        ({"config": {"fusion": "late"}}, rf"^{folder} is no model folder: 1 validation error"),
+        ({"classes": ["a", "b"]}, rf"^The weights in {folder} don't fit its config: "),
+    ):
+        config.write_text(json.dumps(content | change))
+        with pytest.raises(InputError, match=message):
+            TrainedModel.load(folder)
+    config.write_text("{")
+    with pytest.raises(InputError, match=rf"^{folder} is no model folder: "):
+        TrainedModel.load(folder)
+
+
+def test_folder_with_damaged_weights(tmp_path: Path, model: TrainedModel) -> None:
+    folder = tmp_path / "model"
+    model.save(folder)
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    path.write_bytes(path.read_bytes()[:-4])
+    message = rf"^The weights in {folder} don't fit its config: "
+    with pytest.raises(InputError, match=message):
+        TrainedModel.load(folder)
+    tensors.pop("meta.head.bias")
+    save_file(tensors, path)
+    with pytest.raises(InputError, match=message + r".*\n?.*meta\.head\.bias"):
+        TrainedModel.load(folder)
+
+
+def test_module_reads_what_the_fusion_needs() -> None:
+    for fusion in ("image", "sum"):
+        config = Config(fusion=fusion, hidden=(4,))
+        widths = {"image": 12, "text": 8}
+        assert set(AssembledModel(config, widths, 5).scaling) == set(modalities_of(fusion))
