@@ -65,6 +65,7 @@ def run_trial(
         Interrupted: The trainer's ``poll`` asked for it. Whatever is raised here, everything that
             was trained before is in the run store.
     """
+    trained_before = trainer.epochs_trained
     models = [trainer.model(config, seed) for seed in range(space.seeds)]
     watches = [Divergence(space.divergence, trainer.constant_score()) for _ in models]
     pruned: str | None = None
@@ -80,7 +81,8 @@ def run_trial(
         for model in models:
             model.checkpoint()
         raise
-    outcome = _outcome(models, records, space, pruned)
+    trained = trainer.epochs_trained - trained_before
+    outcome = _outcome(models, records, space, pruned, trained)
     for model in models:
         model.finish()
     return outcome
@@ -98,7 +100,11 @@ def _diverged(
 
 
 def _outcome(
-    models: Sequence[ModelRun], records: Sequence[EpochRecord], space: Space, pruned: str | None
+    models: Sequence[ModelRun],
+    records: Sequence[EpochRecord],
+    space: Space,
+    pruned: str | None,
+    trained: int,
 ) -> TrialOutcome:
     # One seed whose loss is not finite makes the configuration a diverging one: it scores 0.
     not_finite = any(model.ended for model in models)
@@ -113,7 +119,7 @@ def _outcome(
         scores=scores,
         metrics=metrics,
         steps=models[0].step,
-        epochs_trained=sum(model.trained for model in models),
+        epochs_trained=trained,
         runs=tuple(tuple(spec.address for spec in model.specs) for model in models),
         pruned=pruned,
     )

@@ -56,8 +56,8 @@ class TrainingData:
             "val": split.val,
             "all": np.union1d(split.train, split.val),
         }
-        # One entry would do for a study; two serve a refit beside it.
-        self.part = functools.lru_cache(maxsize=6)(self._part)
+        # Training and validation rows, for two kinds of scaling at a time.
+        self.part = functools.lru_cache(maxsize=4)(self._part)
 
     def rows(self, name: str) -> int:
         """Return the number of rows of the part ``train``, ``val`` or ``all``."""

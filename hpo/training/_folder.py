@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -81,7 +80,9 @@ class TrainedModel:
             config = Config.model_validate(raw["config"])
             module = AssembledModel(config, raw["widths"], len(raw["classes"]))
             module.load_state_dict(load_file(folder / "model.safetensors"))
-        except (OSError, KeyError, json.JSONDecodeError, ValidationError) as error:
+        except InputError:
+            raise
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{folder} is no model folder: {error}") from None
         except (SafetensorError, RuntimeError) as error:
             raise InputError(f"The weights in {folder} don't fit its config: {error}") from None

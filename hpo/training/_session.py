@@ -42,6 +42,7 @@ class Session:
         milestones: Epochs whose weights are kept since other runs will be asked for them.
         poll: Called before every micro-batch. What it raises ends the epoch without a trace, so
             that ``checkpoint`` still has the state before it.
+        on_trained: Called after every epoch that was trained, not replayed.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Session:
         checkpoint_every: int,
         milestones: frozenset[int] = frozenset(),
         poll: Callable[[], None] = lambda: None,
+        on_trained: Callable[[], None] = lambda: None,
     ) -> None:
         self.spec = spec
         self.epoch = 0
@@ -64,6 +66,7 @@ class Session:
         self._checkpoint_every = checkpoint_every
         self._milestones = milestones
         self._poll = poll
+        self._on_trained = on_trained
         history = store.history(spec.address)
         self._records = list(history.records)
         self._reason = history.ended
@@ -126,6 +129,7 @@ class Session:
     def _train_epoch(self, live: "_Live") -> None:
         record = live.train_epoch(self._poll)
         self.trained += 1
+        self._on_trained()
         if live.epoch > len(self._records):
             self._records.append(record)
         if not math.isfinite(record.train_loss) or (

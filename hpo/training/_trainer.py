@@ -29,6 +29,9 @@ class Trainer:
         milestones: Lengths that the search may ask for; the weights of heads are kept there, since
             meta-classifiers of each length need them.
         poll: Called before every micro-batch; may raise to stop.
+
+    Attributes:
+        epochs_trained: Epochs of single runs trained so far, those of the run store not counted.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Trainer:
         self._checkpoint_every = checkpoint_every
         self._milestones = frozenset(milestones)
         self._poll = poll
+        self.epochs_trained = 0
         self._constant_score: float | None = None
 
     def model(self, config: Config, seed: int, rows: str = "train") -> "ModelRun":
@@ -93,7 +97,11 @@ class Trainer:
             checkpoint_every=self._checkpoint_every,
             milestones=frozenset() if meta else self._milestones,
             poll=self._poll,
+            on_trained=self._count,
         )
+
+    def _count(self) -> None:
+        self.epochs_trained += 1
 
     def build(self, spec: RunSpec, generator: torch.Generator) -> nn.Module:
         """Return the module of a run with its initial weights, on the CPU."""
@@ -152,7 +160,6 @@ class ModelRun:
         self._specs = heads
         self._meta = meta
         self._sessions = [trainer.open(spec) for spec in heads]
-        self._closed: list[Session] = []
         self.steps = epochs if meta is None else 2 * epochs
         self.step = 0
         self.record: EpochRecord | None = None
@@ -162,11 +169,6 @@ class ModelRun:
     def specs(self) -> tuple[RunSpec, ...]:
         """The runs that the model is made of, the meta-classifier last."""
         return self._specs if self._meta is None else (*self._specs, self._meta)
-
-    @property
-    def trained(self) -> int:
-        """Epochs of single runs that were really trained, not taken from the store."""
-        return sum(session.trained for session in (*self._closed, *self._sessions))
 
     @property
     def done(self) -> bool:
@@ -200,5 +202,4 @@ class ModelRun:
     def _close(self) -> None:
         for session in self._sessions:
             session.finish()
-        self._closed += self._sessions
         self._sessions = []

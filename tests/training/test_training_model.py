@@ -34,7 +34,8 @@ def complete(model: ModelRun) -> list[EpochRecord]:
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_steps(tmp_path: Path, bundle: Bundle, fusion: str) -> None:
-    model = make_trainer(tmp_path, bundle).model(fused(fusion), 0)
+    trainer = make_trainer(tmp_path, bundle)
+    model = trainer.model(fused(fusion), 0)
     steps = 12 if fusion in TWO_STEP else 6
     assert model.steps == steps
     assert (model.step, model.record, model.ended, model.done) == (0, None, None, False)
@@ -42,7 +43,7 @@ def test_steps(tmp_path: Path, bundle: Bundle, fusion: str) -> None:
     assert len(records) == model.step == steps
     assert model.record == records[-1]
     assert model.done
-    assert model.trained == {"sum": 18, "mixed": 24}.get(fusion, 6)
+    assert trainer.epochs_trained == {"sum": 18, "mixed": 24}.get(fusion, 6)
 
 
 @pytest.mark.parametrize("fusion", ["sum", "mixed"])
@@ -59,9 +60,10 @@ def test_heads_are_the_runs_alone(tmp_path: Path, bundle: Bundle, fusion: str) -
 def test_stored_heads_are_not_trained_again(tmp_path: Path, bundle: Bundle) -> None:
     trainer = make_trainer(tmp_path, bundle)
     alone = {name: complete(trainer.model(fused(name), 0)) for name in ("image", "text")}
+    assert trainer.epochs_trained == 2 * CONFIG.epochs
     model = trainer.model(SUM, 0)
     records = complete(model)
-    assert model.trained == CONFIG.epochs  # of the meta-classifier
+    assert trainer.epochs_trained == 3 * CONFIG.epochs  # of the meta-classifier
     best = [
         max(pair, key=lambda record: record.micro_f1)
         for pair in zip(alone["image"], alone["text"], strict=True)
@@ -69,13 +71,13 @@ def test_stored_heads_are_not_trained_again(tmp_path: Path, bundle: Bundle) -> N
     assert records[:6] == best
     mixed = trainer.model(fused("mixed"), 0)
     complete(mixed)
-    assert mixed.trained == 2 * CONFIG.epochs  # concat, meta-classifier
-    fresh = make_trainer(tmp_path / "fresh", bundle).model(SUM, 0)
-    assert complete(fresh) == records
-    assert fresh.trained == 3 * CONFIG.epochs
+    assert trainer.epochs_trained == 5 * CONFIG.epochs  # concat, meta-classifier
+    fresh = make_trainer(tmp_path / "fresh", bundle)
+    assert complete(fresh.model(SUM, 0)) == records
+    assert fresh.epochs_trained == 3 * CONFIG.epochs
     again = trainer.model(SUM, 0)
     assert complete(again) == records
-    assert again.trained == 0
+    assert trainer.epochs_trained == 5 * CONFIG.epochs
 
 
 def test_sum_is_late_fusion_of_trained_heads(tmp_path: Path, bundle: Bundle) -> None:
@@ -111,8 +113,9 @@ def test_meta_classifiers_depend_on_the_heads_length(tmp_path: Path, bundle: Bun
     short = trainer.model(fused("sum", epochs=4), 0)
     assert short.specs[:-1] == long.specs[:-1]
     assert short.specs[-1].address != long.specs[-1].address
+    before = trainer.epochs_trained
     records = complete(short)
-    assert short.trained == 4
+    assert trainer.epochs_trained - before == 4
     fresh = make_trainer(tmp_path / "fresh", bundle).model(fused("sum", epochs=4), 0)
     assert complete(fresh) == records
 
@@ -120,7 +123,9 @@ def test_meta_classifiers_depend_on_the_heads_length(tmp_path: Path, bundle: Bun
 def test_heads_whose_weights_were_not_kept(tmp_path: Path, bundle: Bundle) -> None:
     trainer = make_trainer(tmp_path, bundle)
     complete(trainer.model(SUM, 0))
+    before = trainer.epochs_trained
     records = complete(trainer.model(fused("sum", epochs=4), 0))
+    assert trainer.epochs_trained - before == 12  # both heads again, meta-classifier
     fresh = make_trainer(tmp_path / "fresh", bundle).model(fused("sum", epochs=4), 0)
     assert complete(fresh) == records
 
@@ -144,13 +149,14 @@ def test_interrupted_two_step_fusion(tmp_path: Path, bundle: Bundle, calls: int)
     undisturbed = complete(make_trainer(tmp_path / "undisturbed", bundle).model(SUM, 0))
     poll = StopOnce()
     poll.left = calls
-    model = make_trainer(tmp_path, bundle, poll=poll).model(SUM, 0)
+    first = make_trainer(tmp_path, bundle, poll=poll)
+    model = first.model(SUM, 0)
     with pytest.raises(Interrupted):
         complete(model)
     model.checkpoint()
-    again = make_trainer(tmp_path, bundle).model(SUM, 0)
-    assert complete(again) == undisturbed
-    assert model.trained + again.trained == 18
+    second = make_trainer(tmp_path, bundle)
+    assert complete(second.model(SUM, 0)) == undisturbed
+    assert first.epochs_trained + second.epochs_trained == 18
 
 
 def test_interrupted_while_heads_are_made_again(tmp_path: Path, bundle: Bundle) -> None:

@@ -1,0 +1,21 @@
+"""A finished study that the tests of this folder only read."""
+
+from pathlib import Path
+
+import pytest
+from report_samples import make_study, work
+
+from hpo.service import Study
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    study = make_study(tmp_path_factory.mktemp("report") / "finished")
+    assert work(study)
+    return study
+
+
+@pytest.fixture
+def study_folder(finished: Study) -> Path:
+    """Where the finished study's data, storage and cache are."""
+    return Path(finished.definition.cache).parent

@@ -1,0 +1,241 @@
+"""The report folder against the ledger, Optuna's storage and the run store."""
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from report_samples import SAMPLED, make_study, work
+from rich.console import Console
+
+from hpo.report import finished_report, study_tables, write_report
+from hpo.report.__main__ import main
+from hpo.search import NoCandidateError
+from hpo.service import Study
+from hpo.training import CURVE_COLUMNS
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def report(finished: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("written") / "report"
+    write_report(finished, finished.ledger.tasks(finished.name), folder)
+    return folder
+
+
+def test_trials_hold_what_optuna_holds(finished: Study, report: Path) -> None:
+    rows = read_csv(report / "trials.csv")
+    trials = finished.optuna.get_trials()
+    assert len(rows) == len(trials) == 5
+    for row, trial in zip(rows, trials, strict=True):
+        assert (row["number"], row["state"]) == (str(trial.number), "complete")
+        assert row["stage"] == trial.user_attrs["stage"]
+        assert float(row["value"]) == trial.value
+        assert float(row["std"]) == trial.user_attrs["std"]
+        assert {k: row[f"params_{k}"] for k in trial.params} == {
+            k: str(v) for k, v in trial.params.items()
+        }
+        scores = [float(row["score_seed_0"]), float(row["score_seed_1"])]
+        assert scores == trial.user_attrs["scores"]
+        assert np.mean(scores) == pytest.approx(float(row["value"]))
+        for name in CURVE_COLUMNS:
+            assert float(row[f"metrics_{name}"]) == trial.user_attrs["metrics"][name]
+        assert int(row["epochs_trained"]) == trial.user_attrs["epochs_trained"]
+        assert row["reason"] == ""
+
+
+def test_tables_hold_what_the_ledger_holds(finished: Study, report: Path) -> None:
+    tasks = finished.ledger.tasks(finished.name)
+    by_trial = {str(task.trial): task for task in tasks}
+    rows = read_csv(report / "tables.csv")
+    assert [row["candidate"] for row in rows] == [
+        "fusion image",
+        "fusion sum",
+        *(f"lr {lr}, dropout {dropout}" for lr in (0.01, 0.1) for dropout in (0.2, 0.5)),
+    ]
+    for row in rows:
+        outcome = by_trial[row["trial"]].outcome
+        assert outcome is not None
+        assert (float(row["value"]), float(row["std"])) == (outcome["value"], outcome["std"])
+    for stage in ("fusion", "rate × dropout"):
+        of_stage = [row for row in rows if row["stage"] == stage]
+        best = max(of_stage, key=lambda row: float(row["value"]))
+        assert [row for row in of_stage if row["winner"] == "1"] == [best]
+    winner = next(row for row in rows if row["winner"] == "1")
+    bold = f"| **{winner['candidate']}** | **{float(winner['value']):.3f} ± "
+    assert bold in (report / "tables.md").read_text(encoding="utf-8")
+
+
+class _Page(HTMLParser):
+    """Collects cells, images and links, and whether anything else is loaded or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells: list[str] = []
+        self.files: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.files += [str(value) for name, value in attrs if name in ("src", "href")]
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.cells:
+            self.cells[-1] += data
+
+
+def test_page_shows_every_score_and_needs_nothing_else(finished: Study, report: Path) -> None:
+    page = _Page()
+    page.feed((report / "index.html").read_text(encoding="utf-8"))
+    tables = study_tables(finished, finished.ledger.tasks(finished.name))
+    for row in (row for table in tables for row in table.rows):
+        assert f"{row.value:.3f} ± {row.std:.3f}" in page.cells
+    assert page.files == [
+        "figures/01_fusion.png",
+        "figures/02_rate_dropout.png",
+        "trials.csv",
+        "tables.md",
+        "tables.csv",
+    ]
+    assert all((report / name).is_file() for name in page.files)
+    assert not page.tags & {"script", "link", "iframe"}
+
+
+def test_figures_are_images_and_repeatable(finished: Study, report: Path, tmp_path: Path) -> None:
+    write_report(finished, finished.ledger.tasks(finished.name), tmp_path)
+    for name in ("01_fusion.png", "02_rate_dropout.png"):
+        content = (report / "figures" / name).read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+            assert image.format == "PNG" and image.width > 1000
+        assert (tmp_path / "figures" / name).read_bytes() == content
+
+
+def test_report_while_the_study_runs(tmp_path: Path) -> None:
+    study = make_study(tmp_path)
+    task = study.ledger.claim(study.name, "somebody", 60.0)
+    assert task is not None
+    write_report(study, study.ledger.tasks(study.name), tmp_path / "report")
+    assert read_csv(tmp_path / "report" / "trials.csv") == []
+    rows = read_csv(tmp_path / "report" / "tables.csv")
+    assert [(row["candidate"], row["value"]) for row in rows] == [
+        ("fusion image", ""),
+        ("fusion sum", ""),
+    ]
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "<dd>1 claimed, 1 open</dd>" in page
+    assert "<dd>not decided yet</dd>" in page
+    assert "<img" not in page
+
+
+def test_reason_of_a_failure_is_told_even_if_no_candidate_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = make_study(tmp_path)
+
+    def fail(*_args: Any, **_options: Any) -> None:
+        raise RuntimeError("broken | on\npurpose")
+
+    monkeypatch.setattr("hpo.service._worker.run_trial", fail)
+    with pytest.raises(NoCandidateError, match="All candidates of the stage 'fusion' failed."):
+        work(study)
+    out = tmp_path / "report"
+    assert main(["--study", study.name, "--storage", study.url, "--out", str(out)]) == 4
+    rows = read_csv(out / "trials.csv")
+    assert {(row["state"], row["reason"]) for row in rows} == {
+        ("fail", "RuntimeError: broken | on\npurpose")
+    }
+    assert f"See {out / 'trials.csv'}." in capsys.readouterr().err
+
+
+def test_sampled_study_shows_its_best_trials_and_draws_the_others(tmp_path: Path) -> None:
+    study = make_study(tmp_path, SAMPLED)
+    assert work(study)
+    paths = write_report(study, study.ledger.tasks(study.name), tmp_path / "report")
+    assert [path.name for path in paths] == [
+        "trials.csv",
+        "tables.md",
+        "tables.csv",
+        "01_best_10_of_12_trials.png",
+        "index.html",
+    ]
+    values = sorted((trial.value for trial in study.optuna.get_trials()), reverse=True)
+    rows = read_csv(tmp_path / "report" / "tables.csv")
+    assert [float(row["value"]) for row in rows] == values[:10]
+    assert len(read_csv(tmp_path / "report" / "trials.csv")) == 12
+
+
+def test_finished_report_writes_the_same_folder(finished: Study, tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    assert finished_report(finished, console, tmp_path, "cpu", refit=False) == 0
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert names == {
+        "metrics.json",
+        "report/trials.csv",
+        "report/tables.md",
+        "report/tables.csv",
+        "report/figures/01_fusion.png",
+        "report/figures/02_rate_dropout.png",
+        "report/index.html",
+    }
+
+
+def test_command_prints_its_files(
+    finished: Study,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["--study", "small", "--storage", finished.url]) == 0
+    printed = capsys.readouterr()
+    assert [line.strip() for line in printed.out.splitlines()] == [
+        f"runs/small/report/{name}"
+        for name in (
+            "trials.csv",
+            "tables.md",
+            "tables.csv",
+            "figures/01_fusion.png",
+            "figures/02_rate_dropout.png",
+            "index.html",
+        )
+    ]
+    assert printed.err == ""
+
+
+def test_command_without_the_runs_leaves_the_losses_out(
+    finished: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--study", "small", "--storage", finished.url, "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--cache", str(tmp_path / "absent")]) == 0
+    assert capsys.readouterr().err == (
+        f"There are no runs at {tmp_path / 'absent' / 'runs'}, so the figures have no losses; "
+        "give the folder that holds them on this machine with --cache.\n"
+    )
+    assert (tmp_path / "out" / "figures" / "01_fusion.png").is_file()
+
+
+def test_command_refuses_what_it_cannot_do(
+    finished: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--study", "smal", "--storage", finished.url]) == 2
+    assert re.fullmatch(
+        r"error: --study smal: sqlite:///.*studies\.db has no such study "
+        r"\(did you mean 'small'\?\); it has: small\.\n",
+        capsys.readouterr().err,
+    )
+    file = tmp_path / "report"
+    file.write_text("")
+    assert main(["--study", "small", "--storage", finished.url, "--out", str(file)]) == 2
+    assert capsys.readouterr().err == f"error: --out {file} is a file, but must be a folder\n"
