@@ -111,7 +111,8 @@ def _main(argv: Sequence[str] | None) -> int:
     if arguments.probabilities is not None:
         write_probabilities(arguments.probabilities, rows.ids, probabilities, model.classes)
 
-    print(f"predicted {len(kept):,} rows of {folder / table}, {len(model.classes)} classes")
+    count = f"{len(kept):,} row{'' if len(kept) == 1 else 's'}"
+    print(f"predicted {count} of {folder / table}, {len(model.classes)} classes")
     if bad:
         names = ", ".join(rows.ids[index] for index in list(bad)[:_NAMED])
         more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hpo._options import add_study_options, add_timing_options, guarded, positive
 
 if TYPE_CHECKING:
-    from hpo.service import Study, Workers
+    from hpo.service import RayWorkers, Study, Workers
 
 __all__ = ["main"]
 
@@ -42,6 +42,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--workers", type=positive(int), metavar="N", help="default: one a device, on CPU a core")
     add("--threads", type=positive(int), default=1, metavar="N", help="of a worker, on CPU")
     add("--devices", default="auto", metavar="auto|cpu|cuda:0,…", help="default: %(default)s")
+    add(
+        "--backend",
+        choices=("local", "ray"),
+        default="local",
+        help="workers are processes here, or actors in a Ray cluster (default: %(default)s)",
+    )
+    add("--ray-address", metavar="auto|HOST:PORT", help="of the cluster (default: auto)")
+    add(
+        "--gpus-per-worker",
+        type=positive(float),
+        metavar="G",
+        help="with --backend ray: 1 or a fraction (default: 1 if the cluster has GPUs)",
+    )
     add("--seeds", type=positive(int), metavar="R", help="runs of each configuration")
     add("--trials", type=positive(int), metavar="N", help="at most so many trials in the study")
     add("--timeout", type=positive(float), metavar="SECONDS", help="stop the study after so long")
@@ -61,6 +74,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="EPOCHS",
         help="at most so many epochs are lost when a worker is killed (default: %(default)s)",
     )
+    add(
+        "--run-store-gb",
+        type=positive(float),
+        default=20.0,
+        metavar="GB",
+        help="limit of weights and states kept, in 10^9 bytes (default: %(default)g)",
+    )
     add_timing_options(parser)
     return parser
 
@@ -70,13 +90,17 @@ def _main(argv: Sequence[str] | None) -> int:
 
     from rich.console import Console
 
+    from hpo.errors import InputError
     from hpo.report import Screen, finished_report, make_plan
     from hpo.search import load_space, parse_setting
     from hpo.service import (
         DataOptions,
         Definition,
+        RayWorkers,
         Study,
         Workers,
+        WorkerSettings,
+        connect_ray,
         folder_defaults,
         place_workers,
         prepare_bundle,
@@ -104,6 +128,18 @@ def _main(argv: Sequence[str] | None) -> int:
     out = arguments.out or Path("runs") / arguments.study
 
     devices = resolve_devices(arguments.devices, _cuda_devices)
+    ray_plan = None
+    if arguments.backend == "ray":
+        ray_plan = connect_ray(
+            arguments.ray_address or "auto",
+            arguments.storage,
+            devices=arguments.devices,
+            workers=arguments.workers,
+            threads=arguments.threads,
+            gpus_per_worker=arguments.gpus_per_worker,
+        )
+    elif arguments.ray_address is not None or arguments.gpus_per_worker is not None:
+        raise InputError("--ray-address and --gpus-per-worker: must go with --backend ray.")
     options = DataOptions(**{**vars(options), "device": devices[0]})
     bundle, dataset = prepare_bundle(options, defaults, space)
     definition = Definition(
@@ -114,6 +150,7 @@ def _main(argv: Sequence[str] | None) -> int:
         train_rows=len(bundle.split.train),
         threads=arguments.threads,
         checkpoint_every=arguments.checkpoint_every,
+        run_store_gb=arguments.run_store_gb,
         dataset=dataset,
     )
     study = Study.create(arguments.storage, arguments.study, definition)
@@ -122,6 +159,9 @@ def _main(argv: Sequence[str] | None) -> int:
     plan = make_plan(study, study.ledger.tasks(study.name))
     screen = Screen(study, plan, console)
     placements = place_workers(devices, arguments.workers, arguments.threads)
+    placed = f"workers {len(placements)} on {', '.join(devices)}, threads {arguments.threads}"
+    if ray_plan is not None:
+        placed = str(ray_plan)
     shown = ", ".join(f"{key}={value}" for key, value in defaults.settings.items())
     screen.show_plan(
         [
@@ -131,16 +171,20 @@ def _main(argv: Sequence[str] | None) -> int:
             f"{len(bundle.classes)} classes · features {dataset['encoder']} "
             + ", ".join(f"{name} {x.shape[1]}" for name, x in bundle.features.train.items()),
             *([f"set by {options.folder / 'hpo.yaml'}: {shown}"] if shown else []),
-            f"workers {len(placements)} on {', '.join(devices)}, threads {arguments.threads}",
+            placed,
         ]
     )
     signal.signal(signal.SIGTERM, _as_interrupt)
     if not complete:
-        timing = [
-            *("--heartbeat", str(arguments.heartbeat), "--grace", str(arguments.grace)),
-            *("--stall-timeout", str(arguments.stall_timeout)),
-        ]
-        workers = Workers(study.name, arguments.storage, placements, timing)
+        timing = {
+            name: getattr(arguments, name) for name in ("heartbeat", "grace", "stall_timeout")
+        }
+        workers: Workers | RayWorkers
+        if ray_plan is not None:
+            workers = RayWorkers(study.name, ray_plan, WorkerSettings(**timing), bundle)
+        else:
+            flags = [f"--{name.replace('_', '-')}={value}" for name, value in timing.items()]
+            workers = Workers(study.name, arguments.storage, placements, flags)
         try:
             with screen:
                 complete = _watch(study, screen, workers)
@@ -154,7 +198,7 @@ def _main(argv: Sequence[str] | None) -> int:
     return finished_report(study, console, out, devices[0], refit=not arguments.no_refit)
 
 
-def _watch(study: "Study", screen: Any, workers: "Workers") -> bool:
+def _watch(study: "Study", screen: Any, workers: "Workers | RayWorkers") -> bool:
     """Show the study until it is complete or nobody works on it; return whether it is complete."""
     while True:
         running = workers.watch()

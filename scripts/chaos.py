@@ -52,7 +52,8 @@ _WIDTHS = {"image": 16, "text": 12}
 # Workers are forked from a process that has everything imported: a start takes milliseconds, so
 # that they are killed at their work rather than in their imports.
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["hpo.worker", "hpo.service", "hpo.report"])
+# torch imports its compiler when the first optimizer is made.
+_processes.set_forkserver_preload(["hpo.worker", "hpo.service", "hpo.report", "torch._dynamo"])
 
 
 def make_bundle(cache: Path, rows: int = 300, classes: int = 5) -> Bundle:

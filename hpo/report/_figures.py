@@ -45,6 +45,7 @@ def draw_stage(stage: StageCurves) -> "Figure | None":
     entries = [f"{curve.label}   {curve.result}" for curve in curves]
     columns = min(len(entries), 3 if max(map(len, entries)) <= _THIRD else 2)
     rows = -(-len(entries) // columns)
+    columns = -(-len(entries) // rows)
     figure = Figure(figsize=(_WIDTH, 3.9 + 0.22 * rows), dpi=_DPI, layout="constrained")
     panels = figure.subplots(1, 2 if with_loss else 1, squeeze=False)[0]
 
@@ -132,6 +133,8 @@ def _draw(
 
 
 def _finish(axes: "Axes", title: str, curves: Sequence[Curve]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     two_step = any(curve.switch is not None for curve in curves)
     axes.set_title(title, loc="left", fontsize=9.5)
     axes.set_xlabel(
@@ -142,6 +145,7 @@ def _finish(axes: "Axes", title: str, curves: Sequence[Curve]) -> None:
     )
     axes.tick_params(labelsize=8.5)
     axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
     axes.grid(color="#E6E6E6", linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):

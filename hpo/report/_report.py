@@ -10,6 +10,7 @@ from hpo.report._figures import draw_stage, save_figure
 from hpo.report._page import write_page
 from hpo.report._table_files import write_tables, write_trials
 from hpo.report._tables import format_params, study_tables
+from hpo.search import GreedySearch
 from hpo.service import Study, Task
 
 __all__ = ["write_report"]
@@ -40,11 +41,14 @@ def write_report(study: Study, tasks: Sequence[Task], folder: Path) -> list[Path
     write_tables(study, tables, folder)
     paths = [folder / name for name in ("trials.csv", "tables.md", "tables.csv")]
     reader = CurveReader(study, tasks, trials)
+    greedy = isinstance(study.space.search, GreedySearch)
     figures: dict[int, str] = {}
     for index, table in enumerate(tables):
         figure = draw_stage(reader.read(index, table))
         if figure is not None:
-            figures[index] = f"figures/{index + 1:02d}_{_file_name(table.name)}.png"
+            # The table of a sampled study counts its trials in its name, a file must not.
+            name = table.name if greedy else "trials"
+            figures[index] = f"figures/{index + 1:02d}_{_file_name(name)}.png"
             save_figure(figure, folder / figures[index])
             paths.append(folder / figures[index])
     write_page(

@@ -3,13 +3,21 @@
 from hpo.search._greedy import Candidate, GreedyStage, NoCandidateError, greedy_stages
 from hpo.search._load import load_space, parse_setting
 from hpo.search._pruning import Divergence, decision_steps, make_pruner
-from hpo.search._sampling import distributions_of, make_sampler, param_value, sample_config
+from hpo.search._sampling import (
+    Draw,
+    distributions_of,
+    make_sampler,
+    param_value,
+    redraw,
+    sample_config,
+)
 from hpo.search._space import GreedySearch, OptunaSearch, Range, Space, Stage, config_key
 from hpo.search._trial import TrialOutcome, TrialProgress, run_trial
 
 __all__ = [
     "Candidate",
     "Divergence",
+    "Draw",
     "GreedySearch",
     "GreedyStage",
     "NoCandidateError",
@@ -28,6 +36,7 @@ __all__ = [
     "make_sampler",
     "param_value",
     "parse_setting",
+    "redraw",
     "run_trial",
     "sample_config",
 ]

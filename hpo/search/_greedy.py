@@ -84,7 +84,8 @@ def greedy_stages(
             config = normalise(Config.model_validate({**best, **stage.fixed, **params}))
             if _possible(config.fusion, modalities):
                 reference = stage.reference[position] if stage.reference else None
-                candidate = Candidate(config, params, reference)
+                shown = {field: getattr(config, field) for field in params}
+                candidate = Candidate(config, shown, reference)
                 grid.setdefault(candidate.key, candidate)
         if not grid:
             raise InputError(

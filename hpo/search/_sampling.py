@@ -5,6 +5,9 @@ one find out first. The sampler is therefore asked directly, by the methods that
 calls, with a trial that is not in the storage.
 """
 
+import copy
+import dataclasses
+from collections.abc import Container, Sequence
 from typing import Any
 
 import optuna
@@ -20,7 +23,7 @@ from hpo.models import Config
 from hpo.search._registry import SAMPLERS
 from hpo.search._space import GreedySearch, OptunaSearch, Range, Space
 
-__all__ = ["distributions_of", "make_sampler", "param_value", "sample_config"]
+__all__ = ["Draw", "distributions_of", "make_sampler", "param_value", "redraw", "sample_config"]
 
 
 def make_sampler(search: OptunaSearch, position: int, attempt: int) -> optuna.samplers.BaseSampler:
@@ -76,15 +79,71 @@ def param_value(value: Any) -> str | int | float | bool | None:
     return value
 
 
-def sample_config(study: optuna.Study, space: Space, position: int, attempt: int) -> Config:
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """What a suggestion followed from; with it, ``redraw`` gets the same one again.
+
+    Attributes:
+        position: Place of the task in the study; a part of the seed.
+        attempt: How many earlier draws were repeats of other trials.
+        trials: The trials numbered below this were there,
+        unfinished: and all of them were finished but these.
+    """
+
+    position: int
+    attempt: int
+    trials: int
+    unfinished: tuple[int, ...]
+
+
+def sample_config(
+    study: optuna.Study, space: Space, position: int, attempt: int
+) -> tuple[Config, Draw]:
     """Draw a configuration from the study's history, without creating a trial.
 
     Args:
         study: Its finished and running trials are what the sampler learns from.
         space: A space with an ``optuna`` search.
-        position: Place of the trial in the study; a part of the seed.
+        position: Place of the task in the study; a part of the seed.
         attempt: Raised to draw another one in its stead.
     """
+    trials = study.get_trials(deepcopy=False)
+    unfinished = tuple(trial.number for trial in trials if not trial.state.is_finished())
+    config = _sample(_Snapshot(study, trials), space, position, attempt)
+    return config, Draw(position, attempt, len(trials), unfinished)
+
+
+def redraw(study: optuna.Study, space: Space, draw: Draw) -> Config:
+    """Draw the configuration of an earlier ``sample_config`` again, from the same history."""
+    trials = []
+    for trial in study.get_trials(deepcopy=True):
+        if trial.number >= draw.trials:
+            continue
+        if trial.number in draw.unfinished:
+            trial.state = TrialState.RUNNING
+            trial.values = None
+        trials.append(trial)
+    return _sample(_Snapshot(study, trials), space, draw.position, draw.attempt)
+
+
+class _Snapshot(optuna.Study):
+    """A study whose trials stay as they were read, whatever other workers do meanwhile."""
+
+    def __init__(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
+        self.__dict__.update(study.__dict__)
+        self._snapshot = list(trials)
+
+    def _get_trials(
+        self,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+        use_cache: bool = False,
+    ) -> list[FrozenTrial]:
+        chosen = [trial for trial in self._snapshot if states is None or trial.state in states]
+        return copy.deepcopy(chosen) if deepcopy else chosen
+
+
+def _sample(study: optuna.Study, space: Space, position: int, attempt: int) -> Config:
     assert isinstance(space.search, OptunaSearch)
     sampler = make_sampler(space.search, position, attempt)
     distributions = distributions_of(space)

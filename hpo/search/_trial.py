@@ -1,8 +1,8 @@
-"""One trial: a configuration over all seeds, advanced together epoch by epoch."""
+"""One trial: a configuration over all seeds."""
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from hpo.models import Config
 from hpo.search._pruning import Divergence
@@ -14,7 +14,7 @@ __all__ = ["TrialOutcome", "TrialProgress", "run_trial"]
 
 @dataclasses.dataclass(frozen=True)
 class TrialProgress:
-    """After one step of all seeds: step, steps in all, mean metric in percent."""
+    """After one step: its number from 1, steps in all, the (mean) metric in percent."""
 
     step: int
     steps: int
@@ -53,11 +53,15 @@ def run_trial(
     *,
     on_step: Callable[[TrialProgress], str | None],
 ) -> TrialOutcome:
-    """Train a configuration with each seed, all seeds in lockstep, so that each step has a mean.
+    """Train a configuration with each seed.
+
+    All seeds advance in lockstep, so that each epoch has a mean over seeds to report. With the
+    Wilcoxon pruner, which compares trials seed by seed, they are trained one after the other, and
+    a step is a seed.
 
     Args:
         trainer: The worker's.
-        space: Gives seeds, metric and the divergence rule.
+        space: Gives seeds, metric, pruner and the divergence rule.
         config: The configuration.
         on_step: Called after each step; a text it returns is the reason to prune.
 
@@ -65,50 +69,64 @@ def run_trial(
         Interrupted: The trainer's ``poll`` asked for it. Whatever is raised here, everything that
             was trained before is in the run store.
     """
+    by_seed = space.search.pruner.name == "WilcoxonPruner"
+    seeds = range(space.seeds)
     trained_before = trainer.epochs_trained
-    models = [trainer.model(config, seed) for seed in range(space.seeds)]
-    watches = [Divergence(space.divergence, trainer.constant_score()) for _ in models]
+    models: list[ModelRun] = []
     pruned: str | None = None
-    try:
-        while pruned is None and not models[0].done:
-            records = [model.advance() for model in models]
-            pruned = _diverged(models, watches, records)
-            value = statistics.fmean(getattr(record, space.metric) for record in records)
-            progress = TrialProgress(models[0].step, models[0].steps, value)
-            reason = on_step(progress)
-            pruned = pruned or reason
-    except BaseException:
-        for model in models:
-            model.checkpoint()
-        raise
+    for group in [[seed] for seed in seeds] if by_seed else [list(seeds)]:
+        started = {seed: trainer.model(config, seed) for seed in group}
+        models += started.values()
+        watches = {seed: Divergence(space.divergence, trainer.constant_score()) for seed in group}
+        try:
+            while pruned is None and not all(model.done for model in started.values()):
+                for model in started.values():
+                    model.advance()
+                pruned = _diverged(started, watches)
+                if not by_seed:
+                    step, steps = models[0].step, models[0].steps
+                    pruned = pruned or on_step(TrialProgress(step, steps, _mean(models, space)))
+        except BaseException:
+            for model in started.values():
+                model.checkpoint()
+            raise
+        if by_seed:
+            value = _scores(started.values(), space)[0]
+            pruned = pruned or on_step(TrialProgress(len(models), len(seeds), value))
+        for model in started.values():
+            model.finish()
+        if pruned is not None:
+            break
     trained = trainer.epochs_trained - trained_before
-    outcome = _outcome(models, records, space, pruned, trained)
-    for model in models:
-        model.finish()
-    return outcome
+    return _outcome(models, space, pruned, trained)
 
 
-def _diverged(
-    models: Sequence[ModelRun], watches: Sequence[Divergence], records: Sequence[EpochRecord]
-) -> str | None:
+def _diverged(models: Mapping[int, ModelRun], watches: Mapping[int, Divergence]) -> str | None:
     """Return why the configuration is given up, from the first seed that gives a reason."""
-    for seed, (model, watch, record) in enumerate(zip(models, watches, records, strict=True)):
-        reason = model.ended or watch.update(record.train_loss, record.micro_f1)
+    for seed, model in models.items():
+        assert model.record is not None
+        reason = model.ended or watches[seed].update(model.record.train_loss, model.record.micro_f1)
         if reason is not None:
             return f"diverged: {reason} (seed {seed}, epoch {model.step})"
     return None
 
 
+def _scores(models: Iterable[ModelRun], space: Space) -> tuple[float, ...]:
+    return tuple(float(getattr(model.record, space.metric)) for model in models)
+
+
+def _mean(models: Iterable[ModelRun], space: Space) -> float:
+    return statistics.fmean(_scores(models, space))
+
+
 def _outcome(
-    models: Sequence[ModelRun],
-    records: Sequence[EpochRecord],
-    space: Space,
-    pruned: str | None,
-    trained: int,
+    models: Sequence[ModelRun], space: Space, pruned: str | None, trained: int
 ) -> TrialOutcome:
-    # One seed whose loss is not finite makes the configuration a diverging one: it scores 0.
-    not_finite = any(model.ended for model in models)
-    scores = tuple(0.0 if not_finite else getattr(record, space.metric) for record in records)
+    scores = _scores(models, space)
+    if any(model.ended for model in models):
+        # One seed whose loss is not finite makes the configuration a diverging one: it scores 0.
+        scores = (0.0,) * len(models)
+    records = [model.record for model in models if model.record is not None]
     metrics = {
         name: statistics.fmean(getattr(record, name) for record in records)
         for name in EpochRecord._fields

@@ -4,8 +4,10 @@ from hpo.service._launch import Placement, Workers, place_workers, resolve_devic
 from hpo.service._ledger import MAX_ATTEMPTS, Fenced, Ledger, NewTask, StudyRow, Task
 from hpo.service._patience import Patience
 from hpo.service._prepare import DataOptions, FolderDefaults, folder_defaults, prepare_bundle
+from hpo.service._ray import RayWorkers
+from hpo.service._ray_plan import RayPlan, connect_ray
 from hpo.service._storage import append_values, check_url, open_database, open_storage, redact
-from hpo.service._study import Definition, Study, head_runs, open_ledger
+from hpo.service._study import Definition, Study, finished_trial, head_runs, open_ledger
 from hpo.service._worker import Worker, WorkerSettings
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "NewTask",
     "Patience",
     "Placement",
+    "RayPlan",
+    "RayWorkers",
     "Study",
     "StudyRow",
     "Task",
@@ -26,6 +30,8 @@ __all__ = [
     "Workers",
     "append_values",
     "check_url",
+    "connect_ray",
+    "finished_trial",
     "folder_defaults",
     "head_runs",
     "open_database",

@@ -236,8 +236,10 @@ class Ledger:
                         attempts=0,
                     )
                     .on_conflict_do_nothing()
+                    # counted by what comes back: not every driver gives an insert's row count
+                    .returning(_tasks.c.position)
                 )
-                opened += result.rowcount
+                opened += len(result.all())
         return opened
 
     def tasks(self, study: str) -> list[Task]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
+from optuna.trial import FrozenTrial
 
 from hpo.errors import InputError, did_you_mean
 from hpo.models import Config
@@ -25,7 +26,7 @@ from hpo.service._ledger import Ledger, NewTask, Task
 from hpo.service._storage import append_values, is_proxy, open_storage, redact
 from hpo.training import Numerics, plan_model
 
-__all__ = ["Definition", "Study", "head_runs", "open_ledger"]
+__all__ = ["Definition", "Study", "finished_trial", "head_runs", "open_ledger"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Definition:
         threads: Threads of a worker on a CPU.
         checkpoint_every: Epochs between resumable states.
         dataset: What the data was, for people: folder, encoder, SHA-256 of train.csv.
+        run_store_gb: Limit of the run store in 10⁹ bytes.
     """
 
     space: Space
@@ -51,6 +53,7 @@ class Definition:
     threads: int
     checkpoint_every: int
     dataset: dict[str, Any]
+    run_store_gb: float = 20.0
 
     @property
     def bundle(self) -> Path:
@@ -278,6 +281,21 @@ class Study:
     def params(self, config: Config) -> dict[str, Any]:
         """Return the parameters that a trial of this configuration shows."""
         return {field: getattr(config, field) for field in self.definition.searched}
+
+
+def finished_trial(study: Study, number: int) -> FrozenTrial:
+    """Return a finished trial of a study by its number.
+
+    Raises:
+        InputError: There is none, or it has no result.
+    """
+    trials = study.optuna.get_trials(deepcopy=False)
+    if not 0 <= number < len(trials):
+        raise InputError(f"--trial {number}: the study has trials 0 to {len(trials) - 1}.")
+    trial = trials[number]
+    if "scores" not in trial.user_attrs:
+        raise InputError(f"--trial {number}: has no result; its state is {trial.state.name}.")
+    return trial
 
 
 def open_ledger(url: str) -> Ledger:

@@ -18,9 +18,10 @@ import torch
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState, create_trial
 
-from hpo.features import load_bundle
+from hpo.features import Bundle, load_bundle
 from hpo.models import Config
 from hpo.search import (
+    Draw,
     GreedySearch,
     TrialOutcome,
     TrialProgress,
@@ -34,7 +35,14 @@ from hpo.search import (
 from hpo.service._ledger import Fenced, Task
 from hpo.service._patience import Patience
 from hpo.service._study import Study, head_runs
-from hpo.training import DEFAULT_MICRO_BATCH, Interrupted, RunStore, Trainer, open_device
+from hpo.training import (
+    DEFAULT_MICRO_BATCH,
+    Interrupted,
+    RunStore,
+    Trainer,
+    open_device,
+    trim_store,
+)
 
 __all__ = ["Worker", "WorkerSettings"]
 
@@ -42,6 +50,7 @@ _log = logging.getLogger(__name__)
 _ATTEMPTS_TO_DRAW = 20
 _STALLED_EXIT = 75
 _PATIENCE_TO_HAND_BACK_S = 3.0
+_TRIM_EVERY_S = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +76,16 @@ class Worker:
     Args:
         study: The study.
         settings: See there.
+        bundle: The study's features, labels and split, where somebody loaded them already; by
+            default they are read from the study's cache.
     """
 
-    def __init__(self, study: Study, settings: WorkerSettings) -> None:
+    def __init__(
+        self, study: Study, settings: WorkerSettings, bundle: Bundle | None = None
+    ) -> None:
         self._study = study
         self._settings = settings
+        self._bundle = bundle
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._stop = threading.Event()
         self._lost = threading.Event()
@@ -79,16 +93,21 @@ class Worker:
         self._patience = Patience(self._poll)
         self._pulse: _Pulse | None = None
         self._trainer: Trainer | None = None
+        self._trimmed = 0.0
         self._decides = decision_steps(study.space.search.pruner)
 
     def run(self) -> bool:
         """Work; return True if the study is complete, False if it was left before.
 
+        In the main thread of a process, SIGTERM and SIGINT do what ``stop`` does.
+
         Raises:
             NoCandidateError: All candidates of a stage failed.
         """
-        signal.signal(signal.SIGTERM, self._on_signal)
-        signal.signal(signal.SIGINT, self._on_signal)
+        # Python takes signals in the main thread only; an actor of Ray works in another one.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._on_signal)
+            signal.signal(signal.SIGINT, self._on_signal)
         try:
             while True:
                 self._raise_if_stopped()
@@ -107,6 +126,10 @@ class Worker:
                     self._stop.wait(0.2)
         except Interrupted:
             return False
+
+    def stop(self) -> None:
+        """Ask ``run``, from any thread, to checkpoint, hand the trial back and return."""
+        self._stop.set()
 
     def _limits_reached(self) -> bool:
         row = self._patience(lambda: self._study.ledger.study(self._study.name))
@@ -161,7 +184,7 @@ class Worker:
 
     def _begin(self, task: Task) -> optuna.trial.FrozenTrial:
         """Return the running Optuna trial of the task, with all its attributes set."""
-        config = self._patience(lambda: self._configuration(task))
+        config, draw = self._patience(lambda: self._configuration(task))
         study = self._study
         waiting: list[optuna.trial.FrozenTrial] = []
         if task.token > 1:
@@ -172,7 +195,7 @@ class Worker:
                 lambda: study.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
             )
         else:
-            trial_id = self._create_trial(task, config)
+            trial_id = self._create_trial(task, config, draw)
         trial = self._patience(lambda: study.storage.get_trial(trial_id))
         try:
             self._patience(lambda: study.ledger.attach(study.name, task, trial.number))
@@ -183,7 +206,7 @@ class Worker:
             raise
         return trial
 
-    def _create_trial(self, task: Task, config: Config) -> int:
+    def _create_trial(self, task: Task, config: Config, draw: Draw | None) -> int:
         """Create the running trial of a task in Optuna's storage; return its id."""
         study = self._study
         # One that was created although the store went away before it said so is found by this.
@@ -194,6 +217,8 @@ class Worker:
         }
         if isinstance(study.space.search, GreedySearch):
             attributes["stage"] = study.space.search.stages[task.stage].name
+        if draw is not None:
+            attributes["draw"] = dataclasses.asdict(draw)
         attributes["config"] = config.model_dump(mode="json")
         template = create_trial(
             state=TrialState.RUNNING,
@@ -214,20 +239,20 @@ class Worker:
 
         return self._patience(create)
 
-    def _configuration(self, task: Task) -> Config:
-        """Return the configuration of a task, drawing it if it has none yet."""
+    def _configuration(self, task: Task) -> tuple[Config, Draw | None]:
+        """Return the configuration of a task, and how it was drawn if that was now."""
         study = self._study
         if task.config is not None:
-            return Config.model_validate(task.config)
+            return Config.model_validate(task.config), None
         for attempt in range(_ATTEMPTS_TO_DRAW):
-            drawn = sample_config(study.optuna, study.space, task.position, attempt)
+            drawn, draw = sample_config(study.optuna, study.space, task.position, attempt)
             config = study.normalise(drawn)
             raw = config.model_dump(mode="json")
             if study.ledger.assign(study.name, task, config_key(config), raw, head_runs(config)):
-                return config
+                return config, draw
         # Few configurations are left to draw; the run store gives a repeat its result for free.
         study.ledger.assign_repeat(study.name, task, raw)
-        return config
+        return config, draw
 
     def _train(self, task: Task, frozen: optuna.trial.FrozenTrial) -> None:
         study, pulse = self._study, self._pulse
@@ -264,6 +289,7 @@ class Worker:
             self._patience(lambda: self._fail_trial(trial_id, reason, trace))
             self._patience(lambda: study.ledger.fail(study.name, task, reason))
             return
+        self._trim_run_store()
         record = dataclasses.asdict(outcome)
         self._patience(lambda: study.ledger.seal(study.name, task, record))
         self._complete(dataclasses.replace(task, trial=frozen.number), record)
@@ -293,8 +319,9 @@ class Worker:
         if self._trainer is None:
             definition = self._study.definition
             device = open_device(self._settings.device, definition.threads)
+            bundle = self._bundle
             self._trainer = Trainer(
-                load_bundle(definition.bundle),
+                load_bundle(definition.bundle) if bundle is None else bundle,
                 device,
                 RunStore(definition.run_store, self._patience),
                 micro_batch=micro_batch,
@@ -303,6 +330,12 @@ class Worker:
                 poll=self._poll,
             )
         return self._trainer
+
+    def _trim_run_store(self) -> None:
+        """Keep the run store within its limit; looking costs time, so once a minute will do."""
+        if time.monotonic() - self._trimmed > _TRIM_EVERY_S and self._trainer is not None:
+            trim_store(self._trainer.store, self._study.definition.run_store_gb)
+            self._trimmed = time.monotonic()
 
     def _complete(self, task: Task, outcome: dict[str, Any]) -> None:
         """Put a sealed outcome on the Optuna trial; harmless if it stands there already."""

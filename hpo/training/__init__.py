@@ -12,13 +12,15 @@ from hpo.training._metrics import (
 from hpo.training._refit import model_megabytes, refit
 from hpo.training._session import Interrupted, Session, forward
 from hpo.training._spec import TRAINER_VERSION, Numerics, RunSpec, plan_model
-from hpo.training._store import History, RunStore, Snapshot
+from hpo.training._store import History, RunFile, RunStore, Snapshot
 from hpo.training._trainer import ModelRun, Trainer
+from hpo.training._upkeep import Damage, RunSummary, check_store, summarise, trim_store
 
 __all__ = [
     "CURVE_COLUMNS",
     "DEFAULT_MICRO_BATCH",
     "TRAINER_VERSION",
+    "Damage",
     "EpochRecord",
     "History",
     "Interrupted",
@@ -26,13 +28,16 @@ __all__ = [
     "Numerics",
     "Part",
     "RunData",
+    "RunFile",
     "RunSpec",
     "RunStore",
+    "RunSummary",
     "Session",
     "Snapshot",
     "TrainedModel",
     "Trainer",
     "TrainingData",
+    "check_store",
     "constant_micro_f1",
     "forward",
     "model_megabytes",
@@ -41,4 +46,6 @@ __all__ = [
     "open_device",
     "plan_model",
     "refit",
+    "summarise",
+    "trim_store",
 ]

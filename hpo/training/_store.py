@@ -6,6 +6,7 @@ named by epoch:
     000200.state.safetensors    weights, optimizer and EMA after epoch 200: training goes on here
     000200.weights.safetensors  the weights that are evaluated after epoch 200
     000007.ended.safetensors    the run ended by itself after epoch 7 (its loss was not finite)
+    000200.curve.safetensors    the curve alone: the rest was dropped to save space
 
 Each holds the curve up to its epoch. Files appear whole or not at all and are never overwritten: a
 run is deterministic, so whoever writes epoch n of an address writes the same numbers. This is what
@@ -15,7 +16,9 @@ keeps a worker that was taken for dead from doing damage when it comes back.
 import dataclasses
 import json
 import logging
+import os
 import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -30,10 +33,10 @@ from hpo.files import atomic_write, write_json
 from hpo.training._metrics import CURVE_COLUMNS, EpochRecord
 from hpo.training._spec import RunSpec
 
-__all__ = ["History", "RunStore", "Snapshot"]
+__all__ = ["History", "RunFile", "RunStore", "Snapshot"]
 
-Kind = Literal["state", "weights", "ended"]
-_NAME = re.compile(r"(\d{6})\.(state|weights|ended)\.safetensors")
+Kind = Literal["state", "weights", "ended", "curve"]
+_NAME = re.compile(r"(\d{6})\.(state|weights|ended|curve)\.safetensors")
 _CURVE = "curve"
 _log = logging.getLogger(__name__)
 
@@ -42,6 +45,15 @@ class _Entry(NamedTuple):
     epoch: int
     kind: str
     path: Path
+
+
+class RunFile(NamedTuple):
+    """A file of a run: its epoch and kind, size in bytes, and when it was last used (Unix time)."""
+
+    epoch: int
+    kind: str
+    size: int
+    used: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,8 +142,9 @@ class RunStore:
             curve = np.array(records, dtype=np.float64).reshape(-1, len(CURVE_COLUMNS))
             content = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
             content[_CURVE] = torch.from_numpy(curve)
+            metadata = {"crc32": _checksum(content)} | ({"ended": ended} if ended else {})
             with atomic_write(path) as file:
-                file.write(save(content, metadata={"ended": ended} if ended else None))
+                file.write(save(content, metadata=metadata))
 
         if self._read(_Entry(epoch, kind, path), tensors=False) is None:
             self._attempt(write)
@@ -139,6 +152,32 @@ class RunStore:
             for entry in self._entries(spec.address):
                 if entry.kind == "state" and entry.epoch < epoch:
                     entry.path.unlink(missing_ok=True)
+
+    def reduce(self, address: str, kind: str, epoch: int) -> None:
+        """Drop the tensors of a file; its curve stays, so that its numbers are never lost."""
+        entry = _Entry(epoch, kind, self.folder / address / f"{epoch:06d}.{kind}.safetensors")
+        opened = self._read(entry, tensors=False)
+        if opened is not None and epoch >= len(self.history(address).records):
+            content = {_CURVE: opened[0]}
+            with atomic_write(entry.path.with_name(f"{epoch:06d}.curve.safetensors")) as file:
+                file.write(save(content, metadata={"crc32": _checksum(content)}))
+        entry.path.unlink(missing_ok=True)
+
+    def files(self, address: str) -> list[RunFile]:
+        """Return the files of a run, by epoch and kind."""
+        found = []
+        for entry in sorted(self._entries(address)):
+            try:
+                status = entry.path.stat()
+            except FileNotFoundError:
+                continue
+            found.append(RunFile(entry.epoch, entry.kind, status.st_size, status.st_mtime))
+        return found
+
+    def is_whole(self, address: str, file: RunFile) -> bool:
+        """Tell whether a file can be read and holds what was written."""
+        path = self.folder / address / f"{file.epoch:06d}.{file.kind}.safetensors"
+        return self._read(_Entry(file.epoch, file.kind, path), tensors=True) is not None
 
     def addresses(self) -> list[str]:
         """Return the addresses of all runs, sorted."""
@@ -178,10 +217,24 @@ class RunStore:
             with safe_open(entry.path, framework="pt") as file:
                 names = set(file.keys()) - {_CURVE}
                 content = {name: file.get_tensor(name) for name in names} if tensors else {}
-                return file.get_tensor(_CURVE), file.metadata() or {}, content
+                curve, metadata = file.get_tensor(_CURVE), file.metadata() or {}
+            if tensors:
+                if metadata.get("crc32") != _checksum({**content, _CURVE: curve}):
+                    raise SafetensorError("its checksum is wrong")
+                os.utime(entry.path)  # used now; what was not used for long is dropped first
+            return curve, metadata, content
         except FileNotFoundError:
             return None  # dropped by another worker that has gone further
         except (SafetensorError, OSError) as error:
             # Written whole, so damaged since; the epochs before it can be trained again.
             _log.warning("The run file %s can't be read and is passed over: %s", entry.path, error)
             return None
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    """Return the CRC-32 of all tensors, by name."""
+    value = 0
+    for name in sorted(tensors):
+        data = tensors[name].contiguous().numpy().reshape(-1).view(np.uint8)
+        value = zlib.crc32(data.data, value)
+    return f"{value:08x}"

@@ -112,7 +112,7 @@ def test_grid_of_two_parameters_is_told_by_colour_and_dashes() -> None:
 def test_a_diverged_curve_leaves_the_others_room() -> None:
     good = make_curve("good", {step: 80 + step / 10 for step in range(1, 101)})
     close = make_curve("close", {step: 79 + step / 10 for step in range(1, 101)})
-    bad = make_curve("bad", {step: 30.0 for step in range(1, 101)})
+    bad = make_curve("bad", dict.fromkeys(range(1, 101), 30.0))
     figure = draw_stage(make_stage(good, close, bad))
     assert figure is not None
     low, high = figure.axes[0].get_ylim()
@@ -121,7 +121,7 @@ def test_a_diverged_curve_leaves_the_others_room() -> None:
 
 
 def test_losses_far_apart_get_a_logarithmic_axis() -> None:
-    points = {step: 80.0 for step in range(1, 11)}
+    points = dict.fromkeys(range(1, 11), 80.0)
     curves = [
         make_curve("bce", points, loss={step: 2.0 / step for step in points}),
         make_curve("asl", points, loss={step: 0.02 / step for step in points}),

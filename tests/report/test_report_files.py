@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from optuna.trial import TrialState, create_trial
 from PIL import Image
 from report_samples import SAMPLED, make_study, work
 from rich.console import Console
@@ -125,18 +126,32 @@ def test_figures_are_images_and_repeatable(finished: Study, report: Path, tmp_pa
 def test_report_while_the_study_runs(tmp_path: Path) -> None:
     study = make_study(tmp_path)
     task = study.ledger.claim(study.name, "somebody", 60.0)
-    assert task is not None
-    write_report(study, study.ledger.tasks(study.name), tmp_path / "report")
-    assert read_csv(tmp_path / "report" / "trials.csv") == []
-    rows = read_csv(tmp_path / "report" / "tables.csv")
-    assert [(row["candidate"], row["value"]) for row in rows] == [
-        ("fusion image", ""),
-        ("fusion sum", ""),
+    assert task is not None and task.config is not None
+    folder = tmp_path / "report"
+    write_report(study, study.ledger.tasks(study.name), folder)
+    assert read_csv(folder / "trials.csv") == []
+    assert "<img" not in (folder / "index.html").read_text(encoding="utf-8")
+
+    trial = create_trial(
+        state=TrialState.RUNNING,
+        user_attrs={"task": task.position, "stage": "fusion", "config": task.config},
+        intermediate_values={1: 50.0, 2: 60.0},
+    )
+    study.storage.create_new_trial(study.optuna._study_id, template_trial=trial)
+    study.ledger.attach(study.name, task, 0)
+    write_report(study, study.ledger.tasks(study.name), folder)
+    (row,) = read_csv(folder / "trials.csv")
+    assert (row["state"], row["stage"], row["value"]) == ("running", "fusion", "")
+    rows = read_csv(folder / "tables.csv")
+    assert [(row["candidate"], row["value"], row["trial"]) for row in rows] == [
+        ("fusion image", "", "0"),
+        ("fusion sum", "", ""),
     ]
-    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    page = (folder / "index.html").read_text(encoding="utf-8")
     assert "<dd>1 claimed, 1 open</dd>" in page
     assert "<dd>not decided yet</dd>" in page
-    assert "<img" not in page
+    assert '<img src="figures/01_fusion.png"' in page
+    assert (folder / "figures" / "01_fusion.png").is_file()
 
 
 def test_reason_of_a_failure_is_told_even_if_no_candidate_is_left(
@@ -148,7 +163,7 @@ def test_reason_of_a_failure_is_told_even_if_no_candidate_is_left(
         raise RuntimeError("broken | on\npurpose")
 
     monkeypatch.setattr("hpo.service._worker.run_trial", fail)
-    with pytest.raises(NoCandidateError, match="All candidates of the stage 'fusion' failed."):
+    with pytest.raises(NoCandidateError, match=r"All candidates of the stage 'fusion' failed\."):
         work(study)
     out = tmp_path / "report"
     assert main(["--study", study.name, "--storage", study.url, "--out", str(out)]) == 4
@@ -167,7 +182,7 @@ def test_sampled_study_shows_its_best_trials_and_draws_the_others(tmp_path: Path
         "trials.csv",
         "tables.md",
         "tables.csv",
-        "01_best_10_of_12_trials.png",
+        "01_trials.png",
         "index.html",
     ]
     values = sorted((trial.value for trial in study.optuna.get_trials()), reverse=True)

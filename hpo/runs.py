@@ -1,0 +1,65 @@
+"""``hpo runs``: list, check or prune the run store."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpo._options import guarded, positive
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return guarded(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    parser = argparse.ArgumentParser(prog="hpo runs", description=__doc__, allow_abbrev=False)
+    parser.add_argument("action", choices=("list", "check", "prune"))
+    parser.add_argument("--cache", type=Path, default=Path(".hpo"), metavar="DIR")
+    parser.add_argument(
+        "--run-store-gb",
+        type=positive(float),
+        default=20.0,
+        metavar="GB",
+        help="prune to at most so many 10^9 bytes; curves stay (default: %(default)g)",
+    )
+    arguments = parser.parse_args(argv)
+
+    from hpo.errors import InputError
+    from hpo.training import RunStore, check_store, summarise, trim_store
+
+    folder = arguments.cache / "runs"
+    if not folder.is_dir():
+        raise InputError(f"--cache {arguments.cache}: there is no run store in it.")
+    store = RunStore(folder)
+    if arguments.action == "list":
+        runs = summarise(store)
+        print(f"{'run':20}  {'inputs':12} {'seed':>4} {'epochs':>6} {'MB':>9}  last used")
+        for run in runs:
+            used = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.used))
+            print(
+                f"{run.address:20}  {run.inputs:12} {run.seed:>4} {run.epochs:>6} "
+                f"{run.size / 1e6:>9.2f}  {used}{'  ended: ' + run.ended if run.ended else ''}"
+            )
+        print(f"{len(runs)} runs, {sum(run.size for run in runs) / 1e9:.3f} GB")
+        return 0
+    if arguments.action == "check":
+        damaged = check_store(store)
+        for damage in damaged:
+            print(
+                f"damaged: {folder / damage.address} epoch {damage.file.epoch} "
+                f"{damage.file.kind}; it is trained again when it is needed"
+            )
+        print(f"{len(store.addresses())} runs, {len(damaged)} damaged files")
+        return 1 if damaged else 0
+    freed = trim_store(store, arguments.run_store_gb)
+    print(f"freed {freed / 1e9:.3f} GB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

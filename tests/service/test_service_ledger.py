@@ -1,0 +1,280 @@
+"""The ledger's contract, on every store: who works on what is decided once."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from hpo.service import MAX_ATTEMPTS, Fenced, Ledger, NewTask, Task
+
+GRACE = 30.0
+OpenLedger = Callable[[], Ledger]
+
+
+def tasks_of(count: int, first: int = 0) -> list[NewTask]:
+    return [NewTask(i, 0, f"key{i}", {"lr": i}, (f"run{i}",)) for i in range(first, first + count)]
+
+
+def claim(ledger: Ledger, owner: str = "a", grace: float = GRACE) -> Task:
+    task = ledger.claim("s", owner, grace)
+    assert task is not None
+    return task
+
+
+def state_of(ledger: Ledger, position: int = 0) -> Task:
+    return next(task for task in ledger.tasks("s") if task.position == position)
+
+
+def race(count: int, action: Callable[[int], object]) -> None:
+    """Let so many threads start at the same moment; what one raises is raised here."""
+    barrier = threading.Barrier(count)
+    errors: list[BaseException] = []
+
+    def run(index: int) -> None:
+        try:
+            barrier.wait()
+            action(index)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def test_tasks_are_claimed_in_the_order_of_their_positions(ledger: Ledger) -> None:
+    ledger.open_tasks("s", [*reversed(tasks_of(3))])
+    assert [claim(ledger).position for _ in range(3)] == [0, 1, 2]
+    assert ledger.claim("s", "a", GRACE) is None
+
+
+def test_a_claimed_task_reads_back_as_it_was_opened(ledger: Ledger) -> None:
+    ledger.open_tasks("s", [NewTask(4, 2, "key", {"hidden": [16, 8]}, ("x", "y"))])
+    task = claim(ledger, "somebody")
+    assert (task.position, task.stage, task.config_key) == (4, 2, "key")
+    assert (task.config, task.runs) == ({"hidden": [16, 8]}, ("x", "y"))
+    assert (task.state, task.owner, task.token, task.attempts) == ("claimed", "somebody", 1, 0)
+    stored = state_of(ledger, 4)
+    assert stored.age is not None
+    assert 0 <= stored.age < 5
+    assert (stored.state, stored.owner, stored.token) == ("claimed", "somebody", 1)
+
+
+def test_eight_racing_workers_claim_each_task_once(ledger: Ledger, new_ledger: OpenLedger) -> None:
+    ledger.open_tasks("s", tasks_of(40))
+    claimed: list[list[Task]] = [[] for _ in range(8)]
+
+    def work(index: int) -> None:
+        mine = new_ledger()
+        while (task := mine.claim("s", f"worker{index}", GRACE)) is not None:
+            claimed[index].append(task)
+            mine.heartbeat("s", task, {"step": 1})
+
+    race(8, work)
+    assert sorted(task.position for tasks in claimed for task in tasks) == list(range(40))
+    for index, tasks in enumerate(claimed):
+        for task in tasks:
+            stored = state_of(ledger, task.position)
+            assert (stored.owner, stored.token) == (f"worker{index}", 1)
+
+
+def test_a_stage_is_opened_once_by_racing_openers(ledger: Ledger, new_ledger: OpenLedger) -> None:
+    opened = [0] * 8
+
+    def work(index: int) -> None:
+        opened[index] = new_ledger().open_tasks("s", tasks_of(5))
+
+    race(8, work)
+    assert sorted(opened) == [0] * 7 + [5]
+    assert [task.position for task in ledger.tasks("s")] == list(range(5))
+
+
+def test_a_configuration_is_opened_once_whatever_its_position(ledger: Ledger) -> None:
+    assert ledger.open_tasks("s", tasks_of(1)) == 1
+    assert ledger.open_tasks("s", [NewTask(1000, 1, "key0", {}, ())]) == 0
+    assert ledger.open_tasks("other", tasks_of(1)) == 1
+
+
+def test_tables_are_made_once_by_racing_workers(new_ledger: OpenLedger) -> None:
+    race(8, lambda index: new_ledger().define("s", {"by": index}))
+    assert new_ledger().studies() == ["s"]
+
+
+def test_the_first_definition_counts(ledger: Ledger) -> None:
+    assert ledger.define("t", {"a": 1}) == {"a": 1}
+    assert ledger.define("t", {"a": 2}) == {"a": 1}
+    assert ledger.studies() == ["s", "t"]
+    assert ledger.study("unknown") is None
+
+
+def test_an_owner_that_is_alive_keeps_its_task(ledger: Ledger) -> None:
+    ledger.open_tasks("s", tasks_of(1))
+    claim(ledger, "a")
+    assert ledger.claim("s", "b", GRACE) is None
+
+
+def test_a_silent_owner_loses_its_task_after_the_grace(ledger: Ledger) -> None:
+    ledger.open_tasks("s", tasks_of(1))
+    task = claim(ledger, "a")
+    ledger.attach("s", task, 7)
+    time.sleep(0.3)
+    ledger.heartbeat("s", task, {"step": 3})
+    assert ledger.claim("s", "b", 0.25) is None  # the heartbeat started the grace again
+    time.sleep(0.3)
+    taken = claim(ledger, "b", 0.25)
+    assert (taken.owner, taken.token, taken.trial, taken.progress) == ("b", 2, 7, None)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda ledger, task: ledger.heartbeat("s", task, None),
+        lambda ledger, task: ledger.attach("s", task, 1),
+        lambda ledger, task: ledger.assign("s", task, "new", {}, ()),
+        lambda ledger, task: ledger.assign_repeat("s", task, {}),
+        lambda ledger, task: ledger.seal("s", task, {"value": 1.0}),
+        lambda ledger, task: ledger.release("s", task),
+        lambda ledger, task: ledger.fail("s", task, "why"),
+        lambda ledger, task: ledger.finish("s", task),
+    ],
+    ids=["heartbeat", "attach", "assign", "repeat", "seal", "release", "fail", "finish"],
+)
+def test_an_old_token_writes_nothing(
+    ledger: Ledger, write: Callable[[Ledger, Task], object]
+) -> None:
+    ledger.open_tasks("s", tasks_of(1))
+    old = claim(ledger, "a")
+    new = claim(ledger, "b", grace=0.0)
+    before = state_of(ledger)
+    with pytest.raises(Fenced, match=r"Task 0 of the study was taken over\."):
+        write(ledger, old)
+    after = state_of(ledger)
+    assert (after.owner, after.token, after.state, after.outcome) == ("b", 2, "claimed", None)
+    assert (after.config_key, after.trial, after.attempts) == (before.config_key, None, 0)
+    ledger.seal("s", new, {"value": 2.0})
+    with pytest.raises(Fenced):
+        write(ledger, old)
+    assert state_of(ledger).outcome == {"value": 2.0}
+
+
+def test_a_sealed_task_that_is_taken_over_keeps_its_outcome(ledger: Ledger) -> None:
+    ledger.open_tasks("s", tasks_of(1))
+    ledger.seal("s", claim(ledger, "a"), {"value": 1.0})
+    assert ledger.claim("s", "b", GRACE) is None
+    task = claim(ledger, "b", grace=0.0)
+    assert (task.state, task.outcome, task.token) == ("sealed", {"value": 1.0}, 2)
+    ledger.finish("s", task)
+    assert state_of(ledger).state == "done"
+    assert ledger.claim("s", "c", 0.0) is None
+
+
+def test_only_a_sealed_task_can_be_finished(ledger: Ledger) -> None:
+    ledger.open_tasks("s", tasks_of(1))
+    with pytest.raises(Fenced):
+        ledger.finish("s", claim(ledger))
+    assert state_of(ledger).state == "claimed"
+
+
+def test_a_task_that_was_handed_back_is_claimed_at_once(ledger: Ledger) -> None:
+    ledger.open_tasks("s", tasks_of(2))
+    task = claim(ledger, "a")
+    ledger.attach("s", task, 3)
+    ledger.release("s", task)
+    again = claim(ledger, "b")
+    assert (again.position, again.token, again.trial, again.attempts) == (0, 2, 3, 0)
+
+
+def test_a_task_is_given_up_after_its_last_attempt(ledger: Ledger) -> None:
+    ledger.open_tasks("s", tasks_of(1))
+    assert MAX_ATTEMPTS == 3
+    for attempt in range(MAX_ATTEMPTS):
+        task = claim(ledger)
+        assert task.attempts == attempt
+        assert ledger.fail("s", task, f"reason {attempt}") is (attempt == MAX_ATTEMPTS - 1)
+    stored = state_of(ledger)
+    assert (stored.state, stored.attempts, stored.reason) == ("failed", 3, "reason 2")
+    assert ledger.claim("s", "a", 0.0) is None
+
+
+def test_tasks_that_share_a_run_are_not_worked_on_at_once(ledger: Ledger) -> None:
+    runs = [("image",), ("image", "text"), ("text",), ("concat",)]
+    ledger.open_tasks("s", [NewTask(i, 0, str(i), {}, r) for i, r in enumerate(runs)])
+    first = claim(ledger, "a")
+    assert [claim(ledger, o).position for o in "bc"] == [2, 3]
+    assert ledger.claim("s", "d", GRACE) is None
+    ledger.release("s", first)
+    ledger.seal("s", claim(ledger, "a"), {})
+    assert ledger.claim("s", "d", GRACE) is None  # text is still being trained
+    for position in (0, 2):
+        task = state_of(ledger, position)
+        if task.state == "claimed":
+            ledger.seal("s", task, {})
+        ledger.finish("s", state_of(ledger, position))
+    assert claim(ledger, "d").position == 1
+
+
+def test_a_task_gets_a_configuration_that_no_other_has(ledger: Ledger) -> None:
+    ledger.open_tasks("s", [NewTask(0, 0), NewTask(1, 0)])
+    first, second = claim(ledger, "a"), claim(ledger, "b")
+    assert (first.config_key, first.config, first.runs) == (None, None, ())
+    assert ledger.assign("s", first, "same", {"lr": 1}, ("run",))
+    assert not ledger.assign("s", second, "same", {"lr": 1}, ("run",))
+    assert state_of(ledger, 1).config is None
+    assert ledger.assign("s", second, "other", {"lr": 2}, ())
+    assert ledger.assign("s", second, "other", {"lr": 2}, ())  # its own isn't in its way
+    assert [task.config_key for task in ledger.tasks("s")] == ["same", "other"]
+
+
+def test_a_repeat_has_no_key(ledger: Ledger) -> None:
+    ledger.open_tasks("s", [NewTask(0, 0), NewTask(1, 0)])
+    ledger.assign("s", claim(ledger), "same", {"lr": 1}, ())
+    ledger.assign_repeat("s", claim(ledger), {"lr": 1})
+    assert [(t.config_key, t.config) for t in ledger.tasks("s")] == [
+        ("same", {"lr": 1}),
+        (None, {"lr": 1}),
+    ]
+
+
+def test_limits_hold_from_now_on(ledger: Ledger) -> None:
+    row = ledger.study("s")
+    assert row is not None
+    assert (row.seconds_left, row.max_tasks) == (None, None)
+    ledger.limit("s", 100.0, 5)
+    row = ledger.study("s")
+    assert row is not None
+    assert row.seconds_left is not None
+    assert 95 < row.seconds_left <= 100
+    assert row.max_tasks == 5
+    ledger.limit("s", 0.05, None)
+    time.sleep(0.1)
+    row = ledger.study("s")
+    assert row is not None
+    assert row.seconds_left is not None
+    assert row.seconds_left < 0
+
+
+def test_no_more_tasks_are_started_than_the_limit(ledger: Ledger) -> None:
+    ledger.open_tasks("s", tasks_of(4))
+    ledger.limit("s", None, 2)
+    first, second = claim(ledger, "a"), claim(ledger, "b")
+    assert ledger.claim("s", "c", GRACE) is None
+    ledger.release("s", second)  # but what was started is gone on with
+    assert claim(ledger, "c").position == 1
+    ledger.seal("s", first, {})
+    assert claim(ledger, "c", grace=0.0).position == 0
+    ledger.limit("s", None, None)
+    assert claim(ledger, "d").position == 2
+
+
+def test_progress_is_shown_while_the_task_is_worked_on(ledger: Ledger) -> None:
+    ledger.open_tasks("s", tasks_of(1))
+    task = claim(ledger)
+    ledger.heartbeat("s", task, {"step": 3, "steps": 9, "value": 81.5})
+    assert state_of(ledger).progress == {"step": 3, "steps": 9, "value": 81.5}
+    ledger.release("s", task)
+    assert state_of(ledger).progress is None
