@@ -179,8 +179,7 @@ def _read_rows(
     """Return all rows of the table and, by index, what is wrong with the images to be skipped."""
     from dataclasses import replace
 
-    from hpo.data import load_rows
-    from hpo.data._images import check_images
+    from hpo.data import check_images, load_rows
 
     if not (with_images and skip_bad_images):
         return load_rows(folder, images="verify" if with_images else "ignore"), {}

@@ -154,7 +154,14 @@ def test_same_bytes_as_the_study(tmp_path: Path, command: Callable[..., str]) ->
     options = DataOptions(str(data), data / "embeddings", None, cache, "cpu", False)
     bundle, about = prepare_bundle(options, FolderDefaults(), space)
     definition = Definition(
-        space, str(cache), bundle.key, ("image", "text"), 100, 1, checkpoint_every=50, dataset=about
+        space=space,
+        cache=str(cache),
+        bundle_key=bundle.key,
+        modalities=("image", "text"),
+        train_rows=100,
+        threads=1,
+        checkpoint_every=50,
+        dataset=about,
     )
     study = Study.create(f"sqlite:///{tmp_path / 'studies.db'}", "small", definition)
     assert Worker(study, WorkerSettings(device="cpu")).run()

@@ -3,7 +3,7 @@
 from hpo.data._coco import CocoSummary, convert_coco
 from hpo.data._dataset import Dataset, Rows, keep_rows, load_dataset, load_rows
 from hpo.data._demo import make_demo
-from hpo.data._images import ImageMode
+from hpo.data._images import ImageMode, check_images
 from hpo.data._split import (
     ColumnSplit,
     Split,
@@ -23,6 +23,7 @@ __all__ = [
     "SplitSpec",
     "StratifiedSplit",
     "TailSplit",
+    "check_images",
     "convert_coco",
     "keep_rows",
     "load_dataset",

@@ -47,7 +47,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from hpo.service._storage import check_url, engine_arguments, retry_creation, tune_sqlite
+from hpo.service._storage import (
+    check_url,
+    engine_arguments,
+    reporting_failure,
+    retry_creation,
+    tune_sqlite,
+)
 
 __all__ = ["MAX_ATTEMPTS", "Fenced", "Ledger", "NewTask", "StudyRow", "Task"]
 
@@ -160,6 +166,9 @@ class Ledger:
 
     Args:
         url: The storage URL; SQLite or PostgreSQL.
+
+    Raises:
+        InputError: See ``check_url``; or the database can't be opened.
     """
 
     def __init__(self, url: str) -> None:
@@ -168,7 +177,8 @@ class Ledger:
         if self._engine.dialect.name == "sqlite":
             _begin_immediate(self._engine)
         tune_sqlite(self._engine)
-        retry_creation(lambda: _metadata.create_all(self._engine, checkfirst=True))
+        with reporting_failure(url):
+            retry_creation(lambda: _metadata.create_all(self._engine, checkfirst=True))
 
     def close(self) -> None:
         """Close all connections."""

@@ -71,7 +71,7 @@ class RayWorkers:
         shared = ray.put(in_memory(bundle))
         settings = dataclasses.replace(settings, device=plan.device)
         self._members = [
-            _Member(index, actor.remote(study, plan.url, settings, shared))
+            _Member(index, actor.remote(study, plan.url, settings), shared)
             for index in range(plan.workers)
         ]
         self._all_placed = time.monotonic()
@@ -130,9 +130,11 @@ class RayWorkers:
 class _Member:
     """A worker actor as the run sees it."""
 
-    def __init__(self, index: int, actor: Any) -> None:
+    def __init__(self, index: int, actor: Any, shared: Any) -> None:
         self.actor = actor
-        self.ended = actor.run.remote()
+        # An argument of the call, not of the actor: Ray keeps it for as long as it may have to
+        # repeat the call, while one of an actor is gone when the actor starts again elsewhere.
+        self.ended = actor.run.remote(shared)
         self.code: int | None = None
         self._index = index
         self._ping = actor.ping.remote()
@@ -165,15 +167,14 @@ class _Member:
 class _Actor:
     """One worker; its process, and its place, are Ray's matter."""
 
-    def __init__(self, study: str, url: str, settings: WorkerSettings, bundle: Bundle) -> None:
+    def __init__(self, study: str, url: str, settings: WorkerSettings) -> None:
         self._name = study
         self._url = url
         self._settings = settings
-        self._bundle = bundle
         self._worker: Worker | None = None
         self._stopped = False
 
-    def run(self) -> tuple[int, str]:
+    def run(self, bundle: Bundle) -> tuple[int, str]:
         """Work until the study is done; return the exit status, and what a person should know.
 
         An error that nobody foresaw ends the process, so that Ray starts a sound one.
@@ -181,7 +182,7 @@ class _Actor:
         try:
             study = Patience(self._poll)(lambda: Study.join(self._url, self._name))
             _check_folder(study.definition.run_store)
-            self._worker = Worker(study, self._settings, self._bundle)
+            self._worker = Worker(study, self._settings, bundle)
             if self._stopped:  # before there was a worker to be told so
                 self._worker.stop()
             return (_DONE if self._worker.run() else _LEFT_EARLY), ""

@@ -36,7 +36,7 @@ class RayPlan:
 
     def __str__(self) -> str:
         each = f"{self.cpus} CPU" + (f" and {self.gpus:g} GPU" if self.gpus else "")
-        return f"workers {self.workers} with {each} each, in a Ray cluster of {self.nodes} nodes"
+        return f"workers {self.workers} with {each} each · Ray nodes {self.nodes}"
 
     @property
     def device(self) -> str:

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,12 +26,14 @@ from hpo.errors import InputError, did_you_mean
 
 __all__ = [
     "append_values",
+    "check_exists",
     "check_url",
     "engine_arguments",
     "is_proxy",
     "open_database",
     "open_storage",
     "redact",
+    "reporting_failure",
     "tune_sqlite",
 ]
 
@@ -42,9 +45,15 @@ _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "
 def redact(url: str) -> str:
     """Return a storage URL without its password, for logs, errors and attributes."""
     try:
-        return make_url(url).render_as_string(hide_password=True)
+        parsed = make_url(url)
     except ArgumentError:
-        return url.partition("://")[0] + "://…"
+        scheme, separator, _ = url.partition("://")
+        return scheme + "://…" if separator else "…"
+    if "password" in parsed.query:
+        parsed = parsed.update_query_dict({"password": "hidden"})
+    elif parsed.password is None:
+        return url  # as it was written
+    return parsed.render_as_string(hide_password=True)
 
 
 def check_url(url: str) -> URL:
@@ -98,6 +107,17 @@ def check_url(url: str) -> URL:
     return parsed
 
 
+def check_exists(url: str) -> None:
+    """Check that a storage which is to be read is there, so that none is made by a typing error.
+
+    Raises:
+        InputError: It is a SQLite file that doesn't exist; or see ``check_url``.
+    """
+    parsed = check_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
+        raise InputError(f"--storage {redact(url)}: there is no such file.")
+
+
 def open_storage(url: str) -> BaseStorage:
     """Open Optuna's storage, a database or a proxy in front of one; once in each process.
 
@@ -129,19 +149,30 @@ def open_database(url: str) -> RDBStorage:
     parsed = check_url(url)
     # Optuna warns that its SQLite may lock up; what it warns of is dealt with here.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
+    with reporting_failure(url):
         storage = retry_creation(
             lambda: RDBStorage(
                 parsed.render_as_string(hide_password=False),
                 engine_kwargs=engine_arguments(parsed),
             )
         )
+    tune_sqlite(storage.engine)
+    return storage
+
+
+@contextmanager
+def reporting_failure(url: str) -> Iterator[None]:
+    """Say in words that a database can't be opened.
+
+    Raises:
+        InputError: In place of the driver's error, without the password.
+    """
+    try:
+        yield
     except (SQLAlchemyError, ImportError) as error:
         raise InputError(
             f"--storage {redact(url)}: can't be opened: {_first_line(error)}"
         ) from None
-    tune_sqlite(storage.engine)
-    return storage
 
 
 def retry_creation(create: Callable[[], T]) -> T:

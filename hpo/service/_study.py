@@ -23,7 +23,7 @@ from hpo.search import (
     make_pruner,
 )
 from hpo.service._ledger import Ledger, NewTask, Task
-from hpo.service._storage import append_values, is_proxy, open_storage, redact
+from hpo.service._storage import append_values, check_exists, is_proxy, open_storage, redact
 from hpo.training import Numerics, plan_model
 
 __all__ = ["Definition", "Study", "finished_trial", "head_runs", "open_ledger"]
@@ -148,6 +148,7 @@ class Study:
         Raises:
             InputError: The storage is no good, or has no such study.
         """
+        check_exists(url)
         ledger = open_ledger(url)
         row = ledger.study(name)
         if row is None:

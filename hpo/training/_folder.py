@@ -80,21 +80,21 @@ class TrainedModel:
             config = Config.model_validate(raw["config"])
             module = AssembledModel(config, raw["widths"], len(raw["classes"]))
             module.load_state_dict(load_file(folder / "model.safetensors"))
+            return TrainedModel(
+                module,
+                config,
+                raw["widths"],
+                tuple(raw["classes"]),
+                tuple(raw["thresholds"]),
+                raw["features"],
+                raw["origin"],
+            )
         except InputError:
             raise
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{folder} is no model folder: {error}") from None
         except (SafetensorError, RuntimeError) as error:
             raise InputError(f"The weights in {folder} don't fit its config: {error}") from None
-        return TrainedModel(
-            module,
-            config,
-            raw["widths"],
-            tuple(raw["classes"]),
-            tuple(raw["thresholds"]),
-            raw["features"],
-            raw["origin"],
-        )
 
     @property
     def modalities(self) -> tuple[str, ...]:

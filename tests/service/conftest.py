@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from service_samples import LENGTH, Outcome, create_study, greedy_space, undisturbed
+from sqlalchemy import create_engine, text
 
 from hpo.service import Ledger, open_ledger
 
@@ -18,14 +19,16 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres").new_url())
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "grpc"])
-def any_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database of each kind, or a proxy in front of one."""
-    database = f"sqlite:///{tmp_path / 'store.db'}"
+@pytest.fixture(scope="session", params=["sqlite", "postgresql", "grpc"])
+def shared_store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, str]]:
+    """A store of each kind, a proxy being one: its URL, and that of the database."""
+    database = f"sqlite:///{tmp_path_factory.mktemp('store') / 'store.db'}"
     if request.param == "postgresql":
         database = request.getfixturevalue("postgres").new_url()
     if request.param != "grpc":
-        yield database
+        yield database, database
         return
     pytest.importorskip("grpc")
     from hpo.service._proxy import serve
@@ -34,17 +37,23 @@ def any_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = serve(database, "127.0.0.1", port)
-    yield f"grpc://127.0.0.1:{port}"
+    yield f"grpc://127.0.0.1:{port}", database
     server.stop(grace=None).wait()
 
 
 @pytest.fixture
-def new_ledger(any_url: str) -> Iterator[Callable[[], Ledger]]:
-    """Opens a ledger of the store; each has its own connections, as each process would."""
-    opened: list[Ledger] = []
+def new_ledger(shared_store: tuple[str, str]) -> Iterator[Callable[[], Ledger]]:
+    """Opens a ledger of the emptied store; each has its own connections, as each process would."""
+    url, database = shared_store
+    opened = [open_ledger(url)]
+    engine = create_engine(database)
+    with engine.begin() as connection:
+        for table in ("hpo_tasks", "hpo_studies"):
+            connection.execute(text(f"DELETE FROM {table}"))
+    engine.dispose()
 
     def make() -> Ledger:
-        opened.append(open_ledger(any_url))
+        opened.append(open_ledger(url))
         return opened[-1]
 
     yield make

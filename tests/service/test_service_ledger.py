@@ -100,9 +100,18 @@ def test_a_configuration_is_opened_once_whatever_its_position(ledger: Ledger) ->
     assert ledger.open_tasks("other", tasks_of(1)) == 1
 
 
-def test_tables_are_made_once_by_racing_workers(new_ledger: OpenLedger) -> None:
-    race(8, lambda index: new_ledger().define("s", {"by": index}))
-    assert new_ledger().studies() == ["s"]
+def test_tables_are_made_once_by_racing_workers(url: str) -> None:
+    ledgers: list[Ledger] = []
+
+    def work(index: int) -> None:
+        ledger = Ledger(url)
+        ledgers.append(ledger)
+        ledger.define("s", {"by": index})
+
+    race(8, work)
+    assert ledgers[0].studies() == ["s"]
+    for ledger in ledgers:
+        ledger.close()
 
 
 def test_the_first_definition_counts(ledger: Ledger) -> None:
