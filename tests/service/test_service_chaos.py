@@ -1,0 +1,49 @@
+"""Workers killed at random change nothing; ``scripts/chaos.py`` does the same for minutes."""
+
+import random
+from pathlib import Path
+
+import pytest
+from service_samples import (
+    LENGTH,
+    Outcome,
+    chaos,
+    create_study,
+    crew_of,
+    greedy_space,
+    outcome_of,
+    violations,
+)
+
+
+def test_a_study_in_peace_has_all_its_stages(reference: Outcome) -> None:
+    stages = [row[0] for row in reference.tables]
+    space = greedy_space(LENGTH)
+    assert list(dict.fromkeys(stages)) == [stage.name for stage in space.search.stages]
+    assert all(row[2] is not None for row in reference.tables)
+    assert sum(row[4] for row in reference.tables) == len(space.search.stages)
+    assert any("diverged" in row[5] for row in reference.tables)
+    full = next(curve for name, curve in reference.curves.items() if "'epochs': 40" in name)
+    assert list(full) == list(range(1, len(full) + 1))
+
+
+def test_two_workers_on_another_store_get_the_same_numbers(
+    url: str, tmp_path: Path, reference: Outcome
+) -> None:
+    study = create_study(url, "calm", greedy_space(LENGTH), tmp_path)
+    with crew_of(study, tmp_path / "log") as crew:
+        crew.start(2)
+        assert crew.wait(90) == [0, 0], crew.log.read_text()
+    assert violations(study, reference) == []
+    assert outcome_of(study) == reference
+    trials = study.optuna.get_trials()
+    assert len(trials) == len(study.ledger.tasks("calm"))
+    assert len({trial.user_attrs["worker"] for trial in trials}) == 2
+
+
+@pytest.mark.timeout(120)
+def test_killed_workers_change_nothing(url: str, tmp_path: Path, reference: Outcome) -> None:
+    study = create_study(url, "chaos", greedy_space(LENGTH), tmp_path)
+    killed = chaos(study, tmp_path / "log", random.Random(0), workers=3, every=1.0, seconds=100.0)
+    assert violations(study, reference) == []
+    assert killed >= 3
