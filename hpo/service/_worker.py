@@ -146,7 +146,7 @@ class Worker:
     def _work_on(self, task: Task) -> None:
         """Bring a claimed task to its end, or hand it back."""
         self._lost.clear()
-        self._pulse = _Pulse(self._study, task, self._settings, self._lost)
+        self._pulse = _Pulse(self._study, task, self._settings, self._lost, self._stop)
         try:
             self._close_former_trial(task)
             if task.state == "sealed":
@@ -403,15 +403,22 @@ class _Pulse:
         task: The claimed task.
         settings: The worker's.
         lost: Set when the task turns out to have been taken over.
+        stop: Set when the study's deadline has passed.
     """
 
     def __init__(
-        self, study: Study, task: Task, settings: WorkerSettings, lost: threading.Event
+        self,
+        study: Study,
+        task: Task,
+        settings: WorkerSettings,
+        lost: threading.Event,
+        stop: threading.Event,
     ) -> None:
         self._study = study
         self._task = task
         self._settings = settings
         self._lost = lost
+        self._stop = stop
         self._lock = threading.Lock()
         self._values: dict[int, float] = {}
         self._progress: dict[str, Any] | None = None
@@ -482,6 +489,9 @@ class _Pulse:
     def _beat(self) -> None:
         self._study.ledger.heartbeat(self._study.name, self._task, self._progress)
         self.flush()
+        row = self._study.ledger.study(self._study.name)
+        if row is not None and row.seconds_left is not None and row.seconds_left <= 0:
+            self._stop.set()
 
     def _raise_if_ended(self) -> None:
         if self._ended.is_set():

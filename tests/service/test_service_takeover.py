@@ -36,7 +36,8 @@ def first_task(study: Study) -> Task:
 
 
 def in_the_midst(study: Study, step: int = 20) -> bool:
-    progress = first_task(study).progress
+    tasks = study.ledger.tasks(study.name)
+    progress = tasks[0].progress if tasks else None
     return progress is not None and progress["step"] >= step
 
 
