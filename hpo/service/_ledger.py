@@ -26,9 +26,11 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Engine,
     Float,
+    Index,
     Integer,
     MetaData,
     String,
@@ -59,6 +61,8 @@ __all__ = ["MAX_ATTEMPTS", "Fenced", "Ledger", "NewTask", "StudyRow", "Task"]
 
 #: Failures of one configuration after which it is not tried again.
 MAX_ATTEMPTS = 3
+#: Open tasks that a claim looks at; more than can share runs with those being worked on.
+_LOOK_AHEAD = 256
 
 _metadata = MetaData()
 _studies = Table(
@@ -88,6 +92,7 @@ _tasks = Table(
     Column("outcome", Text),
     Column("reason", Text),
     UniqueConstraint("study", "config_key", name="uq_hpo_tasks_config"),
+    Index("ix_hpo_tasks_state", "study", "state", "position"),
 )
 _TASK_FIELDS = [column for column in _tasks.columns if column.name != "study"]
 
@@ -257,6 +262,16 @@ class Ledger:
         with self._reading() as connection:
             return self._tasks(connection, study)
 
+    def counts(self, study: str) -> dict[str, int]:
+        """Return the number of tasks of a study by state."""
+        query = (
+            select(_tasks.c.state, func.count())
+            .where(_tasks.c.study == study)
+            .group_by(_tasks.c.state)
+        )
+        with self._reading() as connection:
+            return {str(state): int(count) for state, count in connection.execute(query)}
+
     def claim(self, study: str, owner: str, grace: float) -> Task | None:
         """Claim the first task that can be worked on, or return None.
 
@@ -271,15 +286,13 @@ class Ledger:
             limit = connection.execute(
                 select(_studies.c.max_tasks).where(_studies.c.study == study).with_for_update()
             ).scalar_one_or_none()
-            tasks = self._tasks(connection, study)
-            full = limit is not None and sum(task.token > 0 for task in tasks) >= limit
-            active = [task for task in tasks if _held(task, grace)]
-            busy = {run for task in active for run in task.runs}
-            for task in tasks:
-                free = task.state == "open" or (
-                    task.state in ("claimed", "sealed") and not _held(task, grace)
-                )
-                if not free or busy & set(task.runs) or (full and task.token == 0):
+            full = limit is not None and self._claimed_once(connection, study) >= limit
+            # Not the finished ones, so that a claim takes as long in a study of any size.
+            begun = self._tasks(connection, study, _tasks.c.state.in_(("claimed", "sealed")))
+            ready = self._tasks(connection, study, _tasks.c.state == "open", limit=_LOOK_AHEAD)
+            busy = {run for task in begun if _held(task, grace) for run in task.runs}
+            for task in sorted([*begun, *ready], key=lambda task: task.position):
+                if _held(task, grace) or busy & set(task.runs) or (full and task.token == 0):
                     continue
                 state = "sealed" if task.state == "sealed" else "claimed"
                 connection.execute(
@@ -400,15 +413,30 @@ class Ledger:
             if result.rowcount != 1:
                 raise Fenced(f"Task {task.position} of the study was taken over.")
 
-    def _tasks(self, connection: Connection, study: str) -> list[Task]:
+    def _tasks(
+        self,
+        connection: Connection,
+        study: str,
+        *conditions: ColumnElement[bool],
+        limit: int | None = None,
+    ) -> list[Task]:
         columns = [
             (self._now_sql() - column).label("age") if column.name == "heartbeat" else column
             for column in _TASK_FIELDS
         ]
         rows = connection.execute(
-            select(*columns).where(_tasks.c.study == study).order_by(_tasks.c.position)
+            select(*columns)
+            .where(_tasks.c.study == study, *conditions)
+            .order_by(_tasks.c.position)
+            .limit(limit)
         ).mappings()
         return [_task(dict(row)) for row in rows]
+
+    @staticmethod
+    def _claimed_once(connection: Connection, study: str) -> int:
+        """Return how many tasks were claimed at least once."""
+        query = select(func.count()).where(_tasks.c.study == study, _tasks.c.token > 0)
+        return int(connection.execute(query).scalar_one())
 
     def _now_sql(self) -> Any:
         """Return the database's clock in seconds, so that workers' clocks may differ."""

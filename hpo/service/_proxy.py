@@ -14,10 +14,11 @@ import grpc
 import optuna
 from optuna.storages import GrpcStorageProxy
 from optuna.storages._grpc.server import make_server
+from optuna.trial import TrialState
 from sqlalchemy.exc import DBAPIError
 
 from hpo.service._ledger import Fenced, Ledger, NewTask, StudyRow, Task
-from hpo.service._storage import append_values, open_database
+from hpo.service._storage import append_values, finish_trial, open_database
 
 __all__ = ["RemoteLedger", "connect", "serve"]
 
@@ -27,7 +28,17 @@ _MESSAGE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_len
 _TYPES = {cls.__name__: cls for cls in (NewTask, StudyRow, Task)}
 _CALLS = frozenset(
     {
-        *("define", "limit", "study", "studies", "open_tasks", "tasks", "claim", "heartbeat"),
+        *(
+            "define",
+            "limit",
+            "study",
+            "studies",
+            "open_tasks",
+            "tasks",
+            "counts",
+            "claim",
+            "heartbeat",
+        ),
         *("assign", "assign_repeat", "attach", "seal", "finish", "release", "fail"),
     }
 )
@@ -100,6 +111,9 @@ class RemoteLedger(Ledger):
     def tasks(self, study: str) -> list[Task]:
         return list(self._call("tasks", study))
 
+    def counts(self, study: str) -> dict[str, int]:
+        return dict(self._call("counts", study))
+
     def claim(self, study: str, owner: str, grace: float) -> Task | None:
         task: Task | None = self._call("claim", study, owner, grace)
         return task
@@ -134,6 +148,12 @@ class RemoteLedger(Ledger):
         """Write intermediate values in one call; see ``append_values`` of the storage."""
         return bool(self._call("append_values", trial_id, [[s, v] for s, v in values.items()]))
 
+    def finish_trial(
+        self, trial_id: int, state: TrialState, value: float, attributes: Mapping[str, Any]
+    ) -> bool:
+        """Finish a trial in one call; see ``finish_trial`` of the storage."""
+        return bool(self._call("finish_trial", trial_id, state.name, value, dict(attributes)))
+
     def _call(self, name: str, *arguments: Any) -> Any:
         request = json.dumps({"call": name, "arguments": _encode(arguments)}).encode()
         try:
@@ -164,6 +184,11 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
             if name == "append_values":
                 result: Any = append_values(
                     self._database, arguments[0], {int(s): v for s, v in arguments[1]}
+                )
+            elif name == "finish_trial":
+                trial_id, state, value, attributes = arguments
+                result = finish_trial(
+                    self._database, trial_id, TrialState[state], value, attributes
                 )
             elif name in _CALLS:
                 result = getattr(self._ledger, name)(*arguments)

@@ -1,5 +1,7 @@
 """Optuna's storage, opened so that many processes on one machine or several can share it."""
 
+import datetime
+import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +13,7 @@ import optuna
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
@@ -29,6 +31,7 @@ __all__ = [
     "check_exists",
     "check_url",
     "engine_arguments",
+    "finish_trial",
     "is_proxy",
     "open_database",
     "open_storage",
@@ -253,6 +256,50 @@ def append_values(storage: RDBStorage, trial_id: int, values: Mapping[int, float
             return False
         if rows:
             connection.execute(insert(table).values(rows).on_conflict_do_nothing())
+    return True
+
+
+def finish_trial(
+    storage: RDBStorage,
+    trial_id: int,
+    state: TrialState,
+    value: float,
+    attributes: Mapping[str, Any],
+) -> bool:
+    """Finish a trial with its value and user attributes in one transaction, all or nothing.
+
+    Args:
+        storage: The database; behind a proxy, ``RemoteLedger.finish_trial`` ends here.
+        trial_id: Optuna's id, not the number.
+        state: COMPLETE or PRUNED.
+        value: The objective.
+        attributes: JSON-ready values by key.
+
+    Returns:
+        False if the trial was finished already, and nothing was written.
+    """
+    trials = models.TrialModel.__table__
+    stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+    rows = [
+        {"trial_id": trial_id, "key": key, "value_json": json.dumps(item)}
+        for key, item in attributes.items()
+    ]
+    insert = postgresql.insert if storage.engine.dialect.name == "postgresql" else sqlite.insert
+    unfinished = trials.c.state.in_((TrialState.RUNNING, TrialState.WAITING))
+    with storage.engine.begin() as connection:
+        finished = connection.execute(
+            update(trials)
+            .where(trials.c.trial_id == trial_id, unfinished)
+            .values(state=state, datetime_complete=datetime.datetime.now())
+        )
+        if finished.rowcount != 1:
+            return False
+        connection.execute(
+            insert(models.TrialValueModel.__table__).values(
+                trial_id=trial_id, objective=0, value=stored, value_type=kind
+            )
+        )
+        connection.execute(insert(models.TrialUserAttributeModel.__table__).values(rows))
     return True
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from hpo.errors import InputError, did_you_mean
 from hpo.models import Config
@@ -23,7 +23,14 @@ from hpo.search import (
     make_pruner,
 )
 from hpo.service._ledger import Ledger, NewTask, Task
-from hpo.service._storage import append_values, check_exists, is_proxy, open_storage, redact
+from hpo.service._storage import (
+    append_values,
+    check_exists,
+    finish_trial,
+    is_proxy,
+    open_storage,
+    redact,
+)
 from hpo.training import Numerics, plan_model
 
 __all__ = ["Definition", "Study", "finished_trial", "head_runs", "open_ledger"]
@@ -199,6 +206,21 @@ class Study:
         assert isinstance(self.ledger, RemoteLedger)
         return self.ledger.append_values(trial_id, values)
 
+    def finish_trial(
+        self, trial_id: int, state: TrialState, value: float, attributes: Mapping[str, Any]
+    ) -> bool:
+        """Finish a trial with its value and user attributes in one transaction.
+
+        Returns:
+            False if the trial was finished already, and nothing was written.
+        """
+        if isinstance(self.storage, RDBStorage):
+            return finish_trial(self.storage, trial_id, state, value, attributes)
+        from hpo.service._proxy import RemoteLedger
+
+        assert isinstance(self.ledger, RemoteLedger)
+        return self.ledger.finish_trial(trial_id, state, value, attributes)
+
     def describe(self) -> None:
         """Put what a reader of the dashboard wants to know on the Optuna study."""
         study = self.optuna
@@ -232,8 +254,8 @@ class Study:
         Raises:
             NoCandidateError: All candidates of a stage failed.
         """
-        tasks = self.ledger.tasks(self.name)
         if isinstance(self.space.search, GreedySearch):
+            tasks = self.ledger.tasks(self.name)
             stages = self.stages(tasks)
             known = {task.config_key for task in tasks}
             last = stages[-1]
@@ -252,12 +274,15 @@ class Study:
             self.ledger.open_tasks(self.name, new)
             return len(stages) == len(self.space.search.stages) and last.winner is not None
         assert isinstance(self.space.search, OptunaSearch)
-        trials = self.trials_wanted()
+        wanted = self.trials_wanted()
+        counts = self.ledger.counts(self.name)
+        there = sum(counts.values())
         self.ledger.open_tasks(
-            self.name, [NewTask(position, 0) for position in range(len(tasks), trials)]
+            self.name, [NewTask(position, 0) for position in range(there, wanted)]
         )
-        wanted = tasks[:trials]
-        return len(wanted) == trials and all(task.state in ("done", "failed") for task in wanted)
+        ended = counts.get("done", 0) + counts.get("failed", 0)
+        # More than are wanted may be there, left from a run that wanted more; they stay open.
+        return there >= wanted and ended >= wanted
 
     def trials_wanted(self) -> int:
         """Return how many trials a sampled study is to have."""

@@ -1,6 +1,5 @@
 """A worker: claims tasks of a study, trains them on its device, and commits what comes out."""
 
-import contextlib
 import dataclasses
 import logging
 import os
@@ -51,6 +50,8 @@ _ATTEMPTS_TO_DRAW = 20
 _STALLED_EXIT = 75
 _PATIENCE_TO_HAND_BACK_S = 3.0
 _TRIM_EVERY_S = 60.0
+#: What of an outcome stands on the Optuna trial as user attributes.
+_SHOWN = ("std", "scores", "metrics", "runs", "epochs_trained", "pruned")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Worker:
         self._pulse: _Pulse | None = None
         self._trainer: Trainer | None = None
         self._trimmed = 0.0
+        self._deadline: float | None = None
         self._decides = decision_steps(study.space.search.pruner)
 
     def run(self) -> bool:
@@ -135,8 +137,10 @@ class Worker:
         row = self._patience(lambda: self._study.ledger.study(self._study.name))
         if row is None:
             return True
-        if row.seconds_left is not None and row.seconds_left <= 0:
-            return True
+        if row.seconds_left is not None:
+            self._deadline = time.monotonic() + row.seconds_left
+            if row.seconds_left <= 0:
+                return True
         if row.max_tasks is not None and isinstance(self._study.space.search, GreedySearch):
             tasks = self._patience(lambda: self._study.ledger.tasks(self._study.name))
             started = sum(task.state in ("sealed", "done", "failed") for task in tasks)
@@ -346,25 +350,11 @@ class Worker:
             trial_id = study.storage.get_trial_id_from_study_id_trial_number(
                 study.optuna._study_id, task.trial
             )
-            if study.storage.get_trial(trial_id).state.is_finished():
-                return
-            attributes = {
-                "std": outcome["std"],
-                "scores": list(outcome["scores"]),
-                "metrics": outcome["metrics"],
-                "runs": [list(runs) for runs in outcome["runs"]],
-                "epochs_trained": outcome["epochs_trained"],
-            }
-            if outcome["pruned"]:
-                attributes["pruned"] = f"{outcome['pruned']}"
-            for key, value in attributes.items():
-                study.storage.set_trial_user_attr(trial_id, key, value)
+            attributes = {key: outcome[key] for key in _SHOWN if outcome[key] is not None}
             state = TrialState.PRUNED if outcome["pruned"] else TrialState.COMPLETE
-            study.storage.set_trial_state_values(trial_id, state, [outcome["value"]])
+            study.finish_trial(trial_id, state, outcome["value"], attributes)
 
-        # Somebody who took over the sealed task may complete the trial at the same time.
-        with contextlib.suppress(UpdateFinishedTrialError):
-            self._patience(complete)
+        self._patience(complete)
         self._patience(lambda: study.ledger.finish(study.name, task))
 
     def _fail_trial(self, trial_id: int, reason: str, trace: str | None = None) -> None:
@@ -383,6 +373,8 @@ class Worker:
             self._pulse.touch()
         if self._lost.is_set():
             raise Fenced("The task was taken over.")
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise Interrupted
         self._raise_if_stopped()
 
     def _raise_if_stopped(self) -> None:

@@ -20,7 +20,7 @@ from hpo.search import Space, run_trial
 from hpo.service import Study, Task
 from hpo.training import RunStore, Trainer, open_device
 
-EPOCHS = 1500
+EPOCHS = 800
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -93,7 +93,7 @@ def test_a_signal_hands_the_trial_back_and_another_goes_on(
     assert violations(study) == []
     (trial,) = study.optuna.get_trials()
     assert (trial.number, trial.state) == (0, TrialState.COMPLETE)
-    assert list(trial.intermediate_values) == list(range(1, EPOCHS + 1))
+    assert sorted(trial.intermediate_values) == list(range(1, EPOCHS + 1))
     assert trial.user_attrs["epochs_trained"] <= EPOCHS - reached
     assert trial.value == trained_in_peace(study, tmp_path / "calm")
 
@@ -133,7 +133,7 @@ def locked(url: str) -> bool:
 
 
 def test_a_worker_that_was_only_slow_cannot_write(url: str, tmp_path: Path) -> None:
-    study = create_study(url, "one", one_stage(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7), tmp_path)
+    study = create_study(url, "one", one_stage(0.1, 0.2, 0.3, 0.4, 0.5), tmp_path)
     with crew_of(study, tmp_path / "log") as crew:
         (slow,) = crew.start()
         wait_for(lambda: in_the_midst(study), "the first worker to be in the midst of its trial")
