@@ -3,6 +3,7 @@
 Each function makes what ``Side`` times; data are random, since their values don't matter here.
 """
 
+import itertools
 import logging
 import time
 import warnings
@@ -44,7 +45,7 @@ def flops(shape: Shape, hidden: tuple[int, ...]) -> float:
     """
     rows, width, classes = shape
     widths = (width, *hidden, classes)
-    layers = [a * b for a, b in zip(widths[:-1], widths[1:], strict=True)]
+    layers = [a * b for a, b in itertools.pairwise(widths)]
     return 2.0 * rows * (3 * sum(layers) - layers[0])
 
 

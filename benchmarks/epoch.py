@@ -14,8 +14,8 @@ from benchmarks._epochs import (
     hpo_epoch,
     lightning_epoch,
     plain_epoch,
-    skorch_epoch,
     sklearn_epoch,
+    skorch_epoch,
     square_flops,
 )
 from benchmarks._result import Result, main

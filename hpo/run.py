@@ -107,6 +107,7 @@ def _main(argv: Sequence[str] | None) -> int:
         redact,
         resolve_devices,
     )
+    from hpo.training import constant_micro_f1
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     options = DataOptions(
@@ -170,6 +171,8 @@ def _main(argv: Sequence[str] | None) -> int:
             f"{len(bundle.split.val):,} to validate, {len(bundle.test_ids):,} to predict, "
             f"{len(bundle.classes)} classes · features {dataset['encoder']} "
             + ", ".join(f"{name} {x.shape[1]}" for name, x in bundle.features.train.items()),
+            f"best constant prediction: micro-F1 {constant_micro_f1(bundle.val_labels()):.3f} on "
+            "the rows to validate",
             *([f"set by {options.folder / 'hpo.yaml'}: {shown}"] if shown else []),
             placed,
         ]

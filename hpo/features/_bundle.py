@@ -48,6 +48,11 @@ class Bundle:
     split: "Split"
     dataset_fingerprint: str
 
+    def val_labels(self) -> np.ndarray:
+        """Return the labels of the validation rows, uint8 [N_val, K]."""
+        labels: np.ndarray = self.labels[self.split.val]
+        return labels
+
 
 def bundle_folder(store: Path, key: str) -> Path:
     """Return where the bundle of this key is kept."""

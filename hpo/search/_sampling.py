@@ -8,7 +8,7 @@ calls, with a trial that is not in the storage.
 import copy
 import dataclasses
 from collections.abc import Container, Sequence
-from typing import Any
+from typing import Any, cast
 
 import optuna
 from optuna.distributions import (
@@ -17,6 +17,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.models import Config
@@ -24,6 +25,8 @@ from hpo.search._registry import SAMPLERS
 from hpo.search._space import GreedySearch, OptunaSearch, Range, Space
 
 __all__ = ["Draw", "distributions_of", "make_sampler", "param_value", "redraw", "sample_config"]
+
+_DRAFT_ID = -1
 
 
 def make_sampler(search: OptunaSearch, position: int, attempt: int) -> optuna.samplers.BaseSampler:
@@ -131,6 +134,7 @@ class _Snapshot(optuna.Study):
 
     def __init__(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
         self.__dict__.update(study.__dict__)
+        self._storage = cast(BaseStorage, _DraftStorage(study._storage))
         self._snapshot = list(trials)
 
     def _get_trials(
@@ -141,6 +145,24 @@ class _Snapshot(optuna.Study):
     ) -> list[FrozenTrial]:
         chosen = [trial for trial in self._snapshot if states is None or trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
+
+
+class _DraftStorage:
+    """A storage as a sampler sees it whose trial is a draft: what it notes there goes nowhere.
+
+    TPE and GP note the drawn parameters for other workers, who find them on the trial here.
+    """
+
+    def __init__(self, storage: BaseStorage) -> None:
+        self._storage = storage
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Do nothing for the draft."""
+        if trial_id != _DRAFT_ID:
+            self._storage.set_trial_system_attr(trial_id, key, value)
 
 
 def _sample(study: optuna.Study, space: Space, position: int, attempt: int) -> Config:
@@ -158,7 +180,7 @@ def _sample(study: optuna.Study, space: Space, position: int, attempt: int) -> C
         user_attrs={},
         system_attrs={},
         intermediate_values={},
-        trial_id=-1,
+        trial_id=_DRAFT_ID,
     )
     relative_space = sampler.infer_relative_search_space(study, draft)
     relative = sampler.sample_relative(study, draft, relative_space)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,9 @@ def connect_ray(
         raise InputError("--backend ray: Ray is not installed; pip install 'hpo[ray]'.") from None
     _check_options(address, devices, gpus_per_worker)
     try:
+        _reach(address)
         ray.init(address=address, logging_level=logging.WARNING)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
             f"--ray-address {address}: {_first_line(error)} (ray start --head starts a cluster, "
             "ray start --address HOST:PORT adds a node)"
@@ -110,6 +112,22 @@ def _check_options(address: str, devices: str, gpus: float | None) -> None:
         problems.append(f"--gpus-per-worker {gpus:g}: must be left out with --devices cpu.")
     if problems:
         raise InputError(problems)
+
+
+def _reach(address: str) -> None:
+    """Raise an OSError if nobody listens at the address; Ray would try for ten minutes."""
+    from ray._private.services import canonicalize_bootstrap_address
+
+    # What `auto` stands for; Ray finds it in a file, which may tell of a cluster that is gone.
+    found = canonicalize_bootstrap_address(address)
+    if found is not None:
+        host, _, port = found.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+        except OSError as error:
+            raise ConnectionError(
+                f"no Ray cluster answers at {found}: {error.strerror or error}"
+            ) from None
 
 
 def _plan(

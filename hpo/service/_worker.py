@@ -263,13 +263,17 @@ class Worker:
         assert pulse is not None
         trial_id = frozen._trial_id
         pulse.begin(trial_id, frozen.number)
-        trial = self._patience(lambda: optuna.trial.Trial(study.optuna, trial_id))
+
+        def prune() -> bool:
+            # Read again each time: optuna's Trial knows only the values reported through itself.
+            trial = study.storage.get_trial(trial_id)
+            return study.optuna.pruner.prune(study.optuna, trial)
 
         def on_step(progress: TrialProgress) -> str | None:
             pulse.advance(progress)
             if progress.step < progress.steps and self._decides(progress.step):
                 self._patience(pulse.flush)
-                if self._patience(trial.should_prune):
+                if self._patience(prune):
                     name = study.space.search.pruner.name
                     return f"{name} at step {progress.step}"
             return None

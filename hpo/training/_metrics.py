@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 __all__ = ["CURVE_COLUMNS", "EpochRecord", "constant_micro_f1", "multilabel_metrics"]
@@ -51,16 +53,16 @@ def multilabel_metrics(logits: Tensor, targets: Tensor) -> Tensor:
     return 100 * torch.stack([micro, samples, macro, _mean_average_precision(logits, truth)])
 
 
-def constant_micro_f1(targets: Tensor) -> float:
-    """Return the micro-F1 in percent of the best constant prediction for 0/1 targets [rows, K].
+def constant_micro_f1(labels: ArrayLike) -> float:
+    """Return the micro-F1 in percent of the best constant prediction for 0/1 labels [rows, K].
 
     With classes ordered by frequency f, predicting the first k for each row has 2TP = 2·Σf and
     2TP + FP + FN = k·rows + Σ all f; the best k is tried out.
     """
-    frequency = targets.double().sum(dim=0).sort(descending=True).values
-    k = torch.arange(1, len(frequency) + 1, dtype=torch.float64, device=targets.device)
-    total = k * targets.shape[0] + frequency.sum()
-    return float(100 * (2 * frequency.cumsum(0) / total).max())
+    truth = np.asarray(labels, dtype=np.float64)
+    frequency = np.sort(truth.sum(axis=0))[::-1]
+    total = np.arange(1, len(frequency) + 1) * len(truth) + frequency.sum()
+    return float(100 * (2 * frequency.cumsum() / total).max())
 
 
 def _f1(hits: Tensor, counts: Tensor) -> Tensor:

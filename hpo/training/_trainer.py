@@ -79,7 +79,7 @@ class Trainer:
     def constant_score(self) -> float:
         """Return the validation micro-F1, in percent, of the best constant prediction."""
         if self._constant_score is None:
-            self._constant_score = constant_micro_f1(self.data.part("val", "none", "train").targets)
+            self._constant_score = constant_micro_f1(self.data.bundle.val_labels())
         return self._constant_score
 
     def open(self, spec: RunSpec) -> Session:

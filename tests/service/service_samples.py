@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 #: Epochs of a configuration in the study that several tests run.
-LENGTH = 40
+LENGTH = 20
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:

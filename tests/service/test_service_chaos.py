@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from service_samples import (
@@ -28,9 +29,9 @@ def test_a_study_in_peace_has_all_its_stages(reference: Outcome) -> None:
 
 
 def test_two_workers_on_another_store_get_the_same_numbers(
-    url: str, tmp_path: Path, reference: Outcome
+    postgres: Any, tmp_path: Path, reference: Outcome
 ) -> None:
-    study = create_study(url, "calm", greedy_space(LENGTH), tmp_path)
+    study = create_study(postgres.new_url(), "calm", greedy_space(LENGTH), tmp_path)
     with crew_of(study, tmp_path / "log") as crew:
         crew.start(2)
         assert crew.wait(90) == [0, 0], crew.log.read_text()

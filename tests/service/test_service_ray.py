@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -316,6 +317,14 @@ def test_options_that_do_not_fit_are_listed_together() -> None:
     ]
     with pytest.raises(InputError, match=r"--gpus-per-worker 0\.5: must be left out with --dev"):
         connect_ray("auto", "sqlite:///a.db", devices="cpu", gpus_per_worker=0.5)
+
+
+def test_no_cluster_there() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and doesn't listen
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(InputError, match=f"^--ray-address {address}: no Ray cluster answers"):
+            connect_ray(address, "postgresql://host/db")
 
 
 def test_ray_missing(monkeypatch: pytest.MonkeyPatch) -> None:
