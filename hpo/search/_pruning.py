@@ -78,7 +78,8 @@ def decision_steps(component: Component) -> Callable[[int], bool]:
             return lambda step: _is_rung(step, first, factor)
         return lambda step: True
     warmup, interval = arguments.get("n_warmup_steps", 0), arguments.get("interval_steps", 1)
-    return lambda step: step >= warmup and (step - warmup) % interval == 0
+    # Optuna decides at the first report of each interval; the first of all is that of step 1.
+    return lambda step: step >= warmup and (step == 1 or (step - warmup) % interval == 0)
 
 
 def _is_rung(step: int, first: int, factor: int) -> bool:

@@ -156,8 +156,11 @@ class RunStore:
     def reduce(self, address: str, kind: str, epoch: int) -> None:
         """Drop the tensors of a file; its curve stays, so that its numbers are never lost."""
         entry = _Entry(epoch, kind, self.folder / address / f"{epoch:06d}.{kind}.safetensors")
-        opened = self._read(entry, tensors=False)
-        if opened is not None and epoch >= len(self.history(address).records):
+        others = [other for other in self._entries(address) if other != entry]
+        opened = None
+        if not any(other.epoch >= epoch for other in others):
+            opened = self._read(entry, tensors=False)
+        if opened is not None:
             content = {_CURVE: opened[0]}
             with atomic_write(entry.path.with_name(f"{epoch:06d}.curve.safetensors")) as file:
                 file.write(save(content, metadata={"crc32": _checksum(content)}))

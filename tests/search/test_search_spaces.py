@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hpo.data import TailSplit
 from hpo.errors import InputError
 from hpo.search import GreedySearch, OptunaSearch, load_space, parse_setting
 
@@ -56,7 +57,7 @@ def test_there_are_search_spaces() -> None:
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
 def test_every_search_space_of_the_repository_loads(path: Path) -> None:
     space = load_space(path)
-    assert space.name == path.stem
+    assert space.name.replace(" ", "_") == path.stem
     assert type(space).from_json(space.model_dump(mode="json")) == space
     assert space.scaled() == space
 
@@ -237,13 +238,13 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_settings_override_the_file(tmp_path: Path) -> None:
-    path = write(tmp_path, GREEDY)
+    path = write(tmp_path, GREEDY + "split: {kind: tail, val_rows: 10}\n")
     space = load_space(
         path,
         [("dropout", 0.6, "--set"), ("split.val_rows", 50, "--set"), ("seeds", 4, "--seeds")],
     )
     assert (space.fixed.dropout, space.seeds) == (0.6, 4)
-    assert space.split.val_rows == 50  # type: ignore[union-attr]
+    assert space.split == TailSplit(kind="tail", val_rows=50)
 
 
 @pytest.mark.parametrize(
@@ -263,6 +264,12 @@ def test_settings_override_the_file(tmp_path: Path) -> None:
             "hpo.yaml",
             "hpo.yaml scale.widht=0.5: unknown key 'widht' (did you mean 'width'?); "
             "allowed: width, epochs, batch",
+        ),
+        (
+            "refit.sed",
+            1,
+            "--set",
+            "--set refit.sed=1: unknown key 'sed' (did you mean 'seed'?); allowed: rows, seed",
         ),
         ("seeds", -1, "--seeds", "--seeds seeds=-1: seeds is -1, but must be greater than 0"),
     ],
@@ -357,3 +364,13 @@ def test_capped_batches_are_the_full_batch(tmp_path: Path) -> None:
     assert isinstance(search, OptunaSearch)
     domain = search.params["batch_size"].model_dump()
     assert (domain["low"], domain["high"], domain["log"]) == (16, 240, True)
+
+
+def test_a_setting_changes_a_part_of_what_the_file_leaves_out(tmp_path: Path) -> None:
+    space = load_space(write(tmp_path, GREEDY), [("split.val_rows", 50, "--set")])
+    assert space.split == TailSplit(kind="tail", val_rows=50)
+
+
+def test_a_kind_that_is_missing_is_asked_for(tmp_path: Path) -> None:
+    path = write(tmp_path, GREEDY.replace("  kind: greedy\n", ""))
+    assert problems_of(path) == [f"{path}:4: 'kind' is missing in search"]

@@ -102,6 +102,21 @@ def test_after_the_deadline_nothing_is_started(tmp_path: Path) -> None:
     assert [task.token for task in study.ledger.tasks("s")] == [0, 0]
 
 
+def test_the_deadline_ends_a_trial_in_its_midst(tmp_path: Path) -> None:
+    space = space_of({"name": "epochs", "params": {"epochs": [1_000_000]}})
+    study = create_study(f"sqlite:///{tmp_path / 'store.db'}", "s", space, tmp_path)
+    with crew_of(study, tmp_path / "log") as crew:
+        crew.start()
+        wait_for(lambda: any(task.progress for task in study.ledger.tasks("s")), "a trial to go on")
+        study.ledger.limit("s", 0.3, None)
+        assert crew.wait(6) == [3], crew.log.read_text()
+    (task,) = study.ledger.tasks("s")
+    assert (task.state, task.attempts) == ("open", 0)
+    (trial,) = study.optuna.get_trials()
+    assert trial.state == TrialState.WAITING
+    assert trial.intermediate_values
+
+
 @pytest.mark.timeout(120)
 def test_a_store_that_is_restarted_loses_nothing(
     postgres: Any, tmp_path: Path, reference: Outcome
@@ -122,7 +137,9 @@ def test_a_store_that_is_restarted_loses_nothing(
     log = crew.log.read_text()
     assert "The store can't be reached" in log
     assert "Going on." in log
-    assert postgres.PASSWORD not in log
+    stored = [study.optuna.user_attrs, [trial.user_attrs for trial in study.optuna.get_trials()]]
+    for where in (log, str(stored), str(study.ledger.study("s")), str(study.ledger.tasks("s"))):
+        assert postgres.PASSWORD not in where
     assert violations(study, reference) == []
     assert all(task.attempts == 0 for task in study.ledger.tasks("s"))
 

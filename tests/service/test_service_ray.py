@@ -1,5 +1,6 @@
 """Workers in a Ray cluster of two nodes on this machine, one of which is killed."""
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -73,7 +74,7 @@ def cluster() -> Iterator[Cluster]:
     made.add_node(**NODE)
     yield made
     for node in [*made.worker_nodes, made.head_node]:
-        made.remove_node(node, allow_graceful=False)
+        kill_node(made, node)
 
 
 NODE = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 80 * 2**20}
@@ -139,14 +140,35 @@ def results(study: Study) -> tuple[Any, Any]:
     return tables, outcomes
 
 
+def parent_of(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def raylet_of(node: Any) -> int:
+    return int(node.all_processes["raylet"][0].process.pid)
+
+
+def kill_node(cluster: Cluster, node: Any) -> list[int]:
+    """End a node as a power cut does; return the processes that its raylet had started."""
+    raylet = raylet_of(node)
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    started = [pid for pid in pids if parent_of(pid) == raylet]
+    cluster.remove_node(node, allow_graceful=False)
+    for pid in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return started
+
+
 def worker_under(study: Study, node: Any) -> int | None:
     """Return the process of a node, known by its parent, that holds a task and got ahead."""
-    raylet = node.all_processes["raylet"][0].process.pid
     for task in study.ledger.tasks(study.name):
         if task.state == "claimed" and task.progress and task.owner:
             pid = int(task.owner.rpartition(":")[2])
-            status = Path(f"/proc/{pid}/stat")
-            if status.exists() and int(status.read_text().rpartition(")")[2].split()[1]) == raylet:
+            if parent_of(pid) == raylet_of(node):
                 return pid
     return None
 
@@ -193,8 +215,7 @@ def test_a_killed_node_and_a_slow_worker_change_nothing(
         # its task is taken from it, and it can't write when it comes back.
         slow = wait_for(lambda: frozen_worker(shared, cluster.head_node, postgres), workers)
         doomed = wait_for(lambda: worker_under(shared, second), workers)
-        os.kill(doomed, signal.SIGKILL)
-        cluster.remove_node(second, allow_graceful=False)
+        assert doomed in kill_node(cluster, second)
         third = cluster.add_node(**NODE)
         wait_for(lambda: worker_under(shared, third), workers)
         os.kill(slow, signal.SIGCONT)

@@ -1,0 +1,204 @@
+"""Extraction against the encoder alone and against the usual loop with a DataLoader.
+
+The usual loop is the one of open_clip's README: a data set that opens and preprocesses an image, a
+``DataLoader`` with a process a core, ``encode_image`` batch by batch. Both run in a process of
+their own with a thread a core, on the demo's images, or on those in ``--data`` where there are any.
+"""
+
+import argparse
+import hashlib
+import itertools
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks._result import Result, main
+from benchmarks._sides import Side, alternate, ratio
+from hpo.data import make_demo
+from hpo.features import resolve_encoder
+from hpo.features._chunks import ChunkStore
+from hpo.features._encode import encode_images
+from hpo.features._extract import _SHARE_PARAMETERS
+from hpo.features._model import Model
+
+__all__ = ["run"]
+
+_BATCH = 32
+_VIT_IMAGES = 192
+_DEMO_IMAGES = 1_152
+_MANY = 10
+
+
+def run(arguments: argparse.Namespace) -> list[Result]:
+    """Measure a ViT-B/32 and the demo's encoder."""
+    cores = len(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        demo = sorted((make_demo(folder / "demo") / "images").glob("*.jpg"))
+        photos = sorted((arguments.data / "data").glob("*.jpg")) or demo
+        vit = _write_vit(folder / "vit")
+        return [
+            *_vit(str(vit), photos[:_VIT_IMAGES], folder, cores, arguments.rounds),
+            *_demo(demo[:_DEMO_IMAGES], folder, cores, arguments.rounds),
+            _memory(demo[:_DEMO_IMAGES], folder, cores),
+        ]
+
+
+def _vit(encoder: str, images: list[Path], folder: Path, cores: int, rounds: int) -> list[Result]:
+    with (
+        Side(_hpo, encoder, images, folder, cores, threads=cores) as ours,
+        Side(_usual, encoder, images, cores, threads=cores) as usual,
+    ):
+        times = alternate(
+            {
+                "alone": (ours, "encoder"),
+                "hpo": (ours, "extract"),
+                "usual": (usual, "extract"),
+            },
+            max(2, rounds // 2),
+        )
+    return [
+        _speed(
+            "features: ViT-B/32, against the encoder alone",
+            times["hpo"],
+            times["alone"],
+            len(images),
+            "the encoder on tensors that are ready",
+            0.95,
+        ),
+        _speed(
+            "features: ViT-B/32, against the usual loop",
+            times["hpo"],
+            times["usual"],
+            len(images),
+            f"open_clip with a DataLoader of {cores} processes",
+            1.0,
+        ),
+    ]
+
+
+def _demo(images: list[Path], folder: Path, cores: int, rounds: int) -> list[Result]:
+    with (
+        Side(_hpo, "demo", images, folder, cores, threads=cores) as ours,
+        Side(_usual, "demo", images, cores, threads=cores) as usual,
+    ):
+        times = alternate({"hpo": (ours, "extract"), "usual": (usual, "extract")}, rounds)
+    return [
+        _speed(
+            "features: the demo's encoder, against the usual loop",
+            times["hpo"],
+            times["usual"],
+            len(images),
+            f"open_clip with a DataLoader of {cores} processes",
+            1.5,
+        )
+    ]
+
+
+def _speed(name: str, ours: Any, baseline: Any, images: int, against: str, target: float) -> Result:
+    faster, mine, theirs = ratio(ours, baseline, clock="wall")
+    return Result(
+        name,
+        faster,
+        images / mine,
+        images / theirs,
+        "images/s",
+        against,
+        target,
+        note=f"{images} images, float32",
+    )
+
+
+def _memory(images: list[Path], folder: Path, cores: int) -> Result:
+    peaks = []
+    for times in (1, _MANY):
+        with Side(_hpo, "demo", images * times, folder, cores, threads=cores) as side:
+            peaks.append(side.time("extract").peak)
+    return Result(
+        f"features: memory with {_MANY} times the images",
+        peaks[1] / peaks[0],
+        peaks[1],
+        peaks[0],
+        "MiB",
+        f"the peak with {len(images)} images",
+        1.1,
+        "at most",
+    )
+
+
+def _hpo(
+    encoder: str, images: list[Path], folder: Path, cores: int
+) -> Mapping[str, Callable[[], Any]]:
+    model = Model(resolve_encoder(encoder, folder), "cpu")
+    torch.set_num_threads(cores if model.parameters >= _SHARE_PARAMETERS else 1)
+    ready = [model.prepare(path) for path in images[:_VIT_IMAGES]]
+    count = itertools.count()
+    keyed = {
+        hashlib.sha256(f"{index} {path}".encode()).digest(): path
+        for index, path in enumerate(images)
+    }
+
+    def extract() -> None:
+        place = folder / f"chunks-{os.getpid()}-{next(count)}"
+        encode_images(model, keyed, ChunkStore(place), batch_size=_BATCH, threads=cores)
+
+    def alone() -> None:
+        for start in range(0, len(ready), _BATCH):
+            model.encode_images(ready[start : start + _BATCH])
+
+    return {"extract": extract, "encoder": alone}
+
+
+class _Images(torch.utils.data.Dataset[torch.Tensor]):
+    def __init__(self, paths: list[Path], preprocess: Callable[[Image.Image], torch.Tensor]):
+        self.paths = paths
+        self.preprocess = preprocess
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.preprocess(Image.open(self.paths[index]))
+
+
+def _usual(encoder: str, images: list[Path], cores: int) -> Mapping[str, Callable[[], Any]]:
+    import open_clip
+
+    folder = resolve_encoder(encoder, Path(tempfile.gettempdir())).model
+    model, preprocess = open_clip.create_model_from_pretrained(folder, weights_only=True)
+    model.eval()
+
+    def extract() -> None:
+        loader = torch.utils.data.DataLoader(
+            _Images(images, preprocess), batch_size=_BATCH, num_workers=cores
+        )
+        with torch.no_grad():
+            np.concatenate([model.encode_image(batch).numpy() for batch in loader])
+
+    return {"extract": extract}
+
+
+def _write_vit(folder: Path) -> Path:
+    """Write a checkpoint of a ViT-B/32 with random weights."""
+    import open_clip
+    from safetensors.torch import save_file
+
+    folder.mkdir()
+    torch.manual_seed(0)
+    model = open_clip.create_model("ViT-B-32", pretrained=None)
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, folder / "open_clip_model.safetensors")
+    config = {"model_cfg": open_clip.get_model_config("ViT-B-32"), "preprocess_cfg": {}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    return folder
+
+
+if __name__ == "__main__":
+    main(run, __doc__)

@@ -1,0 +1,90 @@
+"""The small commands, as a user runs them on a finished study."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpo import __main__, replay, runs
+
+REPO = Path(__file__).resolve().parents[1]
+SPACE = """
+name: tiny
+seeds: 2
+fixed: {hidden: [64], epochs: 20, fusion: text}
+search:
+  kind: optuna
+  trials: 6
+  sampler: {name: TPESampler, multivariate: true, constant_liar: true, n_startup_trials: 2}
+  pruner: {name: SuccessiveHalvingPruner, min_resource: 4, reduction_factor: 2}
+  params:
+    lr: {low: 0.0001, high: 0.1, log: true}
+    dropout: {low: 0.0, high: 0.8}
+    loss: {choices: [bce, asl]}
+refit: null
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished sampled study on the demo."""
+    folder = tmp_path_factory.mktemp("commands")
+    (folder / "tiny.yaml").write_text(SPACE)
+    command = [sys.executable, "-m", "hpo.run", "--study", "tiny", "--space", "tiny.yaml"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    assert "best 6 of 6 trials" in done.stdout
+    return folder
+
+
+@pytest.mark.parametrize("trial", [0, 5])
+def test_replay_is_equal_to_the_last_bit(
+    folder: Path, capsys: pytest.CaptureFixture[str], trial: int
+) -> None:
+    storage = f"sqlite:///{folder / 'studies.db'}"
+    status = replay.main(["--study", "tiny", "--storage", storage, "--trial", str(trial)])
+    assert capsys.readouterr().out == (
+        "suggestion: equal\nscores: equal to the last bit\ncurve: equal to the last bit\n"
+    )
+    assert status == 0
+
+
+def test_replay_of_an_unknown_trial(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    storage = f"sqlite:///{folder / 'studies.db'}"
+    assert replay.main(["--study", "tiny", "--storage", storage, "--trial", "6"]) == 2
+    assert capsys.readouterr().err == "error: --trial 6: the study has trials 0 to 5.\n"
+
+
+def test_unknown_study_and_missing_store(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    storage = f"sqlite:///{folder / 'studies.db'}"
+    assert replay.main(["--study", "tinny", "--storage", storage, "--trial", "0"]) == 2
+    assert "has no such study (did you mean 'tiny'?); it has: tiny." in capsys.readouterr().err
+    missing = tmp_path / "no.db"
+    arguments = ["--study", "tiny", "--storage", f"sqlite:///{missing}", "--trial", "0"]
+    assert replay.main(arguments) == 2
+    assert "there is no such file." in capsys.readouterr().err
+    assert not missing.exists()
+
+
+def test_runs_list_check_and_prune(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cache = ["--cache", str(folder / ".hpo")]
+    assert runs.main(["list", *cache]) == 0
+    assert "12 runs, " in capsys.readouterr().out
+    assert runs.main(["check", *cache]) == 0
+    assert capsys.readouterr().out == "12 runs, 0 damaged files\n"
+    assert runs.main(["prune", *cache, "--run-store-gb", "0.000001"]) == 0
+    assert capsys.readouterr().out.startswith("freed ")
+    assert runs.main(["prune", "--cache", str(folder / "none")]) == 2
+    assert "there is no run store in it." in capsys.readouterr().err
+
+
+def test_verbs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["hpo", "--help"])
+    assert __main__.main() == 0
+    assert "  run       run a study to its end" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["hpo", "rnu"])
+    assert __main__.main() == 2
+    assert "unknown verb 'rnu' (did you mean 'run'?)" in capsys.readouterr().err
