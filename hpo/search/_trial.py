@@ -85,14 +85,16 @@ def run_trial(
                 pruned = _diverged(started, watches)
                 if not by_seed:
                     step, steps = models[0].step, models[0].steps
-                    pruned = pruned or on_step(TrialProgress(step, steps, _mean(models, space)))
+                    reason = on_step(TrialProgress(step, steps, _mean(models, space)))
+                    pruned = pruned or reason
         except BaseException:
             for model in started.values():
                 model.checkpoint()
             raise
         if by_seed:
             value = _scores(started.values(), space)[0]
-            pruned = pruned or on_step(TrialProgress(len(models), len(seeds), value))
+            reason = on_step(TrialProgress(len(models), len(seeds), value))
+            pruned = pruned or reason
         for model in started.values():
             model.finish()
         if pruned is not None:

@@ -481,6 +481,10 @@ class _Pulse:
             self._lost.set()
         except Interrupted:
             return
+        except Exception:
+            # Without a heartbeat the task would be taken over while it is still trained here.
+            _log.exception("The heartbeat failed; the trial is left to another worker.")
+            self._lost.set()
 
     def _beat(self) -> None:
         self._study.ledger.heartbeat(self._study.name, self._task, self._progress)

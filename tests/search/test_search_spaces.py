@@ -149,7 +149,7 @@ def test_the_kinds_are_told_apart(tmp_path: Path) -> None:
             "TPESampeler",
             5,
             "unknown sampler 'TPESampeler' (did you mean 'TPESampler'?); allowed: TPESampler, "
-            "RandomSampler, QMCSampler, GPSampler",
+            "RandomSampler, GPSampler",
         ),
         (
             SAMPLED,

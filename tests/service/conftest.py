@@ -38,7 +38,7 @@ def shared_store(
         port = free.getsockname()[1]
     server = serve(database, "127.0.0.1", port)
     yield f"grpc://127.0.0.1:{port}", database
-    server.stop(grace=None).wait()
+    server.stop(grace=None)
 
 
 @pytest.fixture
