@@ -1,14 +1,18 @@
 """Where and by whom a study is worked on: storage, ledger, workers, devices."""
 
+from hpo.service._bulk import append_values
 from hpo.service._launch import Placement, Workers, place_workers, resolve_devices
 from hpo.service._ledger import MAX_ATTEMPTS, Fenced, Ledger, NewTask, StudyRow, Task
+from hpo.service._open import open_ledger, open_storage
 from hpo.service._patience import Patience
 from hpo.service._prepare import DataOptions, FolderDefaults, folder_defaults, prepare_bundle
+from hpo.service._pulse import WorkerSettings
 from hpo.service._ray import RayWorkers
 from hpo.service._ray_plan import RayPlan, connect_ray
-from hpo.service._storage import append_values, check_url, open_database, open_storage, redact
-from hpo.service._study import Definition, Study, finished_trial, head_runs, open_ledger
-from hpo.service._worker import Worker, WorkerSettings
+from hpo.service._storage import open_database
+from hpo.service._study import Definition, Study, finished_trial, head_runs
+from hpo.service._url import check_url, redact
+from hpo.service._worker import Worker
 
 __all__ = [
     "MAX_ATTEMPTS",

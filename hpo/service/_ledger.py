@@ -50,12 +50,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from hpo.service._storage import (
-    check_url,
     engine_arguments,
     reporting_failure,
     retry_creation,
     tune_sqlite,
 )
+from hpo.service._url import check_url
 
 __all__ = ["MAX_ATTEMPTS", "Fenced", "Ledger", "NewTask", "StudyRow", "Task"]
 

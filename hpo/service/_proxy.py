@@ -17,8 +17,9 @@ from optuna.storages._grpc.server import make_server
 from optuna.trial import TrialState
 from sqlalchemy.exc import DBAPIError
 
+from hpo.service._bulk import append_values, finish_trial
 from hpo.service._ledger import Fenced, Ledger, NewTask, StudyRow, Task
-from hpo.service._storage import append_values, finish_trial, open_database
+from hpo.service._storage import open_database
 
 __all__ = ["RemoteLedger", "connect", "serve"]
 

@@ -19,9 +19,10 @@ from hpo.errors import InputError
 from hpo.features import Bundle
 from hpo.search import NoCandidateError
 from hpo.service._patience import Patience
+from hpo.service._pulse import WorkerSettings
 from hpo.service._ray_plan import RayPlan
 from hpo.service._study import Study
-from hpo.service._worker import Worker, WorkerSettings
+from hpo.service._worker import Worker
 from hpo.training import Interrupted
 
 __all__ = ["RayWorkers"]

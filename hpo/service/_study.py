@@ -22,18 +22,13 @@ from hpo.search import (
     greedy_stages,
     make_pruner,
 )
+from hpo.service._bulk import append_values, finish_trial
 from hpo.service._ledger import Ledger, NewTask, Task
-from hpo.service._storage import (
-    append_values,
-    check_exists,
-    finish_trial,
-    is_proxy,
-    open_storage,
-    redact,
-)
+from hpo.service._open import open_ledger, open_storage
+from hpo.service._url import check_exists, redact
 from hpo.training import Numerics, plan_model
 
-__all__ = ["Definition", "Study", "finished_trial", "head_runs", "open_ledger"]
+__all__ = ["Definition", "Study", "finished_trial", "head_runs"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -322,20 +317,6 @@ def finished_trial(study: Study, number: int) -> FrozenTrial:
     if "scores" not in trial.user_attrs:
         raise InputError(f"--trial {number}: has no result; its state is {trial.state.name}.")
     return trial
-
-
-def open_ledger(url: str) -> Ledger:
-    """Open the ledger of a storage, which may be behind a proxy.
-
-    Raises:
-        InputError: The storage is no good; see ``open_storage``.
-    """
-    if not is_proxy(url):
-        return Ledger(url)
-    open_storage(url)  # says what is wrong
-    from hpo.service._proxy import RemoteLedger
-
-    return RemoteLedger(url)
 
 
 def head_runs(config: Config) -> tuple[str, ...]:
