@@ -4,12 +4,13 @@ from hpo.models._assembled import AssembledModel
 from hpo.models._config import FUSIONS, TWO_STEP, Config, modalities_of
 from hpo.models._dropout import Dropout, seed_dropout
 from hpo.models._fusion import MetaClassifier, build_meta, build_module
-from hpo.models._heads import GatedHead, MLPHead, build_head
+from hpo.models._heads import HEADS, GatedHead, MLPHead
 from hpo.models._losses import LOSSES, AsymmetricLoss
 from hpo.models._scaling import FeatureScaling
 
 __all__ = [
     "FUSIONS",
+    "HEADS",
     "LOSSES",
     "TWO_STEP",
     "AssembledModel",
@@ -20,7 +21,6 @@ __all__ = [
     "GatedHead",
     "MLPHead",
     "MetaClassifier",
-    "build_head",
     "build_meta",
     "build_module",
     "modalities_of",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo.models._config import Config
-from hpo.models._heads import build_head
+from hpo.models._heads import HEADS
 
 __all__ = ["MetaClassifier", "build_meta", "build_module"]
 
@@ -81,8 +81,7 @@ def build_module(
         width = sum(widths[modality] for modality in modalities)
         return SingleHead(
             modalities,
-            build_head(
-                config.head,
+            HEADS[config.head](
                 width,
                 config.hidden,
                 classes,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hpo.models._dropout import Dropout
 
-__all__ = ["ACTIVATIONS", "GatedHead", "MLPHead", "build_head", "linear"]
+__all__ = ["ACTIVATIONS", "HEADS", "GatedHead", "MLPHead", "linear"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
@@ -27,8 +27,17 @@ def linear(width_in: int, width_out: int, generator: torch.Generator) -> nn.Line
     return layer
 
 
-class MLPHead(nn.Sequential):
-    """Linear → activation → dropout for each hidden width, then Linear to the classes (Eq. 7)."""
+class _Head(nn.Sequential):
+    """Hidden blocks, then Linear to the classes: [rows, width] → logits [rows, classes].
+
+    Args:
+        width: Of the embeddings.
+        hidden: Widths of the hidden layers.
+        classes: Number of labels.
+        activation: A key of ``ACTIVATIONS``.
+        dropout: Probability that a hidden unit is dropped.
+        generator: Source of the initial weights.
+    """
 
     def __init__(
         self,
@@ -42,9 +51,19 @@ class MLPHead(nn.Sequential):
     ) -> None:
         layers: list[nn.Module] = []
         for units in hidden:
-            layers += [linear(width, units, generator), ACTIVATIONS[activation](), Dropout(dropout)]
-            width = units
+            layers += [linear(width, units, generator), ACTIVATIONS[activation]()]
+            width = self._extend(layers, units, generator)
+            layers.append(Dropout(dropout))
         super().__init__(*layers, linear(width, classes, generator))
+
+    @staticmethod
+    def _extend(layers: list[nn.Module], units: int, generator: torch.Generator) -> int:
+        """Add what comes between activation and dropout; return the width after it."""
+        return units
+
+
+class MLPHead(_Head):
+    """Linear → activation → dropout for each hidden width, then Linear to the classes (Eq. 7)."""
 
 
 class GatedUnit(nn.Module):
@@ -67,47 +86,20 @@ class GatedUnit(nn.Module):
         return gated
 
 
-class GatedHead(nn.Sequential):
+class GatedHead(_Head):
     """gMLP: Z = act(XU), gate s(Z), dropout, for each hidden width; then V to the classes.
 
     Raises:
         ValueError: A hidden width is odd, so that it has no halves.
     """
 
-    def __init__(
-        self,
-        width: int,
-        hidden: Sequence[int],
-        classes: int,
-        *,
-        activation: str,
-        dropout: float,
-        generator: torch.Generator,
-    ) -> None:
-        layers: list[nn.Module] = []
-        for units in hidden:
-            if units % 2:
-                raise ValueError(f"A hidden width of gmlp is {units}, but must be even.")
-            layers += [
-                linear(width, units, generator),
-                ACTIVATIONS[activation](),
-                GatedUnit(units, generator),
-                Dropout(dropout),
-            ]
-            width = units // 2
-        super().__init__(*layers, linear(width, classes, generator))
+    @staticmethod
+    def _extend(layers: list[nn.Module], units: int, generator: torch.Generator) -> int:
+        if units % 2:
+            raise ValueError(f"A hidden width of gmlp is {units}, but must be even.")
+        layers.append(GatedUnit(units, generator))
+        return units // 2
 
 
-def build_head(
-    kind: str,
-    width: int,
-    hidden: Sequence[int],
-    classes: int,
-    *,
-    activation: str,
-    dropout: float,
-    generator: torch.Generator,
-) -> nn.Module:
-    """Return the head named ``kind`` for embeddings of ``width`` and this many ``classes``."""
-    head = {"mlp": MLPHead, "gmlp": GatedHead}[kind]
-    return head(width, hidden, classes, activation=activation, dropout=dropout, generator=generator)
+#: By the name that a configuration gives.
+HEADS: dict[str, type[_Head]] = {"mlp": MLPHead, "gmlp": GatedHead}

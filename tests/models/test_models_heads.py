@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from hpo.models import Dropout, GatedHead, MLPHead, build_head
+from hpo.models import HEADS, Dropout, GatedHead, MLPHead
 
 
 def make(kind: str, width: int, hidden: tuple[int, ...], classes: int = 5, **options) -> nn.Module:
     options = {"activation": "gelu", "dropout": 0.5, "seed": 0} | options
     generator = torch.Generator().manual_seed(options.pop("seed"))
-    return build_head(kind, width, hidden, classes, generator=generator, **options)
+    return HEADS[kind](width, hidden, classes, generator=generator, **options)
 
 
 @pytest.mark.parametrize("kind", ["mlp", "gmlp"])
