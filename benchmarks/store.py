@@ -80,11 +80,11 @@ def _one_store(store: str, new_url: Callable[[], str], folder: Path, rounds: int
         optuna_step = _optuna_step(study)
         cost, waited = _cost(study, rounds)
         costs.append(cost)
-        for seeds in (1, 3):
+        for seeds, per_seeds in ((1, "1 seed"), (3, "3 seeds")):
             epochs = seeds * _EPOCHS * _EPOCH_S
             results.append(
                 Result(
-                    f"store: {store}, {size:,} trials, share of the time, {seeds} seed{'s' if seeds > 1 else ''}",
+                    f"store: {store}, {size:,} trials, share of the time, {per_seeds}",
                     cost / (cost + epochs),
                     cost,
                     cost + epochs,

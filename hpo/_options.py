@@ -6,13 +6,21 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from hpo.errors import InputError
 
-__all__ = ["DEFAULT_STORAGE", "add_study_options", "add_timing_options", "guarded", "positive"]
+__all__ = [
+    "DEFAULT_STORAGE",
+    "NO_CANDIDATE",
+    "add_study_options",
+    "add_timing_options",
+    "guarded",
+    "positive",
+]
 
 DEFAULT_STORAGE = "sqlite:///studies.db"
+#: Exit status where a study can't go on: all candidates of a stage failed.
+NO_CANDIDATE = 4
 
 
 def add_study_options(parser: argparse.ArgumentParser) -> None:
@@ -83,11 +91,3 @@ def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | N
         # the reader of a pipe went away; nothing is left to be told
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-
-
-def existing_folder(text: str) -> Path:
-    """Argument type: a folder that exists."""
-    path = Path(text)
-    if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is no folder")
-    return path

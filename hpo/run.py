@@ -5,10 +5,17 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo._options import add_study_options, add_timing_options, guarded, positive
+from hpo._options import (
+    NO_CANDIDATE,
+    add_study_options,
+    add_timing_options,
+    guarded,
+    positive,
+)
 
 if TYPE_CHECKING:
     from hpo.service import RayWorkers, Study, Workers
@@ -88,6 +95,19 @@ def _parser() -> argparse.ArgumentParser:
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
 
+    from hpo.search import NoCandidateError
+
+    try:
+        return _run(arguments)
+    except NoCandidateError as error:
+        print(
+            f"error: {error} The tracebacks are with the failed trials, in the dashboard.",
+            file=sys.stderr,
+        )
+        return NO_CANDIDATE
+
+
+def _run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from hpo.errors import InputError
@@ -140,7 +160,7 @@ def _main(argv: Sequence[str] | None) -> int:
         )
     elif arguments.ray_address is not None or arguments.gpus_per_worker is not None:
         raise InputError("--ray-address and --gpus-per-worker: must go with --backend ray.")
-    options = DataOptions(**{**vars(options), "device": devices[0]})
+    options = replace(options, device=devices[0])
     bundle, dataset = prepare_bundle(options, defaults, space)
     definition = Definition(
         space=space,
@@ -204,11 +224,13 @@ def _watch(study: "Study", screen: Any, workers: "Workers | RayWorkers") -> bool
     """Show the study until it is complete or nobody works on it; return whether it is complete."""
     while True:
         running = workers.watch()
+        start = time.monotonic()
         tasks = study.ledger.tasks(study.name)
         screen.update(tasks)
         if not running:
             return study.best(tasks) is not None and study.open_next()
-        time.sleep(_POLL_S)
+        # Looking at thousands of tasks takes its time, which is the workers' as well.
+        time.sleep(max(_POLL_S, 10 * (time.monotonic() - start)))
 
 
 def _cuda_devices() -> int:

@@ -81,6 +81,29 @@ def test_runs_list_check_and_prune(folder: Path, capsys: pytest.CaptureFixture[s
     assert "there is no run store in it." in capsys.readouterr().err
 
 
+def test_a_stage_without_a_result_ends_the_run(folder: Path) -> None:
+    space = """
+name: hopeless
+seeds: 1
+search:
+  kind: greedy
+  stages: [{name: layers, params: {hidden: [[100000000000000], [1000000000000000]]}}]
+"""
+    (folder / "hopeless.yaml").write_text(space)
+    command = [sys.executable, "-m", "hpo.run", "--study", "hopeless", "--workers", "1"]
+    done = subprocess.run(
+        [*command, "--space", "hopeless.yaml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 4
+    assert "failed: RuntimeError: " in done.stdout
+    assert "Traceback" not in done.stderr
+    assert "error: All candidates of the stage 'layers' failed." in done.stderr
+
+
 def test_verbs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["hpo", "--help"])
     assert __main__.main() == 0

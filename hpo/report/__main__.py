@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hpo._options import add_study_options, guarded
+from hpo._options import NO_CANDIDATE, add_study_options, guarded
 
 __all__ = ["main"]
-
-#: The study can't go on: all candidates of a stage failed.
-NO_CANDIDATE = 4
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,6 +15,9 @@ __all__ = ["Placement", "Workers", "place_workers", "resolve_devices"]
 
 _log = logging.getLogger(__name__)
 _RESTARTS = 5
+#: Exit statuses of ``hpo.worker`` that say all that is to be said: done, bad input, left early, and
+#: no candidate left.
+_FINAL = (0, 2, 3, 4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Workers:
         """Start again what crashed, a few times; return whether any worker is running."""
         for index, process in enumerate(self._processes):
             code = process.poll()
-            if code is None or code in (0, 3) or self._restarts >= _RESTARTS:
+            if code is None or code in _FINAL or self._restarts >= _RESTARTS:
                 continue
             self._restarts += 1
             _log.warning("A worker ended with status %d and is started again.", code)

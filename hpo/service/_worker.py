@@ -274,8 +274,8 @@ class Worker:
         except Fenced:
             raise
         except Exception as error:
-            _log.warning("Trial %d failed.", frozen.number, exc_info=True)
             reason = f"{type(error).__name__}: {error}"
+            _log.warning("Trial %d failed: %s", frozen.number, reason)
             trace = traceback.format_exc()
             self._patience(lambda: self._fail_trial(trial_id, reason, trace))
             self._patience(lambda: study.ledger.fail(study.name, task, reason))
