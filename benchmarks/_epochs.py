@@ -133,7 +133,7 @@ def lightning_epoch(shape: Shape, config: Config) -> Things:
     inputs, targets = _tensors(shape)
     loader = DataLoader(TensorDataset(inputs, targets), batch_size=config.batch_size, shuffle=True)
 
-    class Head(lightning.LightningModule):  # type: ignore[misc]
+    class Head(lightning.LightningModule):
         def __init__(self) -> None:
             super().__init__()
             self.head = plain_module(shape, config)

@@ -33,11 +33,11 @@ def page(record: dict[str, Any]) -> str:
         "",
         "Written by `make bench`, which is `python -m benchmarks`. Every figure is a ratio to a "
         "baseline that was measured in the same run, in turn with it (A B A B), as the median of "
-        "the rounds.",
+        "the rounds, or of as many as the notes say.",
         "",
         f"- Machine: {machine['processor']}, {machine['cores']} cores, "
         f"{machine['memory_gib']} GiB, {machine['system']}. The load stands with each measurement: "
-        "how many processes of others wanted the cores when it began.",
+        "how many processes wanted the cores when it began.",
         "- Versions: " + ", ".join(f"{name} {text}" for name, text in versions.items()) + ".",
         f"- Targets: {len(wanted) - len(missed)} of {len(wanted)} are met.",
         "",

@@ -168,6 +168,7 @@ def _grid(shape: Shape, rounds: int) -> list[Result]:
                 "s",
                 "a plain loop with nn.Dropout",
                 1.0,
+                note=f"{rounds} round{'s' if rounds > 1 else ''} after one to warm up",
             )
         )
     return results
