@@ -1,5 +1,6 @@
 """The end of a study: refit, model folder, predictions, metrics, and the last lines on screen."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,18 +39,21 @@ def finished_report(study: Study, console: Console, out: Path, device: str, *, r
     if best is None or best.config is None or best.outcome is None:
         raise InputError(f"The study '{study.name}' has no trial with a result.")
     config = Config.model_validate(best.config)
+    refits = refit and study.space.refit is not None
     metrics = _metrics(study, tasks, best)
-    paths = [out / "metrics.json"]
-    if refit and study.space.refit is not None:
-        model = _refitted(study, config, best, out, device, console)
-        metrics["model"] = {"mb": round(model.module.megabytes(), 3), **model.origin}
-        paths.insert(0, out / "model")
-        predictions = _predict(study, model, out, device)
-        if predictions is not None:
-            paths.insert(1, predictions)
-    write_json(out / "metrics.json", metrics)
-    write_report(study, tasks, out / "report")
-    paths.append(out / "report")
+    written = _already_written(out, metrics, refits)
+    if written is not None:
+        metrics = written
+    else:
+        if refits:
+            model = _refitted(study, config, best, out, device, console)
+            metrics["model"] = {
+                "mb": round(model.module.megabytes(), 3),
+                **model.origin,
+                "predicted": _predict(study, model, out, device),
+            }
+        write_report(study, tasks, out / "report")
+        write_json(out / "metrics.json", metrics)  # the last: with it all is there
     winner = format_params(study.params(config))
     console.print(
         f"best: trial {best.trial}, {study.space.metric} {best.outcome['value']:.3f} ± "
@@ -62,9 +66,28 @@ def finished_report(study: Study, console: Console, out: Path, device: str, *, r
             f"model: {metrics['model']['mb']:.2f} MB, trained on {metrics['model']['rows']:,} rows",
             highlight=False,
         )
-    for path in paths:
-        console.print(f"  {path}", highlight=False, soft_wrap=True)
+    for name in ("model", "predictions.csv", "metrics.json", "report"):
+        if (out / name).exists():
+            console.print(f"  {out / name}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _already_written(out: Path, metrics: dict[str, Any], refits: bool) -> dict[str, Any] | None:
+    """Return what ``metrics.json`` has if all results of this study are in ``out`` already."""
+    try:
+        written: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = {key: value for key, value in written.items() if key != "model"}
+    if same != json.loads(json.dumps(metrics)) or not (out / "report" / "index.html").exists():
+        return None
+    if refits:
+        names = ["model/config.json"]
+        if written.get("model", {}).get("predicted"):
+            names.append("predictions.csv")
+        if "model" not in written or not all((out / name).exists() for name in names):
+            return None
+    return written
 
 
 def _metrics(study: Study, tasks: Sequence[Task], best: Task) -> dict[str, Any]:
@@ -131,12 +154,12 @@ def _same_but_batch(a: Config, b: Config) -> bool:
     return a.model_copy(update={"batch_size": b.batch_size}) == b
 
 
-def _predict(study: Study, model: TrainedModel, out: Path, device: str) -> Path | None:
+def _predict(study: Study, model: TrainedModel, out: Path, device: str) -> int:
+    """Write ``predictions.csv`` if there are rows to predict; return how many."""
     bundle = load_bundle(study.definition.bundle)
-    if not bundle.test_ids:
-        return None
-    opened = open_device(device, study.definition.threads)
-    probabilities = model.probabilities(bundle.features.test, opened)
-    path = out / "predictions.csv"
-    write_predictions(path, bundle.test_ids, probabilities, model.classes, model.thresholds)
-    return path
+    if bundle.test_ids:
+        opened = open_device(device, study.definition.threads)
+        probabilities = model.probabilities(bundle.features.test, opened)
+        path = out / "predictions.csv"
+        write_predictions(path, bundle.test_ids, probabilities, model.classes, model.thresholds)
+    return len(bundle.test_ids)
