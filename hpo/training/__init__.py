@@ -9,7 +9,7 @@ from hpo.training._metrics import (
     constant_micro_f1,
     multilabel_metrics,
 )
-from hpo.training._refit import model_megabytes, refit
+from hpo.training._refit import refit
 from hpo.training._session import Interrupted, Session, forward
 from hpo.training._spec import TRAINER_VERSION, Numerics, RunSpec, plan_model
 from hpo.training._store import History, RunFile, RunStore, Snapshot
@@ -40,7 +40,6 @@ __all__ = [
     "check_store",
     "constant_micro_f1",
     "forward",
-    "model_megabytes",
     "multilabel_metrics",
     "numerics_of",
     "open_device",

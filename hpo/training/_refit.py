@@ -8,12 +8,7 @@ from hpo.models import TWO_STEP, AssembledModel, Config, modalities_of
 from hpo.training._folder import TrainedModel
 from hpo.training._trainer import Trainer
 
-__all__ = ["model_megabytes", "refit"]
-
-
-def model_megabytes(config: Config, widths: Mapping[str, int], classes: int) -> float:
-    """Return the size in 10⁶ bytes of the model of a configuration."""
-    return AssembledModel(config, widths, classes).megabytes()
+__all__ = ["refit"]
 
 
 def refit(

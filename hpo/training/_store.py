@@ -113,10 +113,6 @@ class RunStore:
             if entry.kind == "weights" and entry.epoch == epoch
         )
 
-    def has_weights(self, address: str, epoch: int) -> bool:
-        """Tell whether ``weights`` has a file to read, without reading it."""
-        return (self.folder / address / f"{epoch:06d}.weights.safetensors").exists()
-
     def save(
         self,
         spec: RunSpec,

@@ -17,7 +17,6 @@ from hpo.training import (
     TrainedModel,
     Trainer,
     forward,
-    model_megabytes,
     refit,
 )
 
@@ -120,7 +119,7 @@ def test_model_above_the_limit_is_not_trained(tmp_path: Path, bundle: Bundle) ->
     trainer = make_trainer(tmp_path, bundle)
     config = CONFIG.model_copy(update={"hidden": (20_000,)})
     megabytes = 4 * (12 * 20_000 + 20_000 + 20_000 * 5 + 5) / 1e6
-    assert model_megabytes(config, {"image": 12}, 5) == pytest.approx(megabytes)
+    assert AssembledModel(config, {"image": 12}, 5).megabytes() == pytest.approx(megabytes)
     message = r"^The model of the best trial has 1\.4 MB, but max_model_mb is 1\.2\.$"
     with pytest.raises(InputError, match=message):
         fit(trainer, config, max_model_mb=1.2)
