@@ -14,6 +14,8 @@ from pathlib import Path
 import optuna
 import pytest
 
+from hpo.service import Ledger
+
 REPO = Path(__file__).resolve().parents[1]
 GREEDY = REPO / "search_spaces" / "greedy.yaml"
 SMALL = ["--seeds", "1", "--set", "scale.epochs=0.04", "--set", "scale.width=0.03125"]
@@ -113,16 +115,20 @@ def test_killed_three_times_ends_with_the_same_tables(
     study = f"killed-{os.getpid()}"
     command = [sys.executable, "-m", "hpo.run", "--study", study, "--space", str(GREEDY), *SMALL]
     quick = ["--grace", "1", "--heartbeat", "0.2", "--no-refit"]
-    for _ in range(3):
+    ledger = Ledger(f"sqlite:///{tmp_path / 'studies.db'}")
+    for done in (3, 10, 18):
         process = subprocess.Popen(
             [*command, *quick], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        time.sleep(7)
-        assert process.poll() is None, "the study ended before it was killed"
-        assert kill_all(study) >= 2
+        end = time.monotonic() + 120
+        while ledger.counts(study).get("done", 0) < done:
+            assert time.monotonic() < end, f"waited 120 s for {done} configurations"
+            time.sleep(0.02)
+        assert kill_all(study) >= 2  # the run and at least one worker, at their work
         process.wait()
-    done = hpo_run(tmp_path, *quick, study=study)
-    assert done.returncode == 0, done.stderr
+    ledger.close()
+    resumed = hpo_run(tmp_path, *quick, study=study)
+    assert resumed.returncode == 0, resumed.stderr
     got = json.loads((tmp_path / "runs" / study / "metrics.json").read_text())
     expected = json.loads((reference / "runs/small/metrics.json").read_text())
     assert got["stages"] == expected["stages"]
