@@ -1,5 +1,6 @@
 """A database as Optuna's storage, opened so that many processes can share it."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -73,6 +74,24 @@ def retry_creation(create: Callable[[], T]) -> T:
     return create()
 
 
+def _write_ahead(cursor: Any) -> None:
+    """Switch the file to write-ahead logging, in which it stays.
+
+    Where another connection is about to write, such as one that makes the tables of a new file,
+    the switch fails at once: alone of all statements it doesn't wait for the busy timeout.
+    """
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def engine_arguments(url: URL) -> dict[str, Any]:
     """Return the engine's arguments: a long busy timeout, or checked connections."""
     if url.get_backend_name() == "sqlite":
@@ -92,7 +111,7 @@ def tune_sqlite(engine: Engine) -> None:
     def pragmas(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_S * 1000}")
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(cursor)
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.close()
 

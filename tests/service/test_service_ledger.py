@@ -1,8 +1,11 @@
 """The ledger's contract, on every store: who works on what is decided once."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -112,6 +115,23 @@ def test_tables_are_made_once_by_racing_workers(url: str) -> None:
     assert ledgers[0].studies() == ["s"]
     for ledger in ledgers:
         ledger.close()
+
+
+def test_a_file_that_another_is_writing_is_waited_for(tmp_path: Path) -> None:
+    """The switch to write-ahead logging is refused at once while another has the write lock."""
+    file = tmp_path / "store.db"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE t (x)")
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.2, other.rollback)
+    done.start()
+    ledger = Ledger(f"sqlite:///{file}")
+    done.join()
+    assert ledger.studies() == []
+    other.close()
+    with closing(sqlite3.connect(file)) as later:
+        assert later.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
+    ledger.close()
 
 
 def test_the_first_definition_counts(ledger: Ledger) -> None:
