@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo.models import Config, build_module
+from hpo.models._linear import onednn_product
 from hpo.training import DEFAULT_MICRO_BATCH, Part, RunData, RunSpec, numerics_of, open_device
 from hpo.training._session import _Live
 
@@ -57,8 +58,8 @@ def square_flops() -> float:
 def hpo_epoch(shape: Shape, config: Config, micro_batch: int = DEFAULT_MICRO_BATCH) -> Things:
     """Make an epoch of ``hpo.training`` (``step``) and a matrix product (``product``).
 
-    ``onednn`` is the same product by oneDNN, which PyTorch has beside its BLAS; on processors that
-    the BLAS doesn't know well it may be twice as fast.
+    ``onednn`` is the same product by oneDNN, which PyTorch has beside its BLAS and ``hpo.models``
+    multiplies with; on processors that the BLAS doesn't know well it may be twice as fast.
     """
     device = open_device("cpu", torch.get_num_threads())
     inputs, targets = _tensors(shape)
@@ -77,7 +78,7 @@ def hpo_epoch(shape: Shape, config: Config, micro_batch: int = DEFAULT_MICRO_BAT
         torch.mm(a, b, out=c)
 
     def onednn() -> None:
-        torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
+        onednn_product(a, b)
 
     return {"step": step, "product": product, "onednn": onednn}
 
@@ -99,7 +100,7 @@ def plain_epoch(shape: Shape, config: Config) -> Things:
         if size >= rows:
             train(inputs, targets)
             return
-        for part in torch.randperm(rows).split(size):
+        for part in torch.split(torch.randperm(rows), size):
             train(inputs[part], targets[part])
 
     return {"step": step}
@@ -164,7 +165,7 @@ def lightning_epoch(shape: Shape, config: Config) -> Things:
     )
 
     def step() -> tuple[float, float]:
-        trainer.fit_loop.max_epochs += 1
+        trainer.fit_loop.max_epochs = (trainer.fit_loop.max_epochs or 0) + 1
         trainer.fit(head, loader)
         return head.taken
 

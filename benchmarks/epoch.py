@@ -93,7 +93,7 @@ def _full_batch(shape: Shape, rounds: int) -> list[Result]:
             flops(shape, PAPER.hidden) / epoch / 1e9,
             square_flops() / onednn / 1e9,
             "GFLOP/s",
-            "the same product by oneDNN, which the epoch doesn't use",
+            "the same product by oneDNN, with which the epoch multiplies",
         ),
         Result(
             "epoch: full batch, against plain PyTorch",

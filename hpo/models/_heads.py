@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo.models._dropout import Dropout
+from hpo.models._linear import Linear
 
 __all__ = ["ACTIVATIONS", "HEADS", "GatedHead", "MLPHead", "linear"]
 
@@ -17,10 +18,10 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-def linear(width_in: int, width_out: int, generator: torch.Generator) -> nn.Linear:
+def linear(width_in: int, width_out: int, generator: torch.Generator) -> Linear:
     """Return a layer initialised as ``nn.Linear`` does, from an explicit generator."""
     # nn.utils.skip_init would spare the first initialisation, but brings in sympy, for a second.
-    layer = nn.Linear(width_in, width_out)
+    layer = Linear(width_in, width_out)
     bound = 1 / math.sqrt(width_in)
     nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
     nn.init.uniform_(layer.bias, -bound, bound, generator=generator)

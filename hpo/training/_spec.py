@@ -10,7 +10,7 @@ from hpo.models import TWO_STEP, Config
 __all__ = ["TRAINER_VERSION", "Numerics", "RunSpec", "plan_model"]
 
 #: To be raised with every change that alters any number a run produces.
-TRAINER_VERSION = 1
+TRAINER_VERSION = 2
 
 #: The fields of Config that a meta-classifier run sees; the others are set to their defaults.
 _META_FIELDS = ("loss", "optimizer", "lr", "weight_decay", "batch_size", "ema_decay")

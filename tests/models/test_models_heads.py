@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from hpo.models import HEADS, Dropout, GatedHead, MLPHead
+from hpo.models._linear import Linear
 
 
 def make(kind: str, width: int, hidden: tuple[int, ...], classes: int = 5, **options) -> nn.Module:
@@ -29,7 +30,7 @@ def test_mlp_is_linear_activation_dropout_linear() -> None:
     head = make("mlp", 7, (6, 4), activation="relu", dropout=0.3)
     assert isinstance(head, MLPHead)
     kinds = [type(layer) for layer in head]
-    assert kinds == [nn.Linear, nn.ReLU, Dropout, nn.Linear, nn.ReLU, Dropout, nn.Linear]
+    assert kinds == [Linear, nn.ReLU, Dropout, Linear, nn.ReLU, Dropout, Linear]
     assert [layer.p for layer in head if isinstance(layer, Dropout)] == [0.3, 0.3]
     x = torch.randn(9, 7)
     a, b, c = (layer for layer in head if isinstance(layer, nn.Linear))
