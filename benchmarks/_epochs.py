@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hpo.models import Config, build_module
 from hpo.models._linear import onednn_product
-from hpo.training import DEFAULT_MICRO_BATCH, Part, RunData, RunSpec, numerics_of, open_device
+from hpo.training import Arithmetic, Part, RunData, RunSpec, numerics_of, open_device
 from hpo.training._session import _Live
 
 __all__ = [
@@ -55,15 +55,18 @@ def square_flops() -> float:
     return 2.0 * _SQUARE**3
 
 
-def hpo_epoch(shape: Shape, config: Config, micro_batch: int = DEFAULT_MICRO_BATCH) -> Things:
+def hpo_epoch(shape: Shape, config: Config, arithmetic: Arithmetic | None = None) -> Things:
     """Make an epoch of ``hpo.training`` (``step``) and a matrix product (``product``).
 
     ``onednn`` is the same product by oneDNN, which PyTorch has beside its BLAS and ``hpo.models``
     multiplies with; on processors that the BLAS doesn't know well it may be twice as fast.
     """
-    device = open_device("cpu", torch.get_num_threads())
+    arithmetic = arithmetic or Arithmetic(torch.get_num_threads())
+    device = open_device("cpu", arithmetic)
     inputs, targets = _tensors(shape)
-    spec = RunSpec("benchmark", "all", "image", config, 0, numerics_of(device, micro_batch))
+    spec = RunSpec(
+        "benchmark", "all", "image", config, 0, numerics_of(device, arithmetic=arithmetic)
+    )
     live = _Live(
         spec,
         RunData(Part({"image": inputs}, targets), None),

@@ -80,7 +80,7 @@ def _main(argv: Sequence[str] | None) -> int:
     from hpo.features import read_embeddings
     from hpo.report import write_predictions, write_probabilities
     from hpo.service import resolve_devices
-    from hpo.training import TrainedModel, open_device
+    from hpo.training import Arithmetic, TrainedModel, open_device
 
     model = TrainedModel.load(arguments.model)
     _check_options(arguments, model)
@@ -106,7 +106,9 @@ def _main(argv: Sequence[str] | None) -> int:
         inputs = _encode(folder, rows, kept, model, encoder, arguments.cache, device)
 
     probabilities = np.full((len(rows), len(model.classes)), np.nan, dtype=np.float32)
-    probabilities[kept] = model.probabilities(inputs, open_device(device, arguments.threads))
+    probabilities[kept] = model.probabilities(
+        inputs, open_device(device, Arithmetic(arguments.threads))
+    )
     write_predictions(arguments.out, rows.ids, probabilities, model.classes, model.thresholds)
     if arguments.probabilities is not None:
         write_probabilities(arguments.probabilities, rows.ids, probabilities, model.classes)

@@ -52,8 +52,9 @@ def _main(argv: Sequence[str] | None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             load_bundle(study.definition.bundle),
-            open_device(device, study.definition.threads),
+            open_device(device, study.definition.arithmetic),
             RunStore(Path(folder)),
+            arithmetic=study.definition.arithmetic,
             milestones=study.space.lengths(),
         )
         outcome = run_trial(trainer, study.space, config, on_step=on_step)

@@ -48,6 +48,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--cache", type=Path, default=Path(".hpo"), metavar="DIR", help="features and runs")
     add("--workers", type=positive(int), metavar="N", help="default: one a device, on CPU a core")
     add("--threads", type=positive(int), default=1, metavar="N", help="of a worker, on CPU")
+    add("--precision", default="float32", metavar="float32|tf32|bf16", help="of training steps")
+    add(
+        "--compile",
+        default="off",
+        metavar="MODE",
+        help="of training steps, a mode of torch.compile: off, default, reduce-overhead (CUDA "
+        "graphs) or max-autotune (default: %(default)s)",
+    )
     add("--devices", default="auto", metavar="auto|cpu|cuda:0,…", help="default: %(default)s")
     add(
         "--backend",
@@ -127,7 +135,7 @@ def _run(arguments: argparse.Namespace) -> int:
         redact,
         resolve_devices,
     )
-    from hpo.training import constant_micro_f1
+    from hpo.training import Arithmetic, constant_micro_f1
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     options = DataOptions(
@@ -160,6 +168,9 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     elif arguments.ray_address is not None or arguments.gpus_per_worker is not None:
         raise InputError("--ray-address and --gpus-per-worker: must go with --backend ray.")
+    arithmetic = Arithmetic(arguments.threads, arguments.precision, arguments.compile)
+    for name in devices if ray_plan is None else [ray_plan.device]:
+        arithmetic.check(name.partition(":")[0])
     options = replace(options, device=devices[0])
     bundle, dataset = prepare_bundle(options, defaults, space)
     definition = Definition(
@@ -172,6 +183,8 @@ def _run(arguments: argparse.Namespace) -> int:
         checkpoint_every=arguments.checkpoint_every,
         run_store_gb=arguments.run_store_gb,
         dataset=dataset,
+        precision=arithmetic.precision,
+        compiler=arithmetic.compiler,
     )
     study = Study.create(arguments.storage, arguments.study, definition)
     study.ledger.limit(study.name, arguments.timeout, arguments.trials)

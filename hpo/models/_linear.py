@@ -4,7 +4,8 @@ PyTorch multiplies float32 matrices on x86 with MKL, which on AMD processors sta
 can do: on an EPYC of 2024 oneDNN, which PyTorch carries for convolutions and its compiler, is twice
 as fast (``python -m benchmarks epoch`` prints both). It is reached through the operator that the
 compiler emits for ``nn.Linear``; where this PyTorch doesn't have it, on other devices and in other
-types than float32 the layer is ``nn.Linear``.
+types than float32, under automatic mixed precision and under ``torch.compile``, the layer is
+``nn.Linear``.
 """
 
 import functools
@@ -35,6 +36,8 @@ class Linear(nn.Linear):
             x.device.type == "cpu"
             and x.dtype == torch.float32
             and x.numel() * self.out_features >= _WORTHWHILE
+            and not torch.is_autocast_enabled("cpu")
+            and not torch.compiler.is_compiling()
             and _available()
         )
 

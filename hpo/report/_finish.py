@@ -131,8 +131,9 @@ def _refitted(
     assert study.space.refit is not None
     trainer = Trainer(
         load_bundle(definition.bundle),
-        open_device(device, definition.threads),
+        open_device(device, definition.arithmetic),
         RunStore(definition.run_store),
+        arithmetic=definition.arithmetic,
         checkpoint_every=definition.checkpoint_every,
         milestones=(config.epochs,),
     )
@@ -158,7 +159,7 @@ def _predict(study: Study, model: TrainedModel, out: Path, device: str) -> int:
     """Write ``predictions.csv`` if there are rows to predict; return how many."""
     bundle = load_bundle(study.definition.bundle)
     if bundle.test_ids:
-        opened = open_device(device, study.definition.threads)
+        opened = open_device(device, study.definition.arithmetic)
         probabilities = model.probabilities(bundle.features.test, opened)
         path = out / "predictions.csv"
         write_predictions(path, bundle.test_ids, probabilities, model.classes, model.thresholds)

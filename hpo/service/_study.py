@@ -26,7 +26,7 @@ from hpo.service._bulk import append_values, finish_trial
 from hpo.service._ledger import Ledger, NewTask, Task
 from hpo.service._open import open_ledger, open_storage
 from hpo.service._url import check_exists, redact
-from hpo.training import Numerics, plan_model
+from hpo.training import Arithmetic, Numerics, plan_model
 
 __all__ = ["Definition", "Study", "finished_trial", "head_runs"]
 
@@ -45,6 +45,8 @@ class Definition:
         checkpoint_every: Epochs between resumable states.
         dataset: What the data was, for people: folder, encoder, SHA-256 of train.csv.
         run_store_gb: Limit of the run store in 10⁹ bytes.
+        precision: Of training steps; see ``Arithmetic``.
+        compiler: Of training steps; see ``Arithmetic``.
     """
 
     space: Space
@@ -56,6 +58,8 @@ class Definition:
     checkpoint_every: int
     dataset: dict[str, Any]
     run_store_gb: float = 20.0
+    precision: str = "float32"
+    compiler: str = "off"
 
     @property
     def bundle(self) -> Path:
@@ -66,6 +70,11 @@ class Definition:
     def run_store(self) -> Path:
         """Folder of the run store."""
         return Path(self.cache) / "runs"
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """How workers compute."""
+        return Arithmetic(self.threads, self.precision, self.compiler)
 
     @property
     def searched(self) -> tuple[str, ...]:
@@ -92,8 +101,10 @@ class Definition:
         found += [
             f"{place}: {a!r} there, {b!r} here" for place, a, b in _different((), mine, theirs)
         ]
-        if self.threads != other.threads:
-            found.append(f"threads: {self.threads} there, {other.threads} here")
+        for name in ("threads", "precision", "compiler"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                found.append(f"{name}: {mine} there, {theirs} here")
         return found
 
 

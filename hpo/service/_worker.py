@@ -36,7 +36,6 @@ from hpo.service._patience import Patience
 from hpo.service._pulse import Pulse, WorkerSettings
 from hpo.service._study import Study, head_runs
 from hpo.training import (
-    DEFAULT_MICRO_BATCH,
     Interrupted,
     RunStore,
     Trainer,
@@ -287,14 +286,14 @@ class Worker:
 
     def _run(self, config: Config, on_step: Callable[[TrialProgress], str | None]) -> TrialOutcome:
         """Train, with smaller and smaller micro-batches if the memory is not enough."""
-        micro_batch = DEFAULT_MICRO_BATCH
+        micro_batch: int | None = None
         try:
             while True:
                 trainer = self._open_trainer(micro_batch)
                 try:
                     return run_trial(trainer, self._study.space, config, on_step=on_step)
                 except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                    micro_batch //= 2
+                    micro_batch = trainer.numerics.micro_batch // 2
                     if not _out_of_memory(error) or micro_batch < 1:
                         raise
                     _log.warning("Out of memory; trying again with %d rows at once.", micro_batch)
@@ -302,19 +301,20 @@ class Worker:
                 self._trainer = None
         finally:
             # The size changes last bits, so that of one trial must not reach the next one.
-            if micro_batch != DEFAULT_MICRO_BATCH:
+            if micro_batch is not None:
                 self._trainer = None
 
-    def _open_trainer(self, micro_batch: int = DEFAULT_MICRO_BATCH) -> Trainer:
+    def _open_trainer(self, micro_batch: int | None = None) -> Trainer:
         """Load the bundle onto the device, once."""
         if self._trainer is None:
             definition = self._study.definition
-            device = open_device(self._settings.device, definition.threads)
+            device = open_device(self._settings.device, definition.arithmetic)
             bundle = self._bundle
             self._trainer = Trainer(
                 load_bundle(definition.bundle) if bundle is None else bundle,
                 device,
                 RunStore(definition.run_store, self._patience),
+                arithmetic=definition.arithmetic,
                 micro_batch=micro_batch,
                 checkpoint_every=definition.checkpoint_every,
                 milestones=definition.space.lengths(),

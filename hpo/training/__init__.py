@@ -1,7 +1,8 @@
 """One run is one (configuration, seed): the loop, its metrics, and the store that keeps runs."""
 
+from hpo.training._arithmetic import COMPILERS, PRECISIONS, Arithmetic
 from hpo.training._data import Part, RunData, TrainingData
-from hpo.training._device import DEFAULT_MICRO_BATCH, numerics_of, open_device
+from hpo.training._device import default_micro_batch, numerics_of, open_device
 from hpo.training._folder import TrainedModel
 from hpo.training._metrics import (
     CURVE_COLUMNS,
@@ -17,9 +18,11 @@ from hpo.training._trainer import ModelRun, Trainer
 from hpo.training._upkeep import Damage, RunSummary, check_store, summarise, trim_store
 
 __all__ = [
+    "COMPILERS",
     "CURVE_COLUMNS",
-    "DEFAULT_MICRO_BATCH",
+    "PRECISIONS",
     "TRAINER_VERSION",
+    "Arithmetic",
     "Damage",
     "EpochRecord",
     "History",
@@ -39,6 +42,7 @@ __all__ = [
     "TrainingData",
     "check_store",
     "constant_micro_f1",
+    "default_micro_batch",
     "forward",
     "multilabel_metrics",
     "numerics_of",

@@ -12,6 +12,7 @@ from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hpo.models import LOSSES, seed_dropout
+from hpo.training._arithmetic import compiled, precise
 from hpo.training._data import RunData
 from hpo.training._metrics import EpochRecord, multilabel_metrics
 from hpo.training._spec import RunSpec
@@ -187,11 +188,12 @@ class _Live:
         device = data.train.targets.device
         self._data = data
         self._config = config
-        self._micro_batch = spec.numerics.micro_batch
+        self._numerics = spec.numerics
         self._criterion = LOSSES[config.loss]
         self.epoch = 0
         self.whole = False
         self.module = build(torch.Generator().manual_seed(self._seed)).to(device)
+        self._forward = compiled(self.module, self._numerics.compiler)
         optimizer = {"adam": Adam, "adamw": AdamW}[config.optimizer]
         self._optimizer: Optimizer = optimizer(
             self.module.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
@@ -217,12 +219,9 @@ class _Live:
         try:
             for batch in self._batches():
                 self._optimizer.zero_grad()
-                for rows in _split(batch, self._micro_batch):
+                for rows in _split(batch, self._numerics.micro_batch):
                     poll()
-                    inputs = {name: x[rows] for name, x in train.inputs.items()}
-                    loss = self._criterion(self.module(inputs), train.targets[rows])
-                    loss.backward()  # a sum over rows: micro-batches add up to the whole gradient
-                    total += loss.detach()
+                    total += self._accumulate(rows)
                 self.whole = False  # until the epoch is counted, what stands here belongs to none
                 self._optimizer.step()
                 if self._ema is not None:
@@ -236,6 +235,21 @@ class _Live:
         self.epoch += 1
         self.whole = True
         return record
+
+    def _accumulate(self, rows: slice | Tensor) -> Tensor:
+        """Add to the gradient that of the loss over some rows, and return the loss.
+
+        It is a sum over rows, so that micro-batches add up to the gradient of the whole batch.
+        """
+        train = self._data.train
+        inputs = {name: x[rows] for name, x in train.inputs.items()}
+        with precise(train.targets.device, self._numerics.precision) as mixed:
+            with mixed:
+                logits = self._forward(inputs)
+            loss = self._criterion(logits.float(), train.targets[rows])
+            loss.backward()
+        total: Tensor = loss.detach()
+        return total
 
     def state(self) -> dict[str, Tensor]:
         """Return everything that the next epoch depends on."""
@@ -273,7 +287,7 @@ class _Live:
         if val is None:
             device = self._data.train.targets.device
             return torch.full((5,), math.nan, dtype=torch.float64, device=device)
-        logits = forward(self._evaluated(), val.inputs, self._micro_batch)
+        logits = forward(self._evaluated(), val.inputs, self._numerics.micro_batch)
         loss = self._criterion(logits, val.targets).double() / val.targets.numel()
         return torch.cat([loss.unsqueeze(0), multilabel_metrics(logits, val.targets)])
 

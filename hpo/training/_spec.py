@@ -25,12 +25,16 @@ class Numerics:
         threads: Threads of one worker on a CPU, which cut sums differently.
         micro_batch: Rows that are in flight at once, whose gradients are added up.
         torch: PyTorch's version.
+        precision: Of training steps; see ``Arithmetic``.
+        compiler: Of training steps; see ``Arithmetic``.
     """
 
     device: str
     threads: int
     micro_batch: int
     torch: str
+    precision: str = "float32"
+    compiler: str = "off"
 
 
 @dataclasses.dataclass(frozen=True)

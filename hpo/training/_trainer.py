@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from hpo.features import Bundle
 from hpo.models import Config, build_meta, build_module, modalities_of
+from hpo.training._arithmetic import Arithmetic
 from hpo.training._data import Part, RunData, TrainingData
-from hpo.training._device import DEFAULT_MICRO_BATCH, numerics_of
+from hpo.training._device import numerics_of
 from hpo.training._metrics import EpochRecord, constant_micro_f1
 from hpo.training._session import Session, forward
 from hpo.training._spec import RunSpec, plan_model
@@ -24,7 +25,8 @@ class Trainer:
         bundle: Features, labels and split.
         device: As ``open_device`` returned it.
         store: The run store.
-        micro_batch: Rows in flight at once.
+        arithmetic: What ``open_device`` was given.
+        micro_batch: Rows in flight at once; by default those of the device.
         checkpoint_every: Epochs between resumable states.
         milestones: Lengths that the search may ask for; the weights of heads are kept there, since
             meta-classifiers of each length need them.
@@ -40,14 +42,15 @@ class Trainer:
         device: torch.device,
         store: RunStore,
         *,
-        micro_batch: int = DEFAULT_MICRO_BATCH,
+        arithmetic: Arithmetic | None = None,
+        micro_batch: int | None = None,
         checkpoint_every: int = 50,
         milestones: Iterable[int] = (),
         poll: Callable[[], None] = lambda: None,
     ) -> None:
         self.data = TrainingData(bundle, device)
         self.store = store
-        self.numerics = numerics_of(device, micro_batch)
+        self.numerics = numerics_of(device, micro_batch, arithmetic)
         self._checkpoint_every = checkpoint_every
         self._milestones = frozenset(milestones)
         self._poll = poll

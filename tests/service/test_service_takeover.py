@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, make_url, text
 from hpo.features import load_bundle
 from hpo.search import Space, run_trial
 from hpo.service import Study, Task
-from hpo.training import RunStore, Trainer, open_device
+from hpo.training import Arithmetic, RunStore, Trainer, open_device
 
 EPOCHS = 800
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +48,7 @@ def trained_in_peace(study: Study, folder: Path) -> float:
     )
     threads = torch.get_num_threads()
     try:
-        device = open_device("cpu", 1)
+        device = open_device("cpu", Arithmetic())
         trainer = Trainer(load_bundle(study.definition.bundle), device, RunStore(folder))
         return run_trial(trainer, study.space, config, on_step=lambda progress: None).value
     finally:

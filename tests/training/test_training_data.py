@@ -7,7 +7,7 @@ from training_samples import make_bundle
 
 from hpo.errors import InputError
 from hpo.features import Bundle
-from hpo.training import Part, TrainingData, numerics_of, open_device
+from hpo.training import Arithmetic, Part, TrainingData, numerics_of, open_device
 
 CPU = torch.device("cpu")
 TRAIN = tuple(row for row in range(300) if row % 3)
@@ -73,7 +73,7 @@ def test_parts_are_loaded_once() -> None:
 
 
 def test_cpu_has_the_threads_it_was_told() -> None:
-    device = open_device("cpu", 1)
+    device = open_device("cpu", Arithmetic())
     assert device == CPU
     assert torch.get_num_threads() == 1
     numerics = numerics_of(device, 77)
@@ -86,11 +86,11 @@ def test_cpu_has_the_threads_it_was_told() -> None:
 @pytest.mark.parametrize("name", ["gpu", "tpu:0", "meta", "mps"])
 def test_device_that_is_none(name: str) -> None:
     with pytest.raises(InputError, match=rf"^The device is '{name}', but must be cpu or cuda:N\.$"):
-        open_device(name, 1)
+        open_device(name, Arithmetic())
 
 
 def test_device_that_is_not_here() -> None:
     count = torch.cuda.device_count()
     message = rf"^The device is 'cuda:99', but this machine has {count} CUDA devices\.$"
     with pytest.raises(InputError, match=message):
-        open_device("cuda:99", 1)
+        open_device("cuda:99", Arithmetic())

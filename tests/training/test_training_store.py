@@ -72,6 +72,8 @@ def test_description_says_what_determines_the_run(store: RunStore) -> None:
         "threads": 1,
         "micro_batch": 50,
         "torch": "2.4",
+        "precision": "float32",
+        "compiler": "off",
     }
     assert "epochs" not in description["config"]
 
