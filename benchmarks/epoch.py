@@ -5,6 +5,7 @@ machine does; validation is left out on all sides.
 """
 
 import argparse
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from benchmarks._epochs import (
 from benchmarks._result import Result, main
 from benchmarks._sides import Side, alternate, ratio
 from hpo.models import Config
+from hpo.training import Arithmetic
 
 __all__ = ["run"]
 
@@ -55,6 +57,7 @@ def run(arguments: argparse.Namespace) -> list[Result]:
     return [
         *_full_batch(shape, arguments.rounds),
         *_libraries(shape, arguments.rounds),
+        *_options(shape, arguments.rounds),
         *_grid(shape, max(1, arguments.rounds // 2)),
     ]
 
@@ -139,6 +142,37 @@ def _libraries(shape: Shape, rounds: int) -> list[Result]:
                 "s",
                 f"{name}, {dropout}, {chosen.activation}",
                 target,
+            )
+        )
+    return results
+
+
+def _options(shape: Shape, rounds: int) -> list[Result]:
+    """Measure what ``--precision`` and ``--compile`` do on this processor."""
+    choices = {"bf16": Arithmetic(precision="bf16")}
+    if shutil.which("g++") is not None:  # which PyTorch's compiler calls on a CPU
+        choices["compile default"] = Arithmetic(compiler="default")
+        choices["bf16, compile default"] = Arithmetic(precision="bf16", compiler="default")
+    opened = {
+        "float32": (Side(hpo_epoch, shape, PAPER), "step"),
+        **{name: (Side(hpo_epoch, shape, PAPER, how), "step") for name, how in choices.items()},
+    }
+    try:
+        times = alternate(opened, rounds)
+    finally:
+        for side, _ in opened.values():
+            side.close()
+    results = []
+    for name in choices:
+        faster, epoch, usual = ratio(times[name], times["float32"])
+        results.append(
+            Result(
+                f"epoch: option {name}",
+                faster,
+                epoch,
+                usual,
+                "s",
+                "float32, not compiled, full batch",
             )
         )
     return results

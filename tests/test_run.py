@@ -142,6 +142,21 @@ def test_another_space_under_the_same_name_is_refused(finished: tuple[Path, str]
     assert "fixed.dropout: 0.5 there, 0.4 here" in other.stderr
 
 
+def test_another_arithmetic_under_the_same_name_is_refused(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    other = hpo_run(folder, "--precision", "bf16")
+    assert other.returncode == 2
+    assert "precision: float32 there, bf16 here" in other.stderr
+
+
+def test_arithmetic_that_the_device_cannot_do_is_refused(tmp_path: Path) -> None:
+    done = hpo_run(tmp_path, "--precision", "tf32", "--compile", "reduce-overhead")
+    assert done.returncode == 2
+    assert "--precision is tf32, which needs cuda, but must be float32 or bf16" in done.stderr
+    assert "--compile is reduce-overhead, which captures CUDA graphs" in done.stderr
+    assert not (tmp_path / "studies.db").exists()
+
+
 def test_bad_input_is_one_clear_error(tmp_path: Path) -> None:
     done = hpo_run(tmp_path, "--data", str(tmp_path), "--set", "dropuot=0.4")
     assert done.returncode == 2
@@ -155,7 +170,17 @@ def test_help_is_fast_and_complete() -> None:
     )
     flags = (
         *("--study", "--space", "--data", "--features", "--encoder", "--storage", "--workers"),
-        *("--threads", "--devices", "--seeds", "--trials", "--timeout", "--set", "--out"),
+        *(
+            "--threads",
+            "--precision",
+            "--compile",
+            "--devices",
+            "--seeds",
+            "--trials",
+            "--timeout",
+            "--set",
+            "--out",
+        ),
         "--no-refit",
     )
     for flag in flags:
