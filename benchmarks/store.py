@@ -32,7 +32,7 @@ from benchmarks._studies import write_space
 from hpo.models import Config
 from hpo.search import TrialOutcome, TrialProgress, load_space
 from hpo.service import Definition, Study, Worker, WorkerSettings
-from hpo.service._ledger import _tasks as task_table
+from hpo.service._tables import tasks as task_table
 
 __all__ = ["run"]
 
