@@ -8,6 +8,7 @@ of a curve is an object. Here it is two statements and plain rows.
 import datetime
 import functools
 import json
+import math
 from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
@@ -36,6 +37,8 @@ __all__ = ["Database"]
 
 #: Trials whose parts are read by one statement.
 _AT_ONCE = 500
+#: What Optuna stores as a word, since not every database has such numbers.
+_NOT_FINITE = {"NAN": math.nan, "INF_POS": math.inf, "INF_NEG": -math.inf}
 _NUMBER, _TEXT = Float(53), String()
 _trials: Table = models.TrialModel.__table__
 _params: Table = models.TrialParamModel.__table__
@@ -68,19 +71,17 @@ def _part(
 
 
 # Made once: SQLAlchemy takes longer to make such a statement than the database to carry it out.
-_CHANGED = (
-    select(_trials)
-    .where(
-        _trials.c.study_id == bindparam("study"),
-        # the range lets an index leave out the many that can't have changed
-        _trials.c.trial_id >= bindparam("first"),
-        or_(
-            _trials.c.trial_id > bindparam("after"),
-            _trials.c.trial_id.in_(bindparam("unfinished", expanding=True)),
-        ),
-    )
-    .order_by(_trials.c.trial_id)
+_LATER = _trials.c.trial_id > bindparam("after")
+_EARLIER = _trials.c.trial_id.in_(bindparam("unfinished", expanding=True))
+_NEW = select(_trials).where(_trials.c.study_id == bindparam("study"), _LATER)
+_NEW = _NEW.order_by(_trials.c.trial_id)
+_CHANGED = select(_trials).where(
+    _trials.c.study_id == bindparam("study"),
+    # the range lets an index leave out the many that can't have changed
+    _trials.c.trial_id >= bindparam("first"),
+    or_(_LATER, _EARLIER),
 )
+_CHANGED = _CHANGED.order_by(_trials.c.trial_id)
 _PARTS = union_all(
     _part(
         "param",
@@ -111,7 +112,15 @@ _PARTS = union_all(
 
 
 class Database(RDBStorage):
-    """Optuna's storage in SQLite or PostgreSQL; see ``open_database``."""
+    """Optuna's storage in SQLite or PostgreSQL; see ``open_database``.
+
+    Attributes:
+        held: Id of a running trial of which this process knows everything, being the only one
+            that writes to it: it is not read, but is there with no parameters, attributes and
+            values until it has ended.
+    """
+
+    held: int | None = None
 
     def _get_trials(
         self,
@@ -128,19 +137,22 @@ class Database(RDBStorage):
         Raises:
             KeyError: There is no such study.
         """
-        with self.engine.connect() as connection:
-            found = connection.execute(
-                _CHANGED,
-                {
-                    "study": study_id,
-                    "first": min([*included_trial_ids, trial_id_greater_than + 1]),
-                    "after": trial_id_greater_than,
-                    "unfinished": sorted(included_trial_ids),
-                },
-            ).all()
+        question: dict[str, Any] = {"study": study_id, "after": trial_id_greater_than}
+        unfinished = sorted(id_ for id_ in included_trial_ids if id_ <= trial_id_greater_than)
+        if unfinished:
+            question |= {"unfinished": unfinished, "first": unfinished[0]}
+        # no transaction: each statement sees what is there when it is carried out
+        engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            found = connection.execute(_CHANGED if unfinished else _NEW, question).all()
             rows = [row for row in found if states is None or row.state in states]
             trials = {row.trial_id: _bare_trial(row) for row in rows}
-            for part in _parts(connection, list(trials)):
+            wanted = [
+                row.trial_id
+                for row in rows
+                if row.trial_id != self.held or row.state != TrialState.RUNNING
+            ]
+            for part in _parts(connection, wanted):
                 _add_part(trials[part.trial_id], part)
         if not found:
             self.get_study_name_from_id(study_id)
@@ -171,7 +183,7 @@ def _bare_trial(row: Row[Any]) -> FrozenTrial:
 def _add_part(trial: FrozenTrial, part: Sequence[Any]) -> None:
     kind, _trial, _row, key, step, number, text = part
     if kind == "step":
-        trial.intermediate_values[step] = _step_value(number, text)
+        trial.intermediate_values[step] = number if text == "FINITE" else _NOT_FINITE[text]
     elif kind == "param":
         distribution = _distribution(text)
         trial.params[key] = distribution.to_external_repr(number)
@@ -181,16 +193,7 @@ def _add_part(trial: FrozenTrial, part: Sequence[Any]) -> None:
     elif kind == "system":
         trial.system_attrs[key] = json.loads(text)
     else:
-        value = models.TrialValueModel.stored_repr_to_value(
-            number, models.TrialValueModel.TrialValueType[text]
-        )
-        trial.values = [value]
-
-
-def _step_value(number: float | None, kind: str) -> float:
-    """Return an intermediate value as Optuna means it."""
-    model = models.TrialIntermediateValueModel
-    return model.stored_repr_to_intermediate_value(number, model.TrialIntermediateValueType[kind])
+        trial.values = [number if text == "FINITE" else _NOT_FINITE[text]]
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from typing import Any
 
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
-from sqlalchemy import Connection, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hpo.service._tables import NewTrial
@@ -27,6 +27,7 @@ _results: Table = models.TrialValueModel.__table__
 _steps: Table = models.TrialIntermediateValueModel.__table__
 _user: Table = models.TrialUserAttributeModel.__table__
 _system: Table = models.TrialSystemAttributeModel.__table__
+_STEP_COLUMNS = (_steps.c.step, _steps.c.intermediate_value, _steps.c.intermediate_value_type)
 
 # Made once, since SQLAlchemy takes longer to make and compile a statement than the database does
 # to carry it out; for the same reason rows go beside a statement, not into it.
@@ -40,6 +41,22 @@ _LAST_NUMBER = (
 )
 _CREATE = insert(_trials).returning(_trials.c.trial_id)
 _STATE = select(_trials.c.state).where(_trials.c.trial_id == bindparam("t")).with_for_update()
+_ADD_STEPS_SQLITE = sqlite.insert(_steps).on_conflict_do_nothing()
+# Columns as arrays: each row of an executemany would be a message of its own to the server.
+_ADD_STEPS_POSTGRESQL = (
+    postgresql.insert(_steps)
+    .from_select(
+        ["trial_id", *(column.name for column in _STEP_COLUMNS)],
+        select(
+            bindparam("trial_id", type_=_steps.c.trial_id.type),
+            *(
+                func.unnest(bindparam(column.name, type_=postgresql.ARRAY(column.type)))
+                for column in _STEP_COLUMNS
+            ),
+        ),
+    )
+    .on_conflict_do_nothing()
+)
 _FINISH = update(_trials).where(_trials.c.trial_id == bindparam("t"))
 
 
@@ -92,19 +109,7 @@ def append_to_trial(
     if connection.execute(_STATE, {"t": trial_id}).scalar_one_or_none() != TrialState.RUNNING:
         return False
     if values:
-        stored = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
-        rows = []
-        for step, value in values:
-            number, kind = stored(value if math.isfinite(value) else math.nan)
-            rows.append(
-                {
-                    "trial_id": trial_id,
-                    "step": step,
-                    "intermediate_value": number,
-                    "intermediate_value_type": kind,
-                }
-            )
-        connection.execute(_add_steps(connection.dialect.name), rows)
+        _add_steps(connection, trial_id, values)
     _set_attributes(connection, _system, trial_id, attributes)
     return True
 
@@ -152,9 +157,22 @@ def _set_attribute(dialect: str, table: Table) -> Any:
     )
 
 
-@functools.cache
-def _add_steps(dialect: str) -> Any:
-    return _insert(dialect, _steps).on_conflict_do_nothing()
+def _add_steps(connection: Connection, trial_id: int, values: Sequence[tuple[int, float]]) -> None:
+    stored = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
+    pairs = [stored(value if math.isfinite(value) else math.nan) for _, value in values]
+    columns = {
+        "step": [step for step, _ in values],
+        "intermediate_value": [number for number, _ in pairs],
+        "intermediate_value_type": [kind for _, kind in pairs],
+    }
+    if connection.dialect.name == "postgresql":
+        connection.execute(_ADD_STEPS_POSTGRESQL, {"trial_id": trial_id, **columns})
+        return
+    rows = [
+        {"trial_id": trial_id, **dict(zip(columns, row, strict=True))}
+        for row in zip(*columns.values(), strict=True)
+    ]
+    connection.execute(_ADD_STEPS_SQLITE, rows)
 
 
 def _insert(dialect: str, table: Table) -> Any:

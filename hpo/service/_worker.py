@@ -36,6 +36,7 @@ from hpo.search import (
 )
 from hpo.service._patience import Patience
 from hpo.service._pulse import Pulse, WorkerSettings
+from hpo.service._reading import Database
 from hpo.service._study import Study, head_runs
 from hpo.service._tables import Fenced, NewTrial, Task
 from hpo.training import (
@@ -143,6 +144,7 @@ class Worker:
         except Fenced:
             _log.warning("Task %d was taken over by another worker.", task.position)
         finally:
+            self._hold(None)
             self._pulse.stop()
             self._pulse = None
             self._lost.clear()
@@ -258,6 +260,7 @@ class Worker:
         assert pulse is not None
         trial_id = trial._trial_id
         pulse.begin(trial_id, trial.number)
+        self._hold(trial_id)
 
         def on_step(progress: TrialProgress) -> str | None:
             pulse.advance(progress)
@@ -343,6 +346,11 @@ class Worker:
         if time.monotonic() - self._trimmed > _TRIM_EVERY_S and self._trainer is not None:
             trim_store(self._trainer.store, self._study.definition.run_store_gb)
             self._trimmed = time.monotonic()
+
+    def _hold(self, trial_id: int | None) -> None:
+        """Spare the storage the reading of this worker's own trial, which ``_train`` has."""
+        if isinstance(self._study.storage, Database):
+            self._study.storage.held = trial_id
 
     def _fail_trial(self, trial_id: int, reason: str, trace: str | None = None) -> None:
         storage = self._study.storage
