@@ -3,13 +3,14 @@
 import logging
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, make_url, text
 
 from hpo import worker
 from hpo.errors import InputError
-from hpo.service import check_url, open_database, open_storage, redact
+from hpo.service import Ledger, _storage, check_url, open_database, open_storage, redact
 from hpo.service._reading import Database
 
 SECRET = "s3cret-w0rd"
@@ -42,6 +43,28 @@ def test_sqlite_is_set_up_for_many_readers_and_writers(tmp_path: Path) -> None:
         assert connection.execute(text("PRAGMA busy_timeout")).scalar_one() == 60_000
         assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 1
     storage.engine.dispose()
+
+
+def test_a_connection_that_broke_while_idle_is_replaced(
+    postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres.new_url()
+    ledger, other = Ledger(url), create_engine(postgres.new_url())
+    monkeypatch.setattr(_storage, "_IDLE_S", 0.0)
+    for _ in range(2):
+        assert ledger.studies() == []
+        with other.begin() as connection:
+            ended = connection.execute(
+                text(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                    "WHERE datname = :name"
+                ),
+                {"name": make_url(url).database},
+            ).scalar_one()
+        assert ended >= 1
+    assert ledger.studies() == []
+    ledger.close()
+    other.dispose()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import text
 
 from hpo.service import Fenced, Ledger, NewTask, NewTrial, Task, open_database
+from hpo.service._reading import Database
 
 GRACE = 30.0
 OUTCOME = {"value": 2.0, "pruned": None, "scores": [2.0]}
@@ -33,13 +34,13 @@ ATTRIBUTES = {"task": 0, "config": {"hidden": [16]}}
 
 
 @pytest.fixture
-def database(shared_store: tuple[str, str]) -> RDBStorage:
+def database(shared_store: tuple[str, str]) -> Database:
     """Optuna's storage as the store has it."""
     return open_database(shared_store[1])
 
 
 @pytest.fixture
-def study_id(database: RDBStorage) -> int:
+def study_id(database: Database) -> int:
     """A study in Optuna's storage."""
     return database.create_new_study([optuna.study.StudyDirection.MAXIMIZE])
 
@@ -84,7 +85,7 @@ def content(trial: FrozenTrial) -> dict[str, object]:
     }
 
 
-def test_a_trial_is_as_optuna_s_own(ledger: Ledger, database: RDBStorage, study_id: int) -> None:
+def test_a_trial_is_as_optuna_s_own(ledger: Ledger, database: Database, study_id: int) -> None:
     task, ours = started(ledger, study_id)
     template = create_trial(
         state=TrialState.RUNNING, params=PARAMS, distributions=DOMAINS, user_attrs=ATTRIBUTES
@@ -105,7 +106,7 @@ def test_a_trial_is_as_optuna_s_own(ledger: Ledger, database: RDBStorage, study_
 
 
 def test_times_are_those_of_the_clock_on_the_wall(
-    ledger: Ledger, database: RDBStorage, study_id: int
+    ledger: Ledger, database: Database, study_id: int
 ) -> None:
     task, trial_id = started(ledger, study_id)
     ledger.complete("s", task, trial_id, OUTCOME, {}, [])
@@ -139,7 +140,7 @@ def test_a_repeat_has_no_key(ledger: Ledger, study_id: int) -> None:
     ]
 
 
-def test_an_old_token_writes_no_trial(ledger: Ledger, database: RDBStorage, study_id: int) -> None:
+def test_an_old_token_writes_no_trial(ledger: Ledger, database: Database, study_id: int) -> None:
     old, trial_id = started(ledger, study_id)
     new = claim(ledger, grace=0.0)
     before = database.get_trial(trial_id)
@@ -158,7 +159,7 @@ def test_an_old_token_writes_no_trial(ledger: Ledger, database: RDBStorage, stud
 
 
 def test_an_outcome_counts_only_with_its_trial(
-    ledger: Ledger, database: RDBStorage, study_id: int
+    ledger: Ledger, database: Database, study_id: int
 ) -> None:
     task, trial_id = started(ledger, study_id)
     database.set_trial_state_values(trial_id, TrialState.FAIL)
@@ -170,7 +171,7 @@ def test_an_outcome_counts_only_with_its_trial(
 
 @pytest.mark.parametrize("reason", [None, "SuccessiveHalvingPruner at step 20"])
 def test_completing_twice_is_completing_once(
-    ledger: Ledger, database: RDBStorage, study_id: int, reason: str | None
+    ledger: Ledger, database: Database, study_id: int, reason: str | None
 ) -> None:
     task, trial_id = started(ledger, study_id)
     outcome = {**OUTCOME, "pruned": reason}
@@ -183,7 +184,7 @@ def test_completing_twice_is_completing_once(
     assert ledger.claim("s", "b", 0.0) is None
 
 
-def test_values_are_appended_once_each(ledger: Ledger, database: RDBStorage, study_id: int) -> None:
+def test_values_are_appended_once_each(ledger: Ledger, database: Database, study_id: int) -> None:
     _, trial_id = started(ledger, study_id)
     assert ledger.append(trial_id, [(1, 50.0), (2, 60.0)], {"note": 1})
     assert ledger.append(trial_id, [(2, 61.0), (3, 70.0)], {"note": 2})  # of a step the first stays
@@ -197,7 +198,7 @@ def test_values_are_appended_once_each(ledger: Ledger, database: RDBStorage, stu
 
 @pytest.mark.parametrize("state", [TrialState.FAIL, TrialState.COMPLETE, TrialState.WAITING])
 def test_a_trial_that_is_not_running_takes_no_values(
-    ledger: Ledger, database: RDBStorage, study_id: int, state: TrialState
+    ledger: Ledger, database: Database, study_id: int, state: TrialState
 ) -> None:
     _, trial_id = started(ledger, study_id)
     ledger.append(trial_id, [(1, 50.0)], {})
@@ -210,7 +211,7 @@ def test_a_trial_that_is_not_running_takes_no_values(
 
 
 def test_racing_writers_lose_nothing(
-    ledger: Ledger, new_ledger: Callable[[], Ledger], database: RDBStorage, study_id: int
+    ledger: Ledger, new_ledger: Callable[[], Ledger], database: Database, study_id: int
 ) -> None:
     """Two write each step, and all begin trials, whose numbers follow each other."""
     _, trial_id = started(ledger, study_id)
@@ -240,7 +241,7 @@ def test_racing_writers_lose_nothing(
     assert {task.trial for task in ledger.tasks("s")} == set(range(21))
 
 
-def test_history_reads_as_optuna_reads_it(database: RDBStorage, study_id: int) -> None:
+def test_history_reads_as_optuna_reads_it(database: Database, study_id: int) -> None:
     curve = {1: 0.1 + 0.2, 2: math.inf, 3: -math.inf}
     for state, values in (
         (TrialState.COMPLETE, [math.inf]),
@@ -277,7 +278,7 @@ def test_history_reads_as_optuna_reads_it(database: RDBStorage, study_id: int) -
         database.get_all_trials(999_999)
 
 
-def test_a_long_history_is_read_whole(database: RDBStorage, study_id: int) -> None:
+def test_a_long_history_is_read_whole(database: Database, study_id: int) -> None:
     with database.engine.begin() as connection:
         connection.execute(
             text(
@@ -290,3 +291,18 @@ def test_a_long_history_is_read_whole(database: RDBStorage, study_id: int) -> No
     trials = database.get_all_trials(study_id)
     assert [trial.number for trial in trials] == list(range(1201))
     assert trials[-1].user_attrs == {"last": True}
+
+
+def test_a_held_trial_is_read_once_it_has_ended(
+    ledger: Ledger, database: Database, study_id: int
+) -> None:
+    task, trial_id = started(ledger, study_id)
+    ledger.append(trial_id, [(1, 50.0)], {})
+    database.held = trial_id
+    (trial,) = database.get_all_trials(study_id)
+    assert (trial.state, trial.user_attrs) == (TrialState.RUNNING, {})
+    assert trial.intermediate_values == {}
+    ledger.complete("s", task, trial_id, OUTCOME, {}, [(2, 60.0)])
+    (trial,) = database.get_all_trials(study_id)
+    assert (trial.state, trial.user_attrs) == (TrialState.COMPLETE, ATTRIBUTES)
+    assert trial.intermediate_values == {1: 50.0, 2: 60.0}
