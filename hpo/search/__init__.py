@@ -2,7 +2,7 @@
 
 from hpo.search._greedy import Candidate, GreedyStage, NoCandidateError, greedy_stages
 from hpo.search._load import load_space, parse_setting
-from hpo.search._pruning import Divergence, decision_steps, make_pruner
+from hpo.search._pruning import Divergence, decision_steps, make_pruner, should_prune
 from hpo.search._sampling import (
     Draw,
     distributions_of,
@@ -39,4 +39,5 @@ __all__ = [
     "redraw",
     "run_trial",
     "sample_config",
+    "should_prune",
 ]

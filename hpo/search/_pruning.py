@@ -5,11 +5,13 @@ from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.trial import FrozenTrial
 
 from hpo.search._registry import PRUNERS
 from hpo.search._space import Component, DivergenceRule
+from hpo.search._view import StudyView
 
-__all__ = ["Divergence", "decision_steps", "make_pruner"]
+__all__ = ["Divergence", "decision_steps", "make_pruner", "should_prune"]
 
 
 class Divergence:
@@ -80,6 +82,22 @@ def decision_steps(component: Component) -> Callable[[int], bool]:
     warmup, interval = arguments.get("n_warmup_steps", 0), arguments.get("interval_steps", 1)
     # Optuna decides at the first report of each interval; the first of all is that of step 1.
     return lambda step: step >= warmup and (step == 1 or (step - warmup) % interval == 0)
+
+
+def should_prune(study: optuna.Study, trial: FrozenTrial) -> tuple[bool, dict[str, Any]]:
+    """Ask a study's pruner about a running trial, as Optuna's ``Trial.should_prune`` does.
+
+    Args:
+        study: Its trials are what the trial is compared with, those of other workers as far as
+            they are in the storage now. No finished trial is missing.
+        trial: As it is in this process, with all of its values so far; not changed.
+
+    Returns:
+        Whether to prune, and the system attributes that the pruner noted on the trial: to be
+        stored with the values before anything follows from the decision.
+    """
+    view = StudyView(study, trial)
+    return study.pruner.prune(view, trial), view.noted
 
 
 def _is_rung(step: int, first: int, factor: int) -> bool:

@@ -5,10 +5,9 @@ one find out first. The sampler is therefore asked directly, by the methods that
 calls, with a trial that is not in the storage.
 """
 
-import copy
 import dataclasses
-from collections.abc import Container, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
 import optuna
 from optuna.distributions import (
@@ -17,12 +16,12 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.models import Config
 from hpo.search._registry import SAMPLERS
 from hpo.search._space import GreedySearch, OptunaSearch, Range, Space
+from hpo.search._view import StudyView
 
 __all__ = ["Draw", "distributions_of", "make_sampler", "param_value", "redraw", "sample_config"]
 
@@ -112,7 +111,7 @@ def sample_config(
     """
     trials = study.get_trials(deepcopy=False)
     unfinished = tuple(trial.number for trial in trials if not trial.state.is_finished())
-    config = _sample(_Snapshot(study, trials), space, position, attempt)
+    config = _sample(study, trials, space, position, attempt)
     return config, Draw(position, attempt, len(trials), unfinished)
 
 
@@ -126,46 +125,20 @@ def redraw(study: optuna.Study, space: Space, draw: Draw) -> Config:
             trial.state = TrialState.RUNNING
             trial.values = None
         trials.append(trial)
-    return _sample(_Snapshot(study, trials), space, draw.position, draw.attempt)
+    return _sample(study, trials, space, draw.position, draw.attempt)
 
 
-class _Snapshot(optuna.Study):
-    """A study whose trials stay as they were read, whatever other workers do meanwhile."""
+def _sample(
+    study: optuna.Study,
+    trials: Sequence[FrozenTrial],
+    space: Space,
+    position: int,
+    attempt: int,
+) -> Config:
+    """Draw a configuration for a trial that is not in the storage.
 
-    def __init__(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
-        self.__dict__.update(study.__dict__)
-        self._storage = cast(BaseStorage, _DraftStorage(study._storage))
-        self._snapshot = list(trials)
-
-    def _get_trials(
-        self,
-        deepcopy: bool = True,
-        states: Container[TrialState] | None = None,
-        use_cache: bool = False,
-    ) -> list[FrozenTrial]:
-        chosen = [trial for trial in self._snapshot if states is None or trial.state in states]
-        return copy.deepcopy(chosen) if deepcopy else chosen
-
-
-class _DraftStorage:
-    """A storage as a sampler sees it whose trial is a draft: what it notes there goes nowhere.
-
-    TPE and GP note the drawn parameters for other workers, who find them on the trial here.
+    What TPE and GP note on it, the drawn parameters, other workers find on the trial itself later.
     """
-
-    def __init__(self, storage: BaseStorage) -> None:
-        self._storage = storage
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._storage, name)
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Do nothing for the draft."""
-        if trial_id != _DRAFT_ID:
-            self._storage.set_trial_system_attr(trial_id, key, value)
-
-
-def _sample(study: optuna.Study, space: Space, position: int, attempt: int) -> Config:
     assert isinstance(space.search, OptunaSearch)
     sampler = make_sampler(space.search, position, attempt)
     distributions = distributions_of(space)
@@ -182,14 +155,15 @@ def _sample(study: optuna.Study, space: Space, position: int, attempt: int) -> C
         intermediate_values={},
         trial_id=_DRAFT_ID,
     )
-    relative_space = sampler.infer_relative_search_space(study, draft)
-    relative = sampler.sample_relative(study, draft, relative_space)
+    view = StudyView(study, draft, trials)
+    relative_space = sampler.infer_relative_search_space(view, draft)
+    relative = sampler.sample_relative(view, draft, relative_space)
     values: dict[str, Any] = {}
     for field, distribution in distributions.items():
         if field in relative:
             drawn = relative[field]
         else:
-            drawn = sampler.sample_independent(study, draft, field, distribution)
+            drawn = sampler.sample_independent(view, draft, field, distribution)
         domain = space.search.params[field]
         if isinstance(domain, Range):
             values[field] = drawn

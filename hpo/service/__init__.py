@@ -1,8 +1,7 @@
 """Where and by whom a study is worked on: storage, ledger, workers, devices."""
 
-from hpo.service._bulk import append_values
 from hpo.service._launch import Placement, Workers, place_workers, resolve_devices
-from hpo.service._ledger import MAX_ATTEMPTS, Fenced, Ledger, NewTask, StudyRow, Task
+from hpo.service._ledger import MAX_ATTEMPTS, Ledger
 from hpo.service._open import open_ledger, open_storage
 from hpo.service._patience import Patience
 from hpo.service._prepare import DataOptions, FolderDefaults, folder_defaults, prepare_bundle
@@ -11,6 +10,7 @@ from hpo.service._ray import RayWorkers
 from hpo.service._ray_plan import RayPlan, connect_ray
 from hpo.service._storage import open_database
 from hpo.service._study import Definition, Study, finished_trial, head_runs
+from hpo.service._tables import Fenced, NewTask, NewTrial, StudyRow, Task
 from hpo.service._url import check_url, redact
 from hpo.service._worker import Worker
 
@@ -22,6 +22,7 @@ __all__ = [
     "FolderDefaults",
     "Ledger",
     "NewTask",
+    "NewTrial",
     "Patience",
     "Placement",
     "RayPlan",
@@ -32,7 +33,6 @@ __all__ = [
     "Worker",
     "WorkerSettings",
     "Workers",
-    "append_values",
     "check_url",
     "connect_ray",
     "finished_trial",

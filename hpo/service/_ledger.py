@@ -1,42 +1,37 @@
 """The ledger: who trains what, decided atomically in the same database as the study.
 
 Optuna's storage is what people look at. What must hold over all processes at once is kept in two
-tables of ours beside its own: a row for each study, and a row for each task, that is each
-configuration that is to be trained. A task is
+tables of ours beside its own (``_tables.py``): a row for each study, and a row for each task, that
+is each configuration that is to be trained. A task is
 
     open     → claimed   by one worker, in one transaction; its token grows by one
-    claimed  → sealed    its outcome is written here, by the holder of the latest token only
-    sealed   → done      the outcome stands on the Optuna trial
+    claimed  → done      by the holder of the latest token only, in the one transaction that
+                         completes the Optuna trial as well
     claimed  → open      handed back, or taken from a worker whose heartbeat stopped
     claimed  → failed    after too many failed attempts
 
-Sealing is the point of commit: a worker that was taken for dead holds an old token, so it can't
-seal, and only who has sealed completes the trial. If the sealer dies before the trial is complete,
-whoever claims the task next finds the outcome and completes it without training.
+A worker that was taken for dead holds an old token, so it can neither begin a trial nor complete
+one. What a task and its trial have in common is written in one transaction, so that there is
+nothing to make good wherever a worker dies.
 
 Two tasks whose models share a run (``runs`` overlaps) are not claimed at the same time: the second
 would train the same epochs, and finds them in the run store a moment later.
 """
 
 import dataclasses
+import heapq
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from optuna.trial import TrialState
 from sqlalchemy import (
-    Column,
     ColumnElement,
     Connection,
     Engine,
     Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
     Table,
-    Text,
-    UniqueConstraint,
     cast,
     create_engine,
     event,
@@ -49,125 +44,27 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from hpo.service._storage import (
-    engine_arguments,
-    reporting_failure,
-    retry_creation,
-    tune_sqlite,
-)
+from hpo.service._storage import engine_arguments, reporting_failure, retry_creation, tune
+from hpo.service._tables import Fenced, NewTask, NewTrial, StudyRow, Task, metadata
+from hpo.service._tables import studies as _studies
+from hpo.service._tables import tasks as _tasks
+from hpo.service._trials import append_to_trial, create_trial, finish_trial
 from hpo.service._url import check_url
 
-__all__ = ["MAX_ATTEMPTS", "Fenced", "Ledger", "NewTask", "StudyRow", "Task"]
+__all__ = ["MAX_ATTEMPTS", "Ledger"]
 
 #: Failures of one configuration after which it is not tried again.
 MAX_ATTEMPTS = 3
 #: Open tasks that a claim looks at; more than can share runs with those being worked on.
 _LOOK_AHEAD = 256
-
-_metadata = MetaData()
-_studies = Table(
-    "hpo_studies",
-    _metadata,
-    Column("study", String(200), primary_key=True),
-    Column("definition", Text, nullable=False),
-    Column("deadline", Float),
-    Column("max_tasks", Integer),
-)
-_tasks = Table(
-    "hpo_tasks",
-    _metadata,
-    Column("study", String(200), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("stage", Integer, nullable=False),
-    Column("config_key", String(40)),
-    Column("config", Text),
-    Column("runs", Text, nullable=False),
-    Column("state", String(10), nullable=False, default="open"),
-    Column("owner", String(200)),
-    Column("token", Integer, nullable=False, default=0),
-    Column("heartbeat", Float),
-    Column("attempts", Integer, nullable=False, default=0),
-    Column("trial", Integer),
-    Column("progress", Text),
-    Column("outcome", Text),
-    Column("reason", Text),
-    UniqueConstraint("study", "config_key", name="uq_hpo_tasks_config"),
-    Index("ix_hpo_tasks_state", "study", "state", "position"),
-)
 _TASK_FIELDS = [column for column in _tasks.columns if column.name != "study"]
-
-
-class Fenced(RuntimeError):  # noqa: N818 - what happened to the worker, not a mistake of its
-    """The task was taken over by another worker; nothing was written."""
-
-
-@dataclasses.dataclass(frozen=True)
-class NewTask:
-    """A task to be opened; ``config`` is None where the sampler is asked at the claim."""
-
-    position: int
-    stage: int
-    config_key: str | None = None
-    config: dict[str, Any] | None = None
-    runs: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """A row of the ledger, as it was read.
-
-    Attributes:
-        position: Place in the study.
-        stage: Stage of a greedy study; 0 in a sampled one.
-        config_key: Unique within the study; None until the sampler was asked, and for a repeat.
-        config: The configuration.
-        runs: Addresses of the runs of its heads.
-        state: ``open``, ``claimed``, ``sealed``, ``done`` or ``failed``.
-        owner: Who claimed it last.
-        token: Of the latest claim.
-        age: Seconds since the last heartbeat, by the database's clock; None if never claimed.
-        attempts: Failures so far.
-        trial: Number of the latest Optuna trial.
-        progress: What the owner last said of its progress.
-        outcome: The result, once sealed.
-        reason: Of the last failure.
-    """
-
-    position: int
-    stage: int
-    config_key: str | None
-    config: dict[str, Any] | None
-    runs: tuple[str, ...]
-    state: str
-    owner: str | None
-    token: int
-    age: float | None
-    attempts: int
-    trial: int | None
-    progress: dict[str, Any] | None
-    outcome: dict[str, Any] | None
-    reason: str | None
-
-
-@dataclasses.dataclass(frozen=True)
-class StudyRow:
-    """What all workers of a study must agree on.
-
-    Attributes:
-        definition: Space, bundle and settings, as JSON.
-        seconds_left: Until the study's deadline, negative after it; None without one.
-        max_tasks: No more tasks than this are claimed; None for all.
-    """
-
-    definition: dict[str, Any]
-    seconds_left: float | None
-    max_tasks: int | None
 
 
 class Ledger:
     """Claims, heartbeats and outcomes of all studies in one database.
 
-    Safe for any number of processes; each makes its own. Every method is one short transaction.
+    Safe for any number of processes; each makes its own. Every method is one short transaction;
+    those that write trials need the study to be in Optuna's storage.
 
     Args:
         url: The storage URL; SQLite or PostgreSQL.
@@ -181,9 +78,9 @@ class Ledger:
         self._engine = create_engine(parsed, **engine_arguments(parsed))
         if self._engine.dialect.name == "sqlite":
             _begin_immediate(self._engine)
-        tune_sqlite(self._engine)
+        tune(self._engine)
         with reporting_failure(url):
-            retry_creation(lambda: _metadata.create_all(self._engine, checkfirst=True))
+            retry_creation(lambda: metadata.create_all(self._engine, checkfirst=True))
 
     def close(self) -> None:
         """Close all connections."""
@@ -203,7 +100,7 @@ class Ledger:
 
     def limit(self, study: str, timeout: float | None, max_tasks: int | None) -> None:
         """Set how long from now, in seconds, and for how many tasks, the study may go on."""
-        deadline = None if timeout is None else self._now() + timeout
+        deadline = None if timeout is None else self._now_sql() + timeout
         with self._transaction() as connection:
             connection.execute(
                 update(_studies)
@@ -217,7 +114,7 @@ class Ledger:
             row = connection.execute(
                 select(
                     _studies.c.definition,
-                    (_studies.c.deadline - self._now()).label("left"),
+                    (_studies.c.deadline - self._now_sql()).label("left"),
                     _studies.c.max_tasks,
                 ).where(_studies.c.study == study)
             ).one_or_none()
@@ -260,7 +157,7 @@ class Ledger:
     def tasks(self, study: str) -> list[Task]:
         """Return all tasks of a study, by position."""
         with self._reading() as connection:
-            return self._tasks(connection, study)
+            return list(self._tasks(connection, study))
 
     def counts(self, study: str) -> dict[str, int]:
         """Return the number of tasks of a study by state."""
@@ -276,9 +173,8 @@ class Ledger:
         """Claim the first task that can be worked on, or return None.
 
         That is an open one, or one whose owner has not been heard of for ``grace`` seconds, which
-        shares no run with a task that somebody else is working on. A sealed task that is taken
-        over stays sealed: only its trial is to be completed. Once as many tasks as the study's
-        limit allows were claimed, only those can be claimed again.
+        shares no run with a task that somebody else is working on. Once as many tasks as the
+        study's limit allows were claimed, only those can be claimed again.
         """
         with self._transaction() as connection:
             # With the lock, whoever claims sees all earlier claims; SQLite, which ignores it, has
@@ -288,18 +184,18 @@ class Ledger:
             ).scalar_one_or_none()
             full = limit is not None and self._claimed_once(connection, study) >= limit
             # Not the finished ones, so that a claim takes as long in a study of any size.
-            begun = self._tasks(connection, study, _tasks.c.state.in_(("claimed", "sealed")))
+            begun = list(self._tasks(connection, study, _tasks.c.state == "claimed"))
             ready = self._tasks(connection, study, _tasks.c.state == "open", limit=_LOOK_AHEAD)
             busy = {run for task in begun if _held(task, grace) for run in task.runs}
-            for task in sorted([*begun, *ready], key=lambda task: task.position):
+            for task in heapq.merge(begun, ready, key=lambda task: task.position):
                 if _held(task, grace) or busy & set(task.runs) or (full and task.token == 0):
                     continue
-                state = "sealed" if task.state == "sealed" else "claimed"
+                ready.close()
                 connection.execute(
                     update(_tasks)
                     .where(_tasks.c.study == study, _tasks.c.position == task.position)
                     .values(
-                        state=state,
+                        state="claimed",
                         owner=owner,
                         token=task.token + 1,
                         heartbeat=self._now_sql(),
@@ -307,7 +203,7 @@ class Ledger:
                     )
                 )
                 return dataclasses.replace(
-                    task, state=state, owner=owner, token=task.token + 1, age=0.0, progress=None
+                    task, state="claimed", owner=owner, token=task.token + 1, age=0.0, progress=None
                 )
         return None
 
@@ -317,59 +213,107 @@ class Ledger:
         Raises:
             Fenced: The task was taken over.
         """
-        self._write(
-            study,
-            task,
-            heartbeat=self._now_sql(),
-            progress=None if progress is None else json.dumps(progress),
-        )
+        shown = None if progress is None else json.dumps(progress)
+        with self._transaction() as connection:
+            self._write(connection, study, task, heartbeat=self._now_sql(), progress=shown)
 
-    def assign(
-        self, study: str, task: Task, key: str, config: dict[str, Any], runs: Sequence[str]
-    ) -> bool:
-        """Give a claimed task the configuration that was drawn for it.
+    def begin(self, study: str, task: Task, trial: NewTrial) -> tuple[int, int] | None:
+        """Create the trial that a claimed task is trained as; return its id and number.
+
+        The configuration that ``task`` holds, which may have been drawn since it was claimed,
+        becomes that of the row; without a key it may be one that another task has as well.
 
         Returns:
-            False, and nothing is written, if another task of the study has this configuration.
+            None, and nothing is written, if another task of the study has this key.
 
         Raises:
-            Fenced: The task was taken over.
+            Fenced: The task was taken over; nothing was written.
         """
         try:
-            self._write(
-                study, task, config_key=key, config=json.dumps(config), runs=json.dumps(runs)
-            )
+            with self._transaction() as connection:
+                trial_id, number = create_trial(connection, trial)
+                self._write(
+                    connection,
+                    study,
+                    task,
+                    config_key=task.config_key,
+                    config=json.dumps(task.config),
+                    runs=json.dumps(task.runs),
+                    trial=number,
+                )
         except IntegrityError:
-            return False
-        return True
-
-    def assign_repeat(self, study: str, task: Task, config: dict[str, Any]) -> None:
-        """Give a claimed task a configuration that another task has as well."""
-        self._write(study, task, config=json.dumps(config))
+            return None
+        return trial_id, number
 
     def attach(self, study: str, task: Task, trial: int) -> None:
-        """Note the number of the Optuna trial that the claimed task is trained as.
+        """Note the number of an Optuna trial with which the claimed task is gone on.
 
         Raises:
             Fenced: The task was taken over.
         """
-        self._write(study, task, trial=trial)
+        with self._transaction() as connection:
+            self._write(connection, study, task, trial=trial)
 
-    def seal(self, study: str, task: Task, outcome: dict[str, Any]) -> None:
-        """Commit the outcome of a claimed task.
+    def append(
+        self, trial_id: int, values: Sequence[tuple[int, float]], attributes: Mapping[str, Any]
+    ) -> bool:
+        """Add intermediate values and system attributes to a running trial.
+
+        Args:
+            trial_id: Optuna's id, not the number.
+            values: Steps and their values; NaN becomes a gap in the curve. Of a step that is
+                there already the first value stays, as in Optuna.
+            attributes: What a pruner noted, JSON-ready.
+
+        Returns:
+            False if the trial isn't running any more, and nothing was written.
+        """
+        with self._transaction() as connection:
+            return append_to_trial(connection, trial_id, values, attributes)
+
+    def complete(
+        self,
+        study: str,
+        task: Task,
+        trial_id: int,
+        outcome: dict[str, Any],
+        attributes: Mapping[str, Any],
+        values: Sequence[tuple[int, float]],
+    ) -> None:
+        """Commit the outcome of a claimed task, on the task and on its trial.
+
+        Harmless if that was done before, which a worker may not know if the store went away.
+
+        Args:
+            study: The study's name.
+            task: As it was claimed.
+            trial_id: Optuna's id of the task's trial.
+            outcome: The result; ``value`` and ``pruned`` in it are also those of the trial.
+            attributes: User attributes of the trial, JSON-ready.
+            values: Steps that are still to be written, and their values.
 
         Raises:
-            Fenced: The task was taken over; the outcome does not count.
+            Fenced: The task was taken over, or the trial isn't running any more; nothing was
+                written, and the outcome does not count.
         """
-        self._write(study, task, state="sealed", outcome=json.dumps(outcome))
-
-    def finish(self, study: str, task: Task) -> None:
-        """Mark a sealed task as done: its trial is complete.
-
-        Raises:
-            Fenced: Somebody else is completing it.
-        """
-        self._write(study, task, states=("sealed",), state="done", progress=None)
+        state = TrialState.PRUNED if outcome["pruned"] else TrialState.COMPLETE
+        with self._transaction() as connection:
+            try:
+                self._write(
+                    connection,
+                    study,
+                    task,
+                    state="done",
+                    outcome=json.dumps(outcome),
+                    progress=None,
+                )
+            except Fenced:
+                if self._is_done(connection, study, task):
+                    return
+                raise
+            if not append_to_trial(connection, trial_id, values, {}):
+                raise Fenced(f"The trial of task {task.position} was ended by somebody else.")
+            finish_trial(connection, trial_id, state, outcome["value"], attributes)
 
     def release(self, study: str, task: Task) -> None:
         """Hand a claimed task back, to be gone on with by anybody.
@@ -377,7 +321,8 @@ class Ledger:
         Raises:
             Fenced: The task was taken over.
         """
-        self._write(study, task, state="open", progress=None)
+        with self._transaction() as connection:
+            self._write(connection, study, task, state="open", progress=None)
 
     def fail(self, study: str, task: Task, reason: str) -> bool:
         """Count a failed attempt and hand the task back; return True if it was the last attempt.
@@ -386,32 +331,42 @@ class Ledger:
             Fenced: The task was taken over.
         """
         last = task.attempts + 1 >= MAX_ATTEMPTS
-        self._write(
-            study,
-            task,
-            state="failed" if last else "open",
-            attempts=task.attempts + 1,
-            reason=reason,
-            progress=None,
-        )
+        with self._transaction() as connection:
+            self._write(
+                connection,
+                study,
+                task,
+                state="failed" if last else "open",
+                attempts=task.attempts + 1,
+                reason=reason,
+                progress=None,
+            )
         return last
 
-    def _write(
-        self, study: str, task: Task, states: Sequence[str] = ("claimed", "sealed"), **values: Any
-    ) -> None:
-        with self._transaction() as connection:
-            result = connection.execute(
-                update(_tasks)
-                .where(
-                    _tasks.c.study == study,
-                    _tasks.c.position == task.position,
-                    _tasks.c.token == task.token,
-                    _tasks.c.state.in_(states),
-                )
-                .values(**values)
+    @staticmethod
+    def _write(connection: Connection, study: str, task: Task, **values: Any) -> None:
+        result = connection.execute(
+            update(_tasks)
+            .where(
+                _tasks.c.study == study,
+                _tasks.c.position == task.position,
+                _tasks.c.token == task.token,
+                _tasks.c.state == "claimed",
             )
-            if result.rowcount != 1:
-                raise Fenced(f"Task {task.position} of the study was taken over.")
+            .values(**values)
+        )
+        if result.rowcount != 1:
+            raise Fenced(f"Task {task.position} of the study was taken over.")
+
+    @staticmethod
+    def _is_done(connection: Connection, study: str, task: Task) -> bool:
+        """Tell whether the task was completed under this token."""
+        query = select(_tasks.c.state).where(
+            _tasks.c.study == study,
+            _tasks.c.position == task.position,
+            _tasks.c.token == task.token,
+        )
+        return connection.execute(query).scalar_one_or_none() == "done"
 
     def _tasks(
         self,
@@ -419,7 +374,7 @@ class Ledger:
         study: str,
         *conditions: ColumnElement[bool],
         limit: int | None = None,
-    ) -> list[Task]:
+    ) -> Generator[Task]:
         columns = [
             (self._now_sql() - column).label("age") if column.name == "heartbeat" else column
             for column in _TASK_FIELDS
@@ -430,7 +385,8 @@ class Ledger:
             .order_by(_tasks.c.position)
             .limit(limit)
         ).mappings()
-        return [_task(dict(row)) for row in rows]
+        # one by one: of the many that a claim looks at, it takes one of the first
+        yield from (_task(dict(row)) for row in rows)
 
     @staticmethod
     def _claimed_once(connection: Connection, study: str) -> int:
@@ -443,10 +399,6 @@ class Ledger:
         if self._engine.dialect.name == "postgresql":
             return cast(extract("epoch", func.clock_timestamp()), Float)
         return literal_column("((julianday('now') - 2440587.5) * 86400.0)", Float)
-
-    def _now(self) -> float:
-        with self._reading() as connection:
-            return float(connection.execute(select(self._now_sql())).scalar_one())
 
     def _insert(self, table: Table) -> Any:
         postgres = self._engine.dialect.name == "postgresql"
@@ -465,7 +417,7 @@ class Ledger:
 
 def _held(task: Task, grace: float) -> bool:
     alive = task.age is not None and task.age < grace
-    return task.state in ("claimed", "sealed") and alive
+    return task.state == "claimed" and alive
 
 
 def _task(row: dict[str, Any]) -> Task:

@@ -14,19 +14,18 @@ import grpc
 import optuna
 from optuna.storages import GrpcStorageProxy
 from optuna.storages._grpc.server import make_server
-from optuna.trial import TrialState
 from sqlalchemy.exc import DBAPIError
 
-from hpo.service._bulk import append_values, finish_trial
-from hpo.service._ledger import Fenced, Ledger, NewTask, StudyRow, Task
+from hpo.service._ledger import Ledger
 from hpo.service._storage import open_database
+from hpo.service._tables import Fenced, NewTask, NewTrial, StudyRow, Task
 
 __all__ = ["RemoteLedger", "connect", "serve"]
 
 _METHOD = "/hpo.Ledger/Call"
 _THREADS = 32
 _MESSAGE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-_TYPES = {cls.__name__: cls for cls in (NewTask, StudyRow, Task)}
+_TYPES = {cls.__name__: cls for cls in (NewTask, NewTrial, StudyRow, Task)}
 _CALLS = frozenset(
     {
         *(
@@ -40,7 +39,7 @@ _CALLS = frozenset(
             "claim",
             "heartbeat",
         ),
-        *("assign", "assign_repeat", "attach", "seal", "finish", "release", "fail"),
+        *("begin", "attach", "append", "complete", "release", "fail"),
     }
 )
 
@@ -60,7 +59,7 @@ def serve(url: str, host: str, port: int) -> grpc.Server:
     database = open_database(url)
     storage = optuna.storages.get_storage(database)
     server = make_server(storage, host, port, ThreadPoolExecutor(_THREADS))
-    server.add_generic_rpc_handlers((_Handler(Ledger(url), database),))
+    server.add_generic_rpc_handlers((_Handler(Ledger(url)),))
     server.start()
     return server
 
@@ -122,38 +121,34 @@ class RemoteLedger(Ledger):
     def heartbeat(self, study: str, task: Task, progress: dict[str, Any] | None) -> None:
         self._call("heartbeat", study, task, progress)
 
-    def assign(
-        self, study: str, task: Task, key: str, config: dict[str, Any], runs: Sequence[str]
-    ) -> bool:
-        return bool(self._call("assign", study, task, key, config, list(runs)))
-
-    def assign_repeat(self, study: str, task: Task, config: dict[str, Any]) -> None:
-        self._call("assign_repeat", study, task, config)
+    def begin(self, study: str, task: Task, trial: NewTrial) -> tuple[int, int] | None:
+        begun = self._call("begin", study, task, trial)
+        return None if begun is None else (begun[0], begun[1])
 
     def attach(self, study: str, task: Task, trial: int) -> None:
         self._call("attach", study, task, trial)
 
-    def seal(self, study: str, task: Task, outcome: dict[str, Any]) -> None:
-        self._call("seal", study, task, outcome)
+    def append(
+        self, trial_id: int, values: Sequence[tuple[int, float]], attributes: Mapping[str, Any]
+    ) -> bool:
+        return bool(self._call("append", trial_id, values, dict(attributes)))
 
-    def finish(self, study: str, task: Task) -> None:
-        self._call("finish", study, task)
+    def complete(
+        self,
+        study: str,
+        task: Task,
+        trial_id: int,
+        outcome: dict[str, Any],
+        attributes: Mapping[str, Any],
+        values: Sequence[tuple[int, float]],
+    ) -> None:
+        self._call("complete", study, task, trial_id, outcome, dict(attributes), values)
 
     def release(self, study: str, task: Task) -> None:
         self._call("release", study, task)
 
     def fail(self, study: str, task: Task, reason: str) -> bool:
         return bool(self._call("fail", study, task, reason))
-
-    def append_values(self, trial_id: int, values: Mapping[int, float]) -> bool:
-        """Write intermediate values in one call; see ``append_values`` of the storage."""
-        return bool(self._call("append_values", trial_id, [[s, v] for s, v in values.items()]))
-
-    def finish_trial(
-        self, trial_id: int, state: TrialState, value: float, attributes: Mapping[str, Any]
-    ) -> bool:
-        """Finish a trial in one call; see ``finish_trial`` of the storage."""
-        return bool(self._call("finish_trial", trial_id, state.name, value, dict(attributes)))
 
     def _call(self, name: str, *arguments: Any) -> Any:
         request = json.dumps({"call": name, "arguments": _encode(arguments)}).encode()
@@ -169,9 +164,8 @@ class RemoteLedger(Ledger):
 class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Answers the calls of ``RemoteLedger``."""
 
-    def __init__(self, ledger: Ledger, database: optuna.storages.RDBStorage) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._database = database
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         if details.method != _METHOD:
@@ -182,16 +176,7 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
         message = json.loads(request)
         name, arguments = message["call"], _decode(message["arguments"])
         try:
-            if name == "append_values":
-                result: Any = append_values(
-                    self._database, arguments[0], {int(s): v for s, v in arguments[1]}
-                )
-            elif name == "finish_trial":
-                trial_id, state, value, attributes = arguments
-                result = finish_trial(
-                    self._database, trial_id, TrialState[state], value, attributes
-                )
-            elif name in _CALLS:
+            if name in _CALLS:
                 result = getattr(self._ledger, name)(*arguments)
             else:
                 context.abort(grpc.StatusCode.UNIMPLEMENTED, f"The ledger has no call {name!r}.")

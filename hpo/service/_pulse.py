@@ -5,14 +5,16 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from optuna.trial import TrialState
 
 from hpo.search import TrialProgress
-from hpo.service._ledger import Fenced, Task
 from hpo.service._patience import Patience
 from hpo.service._study import Study
+from hpo.service._tables import Fenced, Task
 from hpo.training import Interrupted
 
 __all__ = ["STALLED_EXIT", "Pulse", "WorkerSettings"]
@@ -65,7 +67,7 @@ class Pulse:
         self._stop = stop
         self._lock = threading.Lock()
         self._values: dict[int, float] = {}
-        self._progress: dict[str, Any] | None = None
+        self._progress: TrialProgress | None = None
         self._trial: tuple[int, int] | None = None
         self._touched = time.monotonic()
         self._ended = threading.Event()
@@ -83,23 +85,22 @@ class Pulse:
     def advance(self, progress: TrialProgress) -> None:
         """Note a step; it is written with the next beat."""
         self.touch()
-        assert self._trial is not None
         with self._lock:
             self._values[progress.step] = progress.value
-            self._progress = {**dataclasses.asdict(progress), "trial": self._trial[1]}
+            self._progress = progress
 
-    def flush(self) -> None:
-        """Write the steps noted so far.
+    def flush(self, attributes: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Write the steps noted so far, and system attributes of the trial with them.
 
         Raises:
             Fenced: The trial isn't running any more.
         """
         with self._lock:
             values, self._values = self._values, {}
-        if not values or self._trial is None:
+        if self._trial is None or not (values or attributes):
             return
         try:
-            written = self._study.append_values(self._trial[0], values)
+            written = self._study.ledger.append(self._trial[0], list(values.items()), attributes)
         except BaseException:
             with self._lock:
                 self._values = {**values, **self._values}
@@ -108,10 +109,11 @@ class Pulse:
             self._lost.set()
             raise Fenced(f"Trial {self._trial[1]} was failed by another worker.")
 
-    def flush_all(self, patience: Patience) -> None:
-        """End the thread and write what is left."""
+    def take(self) -> list[tuple[int, float]]:
+        """End the thread and return the steps that it has not written."""
         self.stop()
-        patience(self.flush)
+        values, self._values = self._values, {}
+        return list(values.items())
 
     def stop(self) -> None:
         """End the thread."""
@@ -135,7 +137,10 @@ class Pulse:
             self._lost.set()
 
     def _beat(self) -> None:
-        self._study.ledger.heartbeat(self._study.name, self._task, self._progress)
+        shown = None
+        if self._progress is not None and self._trial is not None:
+            shown = {**dataclasses.asdict(self._progress), "trial": self._trial[1]}
+        self._study.ledger.heartbeat(self._study.name, self._task, shown)
         self.flush()
         row = self._study.ledger.study(self._study.name)
         if row is not None and row.seconds_left is not None and row.seconds_left <= 0:

@@ -1,4 +1,4 @@
-"""A database as Optuna's storage, opened so that many processes can share it."""
+"""A database, opened so that many processes can share it."""
 
 import sqlite3
 import time
@@ -7,12 +7,18 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import optuna
-from optuna.storages import RDBStorage
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DisconnectionError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from hpo.errors import InputError
+from hpo.service._reading import Database
 from hpo.service._url import check_url, redact
 
 __all__ = [
@@ -20,14 +26,16 @@ __all__ = [
     "open_database",
     "reporting_failure",
     "retry_creation",
-    "tune_sqlite",
+    "tune",
 ]
 
 T = TypeVar("T")
 _BUSY_TIMEOUT_S = 60
+#: Seconds after which a connection that nobody used is tried out before it is used again.
+_IDLE_S = 1.0
 
 
-def open_database(url: str) -> RDBStorage:
+def open_database(url: str) -> Database:
     """Open Optuna's storage in a database.
 
     Raises:
@@ -38,12 +46,12 @@ def open_database(url: str) -> RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with reporting_failure(url):
         storage = retry_creation(
-            lambda: RDBStorage(
+            lambda: Database(
                 parsed.render_as_string(hide_password=False),
                 engine_kwargs=engine_arguments(parsed),
             )
         )
-    tune_sqlite(storage.engine)
+    tune(storage.engine)
     return storage
 
 
@@ -93,30 +101,55 @@ def _write_ahead(cursor: Any) -> None:
 
 
 def engine_arguments(url: URL) -> dict[str, Any]:
-    """Return the engine's arguments: a long busy timeout, or checked connections."""
+    """Return the engine's arguments: a long busy timeout, or few connections."""
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": _BUSY_TIMEOUT_S}}
-    return {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 2}
+    return {"pool_size": 2, "max_overflow": 2}
 
 
-def tune_sqlite(engine: Engine) -> None:
-    """Switch SQLite to write-ahead logging: readers, such as the dashboard, never block a writer.
+def tune(engine: Engine) -> None:
+    """Set up an engine's connections, those that it has already included."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+    else:
+        _check_idle_connections(engine)
+    engine.dispose()
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    """Switch to write-ahead logging: readers, such as the dashboard, never block a writer.
 
     With ``synchronous=NORMAL`` a commit costs no disk flush; after a power cut the database is
     whole and the last moments may be missing, which resuming makes good.
     """
-    if engine.dialect.name != "sqlite":
-        return
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_S * 1000}")
+    _write_ahead(cursor)
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
 
-    def pragmas(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_S * 1000}")
-        _write_ahead(cursor)
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.close()
 
-    event.listen(engine, "connect", pragmas)
-    engine.dispose()
+def _check_idle_connections(engine: Engine) -> None:
+    """Try a connection out before its use if it wasn't used just before.
+
+    ``pool_pre_ping`` does so each time, at the price of a round trip for each transaction. One
+    that breaks within a moment is an error to the caller, whom ``Patience`` lets try again.
+    See https://docs.sqlalchemy.org/en/20/core/pooling.html#custom-legacy-pessimistic-ping.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def note(_connection: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def check(connection: Any, record: Any, _proxy: Any) -> None:
+        used = record.info.get("used")
+        if used is None or time.monotonic() - used < _IDLE_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error:
+            raise DisconnectionError from None  # the pool then opens a new one
 
 
 def _first_line(error: Exception) -> str:

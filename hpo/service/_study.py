@@ -2,13 +2,12 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
 
 from hpo.errors import InputError, did_you_mean
 from hpo.models import Config
@@ -22,9 +21,9 @@ from hpo.search import (
     greedy_stages,
     make_pruner,
 )
-from hpo.service._bulk import append_values, finish_trial
-from hpo.service._ledger import Ledger, NewTask, Task
+from hpo.service._ledger import Ledger
 from hpo.service._open import open_ledger, open_storage
+from hpo.service._tables import NewTask, Task
 from hpo.service._url import check_exists, redact
 from hpo.training import Arithmetic, Numerics, plan_model
 
@@ -198,34 +197,6 @@ class Study:
                 pruner=make_pruner(self.space.search.pruner, longest),
             )
         return self._optuna
-
-    def append_values(self, trial_id: int, values: Mapping[int, float]) -> bool:
-        """Add intermediate values of a running trial in one transaction.
-
-        Returns:
-            False if the trial isn't running any more, and nothing was written.
-        """
-        if isinstance(self.storage, RDBStorage):
-            return append_values(self.storage, trial_id, values)
-        from hpo.service._proxy import RemoteLedger
-
-        assert isinstance(self.ledger, RemoteLedger)
-        return self.ledger.append_values(trial_id, values)
-
-    def finish_trial(
-        self, trial_id: int, state: TrialState, value: float, attributes: Mapping[str, Any]
-    ) -> bool:
-        """Finish a trial with its value and user attributes in one transaction.
-
-        Returns:
-            False if the trial was finished already, and nothing was written.
-        """
-        if isinstance(self.storage, RDBStorage):
-            return finish_trial(self.storage, trial_id, state, value, attributes)
-        from hpo.service._proxy import RemoteLedger
-
-        assert isinstance(self.ledger, RemoteLedger)
-        return self.ledger.finish_trial(trial_id, state, value, attributes)
 
     def describe(self) -> None:
         """Put what a reader of the dashboard wants to know on the Optuna study."""

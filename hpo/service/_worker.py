@@ -2,20 +2,22 @@
 
 import dataclasses
 import logging
+import math
 import os
 import signal
 import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from types import FrameType
 from typing import Any
 
-import optuna
 import torch
+from optuna.distributions import distribution_to_json
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.features import Bundle, load_bundle
 from hpo.models import Config
@@ -30,11 +32,13 @@ from hpo.search import (
     param_value,
     run_trial,
     sample_config,
+    should_prune,
 )
-from hpo.service._ledger import Fenced, Task
 from hpo.service._patience import Patience
 from hpo.service._pulse import Pulse, WorkerSettings
+from hpo.service._reading import Database
 from hpo.service._study import Study, head_runs
+from hpo.service._tables import Fenced, NewTrial, Task
 from hpo.training import (
     Interrupted,
     RunStore,
@@ -125,7 +129,7 @@ class Worker:
                 return True
         if row.max_tasks is not None and isinstance(self._study.space.search, GreedySearch):
             tasks = self._patience(lambda: self._study.ledger.tasks(self._study.name))
-            started = sum(task.state in ("sealed", "done", "failed") for task in tasks)
+            started = sum(task.state in ("done", "failed") for task in tasks)
             return started >= row.max_tasks
         return False
 
@@ -135,65 +139,72 @@ class Worker:
         self._pulse = Pulse(self._study, task, self._settings, self._lost, self._stop)
         try:
             self._close_former_trial(task)
-            if task.state == "sealed":
-                assert task.outcome is not None
-                self._complete(task, task.outcome)
-                return
             self._train(task, self._begin(task))
         except Fenced:
             _log.warning("Task %d was taken over by another worker.", task.position)
         finally:
+            self._hold(None)
             self._pulse.stop()
             self._pulse = None
             self._lost.clear()
 
     def _close_former_trial(self, task: Task) -> None:
-        """Fail the trials that earlier owners of the task left running, so that they can't write.
-
-        A trial is found by its ``task`` attribute: its owner may have died before it could note
-        the trial's number in the ledger.
-        """
+        """Fail the trials that earlier owners of the task left running: they can't write then."""
         if task.token == 1:
             return
 
         def close() -> None:
             for trial in self._trials_of(task, TrialState.RUNNING):
-                if task.state == "sealed" and trial.number == task.trial:
-                    continue
                 self._fail_trial(trial._trial_id, "its worker died; another one went on with it")
 
         self._patience(close)
 
-    def _trials_of(self, task: Task, state: TrialState) -> list[optuna.trial.FrozenTrial]:
+    def _trials_of(self, task: Task, state: TrialState) -> list[FrozenTrial]:
         trials = self._study.optuna.get_trials(deepcopy=False, states=(state,))
         return [trial for trial in trials if trial.user_attrs.get("task") == task.position]
 
-    def _begin(self, task: Task) -> optuna.trial.FrozenTrial:
+    def _begin(self, task: Task) -> FrozenTrial:
         """Return the running Optuna trial of the task, with all its attributes set."""
-        config, draw = self._patience(lambda: self._configuration(task))
-        study = self._study
-        waiting: list[optuna.trial.FrozenTrial] = []
         if task.token > 1:
             waiting = self._patience(lambda: self._trials_of(task, TrialState.WAITING))
-        if waiting:
-            trial_id = waiting[0]._trial_id
-            self._patience(
-                lambda: study.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
-            )
-        else:
-            trial_id = self._create_trial(task, config, draw)
+            if waiting:
+                return self._go_on_with(task, waiting[0]._trial_id)
+        for configured, draw in self._configured(task):
+            trial = self._create_trial(configured, draw)
+            if trial is not None:
+                return trial
+        raise AssertionError("a configuration without a key is always accepted")
+
+    def _go_on_with(self, task: Task, trial_id: int) -> FrozenTrial:
+        """Take up a trial that was handed back."""
+        study = self._study
+        self._patience(lambda: study.storage.set_trial_state_values(trial_id, TrialState.RUNNING))
         trial = self._patience(lambda: study.storage.get_trial(trial_id))
-        try:
-            self._patience(lambda: study.ledger.attach(study.name, task, trial.number))
-        except Fenced:
-            # Whoever took over looked for trials to close before this one was there.
-            if not waiting:
-                self._patience(lambda: self._fail_trial(trial_id, "the task was taken over"))
-            raise
+        self._patience(lambda: study.ledger.attach(study.name, task, trial.number))
         return trial
 
-    def _create_trial(self, task: Task, config: Config, draw: Draw | None) -> int:
-        """Create the running trial of a task in Optuna's storage; return its id."""
+    def _configured(self, task: Task) -> Iterator[tuple[Task, Draw | None]]:
+        """Yield the task with its configuration, or else with one after the other drawn for it."""
+        if task.config is not None:
+            yield task, None
+            return
+        study = self._study
+        for attempt in range(_ATTEMPTS_TO_DRAW):
+            sample = partial(sample_config, study.optuna, study.space, task.position, attempt)
+            drawn, draw = self._patience(sample)
+            config = study.normalise(drawn)
+            raw = config.model_dump(mode="json")
+            yield (
+                dataclasses.replace(
+                    task, config_key=config_key(config), config=raw, runs=head_runs(config)
+                ),
+                draw,
+            )
+        # Few configurations are left to draw; the run store gives a repeat its result for free.
+        yield dataclasses.replace(task, config=raw), draw
+
+    def _create_trial(self, task: Task, draw: Draw | None) -> FrozenTrial | None:
+        """Create the running trial of a task; return None if its configuration is another's."""
         study = self._study
         # One that was created although the store went away before it said so is found by this.
         attributes: dict[str, Any] = {
@@ -205,68 +216,73 @@ class Worker:
             attributes["stage"] = study.space.search.stages[task.stage].name
         if draw is not None:
             attributes["draw"] = dataclasses.asdict(draw)
-        attributes["config"] = config.model_dump(mode="json")
-        template = create_trial(
+        attributes["config"] = task.config
+        distributions = distributions_of(study.space)
+        params = study.params(Config.model_validate(task.config))
+        trial = create_trial(
             state=TrialState.RUNNING,
-            params={name: param_value(v) for name, v in study.params(config).items()},
-            distributions=distributions_of(study.space),
+            params={name: param_value(value) for name, value in params.items()},
+            distributions=distributions,
             user_attrs=attributes,
         )
+        stored = {
+            name: (domain.to_internal_repr(trial.params[name]), distribution_to_json(domain))
+            for name, domain in distributions.items()
+        }
+        new = NewTrial(study.optuna._study_id, stored, attributes)
         tried = False
 
-        def create() -> int:
+        def begin() -> tuple[int, int] | None:
             nonlocal tried
             if tried:
-                for trial in self._trials_of(task, TrialState.RUNNING):
-                    if trial.user_attrs.get("token") == task.token:
-                        return trial._trial_id
+                for there in self._trials_of(task, TrialState.RUNNING):
+                    if there.user_attrs.get("token") == task.token:
+                        return there._trial_id, there.number
             tried = True
-            return study.storage.create_new_trial(study.optuna._study_id, template_trial=template)
+            return study.ledger.begin(study.name, task, new)
 
-        return self._patience(create)
+        begun = self._patience(begin)
+        if begun is None:
+            return None
+        trial._trial_id, trial.number = begun
+        return trial
 
-    def _configuration(self, task: Task) -> tuple[Config, Draw | None]:
-        """Return the configuration of a task, and how it was drawn if that was now."""
-        study = self._study
-        if task.config is not None:
-            return Config.model_validate(task.config), None
-        for attempt in range(_ATTEMPTS_TO_DRAW):
-            drawn, draw = sample_config(study.optuna, study.space, task.position, attempt)
-            config = study.normalise(drawn)
-            raw = config.model_dump(mode="json")
-            if study.ledger.assign(study.name, task, config_key(config), raw, head_runs(config)):
-                return config, draw
-        # Few configurations are left to draw; the run store gives a repeat its result for free.
-        study.ledger.assign_repeat(study.name, task, raw)
-        return config, draw
+    def _train(self, task: Task, trial: FrozenTrial) -> None:
+        """Train a task.
 
-    def _train(self, task: Task, frozen: optuna.trial.FrozenTrial) -> None:
+        Args:
+            task: As it was claimed.
+            trial: Its trial. While the claim holds nobody else writes to it, so that it is kept
+                up to date here and not read back.
+        """
         study, pulse = self._study, self._pulse
         assert pulse is not None
-        trial_id = frozen._trial_id
-        pulse.begin(trial_id, frozen.number)
-
-        def prune() -> bool:
-            # Read again each time: optuna's Trial knows only the values reported through itself.
-            trial = study.storage.get_trial(trial_id)
-            return study.optuna.pruner.prune(study.optuna, trial)
+        trial_id = trial._trial_id
+        pulse.begin(trial_id, trial.number)
+        self._hold(trial_id)
 
         def on_step(progress: TrialProgress) -> str | None:
             pulse.advance(progress)
+            # the first value of a step stays, in the storage as well
+            value = progress.value if math.isfinite(progress.value) else math.nan
+            trial.intermediate_values.setdefault(progress.step, value)
             if progress.step < progress.steps and self._decides(progress.step):
-                self._patience(pulse.flush)
-                if self._patience(prune):
+                pruned, noted = self._patience(lambda: should_prune(study.optuna, trial))
+                # what was decided on, and what was decided, before anything follows from it
+                self._patience(lambda: pulse.flush(noted))
+                trial.system_attrs.update(noted)
+                if pruned:
                     name = study.space.search.pruner.name
                     return f"{name} at step {progress.step}"
             return None
 
         try:
-            outcome = self._run(Config.model_validate(frozen.user_attrs["config"]), on_step)
-            pulse.flush_all(self._patience)
+            outcome = self._run(Config.model_validate(trial.user_attrs["config"]), on_step)
         except Interrupted:
             # If the store is away now, the trial is taken over later like that of a dead worker.
             patience = Patience(_give_up_after(_PATIENCE_TO_HAND_BACK_S))
-            pulse.flush_all(patience)
+            pulse.stop()
+            patience(pulse.flush)
             patience(lambda: study.storage.set_trial_state_values(trial_id, TrialState.WAITING))
             patience(lambda: study.ledger.release(study.name, task))
             raise
@@ -274,15 +290,18 @@ class Worker:
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            _log.warning("Trial %d failed: %s", frozen.number, reason)
+            _log.warning("Trial %d failed: %s", trial.number, reason)
             trace = traceback.format_exc()
             self._patience(lambda: self._fail_trial(trial_id, reason, trace))
             self._patience(lambda: study.ledger.fail(study.name, task, reason))
             return
         self._trim_run_store()
         record = dataclasses.asdict(outcome)
-        self._patience(lambda: study.ledger.seal(study.name, task, record))
-        self._complete(dataclasses.replace(task, trial=frozen.number), record)
+        shown = {key: record[key] for key in _SHOWN if record[key] is not None}
+        values = pulse.take()
+        self._patience(
+            lambda: study.ledger.complete(study.name, task, trial_id, record, shown, values)
+        )
 
     def _run(self, config: Config, on_step: Callable[[TrialProgress], str | None]) -> TrialOutcome:
         """Train, with smaller and smaller micro-batches if the memory is not enough."""
@@ -328,21 +347,10 @@ class Worker:
             trim_store(self._trainer.store, self._study.definition.run_store_gb)
             self._trimmed = time.monotonic()
 
-    def _complete(self, task: Task, outcome: dict[str, Any]) -> None:
-        """Put a sealed outcome on the Optuna trial; harmless if it stands there already."""
-        study = self._study
-
-        def complete() -> None:
-            assert task.trial is not None
-            trial_id = study.storage.get_trial_id_from_study_id_trial_number(
-                study.optuna._study_id, task.trial
-            )
-            attributes = {key: outcome[key] for key in _SHOWN if outcome[key] is not None}
-            state = TrialState.PRUNED if outcome["pruned"] else TrialState.COMPLETE
-            study.finish_trial(trial_id, state, outcome["value"], attributes)
-
-        self._patience(complete)
-        self._patience(lambda: study.ledger.finish(study.name, task))
+    def _hold(self, trial_id: int | None) -> None:
+        """Spare the storage the reading of this worker's own trial, which ``_train`` has."""
+        if isinstance(self._study.storage, Database):
+            self._study.storage.held = trial_id
 
     def _fail_trial(self, trial_id: int, reason: str, trace: str | None = None) -> None:
         storage = self._study.storage

@@ -1,5 +1,6 @@
 """The ledger's contract, on every store: who works on what is decided once."""
 
+import dataclasses
 import sqlite3
 import threading
 import time
@@ -164,14 +165,10 @@ def test_a_silent_owner_loses_its_task_after_the_grace(ledger: Ledger) -> None:
     [
         lambda ledger, task: ledger.heartbeat("s", task, None),
         lambda ledger, task: ledger.attach("s", task, 1),
-        lambda ledger, task: ledger.assign("s", task, "new", {}, ()),
-        lambda ledger, task: ledger.assign_repeat("s", task, {}),
-        lambda ledger, task: ledger.seal("s", task, {"value": 1.0}),
         lambda ledger, task: ledger.release("s", task),
         lambda ledger, task: ledger.fail("s", task, "why"),
-        lambda ledger, task: ledger.finish("s", task),
     ],
-    ids=["heartbeat", "attach", "assign", "repeat", "seal", "release", "fail", "finish"],
+    ids=["heartbeat", "attach", "release", "fail"],
 )
 def test_an_old_token_writes_nothing(
     ledger: Ledger, write: Callable[[Ledger, Task], object]
@@ -185,28 +182,10 @@ def test_an_old_token_writes_nothing(
     after = state_of(ledger)
     assert (after.owner, after.token, after.state, after.outcome) == ("b", 2, "claimed", None)
     assert (after.config_key, after.trial, after.attempts) == (before.config_key, None, 0)
-    ledger.seal("s", new, {"value": 2.0})
+    ledger.release("s", new)
     with pytest.raises(Fenced):
         write(ledger, old)
-    assert state_of(ledger).outcome == {"value": 2.0}
-
-
-def test_a_sealed_task_that_is_taken_over_keeps_its_outcome(ledger: Ledger) -> None:
-    ledger.open_tasks("s", tasks_of(1))
-    ledger.seal("s", claim(ledger, "a"), {"value": 1.0})
-    assert ledger.claim("s", "b", GRACE) is None
-    task = claim(ledger, "b", grace=0.0)
-    assert (task.state, task.outcome, task.token) == ("sealed", {"value": 1.0}, 2)
-    ledger.finish("s", task)
-    assert state_of(ledger).state == "done"
-    assert ledger.claim("s", "c", 0.0) is None
-
-
-def test_only_a_sealed_task_can_be_finished(ledger: Ledger) -> None:
-    ledger.open_tasks("s", tasks_of(1))
-    with pytest.raises(Fenced):
-        ledger.finish("s", claim(ledger))
-    assert state_of(ledger).state == "claimed"
+    assert state_of(ledger).state == "open"
 
 
 def test_a_task_that_was_handed_back_is_claimed_at_once(ledger: Ledger) -> None:
@@ -237,36 +216,12 @@ def test_tasks_that_share_a_run_are_not_worked_on_at_once(ledger: Ledger) -> Non
     assert [claim(ledger, o).position for o in "bc"] == [2, 3]
     assert ledger.claim("s", "d", GRACE) is None
     ledger.release("s", first)
-    ledger.seal("s", claim(ledger, "a"), {})
+    again = claim(ledger, "a")
+    ledger.fail("s", dataclasses.replace(again, attempts=MAX_ATTEMPTS - 1), "why")
     assert ledger.claim("s", "d", GRACE) is None  # text is still being trained
-    for position in (0, 2):
-        task = state_of(ledger, position)
-        if task.state == "claimed":
-            ledger.seal("s", task, {})
-        ledger.finish("s", state_of(ledger, position))
+    text = state_of(ledger, 2)
+    ledger.fail("s", dataclasses.replace(text, attempts=MAX_ATTEMPTS - 1), "why")
     assert claim(ledger, "d").position == 1
-
-
-def test_a_task_gets_a_configuration_that_no_other_has(ledger: Ledger) -> None:
-    ledger.open_tasks("s", [NewTask(0, 0), NewTask(1, 0)])
-    first, second = claim(ledger, "a"), claim(ledger, "b")
-    assert (first.config_key, first.config, first.runs) == (None, None, ())
-    assert ledger.assign("s", first, "same", {"lr": 1}, ("run",))
-    assert not ledger.assign("s", second, "same", {"lr": 1}, ("run",))
-    assert state_of(ledger, 1).config is None
-    assert ledger.assign("s", second, "other", {"lr": 2}, ())
-    assert ledger.assign("s", second, "other", {"lr": 2}, ())  # its own isn't in its way
-    assert [task.config_key for task in ledger.tasks("s")] == ["same", "other"]
-
-
-def test_a_repeat_has_no_key(ledger: Ledger) -> None:
-    ledger.open_tasks("s", [NewTask(0, 0), NewTask(1, 0)])
-    ledger.assign("s", claim(ledger), "same", {"lr": 1}, ())
-    ledger.assign_repeat("s", claim(ledger), {"lr": 1})
-    assert [(t.config_key, t.config) for t in ledger.tasks("s")] == [
-        ("same", {"lr": 1}),
-        (None, {"lr": 1}),
-    ]
 
 
 def test_limits_hold_from_now_on(ledger: Ledger) -> None:
@@ -294,8 +249,8 @@ def test_no_more_tasks_are_started_than_the_limit(ledger: Ledger) -> None:
     assert ledger.claim("s", "c", GRACE) is None
     ledger.release("s", second)  # but what was started is gone on with
     assert claim(ledger, "c").position == 1
-    ledger.seal("s", first, {})
     assert claim(ledger, "c", grace=0.0).position == 0
+    assert first.position == 0
     ledger.limit("s", None, None)
     assert claim(ledger, "d").position == 2
 

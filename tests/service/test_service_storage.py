@@ -1,90 +1,19 @@
 """Storage URLs, and Optuna's storage as many processes share it."""
 
 import logging
-import math
 import threading
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import optuna
 import pytest
-from optuna.storages import RDBStorage
-from optuna.trial import TrialState
-from sqlalchemy import text
+from sqlalchemy import create_engine, make_url, text
 
 from hpo import worker
 from hpo.errors import InputError
-from hpo.service import append_values, check_url, open_database, open_storage, redact
+from hpo.service import Ledger, _storage, check_url, open_database, open_storage, redact
+from hpo.service._reading import Database
 
 SECRET = "s3cret-w0rd"
-
-
-@pytest.fixture
-def storage(url: str) -> Iterator[RDBStorage]:
-    storage = open_database(url)
-    yield storage
-    storage.remove_session()
-    storage.engine.dispose()
-
-
-def new_trial(storage: RDBStorage) -> int:
-    directions = [optuna.study.StudyDirection.MAXIMIZE]
-    return storage.create_new_trial(storage.create_new_study(directions, "s"))
-
-
-def test_values_are_appended_once_each(storage: RDBStorage) -> None:
-    trial = new_trial(storage)
-    assert append_values(storage, trial, {1: 50.0, 2: 60.0})
-    assert append_values(storage, trial, {2: 61.0, 3: 70.0})  # the first write of a step wins
-    assert append_values(storage, trial, {})
-    assert storage.get_trial(trial).intermediate_values == {1: 50.0, 2: 60.0, 3: 70.0}
-
-
-def test_values_are_stored_as_optuna_stores_them(storage: RDBStorage) -> None:
-    trial, other = new_trial(storage), storage.create_new_trial(1)
-    append_values(storage, trial, {1: 0.1 + 0.2, 2: math.nan, 3: math.inf})
-    storage.set_trial_intermediate_value(other, 1, 0.1 + 0.2)
-    storage.set_trial_intermediate_value(other, 2, math.nan)
-    ours, optunas = (storage.get_trial(number).intermediate_values for number in (trial, other))
-    assert ours[1] == optunas[1] == 0.1 + 0.2
-    assert math.isnan(ours[2])
-    assert math.isnan(optunas[2])
-    assert math.isnan(ours[3])  # a gap in the curve as well
-
-
-@pytest.mark.parametrize("state", [TrialState.FAIL, TrialState.COMPLETE, TrialState.WAITING])
-def test_a_trial_that_is_not_running_takes_no_values(
-    storage: RDBStorage, state: TrialState
-) -> None:
-    trial = new_trial(storage)
-    append_values(storage, trial, {1: 50.0})
-    storage.set_trial_state_values(trial, state, [50.0] if state == TrialState.COMPLETE else None)
-    assert not append_values(storage, trial, {2: 60.0})
-    assert not append_values(storage, 999, {2: 60.0})
-    assert storage.get_trial(trial).intermediate_values == {1: 50.0}
-
-
-def test_racing_writers_lose_nothing(url: str) -> None:
-    storages = [open_database(url) for _ in range(4)]
-    trial = new_trial(storages[0])
-    errors: list[BaseException] = []
-
-    def write(index: int) -> None:
-        try:
-            for step in range(index, 100, 2):  # two writers for each step
-                append_values(storages[index], trial, {step: float(step)})
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=write, args=(index,)) for index in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    assert storages[0].get_trial(trial).intermediate_values == {s: float(s) for s in range(100)}
-    for storage in storages:
-        storage.engine.dispose()
 
 
 def test_racing_processes_make_the_tables_once(url: str) -> None:
@@ -101,9 +30,9 @@ def test_racing_processes_make_the_tables_once(url: str) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [type(item) for item in opened] == [RDBStorage] * 6
+    assert [type(item) for item in opened] == [Database] * 6
     for item in opened:
-        assert isinstance(item, RDBStorage)
+        assert isinstance(item, Database)
         item.engine.dispose()
 
 
@@ -114,6 +43,28 @@ def test_sqlite_is_set_up_for_many_readers_and_writers(tmp_path: Path) -> None:
         assert connection.execute(text("PRAGMA busy_timeout")).scalar_one() == 60_000
         assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 1
     storage.engine.dispose()
+
+
+def test_a_connection_that_broke_while_idle_is_replaced(
+    postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres.new_url()
+    ledger, other = Ledger(url), create_engine(postgres.new_url())
+    monkeypatch.setattr(_storage, "_IDLE_S", 0.0)
+    for _ in range(2):
+        assert ledger.studies() == []
+        with other.begin() as connection:
+            ended = connection.execute(
+                text(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                    "WHERE datname = :name"
+                ),
+                {"name": make_url(url).database},
+            ).scalar_one()
+        assert ended >= 1
+    assert ledger.studies() == []
+    ledger.close()
+    other.dispose()
 
 
 @pytest.mark.parametrize(
