@@ -27,20 +27,8 @@ _THREADS = 32
 _MESSAGE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _TYPES = {cls.__name__: cls for cls in (NewTask, NewTrial, StudyRow, Task)}
 _CALLS = frozenset(
-    {
-        *(
-            "define",
-            "limit",
-            "study",
-            "studies",
-            "open_tasks",
-            "tasks",
-            "counts",
-            "claim",
-            "heartbeat",
-        ),
-        *("begin", "attach", "append", "complete", "release", "fail"),
-    }
+    "define limit study studies open_tasks tasks counts claim heartbeat "
+    "begin attach append complete release fail".split()
 )
 
 
