@@ -26,10 +26,6 @@ _METHOD = "/hpo.Ledger/Call"
 _THREADS = 32
 _MESSAGE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _TYPES = {cls.__name__: cls for cls in (NewTask, NewTrial, StudyRow, Task)}
-_CALLS = frozenset(
-    "define limit study studies open_tasks tasks counts claim heartbeat "
-    "begin attach append complete release fail".split()
-)
 
 
 def serve(url: str, host: str, port: int) -> grpc.Server:
@@ -147,6 +143,10 @@ class RemoteLedger(Ledger):
                 raise Fenced(error.details()) from None
             raise
         return _decode(json.loads(answer))
+
+
+#: What may be called from outside: that which the client can call.
+_CALLS = {name for name in vars(RemoteLedger) if not name.startswith("_")} - {"close"}
 
 
 class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
