@@ -13,7 +13,6 @@ and of the demo's pictures, which are sharp to the pixel as few large photograph
 has the numbers.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -65,7 +64,7 @@ class Preparation:
         full = image.size
         width, height = _resized(self._resize, full)
         # Pillow takes the strongest reduction that leaves at least these sizes.
-        drafted = image.draft(None, (math.ceil(_MARGIN * width), math.ceil(_MARGIN * height)))
+        drafted = image.draft(None, (_MARGIN * width, _MARGIN * height))
         if drafted is None or image.size == full:
             return self._transform(image)
         # The size to resize to follows from the exact proportions, and the box says where the
