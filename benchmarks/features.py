@@ -3,6 +3,8 @@
 The usual loop is the one of open_clip's README: a data set that opens and preprocesses an image, a
 ``DataLoader`` with a process a core, ``encode_image`` batch by batch. Both run in a process of
 their own with a thread a core, on the demo's images, or on those in ``--data`` where there are any.
+
+Large JPEGs are prepared for an encoder with and without decoding them at reduced size.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from benchmarks._sides import Side, alternate, ratio
 from hpo.data import make_demo
 from hpo.features import resolve_encoder
 from hpo.features._chunks import ChunkStore
+from hpo.features._decode import Preparation
 from hpo.features._encode import encode_images
 from hpo.features._extract import _SHARE_PARAMETERS
 from hpo.features._model import Model
@@ -34,6 +37,8 @@ _BATCH = 32
 _VIT_IMAGES = 96
 _DEMO_IMAGES = 800
 _MANY = 10
+_LARGE = (2048, 1536)
+_LARGE_IMAGES = 8
 
 
 def run(arguments: argparse.Namespace) -> list[Result]:
@@ -48,6 +53,7 @@ def run(arguments: argparse.Namespace) -> list[Result]:
             *_vit(str(vit), photos[:_VIT_IMAGES], folder, cores, arguments.rounds),
             *_demo(demo[:_DEMO_IMAGES], folder, cores, arguments.rounds),
             _memory(demo[:_DEMO_IMAGES], folder, cores),
+            _large(photos, folder, arguments.rounds),
         ]
 
 
@@ -131,6 +137,52 @@ def _memory(images: list[Path], folder: Path, cores: int) -> Result:
         1.1,
         "at most",
     )
+
+
+def _large(photos: list[Path], folder: Path, rounds: int) -> Result:
+    with Side(_decoding, _write_large(photos, folder / "large")) as side:
+        times = alternate({"reduced": (side, "reduced"), "full": (side, "full")}, rounds)
+    faster, mine, theirs = ratio(times["reduced"], times["full"])
+    return Result(
+        "features: large JPEGs, reduced-size decoding",
+        faster,
+        _LARGE_IMAGES / mine,
+        _LARGE_IMAGES / theirs,
+        "images/s",
+        "open_clip's preprocessing, which decodes at full size",
+        1.0,
+        note=f"mosaics of photos, {_LARGE[0]} x {_LARGE[1]}, for an encoder of 224 px; one thread",
+    )
+
+
+def _write_large(photos: list[Path], folder: Path) -> list[Path]:
+    """Write JPEGs of the size that cameras and phones make, as full of detail as small photos."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    paths = []
+    for index in range(_LARGE_IMAGES):
+        mosaic = Image.new("RGB", _LARGE)
+        for y in range(0, _LARGE[1], 180):
+            for x in range(0, _LARGE[0], 240):
+                with Image.open(photos[rng.integers(len(photos))]) as photo:
+                    mosaic.paste(photo.convert("RGB"), (x, y))
+        paths.append(folder / f"{index}.jpg")
+        mosaic.save(paths[-1], quality=85)
+    return paths
+
+
+def _decoding(paths: list[Path]) -> Mapping[str, Callable[[], Any]]:
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    transform = image_transform_v2(PreprocessCfg(size=224), is_train=False)
+    reduced = Preparation(transform)
+
+    def prepare(function: Callable[[Image.Image], torch.Tensor]) -> None:
+        for path in paths:
+            with Image.open(path) as image:
+                function(image)
+
+    return {"reduced": lambda: prepare(reduced), "full": lambda: prepare(transform)}
 
 
 def _hpo(

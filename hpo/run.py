@@ -1,6 +1,7 @@
 """``python -m hpo.run --study NAME``: the whole study, then the refit and the predictions."""
 
 import argparse
+import ctypes
 import signal
 import sys
 import time
@@ -118,13 +119,13 @@ def _main(argv: Sequence[str] | None) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from hpo import service
     from hpo.errors import InputError
     from hpo.report import Screen, finished_report, make_plan
     from hpo.search import load_space, parse_setting
     from hpo.service import (
         DataOptions,
         Definition,
-        RayWorkers,
         Study,
         Workers,
         WorkerSettings,
@@ -216,7 +217,7 @@ def _run(arguments: argparse.Namespace) -> int:
         }
         workers: Workers | RayWorkers
         if ray_plan is not None:
-            workers = RayWorkers(study.name, ray_plan, WorkerSettings(**timing), bundle)
+            workers = service.RayWorkers(study.name, ray_plan, WorkerSettings(**timing), bundle)
         else:
             flags = [f"--{name.replace('_', '-')}={value}" for name, value in timing.items()]
             workers = Workers(study.name, arguments.storage, placements, flags)
@@ -247,6 +248,13 @@ def _watch(study: "Study", screen: Any, workers: "Workers | RayWorkers") -> bool
 
 
 def _cuda_devices() -> int:
+    # PyTorch takes a second to import, and finds no device without NVIDIA's driver, which it loads
+    # by this name, or AMD's.
+    if sys.platform == "linux" and not Path("/dev/kfd").exists():
+        try:
+            ctypes.CDLL("libcuda.so.1")
+        except OSError:
+            return 0
     import torch
 
     return torch.cuda.device_count()

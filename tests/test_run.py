@@ -107,6 +107,16 @@ def test_finished_study_only_prints(finished: tuple[Path, str]) -> None:
     assert model.stat().st_mtime_ns == before
 
 
+def test_printing_needs_no_pytorch() -> None:
+    """Importing it takes longer than all else that a finished study needs."""
+    code = (
+        "import sys, hpo.run, hpo.search, hpo.service, hpo.report, hpo.training\n"
+        "print('torch' in sys.modules, hpo.training.Trainer.__name__, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "Trainer", "True"]
+
+
 def test_killed_three_times_ends_with_the_same_tables(
     finished: tuple[Path, str], tmp_path: Path
 ) -> None:

@@ -34,6 +34,9 @@ _FOLDER_WEIGHTS = (
 _WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 _TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "*.model")
 _PREPROCESS_FIELDS = ("mean", "std", "interpolation", "resize_mode", "fill_color", "mode", "size")
+# Of ``hpo/features/_decode.py``: one more whenever the same file comes out differently. It isn't in
+# ``Encoder.preprocessing``, since a trained model need not tell the versions apart.
+_DECODING = 2
 _INSTEAD = (
     f"pass a local checkpoint (--encoder FOLDER with {_CONFIG_FILE} and {_FOLDER_WEIGHTS[0]}, "
     "or --encoder MODEL/PATH/weights.safetensors) or embeddings that you have already "
@@ -86,6 +89,7 @@ class Encoder:
                 "weights": self.weights_hash,
                 "config": self.config,
                 "preprocess": self.preprocess,
+                "decoding": _DECODING,
                 "tokenizer": self.tokenizer_hashes,
                 "precision": precision,
             }

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from hpo.errors import InputError
+from hpo.features._decode import Preparation
 from hpo.features._encoder import Encoder
 from hpo.features._hub import fail_fast, quiet
 from hpo.features._precision import precision_on
@@ -53,7 +54,7 @@ class Model:
 
     def _load(self, encoder: Encoder) -> None:
         with quiet():
-            model, self._preprocess = open_clip.create_model_from_pretrained(
+            model, transform = open_clip.create_model_from_pretrained(
                 encoder.model,
                 encoder.pretrained,
                 device=self._device,
@@ -62,6 +63,7 @@ class Model:
             )
             self._tokenize = open_clip.get_tokenizer(encoder.model)
         self._model = model.eval()
+        self._preparation = Preparation(transform)
 
     @property
     def parameters(self) -> int:
@@ -71,6 +73,8 @@ class Model:
     def prepare(self, path: Path) -> torch.Tensor:
         """Decode an image and preprocess it for the model; may be called from several threads.
 
+        A large JPEG is decoded at reduced size, see ``hpo/features/_decode.py``.
+
         Returns:
             float32 [3, H, W], normalised as the model wants it.
 
@@ -79,11 +83,10 @@ class Model:
         """
         try:
             with Image.open(path) as image:
-                prepared: torch.Tensor = self._preprocess(image)
+                return self._preparation(image)
         # Pillow's decoders raise nearly anything on damaged bytes.
         except Exception as error:
             raise InputError(f"image '{path}' can't be decoded: {error}") from error
-        return prepared
 
     def encode_images(self, images: Sequence[torch.Tensor]) -> np.ndarray:
         """Encode prepared images.

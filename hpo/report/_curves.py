@@ -12,7 +12,7 @@ from hpo.models import TWO_STEP
 from hpo.report._tables import StageTable
 from hpo.search import GreedySearch
 from hpo.service import Study, Task
-from hpo.training import EpochRecord, RunStore
+from hpo.training import EpochRecord
 
 __all__ = ["Curve", "CurveReader", "StageCurves"]
 
@@ -74,6 +74,8 @@ class CurveReader:
     """
 
     def __init__(self, study: Study, tasks: Sequence[Task], trials: Sequence[FrozenTrial]) -> None:
+        from hpo.training import RunStore  # PyTorch takes a second, see hpo/_lazy.py
+
         self._study = study
         self._trials = {trial.number: trial for trial in trials}
         self._store = RunStore(study.definition.run_store)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -15,8 +15,9 @@ from hpo.report._predictions import write_predictions
 from hpo.report._report import write_report
 from hpo.report._tables import format_params, study_tables
 from hpo.service import Study, Task
-from hpo.training import RunStore, TrainedModel, Trainer, open_device
-from hpo.training import refit as refit_best
+
+if TYPE_CHECKING:
+    from hpo.training import TrainedModel
 
 __all__ = ["finished_report"]
 
@@ -116,8 +117,11 @@ def _metrics(study: Study, tasks: Sequence[Task], best: Task) -> dict[str, Any]:
 
 def _refitted(
     study: Study, config: Config, best: Task, out: Path, device: str, console: Console
-) -> TrainedModel:
+) -> "TrainedModel":
     """Return the model in ``out`` if it is that of the best trial, else train it."""
+    from hpo.training import RunStore, TrainedModel, Trainer, open_device
+    from hpo.training import refit as refit_best
+
     folder = out / "model"
     definition = study.definition
     origin = {"study": study.name, "trial": best.trial, "bundle": definition.bundle_key}
@@ -155,8 +159,10 @@ def _same_but_batch(a: Config, b: Config) -> bool:
     return a.model_copy(update={"batch_size": b.batch_size}) == b
 
 
-def _predict(study: Study, model: TrainedModel, out: Path, device: str) -> int:
+def _predict(study: Study, model: "TrainedModel", out: Path, device: str) -> int:
     """Write ``predictions.csv`` if there are rows to predict; return how many."""
+    from hpo.training import open_device
+
     bundle = load_bundle(study.definition.bundle)
     if bundle.test_ids:
         opened = open_device(device, study.definition.arithmetic)

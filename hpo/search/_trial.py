@@ -3,11 +3,15 @@
 import dataclasses
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from hpo.models import Config
 from hpo.search._pruning import Divergence
 from hpo.search._space import Space
-from hpo.training import EpochRecord, ModelRun, Trainer
+from hpo.training import EpochRecord
+
+if TYPE_CHECKING:
+    from hpo.training import ModelRun, Trainer
 
 __all__ = ["TrialOutcome", "TrialProgress", "run_trial"]
 
@@ -47,7 +51,7 @@ class TrialOutcome:
 
 
 def run_trial(
-    trainer: Trainer,
+    trainer: "Trainer",
     space: Space,
     config: Config,
     *,
@@ -103,7 +107,7 @@ def run_trial(
     return _outcome(models, space, pruned, trained)
 
 
-def _diverged(models: Mapping[int, ModelRun], watches: Mapping[int, Divergence]) -> str | None:
+def _diverged(models: Mapping[int, "ModelRun"], watches: Mapping[int, Divergence]) -> str | None:
     """Return why the configuration is given up, from the first seed that gives a reason."""
     for seed, model in models.items():
         assert model.record is not None
@@ -113,16 +117,16 @@ def _diverged(models: Mapping[int, ModelRun], watches: Mapping[int, Divergence])
     return None
 
 
-def _scores(models: Iterable[ModelRun], space: Space) -> tuple[float, ...]:
+def _scores(models: Iterable["ModelRun"], space: Space) -> tuple[float, ...]:
     return tuple(float(getattr(model.record, space.metric)) for model in models)
 
 
-def _mean(models: Iterable[ModelRun], space: Space) -> float:
+def _mean(models: Iterable["ModelRun"], space: Space) -> float:
     return statistics.fmean(_scores(models, space))
 
 
 def _outcome(
-    models: Sequence[ModelRun], space: Space, pruned: str | None, trained: int
+    models: Sequence["ModelRun"], space: Space, pruned: str | None, trained: int
 ) -> TrialOutcome:
     scores = _scores(models, space)
     if any(model.ended for model in models):

@@ -6,24 +6,16 @@ it is used.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-
-import torch
-from torch import Tensor, nn
 
 from hpo.errors import InputError, did_you_mean
-from hpo.models import Dropout
 
-__all__ = ["COMPILERS", "PRECISIONS", "Arithmetic", "compiled", "precise"]
+__all__ = ["COMPILERS", "PRECISIONS", "Arithmetic"]
 
 #: ``tf32`` rounds the factors of products to 10 bits of mantissa on CUDA; ``bf16`` is PyTorch's
 #: mixed precision, with weights, loss and optimizer in float32.
 PRECISIONS = ("float32", "tf32", "bf16")
 #: ``off``, or a mode of ``torch.compile``; that which captures CUDA graphs is ``reduce-overhead``.
 COMPILERS = ("off", "default", "reduce-overhead", "max-autotune")
-#: Each configuration has its own shapes; at PyTorch's limit of 8 it would stop compiling, silently.
-_RECOMPILE_LIMIT = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,41 +59,3 @@ class Arithmetic:
             )
         if problems:
             raise InputError(problems)
-
-
-@contextmanager
-def precise(device: torch.device, precision: str) -> Iterator[torch.autocast]:
-    """Train with a precision; the value is the context in which the forward pass runs.
-
-    TF32 holds for the backward pass as well, automatic mixed precision must not
-    (https://docs.pytorch.org/docs/stable/amp.html).
-    """
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    try:
-        yield torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
-
-
-def compiled(module: nn.Module, compiler: str) -> Callable[[Mapping[str, Tensor]], Tensor]:
-    """Return the forward pass of a module, compiled if so chosen.
-
-    Args:
-        module: Keeps its parameters; in training they are shared.
-        compiler: One of ``COMPILERS``.
-    """
-    if compiler == "off":
-        return module
-    import torch._dynamo  # a second or two, which uncompiled training needn't wait for
-
-    torch._dynamo.config.recompile_limit = _RECOMPILE_LIMIT
-    for layer in module.modules():
-        if isinstance(layer, Dropout):
-            # On a CPU the bits come from numpy, whose random state can't be traced.
-            mask = torch._dynamo.disable(layer.mask)  # type: ignore[no-untyped-call]
-            layer.mask = mask  # type: ignore[method-assign]
-    forward: Callable[[Mapping[str, Tensor]], Tensor] = torch.compile(
-        module, mode=compiler, dynamic=False
-    )
-    return forward

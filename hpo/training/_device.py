@@ -2,18 +2,24 @@
 
 import ctypes
 import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
+from torch import Tensor, nn
 
 from hpo.errors import InputError
+from hpo.models import Dropout
 from hpo.training._arithmetic import Arithmetic
 from hpo.training._spec import Numerics
 
-__all__ = ["default_micro_batch", "numerics_of", "open_device"]
+__all__ = ["compiled", "default_micro_batch", "numerics_of", "open_device", "precise"]
 
 #: Rows in flight at once. On a CPU activations of 1,024 × 2,048 float32 are 8 MB and stay near the
 #: cache; an accelerator wants as much work at a time as its memory holds.
 _MICRO_BATCH = {"cpu": 1024, "cuda": 1 << 15}
+#: Each configuration has its own shapes; at PyTorch's limit of 8 it would stop compiling, silently.
+_RECOMPILE_LIMIT = 1024
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
@@ -73,3 +79,41 @@ def numerics_of(
     return Numerics(
         name, threads, micro_batch, torch.__version__, arithmetic.precision, arithmetic.compiler
     )
+
+
+@contextmanager
+def precise(device: torch.device, precision: str) -> Iterator[torch.autocast]:
+    """Train with a precision; the value is the context in which the forward pass runs.
+
+    TF32 holds for the backward pass as well, automatic mixed precision must not
+    (https://docs.pytorch.org/docs/stable/amp.html).
+    """
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    try:
+        yield torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def compiled(module: nn.Module, compiler: str) -> Callable[[Mapping[str, Tensor]], Tensor]:
+    """Return the forward pass of a module, compiled if so chosen.
+
+    Args:
+        module: Keeps its parameters; in training they are shared.
+        compiler: One of ``COMPILERS``.
+    """
+    if compiler == "off":
+        return module
+    import torch._dynamo  # a second or two, which uncompiled training needn't wait for
+
+    torch._dynamo.config.recompile_limit = _RECOMPILE_LIMIT
+    for layer in module.modules():
+        if isinstance(layer, Dropout):
+            # On a CPU the bits come from numpy, whose random state can't be traced.
+            mask = torch._dynamo.disable(layer.mask)  # type: ignore[no-untyped-call]
+            layer.mask = mask  # type: ignore[method-assign]
+    forward: Callable[[Mapping[str, Tensor]], Tensor] = torch.compile(
+        module, mode=compiler, dynamic=False
+    )
+    return forward

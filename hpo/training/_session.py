@@ -12,19 +12,16 @@ from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hpo.models import LOSSES, seed_dropout
-from hpo.training._arithmetic import compiled, precise
 from hpo.training._data import RunData
-from hpo.training._metrics import EpochRecord, multilabel_metrics
+from hpo.training._device import compiled, precise
+from hpo.training._metrics import multilabel_metrics
+from hpo.training._record import EpochRecord
 from hpo.training._spec import RunSpec
 from hpo.training._store import RunStore
 
-__all__ = ["Interrupted", "Session", "forward"]
+__all__ = ["Session", "forward"]
 
 _log = logging.getLogger(__name__)
-
-
-class Interrupted(Exception):  # noqa: N818 - not an error: the run goes on later
-    """Training was stopped from outside, between two micro-batches."""
 
 
 class Session:

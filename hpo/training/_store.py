@@ -30,7 +30,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hpo.files import atomic_write, write_json
-from hpo.training._metrics import CURVE_COLUMNS, EpochRecord
+from hpo.training._record import CURVE_COLUMNS, EpochRecord
 from hpo.training._spec import RunSpec
 
 __all__ = ["History", "RunFile", "RunStore", "Snapshot"]

@@ -10,7 +10,7 @@ from hpo.models import Config, build_meta, build_module, modalities_of
 from hpo.training._arithmetic import Arithmetic
 from hpo.training._data import Part, RunData, TrainingData
 from hpo.training._device import numerics_of
-from hpo.training._metrics import EpochRecord, constant_micro_f1
+from hpo.training._record import EpochRecord, constant_micro_f1
 from hpo.training._session import Session, forward
 from hpo.training._spec import RunSpec, plan_model
 from hpo.training._store import RunStore
