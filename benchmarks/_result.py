@@ -85,7 +85,7 @@ def main(run: Callable[[argparse.Namespace], Sequence[Result]], about: str | Non
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what changes how much is measured."""
     parser.add_argument(
-        "--rounds", type=int, default=5, metavar="N", help="of A B A B (default: %(default)s)"
+        "--rounds", type=int, default=3, metavar="N", help="of A B A B (default: %(default)s)"
     )
     parser.add_argument(
         "--rows", type=int, default=25_000, metavar="N", help="of an epoch (default: %(default)s)"
