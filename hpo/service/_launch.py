@@ -81,8 +81,6 @@ def place_workers(devices: Sequence[str], workers: int | None, threads: int) -> 
         else:
             number = int(name.partition(":")[2])
             environment["CUDA_VISIBLE_DEVICES"] = physical[number] if physical else str(number)
-            # cuBLAS is deterministic only with a workspace of a fixed size
-            environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
             placements.append(Placement("cuda:0", environment))
     return placements
 

@@ -236,11 +236,7 @@ def in_memory(bundle: Bundle) -> Bundle:
 
 def _environment(plan: RayPlan) -> dict[str, str]:
     """Return the environment of a worker, the same as that of a worker process."""
-    environment = {"OMP_NUM_THREADS": str(plan.cpus), "MKL_NUM_THREADS": str(plan.cpus)}
-    if plan.gpus:
-        # cuBLAS is deterministic only with a workspace of a fixed size
-        environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-    return environment
+    return {"OMP_NUM_THREADS": str(plan.cpus), "MKL_NUM_THREADS": str(plan.cpus)}
 
 
 def _check_folder(run_store: Path) -> None:

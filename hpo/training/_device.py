@@ -1,6 +1,7 @@
 """Everything that differs between devices, in one place."""
 
 import ctypes
+import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -52,6 +53,8 @@ def open_device(name: str, arithmetic: Arithmetic) -> torch.device:
         device = torch.device("cuda", 0)
     if device.index >= count:
         raise InputError(f"The device is {name!r}, but this machine has {count} CUDA devices.")
+    # cuBLAS, which reads this with its first product, needs workspaces of a fixed size for that
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.cuda.set_device(device)
     return device

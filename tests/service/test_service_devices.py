@@ -29,7 +29,6 @@ def cuda(visible: str, threads: int = 1) -> Placement:
             "OMP_NUM_THREADS": str(threads),
             "MKL_NUM_THREADS": str(threads),
             "CUDA_VISIBLE_DEVICES": visible,
-            "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         },
     )
 

@@ -1,5 +1,7 @@
 """Parts of a bundle as tensors, and the devices they are put on."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -81,6 +83,22 @@ def test_cpu_has_the_threads_it_was_told() -> None:
     assert numerics.torch == torch.__version__
     torch.set_num_threads(2)
     assert numerics_of(device).threads == 2
+
+
+def test_cuda_is_deterministic_whoever_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that isn't there, as far as the calls to PyTorch go."""
+    asked: list[object] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", asked.append)
+    monkeypatch.setattr(
+        torch, "use_deterministic_algorithms", lambda on, warn_only: asked.append((on, warn_only))
+    )
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    device = open_device("cuda:1", Arithmetic(precision="tf32", compiler="reduce-overhead"))
+    assert device == torch.device("cuda", 1)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert asked == [(True, True), device]
 
 
 @pytest.mark.parametrize("name", ["gpu", "tpu:0", "meta", "mps"])
