@@ -191,20 +191,7 @@ class Ledger:
                 if _held(task, grace) or busy & set(task.runs) or (full and task.token == 0):
                     continue
                 ready.close()
-                connection.execute(
-                    update(_tasks)
-                    .where(_tasks.c.study == study, _tasks.c.position == task.position)
-                    .values(
-                        state="claimed",
-                        owner=owner,
-                        token=task.token + 1,
-                        heartbeat=self._now_sql(),
-                        progress=None,
-                    )
-                )
-                return dataclasses.replace(
-                    task, state="claimed", owner=owner, token=task.token + 1, age=0.0, progress=None
-                )
+                return self._take(connection, study, task, owner)
         return None
 
     def heartbeat(self, study: str, task: Task, progress: dict[str, Any] | None) -> None:
@@ -342,6 +329,33 @@ class Ledger:
                 progress=None,
             )
         return last
+
+    def _take(self, connection: Connection, study: str, task: Task, owner: str) -> Task | None:
+        """Claim a task as it was read; return None if its owner, silent until now, just ended it.
+
+        The lock on the study is among those who claim; an owner that ends its task has none.
+        """
+        result = connection.execute(
+            update(_tasks)
+            .where(
+                _tasks.c.study == study,
+                _tasks.c.position == task.position,
+                _tasks.c.token == task.token,
+                _tasks.c.state == task.state,
+            )
+            .values(
+                state="claimed",
+                owner=owner,
+                token=task.token + 1,
+                heartbeat=self._now_sql(),
+                progress=None,
+            )
+        )
+        if result.rowcount != 1:
+            return None
+        return dataclasses.replace(
+            task, state="claimed", owner=owner, token=task.token + 1, age=0.0, progress=None
+        )
 
     @staticmethod
     def _write(connection: Connection, study: str, task: Task, **values: Any) -> None:

@@ -5,6 +5,7 @@ import math
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import optuna
 import pytest
@@ -128,6 +129,34 @@ def test_a_begun_task_knows_its_trial_and_its_configuration(ledger: Ledger, stud
     begin(ledger, drawn(second, "other"), study_id)  # nothing was left of the first attempt
     assert [task.config_key for task in ledger.tasks("s")] == ["same", "other"]
     assert [task.trial for task in ledger.tasks("s")] == [0, 1]
+
+
+def test_a_task_that_ends_while_it_is_taken_over_is_done(
+    postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner was silent, and completes it between a claim's reading and its writing.
+
+    Only on PostgreSQL: SQLite lets nobody write between the two.
+    """
+    url = postgres.new_url()
+    database = open_database(url)
+    study_id = database.create_new_study([optuna.study.StudyDirection.MAXIMIZE])
+    owner, other = Ledger(url), Ledger(url)
+    owner.define("s", {})
+    task, trial_id = started(owner, study_id)
+    taken = Ledger._take
+
+    def complete_first(self: Ledger, *arguments: Any) -> Task | None:
+        owner.complete("s", task, trial_id, OUTCOME, {}, [])
+        return taken(self, *arguments)
+
+    monkeypatch.setattr(Ledger, "_take", complete_first)
+    assert other.claim("s", "b", 0.0) is None
+    monkeypatch.undo()
+    assert other.claim("s", "b", 0.0) is None
+    assert [(t.state, t.token, t.outcome) for t in other.tasks("s")] == [("done", 1, OUTCOME)]
+    owner.close()
+    other.close()
 
 
 def test_a_repeat_has_no_key(ledger: Ledger, study_id: int) -> None:
