@@ -6,7 +6,7 @@ machine does; validation is left out on all sides.
 
 import argparse
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from benchmarks._epochs import (
@@ -20,7 +20,7 @@ from benchmarks._epochs import (
     square_flops,
 )
 from benchmarks._result import Result, main
-from benchmarks._sides import Side, alternate, ratio
+from benchmarks._sides import Side, Timing, alternate, ratio
 from hpo.models import Config
 from hpo.training import Arithmetic
 
@@ -124,11 +124,7 @@ def _libraries(shape: Shape, rounds: int) -> list[Result]:
         "hpo, ReLU": (Side(hpo_epoch, shape, relu), "step"),
         **{name: (Side(make, shape, chosen), "step") for name, make, chosen, _, _ in sides},
     }
-    try:
-        times = alternate(opened, rounds)
-    finally:
-        for side, _ in opened.values():
-            side.close()
+    times = _alternate(opened, rounds)
     results = []
     for name, _, chosen, mine, target in sides:
         faster, epoch, theirs = ratio(times[mine], times[name])
@@ -147,6 +143,14 @@ def _libraries(shape: Shape, rounds: int) -> list[Result]:
     return results
 
 
+def _alternate(opened: Mapping[str, tuple[Side, str]], rounds: int) -> dict[str, list[Timing]]:
+    try:
+        return alternate(opened, rounds)
+    finally:
+        for side, _ in opened.values():
+            side.close()
+
+
 def _options(shape: Shape, rounds: int) -> list[Result]:
     """Measure what ``--precision`` and ``--compile`` do on this processor."""
     choices = {"bf16": Arithmetic(precision="bf16")}
@@ -157,11 +161,7 @@ def _options(shape: Shape, rounds: int) -> list[Result]:
         "float32": (Side(hpo_epoch, shape, PAPER), "step"),
         **{name: (Side(hpo_epoch, shape, PAPER, how), "step") for name, how in choices.items()},
     }
-    try:
-        times = alternate(opened, rounds)
-    finally:
-        for side, _ in opened.values():
-            side.close()
+    times = _alternate(opened, rounds)
     results = []
     for name in choices:
         faster, epoch, usual = ratio(times[name], times["float32"])

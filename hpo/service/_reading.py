@@ -14,7 +14,6 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import (
     ColumnElement,
@@ -23,7 +22,6 @@ from sqlalchemy import (
     Row,
     Select,
     String,
-    Table,
     bindparam,
     cast,
     literal,
@@ -33,6 +31,8 @@ from sqlalchemy import (
     union_all,
 )
 
+from hpo.service._optuna_tables import PARAMS, RESULTS, STEPS, SYSTEM, TRIALS, USER
+
 __all__ = ["Database"]
 
 #: Trials whose parts are read by one statement.
@@ -40,12 +40,6 @@ _AT_ONCE = 500
 #: What Optuna stores as a word, since not every database has such numbers.
 _NOT_FINITE = {"NAN": math.nan, "INF_POS": math.inf, "INF_NEG": -math.inf}
 _NUMBER, _TEXT = Float(53), String()
-_trials: Table = models.TrialModel.__table__
-_params: Table = models.TrialParamModel.__table__
-_results: Table = models.TrialValueModel.__table__
-_steps: Table = models.TrialIntermediateValueModel.__table__
-_user: Table = models.TrialUserAttributeModel.__table__
-_system: Table = models.TrialSystemAttributeModel.__table__
 
 
 def _part(
@@ -71,43 +65,41 @@ def _part(
 
 
 # Made once: SQLAlchemy takes longer to make such a statement than the database to carry it out.
-_LATER = _trials.c.trial_id > bindparam("after")
-_EARLIER = _trials.c.trial_id.in_(bindparam("unfinished", expanding=True))
-_NEW = select(_trials).where(_trials.c.study_id == bindparam("study"), _LATER)
-_NEW = _NEW.order_by(_trials.c.trial_id)
-_CHANGED = select(_trials).where(
-    _trials.c.study_id == bindparam("study"),
+_LATER = TRIALS.c.trial_id > bindparam("after")
+_EARLIER = TRIALS.c.trial_id.in_(bindparam("unfinished", expanding=True))
+_NEW = select(TRIALS).where(TRIALS.c.study_id == bindparam("study"), _LATER)
+_NEW = _NEW.order_by(TRIALS.c.trial_id)
+_CHANGED = select(TRIALS).where(
+    TRIALS.c.study_id == bindparam("study"),
     # the range lets an index leave out the many that can't have changed
-    _trials.c.trial_id >= bindparam("first"),
+    TRIALS.c.trial_id >= bindparam("first"),
     or_(_LATER, _EARLIER),
 )
-_CHANGED = _CHANGED.order_by(_trials.c.trial_id)
+_CHANGED = _CHANGED.order_by(TRIALS.c.trial_id)
 _PARTS = union_all(
     _part(
         "param",
-        _params.c.param_id,
-        key=_params.c.param_name,
-        number=_params.c.param_value,
-        text=_params.c.distribution_json,
+        PARAMS.c.param_id,
+        key=PARAMS.c.param_name,
+        number=PARAMS.c.param_value,
+        text=PARAMS.c.distribution_json,
     ),
     _part(
         "value",
-        _results.c.trial_value_id,
-        step=_results.c.objective,
-        number=_results.c.value,
-        text=_results.c.value_type,
+        RESULTS.c.trial_value_id,
+        step=RESULTS.c.objective,
+        number=RESULTS.c.value,
+        text=RESULTS.c.value_type,
     ),
     _part(
         "step",
-        _steps.c.trial_intermediate_value_id,
-        step=_steps.c.step,
-        number=_steps.c.intermediate_value,
-        text=_steps.c.intermediate_value_type,
+        STEPS.c.trial_intermediate_value_id,
+        step=STEPS.c.step,
+        number=STEPS.c.intermediate_value,
+        text=STEPS.c.intermediate_value_type,
     ),
-    _part("user", _user.c.trial_user_attribute_id, key=_user.c.key, text=_user.c.value_json),
-    _part(
-        "system", _system.c.trial_system_attribute_id, key=_system.c.key, text=_system.c.value_json
-    ),
+    _part("user", USER.c.trial_user_attribute_id, key=USER.c.key, text=USER.c.value_json),
+    _part("system", SYSTEM.c.trial_system_attribute_id, key=SYSTEM.c.key, text=SYSTEM.c.value_json),
 ).order_by("row")
 
 

@@ -16,39 +16,33 @@ from optuna.trial import TrialState
 from sqlalchemy import Connection, Table, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from hpo.service._optuna_tables import PARAMS, RESULTS, STEPS, STUDIES, SYSTEM, TRIALS, USER
 from hpo.service._tables import NewTrial
 
 __all__ = ["append_to_trial", "create_trial", "finish_trial"]
 
-_studies: Table = models.StudyModel.__table__
-_trials: Table = models.TrialModel.__table__
-_params: Table = models.TrialParamModel.__table__
-_results: Table = models.TrialValueModel.__table__
-_steps: Table = models.TrialIntermediateValueModel.__table__
-_user: Table = models.TrialUserAttributeModel.__table__
-_system: Table = models.TrialSystemAttributeModel.__table__
-_STEP_COLUMNS = (_steps.c.step, _steps.c.intermediate_value, _steps.c.intermediate_value_type)
+_STEP_COLUMNS = (STEPS.c.step, STEPS.c.intermediate_value, STEPS.c.intermediate_value_type)
 
 # Made once, since SQLAlchemy takes longer to make and compile a statement than the database does
 # to carry it out; for the same reason rows go beside a statement, not into it.
-_LOCK_STUDY = select(_studies.c.study_id).where(_studies.c.study_id == bindparam("s"))
+_LOCK_STUDY = select(STUDIES.c.study_id).where(STUDIES.c.study_id == bindparam("s"))
 _LOCK_STUDY = _LOCK_STUDY.with_for_update()
 _LAST_NUMBER = (
-    select(_trials.c.number)
-    .where(_trials.c.study_id == bindparam("s"))
-    .order_by(_trials.c.trial_id.desc())
+    select(TRIALS.c.number)
+    .where(TRIALS.c.study_id == bindparam("s"))
+    .order_by(TRIALS.c.trial_id.desc())
     .limit(1)
 )
-_CREATE = insert(_trials).returning(_trials.c.trial_id)
-_STATE = select(_trials.c.state).where(_trials.c.trial_id == bindparam("t")).with_for_update()
-_ADD_STEPS_SQLITE = sqlite.insert(_steps).on_conflict_do_nothing()
+_CREATE = insert(TRIALS).returning(TRIALS.c.trial_id)
+_STATE = select(TRIALS.c.state).where(TRIALS.c.trial_id == bindparam("t")).with_for_update()
+_ADD_STEPS_SQLITE = sqlite.insert(STEPS).on_conflict_do_nothing()
 # Columns as arrays: each row of an executemany would be a message of its own to the server.
 _ADD_STEPS_POSTGRESQL = (
-    postgresql.insert(_steps)
+    postgresql.insert(STEPS)
     .from_select(
         ["trial_id", *(column.name for column in _STEP_COLUMNS)],
         select(
-            bindparam("trial_id", type_=_steps.c.trial_id.type),
+            bindparam("trial_id", type_=STEPS.c.trial_id.type),
             *(
                 func.unnest(bindparam(column.name, type_=postgresql.ARRAY(column.type)))
                 for column in _STEP_COLUMNS
@@ -57,7 +51,7 @@ _ADD_STEPS_POSTGRESQL = (
     )
     .on_conflict_do_nothing()
 )
-_FINISH = update(_trials).where(_trials.c.trial_id == bindparam("t"))
+_FINISH = update(TRIALS).where(TRIALS.c.trial_id == bindparam("t"))
 
 
 def create_trial(connection: Connection, trial: NewTrial) -> tuple[int, int]:
@@ -83,8 +77,8 @@ def create_trial(connection: Connection, trial: NewTrial) -> tuple[int, int]:
         for n, (value, domain) in trial.params.items()
     ]
     if params:
-        connection.execute(insert(_params), params)
-    _set_attributes(connection, _user, trial_id, trial.attributes)
+        connection.execute(insert(PARAMS), params)
+    _set_attributes(connection, USER, trial_id, trial.attributes)
     return trial_id, number
 
 
@@ -110,7 +104,7 @@ def append_to_trial(
         return False
     if values:
         _add_steps(connection, trial_id, values)
-    _set_attributes(connection, _system, trial_id, attributes)
+    _set_attributes(connection, SYSTEM, trial_id, attributes)
     return True
 
 
@@ -133,8 +127,8 @@ def finish_trial(
     connection.execute(_FINISH, {"t": trial_id, "state": state, "datetime_complete": _now()})
     stored, kind = models.TrialValueModel.value_to_stored_repr(value)
     row = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
-    connection.execute(insert(_results), row)
-    _set_attributes(connection, _user, trial_id, attributes)
+    connection.execute(insert(RESULTS), row)
+    _set_attributes(connection, USER, trial_id, attributes)
 
 
 def _set_attributes(

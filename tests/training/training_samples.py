@@ -48,7 +48,8 @@ def make_bundle(
 def make_trainer(folder: Path, bundle: Bundle | None = None, **options: Any) -> Trainer:
     options = {"micro_batch": 50, "checkpoint_every": 50} | options
     store = options.pop("store", None) or RunStore(folder)
-    return Trainer(bundle or make_bundle(), torch.device("cpu"), store, **options)
+    device = options.pop("device", torch.device("cpu"))
+    return Trainer(bundle or make_bundle(), device, store, **options)
 
 
 def open_session(trainer: Trainer, config: Config = CONFIG, seed: int = 0) -> Session:
