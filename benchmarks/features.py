@@ -34,7 +34,7 @@ from hpo.features._model import Model
 __all__ = ["run"]
 
 _BATCH = 32
-_VIT_IMAGES = 96
+_VIT_IMAGES = 192
 _DEMO_IMAGES = 800
 _MANY = 10
 _LARGE = (2048, 1536)
