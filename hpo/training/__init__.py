@@ -10,7 +10,7 @@ from hpo.training._spec import TRAINER_VERSION, Numerics, RunSpec, plan_model
 
 if TYPE_CHECKING:
     from hpo.training._data import Part, RunData, TrainingData
-    from hpo.training._device import default_micro_batch, numerics_of, open_device
+    from hpo.training._device import numerics_of, open_device
     from hpo.training._folder import TrainedModel
     from hpo.training._metrics import multilabel_metrics
     from hpo.training._refit import refit
@@ -28,7 +28,6 @@ else:
                 "TrainingData",
             ),
             "_device": (
-                "default_micro_batch",
                 "numerics_of",
                 "open_device",
             ),
@@ -81,7 +80,6 @@ __all__ = [
     "TrainingData",
     "check_store",
     "constant_micro_f1",
-    "default_micro_batch",
     "forward",
     "multilabel_metrics",
     "numerics_of",

@@ -14,7 +14,7 @@ from hpo.models import Dropout
 from hpo.training._arithmetic import Arithmetic
 from hpo.training._spec import Numerics
 
-__all__ = ["compiled", "default_micro_batch", "numerics_of", "open_device", "precise"]
+__all__ = ["compiled", "numerics_of", "open_device", "precise"]
 
 #: Rows in flight at once. On a CPU activations of 1,024 × 2,048 float32 are 8 MB and stay near the
 #: cache; an accelerator wants as much work at a time as its memory holds.
@@ -60,11 +60,6 @@ def open_device(name: str, arithmetic: Arithmetic) -> torch.device:
     return device
 
 
-def default_micro_batch(device: torch.device) -> int:
-    """Return the rows that are in flight at once if memory allows."""
-    return _MICRO_BATCH[device.type]
-
-
 def numerics_of(
     device: torch.device, micro_batch: int | None = None, arithmetic: Arithmetic | None = None
 ) -> Numerics:
@@ -75,7 +70,7 @@ def numerics_of(
         micro_batch: Rows in flight at once; by default those of the device.
         arithmetic: What ``open_device`` was given; by default the usual one.
     """
-    micro_batch = micro_batch or default_micro_batch(device)
+    micro_batch = micro_batch or _MICRO_BATCH[device.type]
     arithmetic = arithmetic or Arithmetic()
     name = "cpu" if device.type == "cpu" else torch.cuda.get_device_name(device)
     threads = torch.get_num_threads() if device.type == "cpu" else 0
