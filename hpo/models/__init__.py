@@ -3,57 +3,67 @@
 from typing import TYPE_CHECKING
 
 from hpo._lazy import exported_late
-from hpo.models._config import FUSIONS, TWO_STEP, Config, modalities_of
+from hpo.models._choices import (
+    CHOICES,
+    FUSIONS,
+    HEADS,
+    LOSSES,
+    head_names,
+    is_two_step,
+    modalities_read,
+    owner_of,
+)
+from hpo.models._config import Config, FixedValues, known_fusion, option_parameter
+from hpo.models._registry import Entry, Origin, Parameter, Registry, all_registries, rule_of
 
 if TYPE_CHECKING:
     from hpo.models._assembled import AssembledModel
     from hpo.models._dropout import Dropout, seed_dropout
-    from hpo.models._fusion import MetaClassifier, build_meta, build_module
-    from hpo.models._heads import HEADS, GatedHead, MLPHead
-    from hpo.models._losses import LOSSES, AsymmetricLoss
+    from hpo.models._fusion import MetaClassifier, build_meta, build_module, is_fitted
+    from hpo.models._heads import GatedHead, MLPHead
+    from hpo.models._losses import AsymmetricLoss
     from hpo.models._scaling import FeatureScaling
 else:
     __getattr__ = exported_late(
         __name__,
         {
             "_assembled": ("AssembledModel",),
-            "_dropout": (
-                "Dropout",
-                "seed_dropout",
-            ),
-            "_fusion": (
-                "MetaClassifier",
-                "build_meta",
-                "build_module",
-            ),
-            "_heads": (
-                "HEADS",
-                "GatedHead",
-                "MLPHead",
-            ),
-            "_losses": (
-                "LOSSES",
-                "AsymmetricLoss",
-            ),
+            "_dropout": ("Dropout", "seed_dropout"),
+            "_fusion": ("MetaClassifier", "build_meta", "build_module", "is_fitted"),
+            "_heads": ("GatedHead", "MLPHead"),
+            "_losses": ("AsymmetricLoss",),
             "_scaling": ("FeatureScaling",),
         },
     )
 
 __all__ = [
+    "CHOICES",
     "FUSIONS",
     "HEADS",
     "LOSSES",
-    "TWO_STEP",
     "AssembledModel",
     "AsymmetricLoss",
     "Config",
     "Dropout",
+    "Entry",
     "FeatureScaling",
+    "FixedValues",
     "GatedHead",
     "MLPHead",
     "MetaClassifier",
+    "Origin",
+    "Parameter",
+    "Registry",
+    "all_registries",
     "build_meta",
     "build_module",
-    "modalities_of",
+    "head_names",
+    "is_fitted",
+    "is_two_step",
+    "known_fusion",
+    "modalities_read",
+    "option_parameter",
+    "owner_of",
+    "rule_of",
     "seed_dropout",
 ]

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from hpo.models._config import TWO_STEP, Config, modalities_of
+from hpo.models._choices import head_names, is_two_step
+from hpo.models._config import Config
 from hpo.models._fusion import build_meta, build_module
 from hpo.models._scaling import FeatureScaling
 
@@ -17,7 +18,7 @@ class AssembledModel(nn.Module):
 
     Args:
         config: What to build.
-        widths: Embedding width of each modality that the fusion reads.
+        widths: Embedding width of each modality that the fusion reads, in the order of the data.
         classes: Number of labels K.
     """
 
@@ -26,17 +27,17 @@ class AssembledModel(nn.Module):
         generator = torch.Generator().manual_seed(0)
         self.scaling = nn.ModuleDict(
             {
-                name: FeatureScaling(config.feature_scaling, widths[name])
-                for name in modalities_of(config.fusion)
+                name: FeatureScaling(config.feature_scaling, width)
+                for name, width in widths.items()
             }
         )
         self.heads = nn.ModuleDict(
             {
                 name: build_module(name, config, widths, classes, generator)
-                for name in TWO_STEP.get(config.fusion, (config.fusion,))
+                for name in head_names(config.fusion, tuple(widths))
             }
         )
-        self.meta = build_meta(classes) if config.fusion in TWO_STEP else None
+        self.meta = build_meta(classes) if is_two_step(config.fusion) else None
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Map embeddings as stored, modality → [rows, D_m], to logits [rows, K]."""

@@ -1,34 +1,74 @@
 """One point of the search: everything that a user can choose about a head and its training."""
 
-from typing import Annotated, Literal, get_args
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
-__all__ = ["FUSIONS", "TWO_STEP", "Config", "modalities_of"]
+from hpo.files import content_key
+from hpo.models._choices import CHOICES, FUSIONS, owner_of
+from hpo.models._registry import Parameter, rule_of
 
-Fusion = Literal["image", "text", "concat", "sum", "mixed", "sum_joint", "mixed_joint"]
-FUSIONS: tuple[str, ...] = get_args(Fusion)
+__all__ = ["Config", "FixedValues", "known_fusion", "neutral", "option_parameter"]
 
-#: The fusions of the paper that train modality heads first and a meta-classifier on their summed
-#: outputs second (section 3.2), and the heads that each needs.
-TWO_STEP: dict[str, tuple[str, ...]] = {
-    "sum": ("image", "text"),
-    "mixed": ("concat", "image", "text"),
-}
+#: The fields that the keys of configurations and the addresses of runs have always held. A field
+#: that came later is in them only where its value is not the neutral one, so that every key and
+#: address of the time before it stays what it was.
+_ALWAYS_KEYED = frozenset(
+    {
+        *("fusion", "head", "hidden", "activation", "dropout", "feature_scaling", "loss"),
+        *("optimizer", "lr", "weight_decay", "batch_size", "epochs", "ema_decay"),
+    }
+)
+_MODALITY = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def _registered(field: str) -> AfterValidator:
+    """Return a check that a value names a registered choice of a field."""
+
+    def check(name: str) -> str:
+        registry = CHOICES[field]
+        # A fusion may also be the name of a modality, which only the data knows.
+        if name in registry or (field == "fusion" and _MODALITY.fullmatch(name)):
+            return name
+        expected = ", ".join(f"'{choice}'" for choice in registry)
+        raise PydanticCustomError(
+            "literal_error", "Input should be {expected}", {"expected": expected}
+        )
+
+    return AfterValidator(check)
 
 
 class Config(BaseModel):
     """A configuration, as trials carry it. Defaults are the paper's starting values (Table 1).
 
+    Parameters that belong to one choice are given by its name, as ``focal.gamma``; they exist only
+    together with it::
+
+        Config(loss="focal", **{"focal.gamma": 2.0})
+
     Attributes:
-        fusion: How the modalities are combined (section 3.2 of the paper).
-        head: ``mlp`` or ``gmlp`` (section 3.5).
+        fusion: How the modalities are combined (section 3.2 of the paper), or the name of the
+            modality that is used alone.
+        head: ``mlp`` or ``gmlp`` (section 3.5), or one of your own.
         hidden: Widths of the hidden layers; empty means a linear head.
         activation: After each hidden layer.
         dropout: Probability that a hidden unit is dropped, in [0, 1).
         feature_scaling: ``l2`` divides each embedding by its norm, ``standard`` subtracts the mean
             of the training rows and divides by their standard deviation, by column.
-        loss: ``bce``, ``focal`` or ``asl`` (section 4.2.3).
+        loss: ``bce``, ``focal`` or ``asl`` (section 4.2.3), or one of your own.
         optimizer: ``adam``, or ``adamw`` with decoupled weight decay.
         lr: Learning rate.
         weight_decay: L2 penalty (adam) or decoupled decay (adamw).
@@ -36,25 +76,171 @@ class Config(BaseModel):
         epochs: Passes over the training rows; a two-step fusion trains its heads and then its
             meta-classifier for this many each.
         ema_decay: α of the averaged weights that are evaluated instead (Eq. 6); None for none.
+        options: Parameters of the choices taken, by name, where they differ from their defaults.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    #: Whether parameters of choices that are not taken may be there as well.
+    _any_options: ClassVar[bool] = False
 
-    fusion: Fusion = "image"
-    head: Literal["mlp", "gmlp"] = "mlp"
+    fusion: Annotated[str, _registered("fusion")] = "image"
+    head: Annotated[str, _registered("head")] = "mlp"
     hidden: tuple[PositiveInt, ...] = (2048,)
     activation: Literal["gelu", "relu", "leaky_relu"] = "gelu"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     feature_scaling: Literal["none", "l2", "standard"] = "none"
-    loss: Literal["bce", "focal", "asl"] = "bce"
+    loss: Annotated[str, _registered("loss")] = "bce"
     optimizer: Literal["adam", "adamw"] = "adam"
     lr: Annotated[float, Field(gt=0)] = 0.001
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     batch_size: PositiveInt = 25_000
     epochs: PositiveInt = 200
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, raw: Any) -> Any:
+        if not isinstance(raw, Mapping):
+            return raw
+        options = dict(raw.get("options", ()))
+        options |= {key: value for key, value in raw.items() if "." in key}
+        fields = {key: value for key, value in raw.items() if "." not in key and key != "options"}
+        return {**fields, "options": tuple(sorted(options.items()))} if options else fields
+
+    @model_validator(mode="after")
+    def _check_options(self) -> Self:
+        kept = {}
+        for option, value in self.options:
+            parameter = option_parameter(option)
+            if parameter is None:
+                raise ValueError(f"unknown parameter '{option}'")
+            field, entry = owner_of(option) or ("", None)
+            taken = entry is not None and getattr(self, field) == entry.name
+            if not taken and not self._any_options:
+                raise ValueError(
+                    f"{option} is {value!r}, but belongs to {field} {option.partition('.')[0]}, "
+                    f"and {field} is {getattr(self, field)}"
+                )
+            try:
+                checked = parameter.check(value)
+            except ValidationError as error:
+                raise ValueError(f"{option} is {value!r}, but {rule_of(error)}") from None
+            if checked != parameter.default or self._any_options:
+                kept[option] = checked
+        object.__setattr__(self, "options", tuple(sorted(kept.items())))
+        return self
+
+    @model_serializer(mode="wrap")
+    def _flatten(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        raw: dict[str, Any] = handler(self)
+        raw.pop("options", None)
+        return raw | dict(self.options)
+
+    @classmethod
+    def select(cls, values: Mapping[str, Any]) -> "Config":
+        """Return the configuration that ``values`` describe.
+
+        Args:
+            values: By field and parameter; parameters of choices that are not taken are left out.
+        """
+        taken = {str(values.get(field, cls.model_fields[field].default)) for field in CHOICES}
+        return Config.model_validate(
+            {k: v for k, v in values.items() if "." not in k or k.partition(".")[0] in taken}
+        )
+
+    @classmethod
+    def from_stored(cls, raw: Mapping[str, Any]) -> Self:
+        """Return the configuration that ``model_dump`` gave, perhaps before a field existed."""
+        lacking = cls.model_fields.keys() - raw.keys() - {"options"}
+        return cls.model_validate({**{field: neutral(field) for field in lacking}, **raw})
+
+    def replace(self, **changes: Any) -> "Config":
+        """Return the configuration with some values changed, checked like any other."""
+        return Config.select({**self.model_dump(), **changes})
+
+    def only(self, fields: Iterable[str]) -> "Config":
+        """Return the configuration with all fields neutral but these, and their parameters."""
+        kept = set(fields)
+        values = {field: getattr(self, field) for field in kept}
+        values |= {o: v for o, v in self.options if (owner_of(o) or ("",))[0] in kept}
+        return Config.from_stored(values)
+
+    def without(self, *fields: str) -> "Config":
+        """Return the configuration with these fields neutral."""
+        return self.only(type(self).model_fields.keys() - {"options", *fields})
+
+    def own(self, field: str) -> dict[str, Any]:
+        """Return the parameters of the choice that ``field`` names, defaults included.
+
+        Args:
+            field: ``fusion``, ``head`` or ``loss``.
+        """
+        name = getattr(self, field)
+        if name not in CHOICES[field]:  # a modality's name
+            return {}
+        given = dict(self.options)
+        return {
+            key: given.get(f"{name}.{key}", parameter.default)
+            for key, parameter in CHOICES[field][name].parameters.items()
+        }
+
+    def keyed(self) -> dict[str, Any]:
+        """Return what keys and addresses hash: equal for configurations that train equally.
+
+        A field that came after the first release is there only where it isn't neutral. Parameters
+        of the package's choices likewise; those of a user's own are all there, since their
+        defaults may change with the user's module.
+        """
+        raw = self.model_dump(mode="json")
+        fields = {
+            field: raw[field]
+            for field in type(self).model_fields
+            if field in _ALWAYS_KEYED
+            or (field != "options" and getattr(self, field) != neutral(field))
+        }
+        for field, registry in CHOICES.items():
+            name = getattr(self, field)
+            if name not in registry:
+                continue
+            entry = registry[name]
+            for key, value in self.own(field).items():
+                if entry.origin is not None or value != entry.parameters[key].neutral:
+                    fields[f"{name}.{key}"] = value
+        return fields
+
+    @property
+    def key(self) -> str:
+        """A short key that equal configurations share."""
+        return content_key(self.keyed())
 
 
-def modalities_of(fusion: str) -> tuple[str, ...]:
-    """Return the modalities whose embeddings ``fusion`` reads."""
-    return (fusion,) if fusion in ("image", "text") else ("image", "text")
+class FixedValues(Config):
+    """Values that a search space fixes: a configuration, and parameters of choices not taken.
+
+    The latter hold as soon as the search takes their choice.
+    """
+
+    _any_options: ClassVar[bool] = True
+
+
+def neutral(field: str) -> Any:
+    """Return the value of a field with which training is what it was before the field existed.
+
+    It is the field's default, unless its ``json_schema_extra`` has another one as ``neutral``:
+    that is how the default of a field may change while stored keys keep their meaning.
+    """
+    info = Config.model_fields[field]
+    extra = info.json_schema_extra
+    return extra["neutral"] if isinstance(extra, dict) and "neutral" in extra else info.default
+
+
+def option_parameter(option: str) -> Parameter | None:
+    """Return the parameter that a name such as ``focal.gamma`` stands for; None if there is none."""
+    owner = owner_of(option)
+    return None if owner is None else owner[1].parameters[option.partition(".")[2]]
+
+
+def known_fusion(name: str, modalities: Iterable[str]) -> bool:
+    """Tell whether a fusion is registered or is one of the modalities."""
+    return name in FUSIONS or name in modalities

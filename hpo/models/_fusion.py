@@ -1,14 +1,15 @@
 """Fusion (section 3.2 of the paper): which embeddings meet where."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from hpo.errors import InputError
+from hpo.models._choices import FUSIONS, HEADS
 from hpo.models._config import Config
-from hpo.models._heads import HEADS
 
-__all__ = ["MetaClassifier", "build_meta", "build_module"]
+__all__ = ["MakeHead", "MetaClassifier", "build_meta", "build_module", "is_fitted"]
 
 
 class MetaClassifier(nn.Linear):
@@ -42,7 +43,7 @@ class SingleHead(nn.Module):
 class JointSum(nn.Module):
     """Outputs of several heads summed, then a meta-classifier, all trained together."""
 
-    def __init__(self, heads: Mapping[str, SingleHead], classes: int) -> None:
+    def __init__(self, heads: Mapping[str, nn.Module], classes: int) -> None:
         super().__init__()
         self.heads = nn.ModuleDict(heads)
         self.meta = MetaClassifier(classes)
@@ -54,13 +55,39 @@ class JointSum(nn.Module):
         return logits
 
 
+#: Makes one head on some modalities, side by side: ``make_head("image", "text")``.
+MakeHead = Callable[..., nn.Module]
+
+
+def concat(
+    make_head: MakeHead, widths: Mapping[str, int], classes: int, *, generator: torch.Generator
+) -> nn.Module:
+    """One head on all embeddings side by side."""
+    return make_head(*widths)
+
+
+def sum_joint(
+    make_head: MakeHead, widths: Mapping[str, int], classes: int, *, generator: torch.Generator
+) -> nn.Module:
+    """A head for each modality; their sum goes through a meta-classifier."""
+    return JointSum({name: make_head(name) for name in widths}, classes)
+
+
+def mixed_joint(
+    make_head: MakeHead, widths: Mapping[str, int], classes: int, *, generator: torch.Generator
+) -> nn.Module:
+    """``sum_joint`` with one more head, on all embeddings side by side."""
+    alone = {name: make_head(name) for name in widths}
+    return JointSum({"concat": make_head(*widths), **alone}, classes)
+
+
 def build_meta(classes: int) -> nn.Module:
     """Return a meta-classifier that is trained by itself; its input is named ``outputs``."""
     return SingleHead(("outputs",), MetaClassifier(classes))
 
 
 def build_module(
-    fusion: str,
+    name: str,
     config: Config,
     widths: Mapping[str, int],
     classes: int,
@@ -69,33 +96,43 @@ def build_module(
     """Return a module that is trained as one: a single head, or heads with a joint meta-classifier.
 
     Args:
-        fusion: ``image``, ``text``, ``concat``, ``sum_joint`` or ``mixed_joint``. The two-step
-            fusions are several such modules; see ``hpo.training``.
-        config: Gives head, hidden, activation and dropout.
-        widths: Embedding width of each modality; they may differ.
+        name: A modality, or a fusion that isn't a two-step one; the two-step fusions are several
+            such modules, see ``hpo.training``.
+        config: Gives head, hidden, activation, dropout and the parameters of the choices.
+        widths: Embedding width of each modality that there is; they may differ.
         classes: Number of labels K.
         generator: Source of the initial weights.
+
+    Raises:
+        InputError: A fitted head is part of a module that is trained by steps.
     """
 
-    def head(*modalities: str) -> SingleHead:
-        width = sum(widths[modality] for modality in modalities)
+    def make_head(*modalities: str) -> SingleHead:
         return SingleHead(
             modalities,
-            HEADS[config.head](
-                width,
+            HEADS[config.head].load()(
+                sum(widths[modality] for modality in modalities),
                 config.hidden,
                 classes,
                 activation=config.activation,
                 dropout=config.dropout,
                 generator=generator,
+                **config.own("head"),
             ),
         )
 
-    if fusion in ("image", "text"):
-        return head(fusion)
-    if fusion == "concat":
-        return head("image", "text")
-    heads = {"image": head("image"), "text": head("text")}
-    if fusion == "mixed_joint":
-        heads = {"concat": head("image", "text"), **heads}
-    return JointSum(heads, classes)
+    if name not in FUSIONS:
+        return make_head(name)
+    own = config.own("fusion") if name == config.fusion else {}
+    module = FUSIONS[name].load()(make_head, widths, classes, generator=generator, **own)
+    if not isinstance(module, SingleHead) and any(is_fitted(part) for part in module.modules()):
+        raise InputError(
+            f"The fusion '{name}' trains its heads together, but the head '{config.head}' is "
+            "fitted, not trained; use concat, sum, mixed or one modality with it."
+        )
+    return module
+
+
+def is_fitted(module: nn.Module) -> bool:
+    """Tell whether a module is fitted in one go, by its ``fit(x, targets)``."""
+    return callable(getattr(module, "fit", None))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from hpo.models._dropout import Dropout
 from hpo.models._linear import Linear
 
-__all__ = ["ACTIVATIONS", "HEADS", "GatedHead", "MLPHead", "linear"]
+__all__ = ["ACTIVATIONS", "GatedHead", "MLPHead", "linear"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
@@ -101,6 +101,3 @@ class GatedHead(_Head):
         layers.append(GatedUnit(units, generator))
         return units // 2
 
-
-#: By the name that a configuration gives.
-HEADS: dict[str, type[_Head]] = {"mlp": MLPHead, "gmlp": GatedHead}

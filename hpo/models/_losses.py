@@ -50,9 +50,18 @@ def _power(base: Tensor, exponent: float) -> Tensor:
     return base**exponent if exponent else torch.ones_like(base)
 
 
-#: Table 4 of the paper: (γ₋, γ₊, m).
-LOSSES: dict[str, AsymmetricLoss] = {
-    "bce": AsymmetricLoss(0, 0, 0),
-    "focal": AsymmetricLoss(3, 3, 0),
-    "asl": AsymmetricLoss(4, 1, 0.05),
-}
+def bce(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy (Table 4 of the paper: γ₋ = γ₊ = m = 0)."""
+    return AsymmetricLoss(0, 0, 0)(logits, targets)
+
+
+def focal(logits: Tensor, targets: Tensor, *, gamma: float) -> Tensor:
+    """Focal loss (Table 4 of the paper: γ₋ = γ₊ = 3, m = 0)."""
+    return AsymmetricLoss(gamma, gamma, 0)(logits, targets)
+
+
+def asl(
+    logits: Tensor, targets: Tensor, *, gamma_neg: float, gamma_pos: float, clip: float
+) -> Tensor:
+    """Asymmetric loss (Table 4 of the paper: γ₋ = 4, γ₊ = 1, m = 0.05)."""
+    return AsymmetricLoss(gamma_neg, gamma_pos, clip)(logits, targets)

@@ -1,0 +1,98 @@
+"""The fusions, heads and losses that come with the package, by name, without importing PyTorch."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from hpo.models._registry import Entry, Parameter, Registry
+
+__all__ = [
+    "CHOICES",
+    "FUSIONS",
+    "HEADS",
+    "LOSSES",
+    "head_names",
+    "is_two_step",
+    "modalities_read",
+    "owner_of",
+]
+
+_NotNegative = Annotated[float, Field(ge=0)]
+_Probability = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _even_widths(hidden: Sequence[int]) -> str | None:
+    """Say what gmlp needs of the hidden widths, if they don't have it."""
+    odd = [width for width in hidden if width % 2]
+    return f"widths must be even, but one is {odd[0]}" if odd else None
+
+
+#: ``loss(logits, targets, **own)`` → scalar, summed over rows and classes; both [rows, K].
+LOSSES: Registry[Callable[..., Any]] = Registry("loss")
+LOSSES.declare("bce", "hpo.models._losses:bce")
+LOSSES.declare("focal", "hpo.models._losses:focal", {"gamma": Parameter(_NotNegative, 3.0)})
+LOSSES.declare(
+    "asl",
+    "hpo.models._losses:asl",
+    {
+        "gamma_neg": Parameter(_NotNegative, 4.0),
+        "gamma_pos": Parameter(_NotNegative, 1.0),
+        "clip": Parameter(_Probability, 0.05),
+    },
+)
+
+#: ``head(width, hidden, classes, *, activation, dropout, generator, **own)`` → module that maps
+#: [rows, width] to logits [rows, classes]. The trait ``widths`` says what is wrong with hidden
+#: widths; a head whose module has ``fit(x, targets)`` is fitted once instead of trained by steps.
+HEADS: Registry[Callable[..., Any]] = Registry("head", ("activation", "dropout", "generator"))
+HEADS.declare("mlp", "hpo.models._heads:MLPHead")
+HEADS.declare("gmlp", "hpo.models._heads:GatedHead", widths=_even_widths)
+
+#: ``fusion(make_head, widths, classes, *, generator, **own)`` → module that maps embeddings by
+#: modality to logits. The trait ``heads`` gives, for the fusions of the paper that train heads
+#: first and a meta-classifier on their summed outputs second (section 3.2), the heads that they
+#: need for these modalities. A modality's own name is a fusion as well: that modality alone.
+FUSIONS: Registry[Callable[..., Any]] = Registry("fusion", ("generator",))
+FUSIONS.declare("concat", "hpo.models._fusion:concat")
+FUSIONS.declare("sum", "hpo.models._fusion:sum_joint", heads=lambda names: tuple(names))
+FUSIONS.declare("mixed", "hpo.models._fusion:mixed_joint", heads=lambda names: ("concat", *names))
+FUSIONS.declare("sum_joint", "hpo.models._fusion:sum_joint")
+FUSIONS.declare("mixed_joint", "hpo.models._fusion:mixed_joint")
+
+#: The fields of a configuration that name a choice with parameters of its own.
+CHOICES: dict[str, Registry[Any]] = {"fusion": FUSIONS, "head": HEADS, "loss": LOSSES}
+
+
+def is_two_step(fusion: str) -> bool:
+    """Tell whether a fusion trains its heads first and a meta-classifier second."""
+    return fusion in FUSIONS and "heads" in FUSIONS[fusion].traits
+
+
+def head_names(fusion: str, modalities: Sequence[str]) -> tuple[str, ...]:
+    """Return the modules of a fusion that are trained by themselves: its heads, or it alone."""
+    if is_two_step(fusion):
+        names: tuple[str, ...] = FUSIONS[fusion].traits["heads"](tuple(modalities))
+        return names
+    return (fusion,)
+
+
+def modalities_read(fusion: str, modalities: Sequence[str]) -> tuple[str, ...] | None:
+    """Return which of the modalities that there are a fusion reads; None if it lacks any.
+
+    A modality's name reads that modality; every other fusion reads all, of which there must be
+    two or more.
+    """
+    if fusion in FUSIONS:
+        return tuple(modalities) if len(modalities) >= 2 else None
+    return (fusion,) if fusion in modalities else None
+
+
+def owner_of(option: str) -> tuple[str, Entry[Any]] | None:
+    """Return the field and the choice that a parameter such as ``focal.gamma`` belongs to."""
+    name, _, parameter = option.partition(".")
+    for field, registry in CHOICES.items():
+        if name in registry and parameter in registry[name].parameters:
+            return field, registry[name]
+    return None
+
