@@ -8,6 +8,7 @@ from hpo.models._choices import (
     FUSIONS,
     HEADS,
     LOSSES,
+    check_fusion,
     head_names,
     is_two_step,
     modalities_read,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from hpo.models._dropout import Dropout, seed_dropout
     from hpo.models._fusion import MetaClassifier, build_meta, build_module, is_fitted
     from hpo.models._heads import GatedHead, MLPHead
-    from hpo.models._losses import AsymmetricLoss
+    from hpo.models._losses import AsymmetricLoss, build_loss
     from hpo.models._scaling import FeatureScaling
 else:
     __getattr__ = exported_late(
@@ -31,7 +32,7 @@ else:
             "_dropout": ("Dropout", "seed_dropout"),
             "_fusion": ("MetaClassifier", "build_meta", "build_module", "is_fitted"),
             "_heads": ("GatedHead", "MLPHead"),
-            "_losses": ("AsymmetricLoss",),
+            "_losses": ("AsymmetricLoss", "build_loss"),
             "_scaling": ("FeatureScaling",),
         },
     )
@@ -55,8 +56,10 @@ __all__ = [
     "Parameter",
     "Registry",
     "all_registries",
+    "build_loss",
     "build_meta",
     "build_module",
+    "check_fusion",
     "head_names",
     "is_fitted",
     "is_two_step",

@@ -159,6 +159,10 @@ class Config(BaseModel):
         """Return the configuration with some values changed, checked like any other."""
         return Config.select({**self.model_dump(), **changes})
 
+    def capped(self, rows: int) -> "Config":
+        """Return the configuration with a batch of at most ``rows``: more means all of them."""
+        return self.model_copy(update={"batch_size": min(self.batch_size, rows)})
+
     def only(self, fields: Iterable[str]) -> "Config":
         """Return the configuration with all fields neutral but these, and their parameters."""
         kept = set(fields)
@@ -236,7 +240,7 @@ def neutral(field: str) -> Any:
 
 
 def option_parameter(option: str) -> Parameter | None:
-    """Return the parameter that a name such as ``focal.gamma`` stands for; None if there is none."""
+    """Return the parameter that such as ``focal.gamma`` stands for; None if there is none."""
     owner = owner_of(option)
     return None if owner is None else owner[1].parameters[option.partition(".")[2]]
 

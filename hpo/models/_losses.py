@@ -1,9 +1,15 @@
 """The asymmetric loss and its three settings (sections 3.3 and 4.2.3 of the paper)."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LOSSES", "AsymmetricLoss"]
+from hpo.models._choices import LOSSES
+from hpo.models._config import Config
+
+__all__ = ["AsymmetricLoss", "asl", "bce", "build_loss", "focal"]
 
 
 class AsymmetricLoss(nn.Module):
@@ -65,3 +71,8 @@ def asl(
 ) -> Tensor:
     """Asymmetric loss (Table 4 of the paper: γ₋ = 4, γ₊ = 1, m = 0.05)."""
     return AsymmetricLoss(gamma_neg, gamma_pos, clip)(logits, targets)
+
+
+def build_loss(config: Config) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the loss of a configuration: logits and 0/1 targets, both [rows, K] → scalar sum."""
+    return partial(LOSSES[config.loss].load(), **config.own("loss"))
