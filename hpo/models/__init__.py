@@ -14,7 +14,7 @@ from hpo.models._choices import (
     modalities_read,
     owner_of,
 )
-from hpo.models._config import Config, FixedValues, known_fusion, option_parameter
+from hpo.models._config import Config, FixedValues, field_names, is_value_name, typed_value
 from hpo.models._registry import Entry, Origin, Parameter, Registry, all_registries, rule_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hpo.models._dropout import Dropout, seed_dropout
     from hpo.models._fusion import MetaClassifier, build_meta, build_module, is_fitted
     from hpo.models._heads import GatedHead, MLPHead
-    from hpo.models._losses import AsymmetricLoss, build_loss
+    from hpo.models._losses import asymmetric_loss, build_loss
     from hpo.models._scaling import FeatureScaling
 else:
     __getattr__ = exported_late(
@@ -32,7 +32,7 @@ else:
             "_dropout": ("Dropout", "seed_dropout"),
             "_fusion": ("MetaClassifier", "build_meta", "build_module", "is_fitted"),
             "_heads": ("GatedHead", "MLPHead"),
-            "_losses": ("AsymmetricLoss", "build_loss"),
+            "_losses": ("asymmetric_loss", "build_loss"),
             "_scaling": ("FeatureScaling",),
         },
     )
@@ -43,7 +43,6 @@ __all__ = [
     "HEADS",
     "LOSSES",
     "AssembledModel",
-    "AsymmetricLoss",
     "Config",
     "Dropout",
     "Entry",
@@ -56,17 +55,19 @@ __all__ = [
     "Parameter",
     "Registry",
     "all_registries",
+    "asymmetric_loss",
     "build_loss",
     "build_meta",
     "build_module",
     "check_fusion",
+    "field_names",
     "head_names",
     "is_fitted",
     "is_two_step",
-    "known_fusion",
+    "is_value_name",
     "modalities_read",
-    "option_parameter",
     "owner_of",
     "rule_of",
     "seed_dropout",
+    "typed_value",
 ]

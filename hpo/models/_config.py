@@ -1,5 +1,6 @@
 """One point of the search: everything that a user can choose about a head and its training."""
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -11,6 +12,7 @@ from pydantic import (
     Field,
     PositiveInt,
     SerializerFunctionWrapHandler,
+    TypeAdapter,
     ValidationError,
     model_serializer,
     model_validator,
@@ -18,10 +20,18 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from hpo.files import content_key
-from hpo.models._choices import CHOICES, FUSIONS, owner_of
+from hpo.models._choices import CHOICES, owner_of
 from hpo.models._registry import Parameter, rule_of
 
-__all__ = ["Config", "FixedValues", "known_fusion", "neutral", "option_parameter"]
+__all__ = [
+    "Config",
+    "FixedValues",
+    "field_names",
+    "is_value_name",
+    "neutral",
+    "option_parameter",
+    "typed_value",
+]
 
 #: The fields that the keys of configurations and the addresses of runs have always held. A field
 #: that came later is in them only where its value is not the neutral one, so that every key and
@@ -239,12 +249,34 @@ def neutral(field: str) -> Any:
     return extra["neutral"] if isinstance(extra, dict) and "neutral" in extra else info.default
 
 
+def field_names() -> tuple[str, ...]:
+    """Return the names of all fields, those of the choices' own parameters not included."""
+    return tuple(field for field in Config.model_fields if field != "options")
+
+
+def is_value_name(name: str) -> bool:
+    """Tell whether a name is that of a field, or of a choice's parameter."""
+    return name in field_names() or option_parameter(name) is not None
+
+
+def typed_value(name: str, value: Any) -> Any:
+    """Return a value of a field or of a choice's parameter in its type.
+
+    Raises:
+        pydantic.ValidationError: It breaks a rule.
+    """
+    parameter = option_parameter(name)
+    return _adapter(name).validate_python(value) if parameter is None else parameter.check(value)
+
+
+@functools.cache
+def _adapter(field: str) -> TypeAdapter[Any]:
+    info = Config.model_fields[field]
+    annotated: Any = Annotated[info.annotation, *info.metadata, None]  # type: ignore[arg-type]
+    return TypeAdapter(annotated)
+
+
 def option_parameter(option: str) -> Parameter | None:
     """Return the parameter that such as ``focal.gamma`` stands for; None if there is none."""
     owner = owner_of(option)
     return None if owner is None else owner[1].parameters[option.partition(".")[2]]
-
-
-def known_fusion(name: str, modalities: Iterable[str]) -> bool:
-    """Tell whether a fusion is registered or is one of the modalities."""
-    return name in FUSIONS or name in modalities

@@ -131,7 +131,7 @@ def build_module(
     if name not in FUSIONS:
         return make_head(name)
     own = config.own("fusion") if name == config.fusion else {}
-    module = FUSIONS[name].load()(make_head, widths, classes, generator=generator, **own)
+    module: nn.Module = FUSIONS[name].load()(make_head, widths, classes, generator=generator, **own)
     if not isinstance(module, SingleHead) and is_fitted(module):
         raise InputError(
             f"The fusion '{name}' trains its heads together, but the head '{config.head}' is "

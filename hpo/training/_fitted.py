@@ -43,10 +43,9 @@ class FittedLearner:
         logits = self.logits(train.inputs)
         self.epoch += 1
         self.whole = True
-        loss = nn.functional.binary_cross_entropy_with_logits(
+        return nn.functional.binary_cross_entropy_with_logits(
             logits.double(), train.targets.double()
         )
-        return loss
 
     def state(self) -> dict[str, Tensor]:
         """Return the fitted weights."""

@@ -10,7 +10,7 @@ __all__ = ["forward", "split_rows"]
 
 @torch.no_grad()
 def forward(module: nn.Module, inputs: Mapping[str, Tensor], micro_batch: int) -> Tensor:
-    """Return the logits [rows, K] of ``module`` in evaluation mode, ``micro_batch`` rows at once."""
+    """Return the logits [rows, K] of ``module`` in evaluation mode, some rows at once."""
     module.eval()
     rows = len(next(iter(inputs.values())))
     return torch.cat(

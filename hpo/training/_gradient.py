@@ -92,7 +92,7 @@ class GradientLearner:
             with mixed:
                 logits = self._forward(inputs)
             loss = self._criterion(logits.float(), train.targets[rows])
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
         total: Tensor = loss.detach()
         return total
 

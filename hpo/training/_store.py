@@ -9,9 +9,9 @@ named by epoch:
     000200.curve.safetensors    the curve alone: the rest was dropped to save space
 
 Each holds the curve up to its epoch, and the names of its columns. Files appear whole or not at all
-and are never overwritten: a run is deterministic, so whoever writes epoch n of an address writes the
-same numbers. This is what keeps a worker that was taken for dead from doing damage when it comes
-back.
+and are never overwritten: a run is deterministic, so whoever writes epoch n of an address writes
+the same numbers. This is what keeps a worker that was taken for dead from doing damage when it
+comes back.
 """
 
 import dataclasses
