@@ -14,7 +14,14 @@ from hpo.models._choices import (
     modalities_read,
     owner_of,
 )
-from hpo.models._config import Config, FixedValues, field_names, is_value_name, typed_value
+from hpo.models._config import (
+    Config,
+    FixedValues,
+    field_names,
+    is_value_name,
+    is_whole_number,
+    typed_value,
+)
 from hpo.models._registry import Entry, Origin, Parameter, Registry, all_registries, rule_of
 
 if TYPE_CHECKING:
@@ -65,6 +72,7 @@ __all__ = [
     "is_fitted",
     "is_two_step",
     "is_value_name",
+    "is_whole_number",
     "modalities_read",
     "owner_of",
     "rule_of",

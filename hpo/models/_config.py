@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -28,6 +28,7 @@ __all__ = [
     "FixedValues",
     "field_names",
     "is_value_name",
+    "is_whole_number",
     "neutral",
     "option_parameter",
     "typed_value",
@@ -237,6 +238,10 @@ class FixedValues(Config):
 
     _any_options: ClassVar[bool] = True
 
+    def changed(self, change: Callable[[str, Any], Any]) -> "FixedValues":
+        """Return the values with each changed, given its name and what it was."""
+        return FixedValues.model_validate({k: change(k, v) for k, v in self.model_dump().items()})
+
 
 def neutral(field: str) -> Any:
     """Return the value of a field with which training is what it was before the field existed.
@@ -269,10 +274,17 @@ def typed_value(name: str, value: Any) -> Any:
     return _adapter(name).validate_python(value) if parameter is None else parameter.check(value)
 
 
+def is_whole_number(name: str) -> bool:
+    """Tell whether a field or parameter takes whole numbers only."""
+    parameter = option_parameter(name)
+    annotation = Config.model_fields[name].annotation if parameter is None else parameter.annotation
+    return getattr(annotation, "__origin__", annotation) is int  # with constraints or without
+
+
 @functools.cache
 def _adapter(field: str) -> TypeAdapter[Any]:
     info = Config.model_fields[field]
-    annotated: Any = Annotated[info.annotation, *info.metadata, None]  # type: ignore[arg-type]
+    annotated: Any = Annotated[info.annotation, *info.metadata, None]
     return TypeAdapter(annotated)
 
 
