@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -151,7 +152,7 @@ class GreedyStrategy(Strategy):
         assert isinstance(self.space.search, GreedySearch)
         return self.space.search
 
-    @property
+    @cached_property
     def distributions(self) -> Mapping[str, BaseDistribution]:
         """Categorical over all values that any stage tries or fixes.
 
@@ -284,9 +285,13 @@ class GreedyStrategy(Strategy):
             seen |= keys
         return Plan(tuple(planned), self.space.seeds, assumed, in_stages=True)
 
-    def draw(self, values: Mapping[str, Any]) -> Config:
-        """Refuse: every task of a greedy study is opened with its configuration."""
-        raise AssertionError("a greedy study has no tasks without a configuration")
+    def domains(self, values: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+        """Return the domains of the parameters that a trial shows."""
+        return {name: domain for name, domain in self.distributions.items() if name in values}
+
+    def attributes(self, task: Task) -> dict[str, Any]:
+        """Name the stage on the trial."""
+        return {"stage": self.stage_name(task)}
 
     def stage_name(self, task: Task) -> str:
         """Return the name of the task's stage."""

@@ -73,11 +73,11 @@ def load_space(
                 origins[place[:length]] = f"{origin} {key}={value}"
     problems += _check_fields(raw, modalities)
     # The schema checks the same values again; what was said of a place already is not repeated.
-    said = {problem.place for problem in problems}
+    said = [problem.place for problem in problems]
     problems += [
         problem
         for problem in explain(Space, raw)
-        if not any(problem.place[: len(place)] == place for place in said)
+        if not any(_covers(place, problem.place) for place in said)
     ]
     if problems:
         name = source if isinstance(source, Path) else "The search space"
@@ -126,6 +126,12 @@ def _check_fields(raw: Mapping[str, Any], modalities: Sequence[str]) -> list[Pro
                 faults += check_config_value(where, field, item, modalities)
         problems += [fault for fault in faults if fault not in problems]
     return problems
+
+
+def _covers(said: Place, place: Place) -> bool:
+    """Tell whether what was said of one place is all that the schema has to say of another."""
+    above = place[-1:] in (("params",), ("fixed",)) and said[: len(place)] == place
+    return above or place[: len(said)] == said
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.samplers import BaseSampler
 from pydantic import (
     Discriminator,
     Field,
@@ -22,7 +23,7 @@ from pydantic import (
 
 from hpo.models import Config, is_whole_number
 from hpo.search._plan import Plan, PlannedStage
-from hpo.search._sampling import param_value
+from hpo.search._sampling import make_sampler, param_value
 from hpo.search._strategy import Board, Opening, Strategy
 from hpo.search._tables import StageTable, table_row
 from hpo.search._task import NewTask, Task, TaskState
@@ -192,6 +193,10 @@ class SampledStrategy(Strategy):
                 else next(item for item in domain.choices if param_value(item) == value)
             )
         return Config.select({**self.space.fixed.model_dump(), **drawn})
+
+    def sampler(self, position: int, attempt: int) -> BaseSampler:
+        """Return the space's sampler, seeded for one suggestion."""
+        return make_sampler(self._search.sampler, self._search.seed, position, attempt)
 
     def _wanted(self, board: Board) -> int:
         return self._search.trials if board.limit is None else board.limit
