@@ -246,5 +246,6 @@ class Trials(abc.ABC):
         is open, claimed or paused is left to whoever claims it (``close_former``, ``take_up``).
 
         To be called at the end of a study. With public calls alone, opening the trials does it as
-        well. Any number of processes may do it at the same time.
+        well. Any number of processes may do it at the same time; a missing trial may then be made
+        by each of them.
         """
