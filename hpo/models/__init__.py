@@ -8,12 +8,20 @@ from hpo.models._choices import (
     FUSIONS,
     HEADS,
     LOSSES,
+    check_fusion,
     head_names,
     is_two_step,
     modalities_read,
     owner_of,
 )
-from hpo.models._config import Config, FixedValues, known_fusion, option_parameter
+from hpo.models._config import (
+    Config,
+    FixedValues,
+    field_names,
+    is_value_name,
+    is_whole_number,
+    typed_value,
+)
 from hpo.models._registry import Entry, Origin, Parameter, Registry, all_registries, rule_of
 
 if TYPE_CHECKING:
@@ -21,7 +29,7 @@ if TYPE_CHECKING:
     from hpo.models._dropout import Dropout, seed_dropout
     from hpo.models._fusion import MetaClassifier, build_meta, build_module, is_fitted
     from hpo.models._heads import GatedHead, MLPHead
-    from hpo.models._losses import AsymmetricLoss
+    from hpo.models._losses import asymmetric_loss, build_loss
     from hpo.models._scaling import FeatureScaling
 else:
     __getattr__ = exported_late(
@@ -31,7 +39,7 @@ else:
             "_dropout": ("Dropout", "seed_dropout"),
             "_fusion": ("MetaClassifier", "build_meta", "build_module", "is_fitted"),
             "_heads": ("GatedHead", "MLPHead"),
-            "_losses": ("AsymmetricLoss",),
+            "_losses": ("asymmetric_loss", "build_loss"),
             "_scaling": ("FeatureScaling",),
         },
     )
@@ -42,7 +50,6 @@ __all__ = [
     "HEADS",
     "LOSSES",
     "AssembledModel",
-    "AsymmetricLoss",
     "Config",
     "Dropout",
     "Entry",
@@ -55,15 +62,20 @@ __all__ = [
     "Parameter",
     "Registry",
     "all_registries",
+    "asymmetric_loss",
+    "build_loss",
     "build_meta",
     "build_module",
+    "check_fusion",
+    "field_names",
     "head_names",
     "is_fitted",
     "is_two_step",
-    "known_fusion",
+    "is_value_name",
+    "is_whole_number",
     "modalities_read",
-    "option_parameter",
     "owner_of",
     "rule_of",
     "seed_dropout",
+    "typed_value",
 ]

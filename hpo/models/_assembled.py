@@ -26,10 +26,7 @@ class AssembledModel(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(0)
         self.scaling = nn.ModuleDict(
-            {
-                name: FeatureScaling(config.feature_scaling, width)
-                for name, width in widths.items()
-            }
+            {name: FeatureScaling(config.feature_scaling, width) for name, width in widths.items()}
         )
         self.heads = nn.ModuleDict(
             {

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from hpo.errors import InputError, did_you_mean
 from hpo.models._registry import Entry, Parameter, Registry
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "FUSIONS",
     "HEADS",
     "LOSSES",
+    "check_fusion",
     "head_names",
     "is_two_step",
     "modalities_read",
@@ -88,6 +90,27 @@ def modalities_read(fusion: str, modalities: Sequence[str]) -> tuple[str, ...] |
     return (fusion,) if fusion in modalities else None
 
 
+def check_fusion(fusion: str, modalities: Sequence[str]) -> None:
+    """Check that a fusion can be used on features with these modalities.
+
+    Raises:
+        InputError: It is neither registered nor one of them, or needs more than there are.
+    """
+    if modalities_read(fusion, modalities) is not None:
+        return
+    there = ", ".join(modalities) or "none"
+    if fusion in FUSIONS:
+        raise InputError(
+            f"The fusion is '{fusion}', which needs two modalities or more, but the features have "
+            f"{there}."
+        )
+    known = [*modalities, *FUSIONS]
+    raise InputError(
+        f"The fusion is '{fusion}'{did_you_mean(fusion, known)}, but must be a modality of the "
+        f"features ({there}) or one of: {', '.join(FUSIONS)}."
+    )
+
+
 def owner_of(option: str) -> tuple[str, Entry[Any]] | None:
     """Return the field and the choice that a parameter such as ``focal.gamma`` belongs to."""
     name, _, parameter = option.partition(".")
@@ -95,4 +118,3 @@ def owner_of(option: str) -> tuple[str, Entry[Any]] | None:
         if name in registry and parameter in registry[name].parameters:
             return field, registry[name]
     return None
-

@@ -1,7 +1,8 @@
 """One point of the search: everything that a user can choose about a head and its training."""
 
+import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -11,6 +12,7 @@ from pydantic import (
     Field,
     PositiveInt,
     SerializerFunctionWrapHandler,
+    TypeAdapter,
     ValidationError,
     model_serializer,
     model_validator,
@@ -18,10 +20,19 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from hpo.files import content_key
-from hpo.models._choices import CHOICES, FUSIONS, owner_of
+from hpo.models._choices import CHOICES, owner_of
 from hpo.models._registry import Parameter, rule_of
 
-__all__ = ["Config", "FixedValues", "known_fusion", "neutral", "option_parameter"]
+__all__ = [
+    "Config",
+    "FixedValues",
+    "field_names",
+    "is_value_name",
+    "is_whole_number",
+    "neutral",
+    "option_parameter",
+    "typed_value",
+]
 
 #: The fields that the keys of configurations and the addresses of runs have always held. A field
 #: that came later is in them only where its value is not the neutral one, so that every key and
@@ -159,6 +170,10 @@ class Config(BaseModel):
         """Return the configuration with some values changed, checked like any other."""
         return Config.select({**self.model_dump(), **changes})
 
+    def capped(self, rows: int) -> "Config":
+        """Return the configuration with a batch of at most ``rows``: more means all of them."""
+        return self.model_copy(update={"batch_size": min(self.batch_size, rows)})
+
     def only(self, fields: Iterable[str]) -> "Config":
         """Return the configuration with all fields neutral but these, and their parameters."""
         kept = set(fields)
@@ -223,6 +238,10 @@ class FixedValues(Config):
 
     _any_options: ClassVar[bool] = True
 
+    def changed(self, change: Callable[[str, Any], Any]) -> "FixedValues":
+        """Return the values with each changed, given its name and what it was."""
+        return FixedValues.model_validate({k: change(k, v) for k, v in self.model_dump().items()})
+
 
 def neutral(field: str) -> Any:
     """Return the value of a field with which training is what it was before the field existed.
@@ -235,12 +254,41 @@ def neutral(field: str) -> Any:
     return extra["neutral"] if isinstance(extra, dict) and "neutral" in extra else info.default
 
 
+def field_names() -> tuple[str, ...]:
+    """Return the names of all fields, those of the choices' own parameters not included."""
+    return tuple(field for field in Config.model_fields if field != "options")
+
+
+def is_value_name(name: str) -> bool:
+    """Tell whether a name is that of a field, or of a choice's parameter."""
+    return name in field_names() or option_parameter(name) is not None
+
+
+def typed_value(name: str, value: Any) -> Any:
+    """Return a value of a field or of a choice's parameter in its type.
+
+    Raises:
+        pydantic.ValidationError: It breaks a rule.
+    """
+    parameter = option_parameter(name)
+    return _adapter(name).validate_python(value) if parameter is None else parameter.check(value)
+
+
+def is_whole_number(name: str) -> bool:
+    """Tell whether a field or parameter takes whole numbers only."""
+    parameter = option_parameter(name)
+    annotation = Config.model_fields[name].annotation if parameter is None else parameter.annotation
+    return getattr(annotation, "__origin__", annotation) is int  # with constraints or without
+
+
+@functools.cache
+def _adapter(field: str) -> TypeAdapter[Any]:
+    info = Config.model_fields[field]
+    annotated: Any = Annotated[info.annotation, *info.metadata, None]
+    return TypeAdapter(annotated)
+
+
 def option_parameter(option: str) -> Parameter | None:
-    """Return the parameter that a name such as ``focal.gamma`` stands for; None if there is none."""
+    """Return the parameter that such as ``focal.gamma`` stands for; None if there is none."""
     owner = owner_of(option)
     return None if owner is None else owner[1].parameters[option.partition(".")[2]]
-
-
-def known_fusion(name: str, modalities: Iterable[str]) -> bool:
-    """Tell whether a fusion is registered or is one of the modalities."""
-    return name in FUSIONS or name in modalities

@@ -35,9 +35,16 @@ class SingleHead(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Map embeddings, modality → [rows, D_m], to logits [rows, K]."""
-        parts = [inputs[modality] for modality in self.modalities]
-        logits: Tensor = self.head(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))
+        logits: Tensor = self.head(self._beside(inputs))
         return logits
+
+    def fit(self, inputs: Mapping[str, Tensor], targets: Tensor) -> None:
+        """Fit the head, if it is one that is fitted, to embeddings and 0/1 targets [rows, K]."""
+        self.head.fit(self._beside(inputs), targets)  # type: ignore[operator]
+
+    def _beside(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        parts = [inputs[modality] for modality in self.modalities]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 class JointSum(nn.Module):
@@ -124,8 +131,8 @@ def build_module(
     if name not in FUSIONS:
         return make_head(name)
     own = config.own("fusion") if name == config.fusion else {}
-    module = FUSIONS[name].load()(make_head, widths, classes, generator=generator, **own)
-    if not isinstance(module, SingleHead) and any(is_fitted(part) for part in module.modules()):
+    module: nn.Module = FUSIONS[name].load()(make_head, widths, classes, generator=generator, **own)
+    if not isinstance(module, SingleHead) and is_fitted(module):
         raise InputError(
             f"The fusion '{name}' trains its heads together, but the head '{config.head}' is "
             "fitted, not trained; use concat, sum, mixed or one modality with it."
@@ -134,5 +141,9 @@ def build_module(
 
 
 def is_fitted(module: nn.Module) -> bool:
-    """Tell whether a module is fitted in one go, by its ``fit(x, targets)``."""
-    return callable(getattr(module, "fit", None))
+    """Tell whether a head in a module is fitted in one go, by its ``fit(x, targets)``."""
+    return any(
+        callable(getattr(part, "fit", None))
+        for part in module.modules()
+        if not isinstance(part, SingleHead)
+    )

@@ -100,4 +100,3 @@ class GatedHead(_Head):
             raise ValueError(f"A hidden width of gmlp is {units}, but must be even.")
         layers.append(GatedUnit(units, generator))
         return units // 2
-

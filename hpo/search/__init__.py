@@ -1,43 +1,64 @@
-"""What to train next: search-space files, greedy stages, samplers, pruners, one trial."""
+"""What to train next: search-space files, strategies, samplers, pruners, one trial."""
 
-from hpo.search._greedy import Candidate, GreedyStage, NoCandidateError, greedy_stages
+from hpo.search._greedy import Candidate, GreedySearch, GreedyStage, GreedyStrategy, Stage
 from hpo.search._load import load_space, parse_setting
-from hpo.search._pruning import Divergence, decision_steps, make_pruner, should_prune
-from hpo.search._sampling import (
-    Draw,
-    distributions_of,
-    make_sampler,
-    param_value,
-    redraw,
-    sample_config,
+from hpo.search._plan import Plan, PlannedStage
+from hpo.search._pruning import Divergence, DivergenceRule, decision_steps, make_pruner
+from hpo.search._sampled import Choices, OptunaSearch, Range, SampledStrategy
+from hpo.search._sampling import make_sampler, param_value
+from hpo.search._space import SEARCHES, Space, make_strategy
+from hpo.search._strategy import (
+    Board,
+    Decision,
+    FixedBoard,
+    NoCandidateError,
+    Opening,
+    Strategy,
+    Verdict,
 )
-from hpo.search._space import GreedySearch, OptunaSearch, Range, Space, Stage, config_key
-from hpo.search._trial import TrialOutcome, TrialProgress, run_trial
+from hpo.search._tables import StageTable, TableRow, format_params
+from hpo.search._task import NewTask, Progress, Task, TaskState, TrialOutcome
+from hpo.search._trial import run_trial
+from hpo.search._values import Component
 
 __all__ = [
+    "SEARCHES",
+    "Board",
     "Candidate",
+    "Choices",
+    "Component",
+    "Decision",
     "Divergence",
-    "Draw",
+    "DivergenceRule",
+    "FixedBoard",
     "GreedySearch",
     "GreedyStage",
+    "GreedyStrategy",
+    "NewTask",
     "NoCandidateError",
+    "Opening",
     "OptunaSearch",
+    "Plan",
+    "PlannedStage",
+    "Progress",
     "Range",
+    "SampledStrategy",
     "Space",
     "Stage",
+    "StageTable",
+    "Strategy",
+    "TableRow",
+    "Task",
+    "TaskState",
     "TrialOutcome",
-    "TrialProgress",
-    "config_key",
+    "Verdict",
     "decision_steps",
-    "distributions_of",
-    "greedy_stages",
+    "format_params",
     "load_space",
     "make_pruner",
     "make_sampler",
+    "make_strategy",
     "param_value",
     "parse_setting",
-    "redraw",
     "run_trial",
-    "sample_config",
-    "should_prune",
 ]

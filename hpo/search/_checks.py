@@ -2,20 +2,26 @@
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from hpo.errors import did_you_mean
-from hpo.models import Config
+from hpo.models import CHOICES, field_names, is_value_name, typed_value
 from hpo.search._registry import PRUNERS, SAMPLERS
+from hpo.search._values import Place
 
-__all__ = ["Problem", "check_component", "check_config_value", "explain", "locate"]
-
-Place = tuple[str | int, ...]
+__all__ = [
+    "Problem",
+    "check_component",
+    "check_config_name",
+    "check_config_value",
+    "explain",
+    "locate",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Problem:
     place: Place
     message: str
 
-    def at(self, path: Path, lines: Mapping[Place, int], origins: Mapping[Place, str]) -> str:
+    def at(self, path: Path | str, lines: Mapping[Place, int], origins: Mapping[Place, str]) -> str:
         """Return the message behind file and line, or behind the setting that brought it in."""
         for length in range(len(self.place), 0, -1):
             if self.place[:length] in origins:
@@ -57,16 +63,31 @@ def locate(node: yaml.Node) -> tuple[dict[Place, int], list[Problem]]:
     return lines, problems
 
 
-def check_config_value(place: Place, field: str, value: Any) -> list[Problem]:
-    """Check one value of a configuration field, or its name if there is no such field."""
-    if field not in Config.model_fields:
-        allowed = ", ".join(Config.model_fields)
-        hint = did_you_mean(field, list(Config.model_fields))
-        return [Problem(place, f"unknown parameter '{field}'{hint}; allowed: {allowed}")]
-    info = Config.model_fields[field]
-    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[info.annotation, *info.metadata, None])  # type: ignore[arg-type]
+def check_config_name(place: Place, field: str) -> list[Problem]:
+    """Check that there is such a configuration field, or parameter of a choice."""
+    if is_value_name(field):
+        return []
+    own = [
+        f"{name}.{parameter}"
+        for registry in CHOICES.values()
+        for name in registry
+        for parameter in registry[name].parameters
+    ]
+    known = [*field_names(), *(own if "." in field else ())]
+    hint = did_you_mean(field, known)
+    return [Problem(place, f"unknown parameter '{field}'{hint}; allowed: {', '.join(known)}")]
+
+
+def check_config_value(
+    place: Place, field: str, value: Any, modalities: Sequence[str]
+) -> list[Problem]:
+    """Check one value of a configuration field; a fusion may be the name of a modality."""
+    known = [*modalities, *CHOICES["fusion"]]
+    if field == "fusion" and isinstance(value, str) and value not in known:
+        rule = f"must be one of: {', '.join(known)}{did_you_mean(value, known)}"
+        return [Problem(place, f"{field} is {value!r}, but {rule}")]
     try:
-        adapter.validate_python(value)
+        typed_value(field, value)
     except ValidationError as error:
         first = error.errors()[0]
         return [Problem(place, f"{field} is {value!r}, but {_rule(first, value)}")]

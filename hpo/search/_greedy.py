@@ -1,19 +1,112 @@
-"""The greedy study: stages as a pure function of the space and of what has been scored so far."""
+"""The greedy study: a chain of grids, each with all else as it is best so far.
+
+Its stages are a pure function of the space and of what has been scored, so that any process that
+finds the last stage complete can open the next one.
+"""
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping
-from typing import Any
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from pydantic import Field, field_validator, model_validator
 
 from hpo.errors import InputError
-from hpo.models import Config
-from hpo.search._space import GreedySearch, Space, config_key
+from hpo.models import Config, modalities_read
+from hpo.search._plan import Plan, PlannedStage, RunSharing
+from hpo.search._sampling import param_value
+from hpo.search._strategy import Board, NoCandidateError, Opening, Strategy
+from hpo.search._tables import StageTable, table_row
+from hpo.search._task import NewTask, Task
+from hpo.search._values import Change, Component, Frozen, Given, Scale, checked_values
+from hpo.training import head_runs
 
-__all__ = ["Candidate", "GreedyStage", "NoCandidateError", "greedy_stages"]
+__all__ = ["Candidate", "GreedySearch", "GreedyStage", "GreedyStrategy", "Stage"]
 
 
-class NoCandidateError(RuntimeError):
-    """All candidates of a stage failed, so that there is nothing to go on with."""
+class Stage(Frozen):
+    """One step of a greedy study: a grid over ``params`` with all else as it is best so far.
+
+    Attributes:
+        name: Shown on trials and tables.
+        params: Values to try for each field; the first parameter varies slowest.
+        fixed: Values that hold in this stage only.
+        reference: Published scores in the order of the grid; None where there is none.
+    """
+
+    name: str
+    params: Annotated[dict[str, tuple[Any, ...]], Field(min_length=1)]
+    fixed: dict[str, Any] = Field(default_factory=dict)
+    reference: tuple[float | None, ...] = ()
+
+    @field_validator("params")
+    @classmethod
+    def _type_params(cls, params: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+        return {field: checked_values(field, values) for field, values in params.items()}
+
+    @field_validator("fixed")
+    @classmethod
+    def _type_fixed(cls, fixed: dict[str, Any]) -> dict[str, Any]:
+        return {field: checked_values(field, [value])[0] for field, value in fixed.items()}
+
+    @model_validator(mode="after")
+    def _check_reference(self) -> "Stage":
+        grid = math.prod(len(values) for values in self.params.values())
+        if self.reference and len(self.reference) != grid:
+            raise ValueError(f"reference has {len(self.reference)} values, but the grid has {grid}")
+        return self
+
+
+class GreedySearch(Frozen):
+    """Stages, one after the other; ties go to the earlier candidate."""
+
+    kind: Literal["greedy"]
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    pruner: Component = Component(name="NopPruner")
+
+    def values_of(self, field: str) -> tuple[Any, ...]:
+        """Return the values that any stage tries or fixes."""
+        found: list[Any] = []
+        for stage in self.stages:
+            found += stage.params.get(field, ())
+            found += [stage.fixed[field]] if field in stage.fixed else []
+        return tuple(found)
+
+    def changed(self, change: Change) -> "GreedySearch":
+        """Return the search with every value of a configuration field changed."""
+        stages = tuple(
+            stage.model_copy(
+                update={
+                    "params": {
+                        field: tuple(change(field, value) for value in values)
+                        for field, values in stage.params.items()
+                    },
+                    "fixed": {f: change(f, value) for f, value in stage.fixed.items()},
+                }
+            )
+            for stage in self.stages
+        )
+        return self.model_copy(update={"stages": stages})
+
+    def scaled(self, scale: Scale) -> "GreedySearch":
+        """Return the search at a scale."""
+        changed = self.changed(scale.apply)
+        return changed.model_copy(update={"pruner": self.pruner.scaled(scale)})
+
+    #: What is the same at any number of trials, and so may differ between two of the same study.
+    extensible: ClassVar[frozenset[str]] = frozenset()
+
+    @staticmethod
+    def given(raw: Mapping[str, Any]) -> Iterator[Given]:
+        """Yield the configuration fields that a file gives values to."""
+        stages = raw.get("stages")
+        for index, stage in enumerate(stages if isinstance(stages, list) else []):
+            for key, many in (("fixed", False), ("params", True)):
+                values = stage.get(key) if isinstance(stage, dict) else None
+                for field, value in (values if isinstance(values, dict) else {}).items():
+                    yield Given(("stages", index, key, field), field, value, many)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,16 +117,13 @@ class Candidate:
         config: The whole configuration.
         params: The values that this stage varies.
         reference: Published score in percent, or None.
+        key: Shared by equal configurations of all stages.
     """
 
     config: Config
     params: Mapping[str, Any]
     reference: float | None
-
-    @property
-    def key(self) -> str:
-        """Shared by equal configurations of all stages."""
-        return config_key(self.config)
+    key: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,53 +143,191 @@ class GreedyStage:
     winner: Candidate | None
 
 
-def greedy_stages(
-    space: Space,
-    score: Callable[[Candidate], float | None],
-    normalise: Callable[[Config], Config],
-    modalities: tuple[str, ...],
-) -> list[GreedyStage]:
-    """Return the stages that are decided, and the first one that isn't.
+class GreedyStrategy(Strategy):
+    """The strategy of a space whose search is a ``GreedySearch``."""
 
-    Args:
-        space: A greedy space, scaled.
-        score: Gives the score of a finished candidate, NaN for one that failed for good, None for
-            one that has no result yet.
-        normalise: Makes equal what trains equally, such as batch sizes above the rows there are.
-        modalities: Those that the features have; fusions that need others are left out.
+    @property
+    def _search(self) -> GreedySearch:
+        assert isinstance(self.space.search, GreedySearch)
+        return self.space.search
 
-    Raises:
-        NoCandidateError: A stage has only failures.
-        InputError: A stage has no candidate for these modalities.
-    """
-    assert isinstance(space.search, GreedySearch)
-    best = space.fixed.model_dump()
-    if not _possible(best["fusion"], modalities):
-        best["fusion"] = modalities[0]
-    stages: list[GreedyStage] = []
-    for index, stage in enumerate(space.search.stages):
+    @property
+    def distributions(self) -> Mapping[str, BaseDistribution]:
+        """Categorical over all values that any stage tries or fixes.
+
+        A categorical parameter may not change its choices within an Optuna study.
+        """
+        start = self.space.fixed.model_dump()
+        varied = dict.fromkeys(field for stage in self._search.stages for field in stage.params)
+        choices = {
+            field: [
+                *([start[field]] if field in start else []),
+                *(v for stage in self._search.stages for v in stage.params.get(field, ())),
+                *(s.fixed[field] for s in self._search.stages if field in s.fixed),
+            ]
+            for field in varied
+        }
+        return {
+            field: CategoricalDistribution(list(dict.fromkeys(map(param_value, values))))
+            for field, values in choices.items()
+        }
+
+    def stages(self, score: Callable[[Candidate], float | None]) -> list[GreedyStage]:
+        """Return the stages that are decided, and the first one that isn't.
+
+        Args:
+            score: Gives the score of a finished candidate, NaN for one that failed for good, None
+                for one that has no result yet.
+
+        Raises:
+            NoCandidateError: A stage has only failures.
+            InputError: A stage has no candidate for these modalities.
+        """
+        best: dict[str, Any] = self.space.fixed.model_dump()
+        if not self._is_possible(best["fusion"]):
+            best["fusion"] = self.modalities[0]
+        stages: list[GreedyStage] = []
+        for index, stage in enumerate(self._search.stages):
+            candidates = self._candidates(stage, {**best, **stage.fixed})
+            winner = _winner(candidates, [score(c) for c in candidates], stage.name)
+            stages.append(GreedyStage(index, stage.name, candidates, winner))
+            if winner is None:
+                break
+            best |= winner.params
+        return stages
+
+    def next(self, board: Board) -> Opening:
+        """Open the candidates of the last stage that is known."""
+        tasks = board.tasks()
+        stages = self._scored_stages(tasks)
+        known = {task.key for task in tasks}
+        last = stages[-1]
+        # Whoever sees the same tasks opens the same ones at the same positions.
+        start = max((task.position for task in tasks), default=-1) + 1
+        new = [candidate for candidate in last.candidates if candidate.key not in known]
+        opened = tuple(
+            NewTask(
+                position=start + place,
+                stage=last.index,
+                config=candidate.config,
+                runs=head_runs(candidate.config, self.modalities),
+            )
+            for place, candidate in enumerate(new)
+        )
+        complete = len(stages) == len(self._search.stages) and last.winner is not None
+        return Opening(opened, complete)
+
+    def best(self, tasks: Sequence[Task]) -> Task | None:
+        """Return the task of the last stage's winner."""
+        stages = self._scored_stages(tasks)
+        winner = stages[-1].winner
+        if len(stages) < len(self._search.stages) or winner is None:
+            return None
+        return next(task for task in tasks if task.key == winner.key)
+
+    def tables(self, tasks: Sequence[Task], *, cited: bool) -> list[StageTable]:
+        """Return a table for each stage.
+
+        A configuration that an earlier stage ran has the trial and the score of that stage.
+        """
+        by_key = {task.key: task for task in tasks}
+        return [
+            StageTable(
+                stage.name,
+                tuple(
+                    table_row(
+                        candidate.params,
+                        by_key.get(candidate.key),
+                        candidate.reference if cited else None,
+                        winner=candidate is stage.winner,
+                    )
+                    for candidate in stage.candidates
+                ),
+                key=stage.name,
+                selected=False,
+            )
+            for stage in self._scored_stages(tasks)
+        ]
+
+    def plan(self, board: Board) -> Plan:
+        """Return the plan of all stages.
+
+        Where a stage is not decided, the candidate with the best reference score is assumed to
+        win, or else the first one.
+        """
+        finished = {task.key: task.outcome for task in board.tasks() if task.outcome is not None}
+        assumed = False
+
+        def score(candidate: Candidate) -> float:
+            nonlocal assumed
+            outcome = finished.get(candidate.key)
+            if outcome is not None:
+                return outcome.value
+            assumed = True
+            return candidate.reference or 0.0
+
+        sharing = RunSharing(self.modalities)
+        seen: set[str] = set()
+        planned = []
+        for stage in self.stages(score):
+            keys = {candidate.key for candidate in stage.candidates}
+            planned.append(
+                PlannedStage(
+                    name=stage.name,
+                    candidates=len(keys),
+                    new=len(keys - seen),
+                    done=len(keys & finished.keys()),
+                    asked=sum(candidate.config.epochs for candidate in stage.candidates),
+                    trained=sum(sharing.add(candidate.config) for candidate in stage.candidates),
+                )
+            )
+            seen |= keys
+        return Plan(tuple(planned), self.space.seeds, assumed, in_stages=True)
+
+    def draw(self, values: Mapping[str, Any]) -> Config:
+        """Refuse: every task of a greedy study is opened with its configuration."""
+        raise AssertionError("a greedy study has no tasks without a configuration")
+
+    def stage_name(self, task: Task) -> str:
+        """Return the name of the task's stage."""
+        return self._search.stages[task.stage].name
+
+    def is_exhausted(self, board: Board) -> bool:
+        """Tell whether as many tasks as the limit allows have ended."""
+        if board.limit is None:
+            return False
+        return sum(n for state, n in board.counts().items() if state.ended) >= board.limit
+
+    def _scored_stages(self, tasks: Sequence[Task]) -> list[GreedyStage]:
+        by_key = {task.key: task for task in tasks}
+
+        def score(candidate: Candidate) -> float | None:
+            task = by_key.get(candidate.key)
+            if task is None or not task.state.ended:
+                return None
+            return math.nan if task.outcome is None else task.outcome.value
+
+        return self.stages(score)
+
+    def _candidates(self, stage: Stage, base: Mapping[str, Any]) -> tuple[Candidate, ...]:
+        """Return the candidates of a stage; equal ones stand once, at the first place."""
         grid: dict[str, Candidate] = {}
         for position, values in enumerate(itertools.product(*stage.params.values())):
             params = dict(zip(stage.params, values, strict=True))
-            config = normalise(Config.model_validate({**best, **stage.fixed, **params}))
-            if _possible(config.fusion, modalities):
+            config = Config.select({**base, **params})
+            if self._is_possible(config.fusion):
                 reference = stage.reference[position] if stage.reference else None
-                shown = {field: getattr(config, field) for field in params}
-                candidate = Candidate(config, shown, reference)
-                grid.setdefault(candidate.key, candidate)
+                key = config.key
+                grid.setdefault(key, Candidate(config, params, reference, key))
         if not grid:
             raise InputError(
                 f"The stage '{stage.name}' has no candidate for features with "
-                f"{', '.join(modalities)} alone."
+                f"{', '.join(self.modalities)} alone."
             )
-        candidates = tuple(grid.values())
-        scores = [score(candidate) for candidate in candidates]
-        winner = _winner(candidates, scores, stage.name)
-        stages.append(GreedyStage(index, stage.name, candidates, winner))
-        if winner is None:
-            break
-        best |= {field: getattr(winner.config, field) for field in winner.params}
-    return stages
+        return tuple(grid.values())
+
+    def _is_possible(self, fusion: str) -> bool:
+        return modalities_read(fusion, self.modalities) is not None
 
 
 def _winner(
@@ -115,7 +343,3 @@ def _winner(
     if not scored:
         raise NoCandidateError(f"All candidates of the stage '{stage}' failed.")
     return max(scored, key=lambda pair: pair[0])[1]  # the first of equal ones
-
-
-def _possible(fusion: str, modalities: tuple[str, ...]) -> bool:
-    return fusion in modalities if fusion in ("image", "text") else len(modalities) == 2

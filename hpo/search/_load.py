@@ -1,5 +1,6 @@
 """Reading a search-space file: everything that is wrong is found before any work."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,17 @@ import yaml
 from pydantic import BaseModel
 
 from hpo.errors import InputError
-from hpo.models import Config
+from hpo.models import is_value_name
 from hpo.search._checks import (
     Problem,
     check_component,
+    check_config_name,
     check_config_value,
     explain,
     locate,
 )
-from hpo.search._space import Space
+from hpo.search._space import SEARCHES, Space
+from hpo.search._values import Given, Place
 
 __all__ = ["load_space", "parse_setting"]
 
@@ -37,23 +40,53 @@ def parse_setting(text: str) -> tuple[str, Any]:
 
 
 def load_space(
-    path: Path,
+    source: Path | Mapping[str, Any],
     settings: Sequence[tuple[str, Any, str]] = (),
     defaults: Sequence[tuple[str, Any, str]] = (),
+    modalities: Sequence[str] = ("image", "text"),
 ) -> Space:
     """Read and check a search space.
 
     Args:
-        path: A YAML file.
+        source: A YAML file, or what one would hold.
         defaults: Settings that a data folder suggests, applied before ``settings``. One of the
             split is left out if the file asks for another kind of split.
         settings: Overrides as (key, value, where it comes from). A key is the name of a
             configuration field (``dropout``), which means its fixed value, or a path in the file
             (``split.val_rows``).
+        modalities: The names that a fusion may have beside the registered ones.
 
     Raises:
         InputError: One or more problems, each with file, line, and the nearest right word.
     """
+    if isinstance(source, Path):
+        raw, lines, problems = _read(source)
+    else:
+        raw, lines, problems = copy.deepcopy(dict(source)), {}, []
+    origins: dict[tuple[str | int, ...], str] = {}
+    suggested = [item for item in defaults if _fits(raw, item[0])]
+    for key, value, origin in (*suggested, *settings):
+        place = ("fixed", key) if is_value_name(key) else tuple(key.split("."))
+        _put(raw, place, value)
+        for length in range(1, len(place) + 1):
+            if length == len(place) or place[:length] not in lines:
+                origins[place[:length]] = f"{origin} {key}={value}"
+    problems += _check_fields(raw, modalities)
+    # The schema checks the same values again; what was said of a place already is not repeated.
+    said = {problem.place for problem in problems}
+    problems += [
+        problem
+        for problem in explain(Space, raw)
+        if not any(problem.place[: len(place)] == place for place in said)
+    ]
+    if problems:
+        name = source if isinstance(source, Path) else "The search space"
+        raise InputError([problem.at(name, lines, origins) for problem in problems])
+    return Space.model_validate(raw)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[Place, int], list[Problem]]:
+    """Return what a file holds, the line of each place in it, and keys that stand twice."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -65,73 +98,38 @@ def load_space(
         raise InputError(f"{path}: not YAML: {error}") from None
     if node is None or not isinstance(raw, dict):
         raise InputError(f"{path}: a search space must be a mapping with name and search.")
-    lines, problems = locate(node)
-    origins: dict[tuple[str | int, ...], str] = {}
-    suggested = [item for item in defaults if _fits(raw, item[0])]
-    for key, value, origin in (*suggested, *settings):
-        field = key in Config.model_fields
-        place = ("fixed", key) if field else tuple(key.split("."))
-        _put(raw, place, value)
-        for length in range(1, len(place) + 1):
-            if length == len(place) or place[:length] not in lines:
-                origins[place[:length]] = f"{origin} {key}={value}"
-    problems += _check_fields(raw)
-    # The schema checks the same values again; what was said of a place already is not repeated.
-    said = {problem.place for problem in problems}
-    problems += [
-        problem
-        for problem in explain(Space, raw)
-        if not any(problem.place[: len(place)] == place for place in said)
-    ]
-    if problems:
-        raise InputError([problem.at(path, lines, origins) for problem in problems])
-    return Space.from_json(raw)
+    return (raw, *locate(node))
 
 
-def _check_fields(raw: Mapping[str, Any]) -> list[Problem]:
+def _check_fields(raw: Mapping[str, Any], modalities: Sequence[str]) -> list[Problem]:
     """Check names and values of configuration fields wherever they stand, and components."""
-    problems: list[Problem] = []
-
-    def mapping(value: Any) -> Mapping[str, Any]:
-        return value if isinstance(value, dict) else {}
-
-    def fields(place: tuple[str | int, ...], values: Any, *, many: bool) -> None:
-        for field, value in mapping(values).items():
-            if field not in Config.model_fields:
-                problems.extend(check_config_value((*place, field), field, value))
-                continue
-            items = value if many else [value]
-            if many and not isinstance(value, list):
-                problems.append(Problem((*place, field), f"{field} must be a list of values"))
-                continue
-            for index, item in enumerate(items):
-                where = (*place, field, index) if many else (*place, field)
-                problems.extend(check_config_value(where, field, item))
-
-    fields(("fixed",), raw.get("fixed"), many=False)
-    search = mapping(raw.get("search"))
-    for kind in ("sampler", "pruner"):
-        problems.extend(check_component(("search", kind), kind, search.get(kind)))
-    if search.get("kind") == "greedy" and isinstance(search.get("stages"), list):
-        for index, stage in enumerate(search["stages"]):
-            place = ("search", "stages", index)
-            fields((*place, "fixed"), mapping(stage).get("fixed"), many=False)
-            fields((*place, "params"), mapping(stage).get("params"), many=True)
-    if search.get("kind") == "optuna":
-        for field, domain in mapping(search.get("params")).items():
-            domain_place = ("search", "params", field)
-            for key in ("low", "high"):
-                if key in mapping(domain):
-                    problems.extend(check_config_value((*domain_place, key), field, domain[key]))
-            choices = mapping(domain).get("choices")
-            if isinstance(choices, list):
-                for index, item in enumerate(choices):
-                    problems.extend(
-                        check_config_value((*domain_place, "choices", index), field, item)
-                    )
-            elif field not in Config.model_fields:
-                problems.extend(check_config_value(domain_place, field, None))
+    fixed = _mapping(raw.get("fixed"))
+    given = [Given(("fixed", field), field, value, False) for field, value in fixed.items()]
+    search = _mapping(raw.get("search"))
+    kind = search.get("kind")
+    if isinstance(kind, str) and kind in SEARCHES:
+        parts = SEARCHES[kind][0].given(search)
+        given += [part._replace(place=("search", *part.place)) for part in parts]
+    problems = [
+        problem
+        for part in ("sampler", "pruner")
+        for problem in check_component(("search", part), part, search.get(part))
+    ]
+    for place, field, value, many in given:
+        faults = check_config_name(place, field)
+        if not faults and many and not isinstance(value, list | tuple):
+            faults = [Problem(place, f"{field} must be a list of values")]
+        if not faults:
+            items = enumerate(value) if many else [(None, value)]
+            for index, item in items:
+                where = place if index is None else (*place, index)
+                faults += check_config_value(where, field, item, modalities)
+        problems += [fault for fault in faults if fault not in problems]
     return problems
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _fits(raw: Mapping[str, Any], key: str) -> bool:

@@ -1,17 +1,31 @@
 """Pruners: Optuna's by name, and divergence, which prunes in every study."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
-from optuna.trial import FrozenTrial
+from pydantic import Field, PositiveInt
 
 from hpo.search._registry import PRUNERS
-from hpo.search._space import Component, DivergenceRule
-from hpo.search._view import StudyView
+from hpo.search._values import Component, Frozen
 
-__all__ = ["Divergence", "decision_steps", "make_pruner", "should_prune"]
+__all__ = ["Divergence", "DivergenceRule", "decision_steps", "make_pruner"]
+
+
+class DivergenceRule(Frozen):
+    """A trial is pruned as diverged when its loss is not finite, explodes, or nothing is learned.
+
+    Attributes:
+        explode: The training loss is this many times that of the first epoch.
+        patience: For this many epochs in a row the micro-F1 is that of the best constant
+            prediction, or of none at all.
+        tolerance: How near, in points of micro-F1, counts as the same.
+    """
+
+    explode: Annotated[float, Field(gt=1)] = 100.0
+    patience: PositiveInt = 100
+    tolerance: Annotated[float, Field(ge=0)] = 0.05
 
 
 class Divergence:
@@ -82,22 +96,6 @@ def decision_steps(component: Component) -> Callable[[int], bool]:
     warmup, interval = arguments.get("n_warmup_steps", 0), arguments.get("interval_steps", 1)
     # Optuna decides at the first report of each interval; the first of all is that of step 1.
     return lambda step: step >= warmup and (step == 1 or (step - warmup) % interval == 0)
-
-
-def should_prune(study: optuna.Study, trial: FrozenTrial) -> tuple[bool, dict[str, Any]]:
-    """Ask a study's pruner about a running trial, as Optuna's ``Trial.should_prune`` does.
-
-    Args:
-        study: Its trials are what the trial is compared with, those of other workers as far as
-            they are in the storage now. No finished trial is missing.
-        trial: As it is in this process, with all of its values so far; not changed.
-
-    Returns:
-        Whether to prune, and the system attributes that the pruner noted on the trial: to be
-        stored with the values before anything follows from the decision.
-    """
-    view = StudyView(study, trial)
-    return study.pruner.prune(view, trial), view.noted
 
 
 def _is_rung(step: int, first: int, factor: int) -> bool:

@@ -4,17 +4,26 @@ from typing import TYPE_CHECKING
 
 from hpo._lazy import exported_late
 from hpo.training._arithmetic import COMPILERS, PRECISIONS, Arithmetic
+from hpo.training._curve import (
+    METRICS,
+    EpochRecord,
+    constant_micro_f1,
+    curve_columns,
+    metric_label,
+)
 from hpo.training._interrupted import Interrupted
-from hpo.training._record import CURVE_COLUMNS, EpochRecord, constant_micro_f1
-from hpo.training._spec import TRAINER_VERSION, Numerics, RunSpec, plan_model
+from hpo.training._spec import TRAINER_VERSION, Numerics, RunSpec, head_runs, plan_model
 
 if TYPE_CHECKING:
     from hpo.training._data import Part, RunData, TrainingData
-    from hpo.training._device import numerics_of, open_device
+    from hpo.training._device import Device, open_device, tune_allocator
     from hpo.training._folder import TrainedModel
-    from hpo.training._metrics import multilabel_metrics
+    from hpo.training._forward import forward
+    from hpo.training._learner import Learner, make_learner
+    from hpo.training._lockstep import Lockstep
+    from hpo.training._metrics import metric_functions
     from hpo.training._refit import refit
-    from hpo.training._session import Session, forward
+    from hpo.training._session import Session
     from hpo.training._store import History, RunFile, RunStore, Snapshot
     from hpo.training._trainer import ModelRun, Trainer
     from hpo.training._upkeep import Damage, RunSummary, check_store, summarise, trim_store
@@ -28,13 +37,20 @@ else:
                 "TrainingData",
             ),
             "_device": (
-                "numerics_of",
+                "Device",
                 "open_device",
+                "tune_allocator",
             ),
             "_folder": ("TrainedModel",),
-            "_metrics": ("multilabel_metrics",),
+            "_forward": ("forward",),
+            "_learner": (
+                "Learner",
+                "make_learner",
+            ),
+            "_lockstep": ("Lockstep",),
+            "_metrics": ("metric_functions",),
             "_refit": ("refit",),
-            "_session": ("Session", "forward"),
+            "_session": ("Session",),
             "_store": (
                 "History",
                 "RunFile",
@@ -57,14 +73,17 @@ else:
 
 __all__ = [
     "COMPILERS",
-    "CURVE_COLUMNS",
+    "METRICS",
     "PRECISIONS",
     "TRAINER_VERSION",
     "Arithmetic",
     "Damage",
+    "Device",
     "EpochRecord",
     "History",
     "Interrupted",
+    "Learner",
+    "Lockstep",
     "ModelRun",
     "Numerics",
     "Part",
@@ -80,12 +99,16 @@ __all__ = [
     "TrainingData",
     "check_store",
     "constant_micro_f1",
+    "curve_columns",
     "forward",
-    "multilabel_metrics",
-    "numerics_of",
+    "head_runs",
+    "make_learner",
+    "metric_functions",
+    "metric_label",
     "open_device",
     "plan_model",
     "refit",
     "summarise",
     "trim_store",
+    "tune_allocator",
 ]

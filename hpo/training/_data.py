@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hpo.features import Bundle
 from hpo.models import FeatureScaling
+from hpo.training._device import Device
 
 __all__ = ["Part", "RunData", "TrainingData"]
 
@@ -44,23 +45,22 @@ class TrainingData:
         device: Where they stay.
     """
 
-    def __init__(self, bundle: Bundle, device: torch.device) -> None:
+    def __init__(self, bundle: Bundle, device: Device) -> None:
         self.bundle = bundle
-        self.device = device
+        self.device = device.torch
         self.modalities = tuple(bundle.features.train)
         self.widths = {name: array.shape[1] for name, array in bundle.features.train.items()}
         self.classes = len(bundle.classes)
-        split = bundle.split
+        parts = bundle.split.parts
         self._index: dict[str, NDArray[np.int64]] = {
-            "train": split.train,
-            "val": split.val,
-            "all": np.union1d(split.train, split.val),
+            **parts,
+            "all": np.union1d(parts["train"], parts["val"]),
         }
         # Training and validation rows, for two kinds of scaling at a time.
         self.part = functools.lru_cache(maxsize=4)(self._part)
 
     def rows(self, name: str) -> int:
-        """Return the number of rows of the part ``train``, ``val`` or ``all``."""
+        """Return the rows of a part of the split, or of ``all``: training and validation."""
         return len(self._index[name])
 
     def scaling(self, kind: str, fit_on: str) -> dict[str, FeatureScaling]:

@@ -1,6 +1,8 @@
 """Everything that differs between devices, in one place."""
 
+import contextlib
 import ctypes
+import dataclasses
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +16,7 @@ from hpo.models import Dropout
 from hpo.training._arithmetic import Arithmetic
 from hpo.training._spec import Numerics
 
-__all__ = ["compiled", "numerics_of", "open_device", "precise"]
+__all__ = ["Device", "compiled", "open_device", "precise", "tune_allocator"]
 
 #: Rows in flight at once. On a CPU activations of 1,024 × 2,048 float32 are 8 MB and stay near the
 #: cache; an accelerator wants as much work at a time as its memory holds.
@@ -24,17 +26,64 @@ _RECOMPILE_LIMIT = 1024
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
-def open_device(name: str, arithmetic: Arithmetic) -> torch.device:
-    """Make this process ready to compute on ``name`` and return the device.
+@dataclasses.dataclass(frozen=True)
+class Device:
+    """A device and how it computes; whoever computes on it does so inside ``in_use``.
 
-    On a CPU the number of threads is fixed, since it changes the last bits of sums, and the C
-    allocator is told to keep freed pages (page faults otherwise take a tenth of an epoch). On CUDA,
-    algorithms are deterministic.
+    Attributes:
+        torch: The device as PyTorch knows it.
+        arithmetic: Threads, precision and compiler of training steps.
+    """
+
+    torch: torch.device
+    arithmetic: Arithmetic
+
+    def numerics(self, micro_batch: int | None = None) -> Numerics:
+        """Return what the address of a run records of this device.
+
+        Args:
+            micro_batch: Rows in flight at once; by default those of the device.
+        """
+        on_cpu = self.torch.type == "cpu"
+        return Numerics(
+            "cpu" if on_cpu else torch.cuda.get_device_name(self.torch),
+            self.arithmetic.threads if on_cpu else 0,
+            micro_batch or _MICRO_BATCH[self.torch.type],
+            torch.__version__,
+            self.arithmetic.precision,
+            self.arithmetic.compiler,
+        )
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Set the process up to compute as stated, and back to what it was.
+
+        On a CPU that is the number of threads, which changes the last bits of sums. On CUDA,
+        algorithms are deterministic. Where all of it holds already nothing is set, so that this
+        may be entered for every epoch. Threads are PyTorch's setting for a whole process: two of
+        its threads must not compute on devices with different ones at the same time.
+        """
+        with contextlib.ExitStack() as stack:
+            threads = torch.get_num_threads()
+            if self.torch.type == "cpu" and threads != self.arithmetic.threads:
+                torch.set_num_threads(self.arithmetic.threads)
+                stack.callback(torch.set_num_threads, threads)
+            if self.torch.type == "cuda":
+                stack.enter_context(_deterministic(self.torch))
+            yield
+
+
+def open_device(name: str, arithmetic: Arithmetic | None = None) -> Device:
+    """Return a device of this machine; nothing of the process is changed.
+
+    Args:
+        name: ``cpu``, ``cuda`` or ``cuda:N``.
+        arithmetic: By default one thread, float32, not compiled.
 
     Raises:
         InputError: The device doesn't exist here, or can't do the arithmetic.
     """
-    torch.set_num_threads(arithmetic.threads)
+    arithmetic = arithmetic or Arithmetic()
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -43,40 +92,44 @@ def open_device(name: str, arithmetic: Arithmetic) -> torch.device:
         raise InputError(f"The device is {name!r}, but must be cpu or cuda:N.")
     arithmetic.check(device.type)
     if device.type == "cpu":
-        if platform.libc_ver()[0] == "glibc":
-            libc = ctypes.CDLL("libc.so.6")
-            libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-            libc.mallopt(_M_TRIM_THRESHOLD, 1 << 30)
-        return device
+        return Device(device, arithmetic)
     count = torch.cuda.device_count()
     if device.index is None:
         device = torch.device("cuda", 0)
     if device.index >= count:
         raise InputError(f"The device is {name!r}, but this machine has {count} CUDA devices.")
-    # cuBLAS, which reads this with its first product, needs workspaces of a fixed size for that
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.cuda.set_device(device)
-    return device
+    return Device(device, arithmetic)
 
 
-def numerics_of(
-    device: torch.device, micro_batch: int | None = None, arithmetic: Arithmetic | None = None
-) -> Numerics:
-    """Return what the address of a run records of this process.
+def tune_allocator() -> None:
+    """Tell the C library to keep freed pages, in a process that is ours alone.
 
-    Args:
-        device: As ``open_device`` returned it.
-        micro_batch: Rows in flight at once; by default those of the device.
-        arithmetic: What ``open_device`` was given; by default the usual one.
+    Page faults otherwise take a tenth of an epoch on a CPU. It can't be taken back, so a process
+    of the user's is left alone; other C libraries than glibc are, too.
     """
-    micro_batch = micro_batch or _MICRO_BATCH[device.type]
-    arithmetic = arithmetic or Arithmetic()
-    name = "cpu" if device.type == "cpu" else torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads() if device.type == "cpu" else 0
-    return Numerics(
-        name, threads, micro_batch, torch.__version__, arithmetic.precision, arithmetic.compiler
-    )
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        libc.mallopt(_M_TRIM_THRESHOLD, 1 << 30)
+
+
+@contextmanager
+def _deterministic(device: torch.device) -> Iterator[None]:
+    """Use one CUDA device, with deterministic algorithms only."""
+    variable, wanted = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    workspace = os.environ.get(variable)
+    # cuBLAS, which reads this with its first product, needs workspaces of a fixed size for that
+    os.environ.setdefault(variable, wanted)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with torch.cuda.device(device):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)
+        if workspace is None:
+            os.environ.pop(variable, None)
 
 
 @contextmanager

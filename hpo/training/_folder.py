@@ -15,7 +15,8 @@ from torch import Tensor
 
 from hpo.errors import InputError
 from hpo.files import atomic_write, write_json
-from hpo.models import AssembledModel, Config, modalities_of
+from hpo.models import AssembledModel, Config
+from hpo.training._device import Device
 
 __all__ = ["TrainedModel"]
 
@@ -77,7 +78,7 @@ class TrainedModel:
                     f"The model {folder} has format {raw['format']}, but this version reads "
                     f"{_FORMAT}."
                 )
-            config = Config.model_validate(raw["config"])
+            config = Config.from_stored(raw["config"])
             module = AssembledModel(config, raw["widths"], len(raw["classes"]))
             module.load_state_dict(load_file(folder / "model.safetensors"))
             return TrainedModel(
@@ -99,13 +100,19 @@ class TrainedModel:
     @property
     def modalities(self) -> tuple[str, ...]:
         """The modalities it reads."""
-        return modalities_of(self.config.fusion)
+        return tuple(self.widths)
 
-    @torch.no_grad()
     def probabilities(
-        self, inputs: Mapping[str, NDArray[np.floating[Any]]], device: torch.device
+        self, inputs: Mapping[str, NDArray[np.floating[Any]]], device: Device
     ) -> NDArray[np.float32]:
         """Return float32 probabilities [rows, K] for raw embeddings, modality → [rows, D_m]."""
+        with device.in_use():
+            return self._probabilities(inputs, device.torch)
+
+    @torch.no_grad()
+    def _probabilities(
+        self, inputs: Mapping[str, NDArray[np.floating[Any]]], device: torch.device
+    ) -> NDArray[np.float32]:
         self.module.to(device).eval()
         rows = len(inputs[self.modalities[0]])
         parts: list[Tensor] = []

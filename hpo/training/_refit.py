@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hpo.errors import InputError
-from hpo.models import TWO_STEP, AssembledModel, Config, modalities_of
+from hpo.models import AssembledModel, Config, check_fusion, head_names, modalities_read
 from hpo.training._folder import TrainedModel
 from hpo.training._trainer import Trainer
 
@@ -37,7 +37,9 @@ def refit(
         RuntimeError: The training diverged.
     """
     data = trainer.data
-    widths = {name: data.widths[name] for name in modalities_of(config.fusion)}
+    check_fusion(config.fusion, data.modalities)
+    read = modalities_read(config.fusion, data.modalities) or ()
+    widths = {name: data.widths[name] for name in read}
     module = AssembledModel(config, widths, data.classes)
     if module.megabytes() > max_model_mb:
         raise InputError(
@@ -45,7 +47,7 @@ def refit(
             f"{max_model_mb:g}."
         )
     if config.batch_size >= data.rows("train"):
-        config = config.model_copy(update={"batch_size": data.rows("all")})
+        config = config.replace(batch_size=data.rows("all"))
     run = trainer.model(config, seed, rows="all")
     while not run.done:
         run.advance()
@@ -53,14 +55,15 @@ def refit(
     if run.ended is not None:
         raise RuntimeError(f"The refit diverged: {run.ended}.")
     run.finish()
-    heads = zip(TWO_STEP.get(config.fusion, (config.fusion,)), run.specs, strict=False)
-    for name, spec in heads:
+    heads = head_names(config.fusion, data.modalities)
+    for name, spec in zip(heads, run.specs, strict=False):
         module.heads[name].load_state_dict(trainer.weights(spec, config.epochs))
     if module.meta is not None:
         module.meta.load_state_dict(trainer.weights(run.specs[-1], config.epochs))
-    for name, scaling in data.scaling(config.feature_scaling, "all").items():
-        if name in module.scaling:
-            module.scaling[name].load_state_dict(scaling.state_dict())
+    with trainer.device.in_use():
+        for name, scaling in data.scaling(config.feature_scaling, "all").items():
+            if name in module.scaling:
+                module.scaling[name].load_state_dict(scaling.state_dict())
     info = data.bundle.features.info
     return TrainedModel(
         module=module,

@@ -2,17 +2,22 @@
 
 import dataclasses
 import functools
+import zlib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hpo.files import content_key
-from hpo.models import TWO_STEP, Config
+import numpy as np
 
-__all__ = ["TRAINER_VERSION", "Numerics", "RunSpec", "plan_model"]
+from hpo.files import content_key
+from hpo.models import CHOICES, Config, Entry, head_names, is_two_step
+from hpo.training._curve import METRICS
+
+__all__ = ["TRAINER_VERSION", "Numerics", "RunSpec", "head_runs", "plan_model"]
 
 #: To be raised with every change that alters any number a run produces.
 TRAINER_VERSION = 2
 
-#: The fields of Config that a meta-classifier run sees; the others are set to their defaults.
+#: The fields of Config that a meta-classifier run sees; the others are neutral.
 _META_FIELDS = ("loss", "optimizer", "lr", "weight_decay", "batch_size", "ema_decay")
 
 
@@ -44,12 +49,13 @@ class RunSpec:
     Attributes:
         bundle: Key of the features, labels and split.
         rows: ``train`` (scored on the validation rows) or ``all`` (the refit).
-        inputs: ``image``, ``text``, ``concat``, ``sum_joint``, ``mixed_joint``, or ``meta`` for a
-            meta-classifier on the summed outputs of ``sources``.
-        config: The choices that this run sees, those that it doesn't at their defaults.
+        inputs: Name of the module: a modality, ``concat``, a fusion that is trained as one, or
+            ``meta`` for a meta-classifier on the summed outputs of ``sources``.
+        config: The choices that this run sees, all others neutral.
         seed: Of weights, masks and order.
         numerics: See there.
         sources: The runs a meta-classifier reads, and the epoch of each.
+        plugins: SHA-256 of each user's module that has a part in it, by kind and name.
     """
 
     bundle: str
@@ -59,20 +65,29 @@ class RunSpec:
     seed: int
     numerics: Numerics
     sources: "tuple[tuple[RunSpec, int], ...]" = ()
+    plugins: tuple[tuple[str, str], ...] = ()
 
     def describe(self) -> dict[str, Any]:
         """Return everything that determines the run, as JSON-ready values."""
-        config = self.config.model_dump(mode="json", exclude={"epochs", "fusion"})
-        return {
+        keyed = self.config.keyed()
+        description = {
             "trainer": TRAINER_VERSION,
             "bundle": self.bundle,
             "rows": self.rows,
             "inputs": self.inputs,
-            "config": config,
+            # `inputs` stands for the fusion, and no length is part of a run
+            "config": {key: keyed[key] for key in keyed if key not in ("fusion", "epochs")},
             "seed": self.seed,
             "numerics": dataclasses.asdict(self.numerics),
             "sources": [[spec.address, epoch] for spec, epoch in self.sources],
         }
+        return description | ({"plugins": dict(self.plugins)} if self.plugins else {})
+
+    @functools.cached_property
+    def stream(self) -> int:
+        """The seed of everything random: heads on different inputs differ in weights and masks."""
+        entropy = (self.seed, zlib.crc32(self.inputs.encode()))
+        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
     @functools.cached_property
     def address(self) -> str:
@@ -81,25 +96,64 @@ class RunSpec:
 
 
 def plan_model(
-    config: Config, *, bundle: str, rows: str, seed: int, numerics: Numerics
+    config: Config,
+    modalities: Sequence[str],
+    *,
+    bundle: str,
+    rows: str,
+    seed: int,
+    numerics: Numerics,
+    metrics: Sequence[str] = (),
 ) -> tuple[tuple[RunSpec, ...], RunSpec | None]:
     """Return the runs that make up one model: its heads, and its meta-classifier if it has one.
 
-    The heads of a two-step fusion are the very runs that ``image``, ``text`` and ``concat`` are
-    alone, so that the run store shares them.
+    The heads of a two-step fusion are the very runs that a modality or ``concat`` is alone, so that
+    the run store shares them.
+
+    Args:
+        config: What to train.
+        modalities: Those that the features have.
+        bundle: See ``RunSpec``; likewise ``rows``, ``seed`` and ``numerics``.
+        metrics: The metrics of each epoch; those of a user's own are part of the address, since
+            a stored curve has to have them.
     """
-    inputs = TWO_STEP.get(config.fusion, (config.fusion,))
+    measured = _origins(("metric", METRICS[name]) for name in metrics)
+
+    def spec(inputs: str, seen: Config, *sources: tuple[RunSpec, int]) -> RunSpec:
+        plugins = (*measured, *_plugins_of(seen))
+        return RunSpec(bundle, rows, inputs, seen, seed, numerics, tuple(sources), plugins)
+
+    lasting = config.without("epochs")
     heads = tuple(
-        RunSpec(bundle, rows, name, _without(config, "fusion", "epochs"), seed, numerics)
-        for name in inputs
+        spec(name, lasting.replace(fusion=name)) for name in head_names(config.fusion, modalities)
     )
-    if config.fusion not in TWO_STEP:
+    if not is_two_step(config.fusion):
         return heads, None
-    seen = Config(**{field: getattr(config, field) for field in _META_FIELDS})
-    sources = tuple((head, config.epochs) for head in heads)
-    return heads, RunSpec(bundle, rows, "meta", seen, seed, numerics, sources)
+    return heads, spec(
+        "meta", config.only(_META_FIELDS), *((head, config.epochs) for head in heads)
+    )
 
 
-def _without(config: Config, *fields: str) -> Config:
-    default = Config()
-    return config.model_copy(update={field: getattr(default, field) for field in fields})
+def head_runs(config: Config, modalities: Sequence[str]) -> tuple[str, ...]:
+    """Return keys of the head runs of a configuration, equal where the runs would be."""
+    anywhere = Numerics("", 0, 0, "")
+    heads, _ = plan_model(config, modalities, bundle="", rows="", seed=0, numerics=anywhere)
+    return tuple(head.address for head in heads)
+
+
+def _plugins_of(config: Config) -> tuple[tuple[str, str], ...]:
+    """Return the users' modules that have a part in a configuration."""
+    return _origins(
+        (field, registry[getattr(config, field)])
+        for field, registry in CHOICES.items()
+        if getattr(config, field) in registry
+    )
+
+
+def _origins(entries: Iterable[tuple[str, Entry[Any]]]) -> tuple[tuple[str, str], ...]:
+    """Return kind and name, and the SHA-256 of the module, of the entries of users' own."""
+    return tuple(
+        (f"{kind} {entry.name}", entry.origin.sha256)
+        for kind, entry in entries
+        if entry.origin is not None
+    )

@@ -8,9 +8,10 @@ named by epoch:
     000007.ended.safetensors    the run ended by itself after epoch 7 (its loss was not finite)
     000200.curve.safetensors    the curve alone: the rest was dropped to save space
 
-Each holds the curve up to its epoch. Files appear whole or not at all and are never overwritten: a
-run is deterministic, so whoever writes epoch n of an address writes the same numbers. This is what
-keeps a worker that was taken for dead from doing damage when it comes back.
+Each holds the curve up to its epoch, and the names of its columns. Files appear whole or not at all
+and are never overwritten: a run is deterministic, so whoever writes epoch n of an address writes
+the same numbers. This is what keeps a worker that was taken for dead from doing damage when it
+comes back.
 """
 
 import dataclasses
@@ -30,7 +31,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hpo.files import atomic_write, write_json
-from hpo.training._record import CURVE_COLUMNS, EpochRecord
+from hpo.training._curve import EpochRecord, curve_columns
 from hpo.training._spec import RunSpec
 
 __all__ = ["History", "RunFile", "RunStore", "Snapshot"]
@@ -38,6 +39,8 @@ __all__ = ["History", "RunFile", "RunStore", "Snapshot"]
 Kind = Literal["state", "weights", "ended", "curve"]
 _NAME = re.compile(r"(\d{6})\.(state|weights|ended|curve)\.safetensors")
 _CURVE = "curve"
+#: The columns of curves that were stored without their names.
+_FIRST_COLUMNS = curve_columns(("micro_f1", "samples_f1", "macro_f1", "map"))
 _log = logging.getLogger(__name__)
 
 
@@ -92,8 +95,10 @@ class RunStore:
             opened = self._read(entry, tensors=False)
             if opened is not None:
                 curve, metadata, _ = opened
+                names = json.loads(metadata["columns"]) if "columns" in metadata else _FIRST_COLUMNS
                 return History(
-                    tuple(EpochRecord(*row) for row in curve.tolist()), metadata.get("ended")
+                    tuple(dict(zip(names, row, strict=True)) for row in curve.tolist()),
+                    metadata.get("ended"),
                 )
         return History()
 
@@ -135,10 +140,12 @@ class RunStore:
         def write() -> None:
             if not (folder / "run.json").exists():
                 write_json(folder / "run.json", spec.describe())
-            curve = np.array(records, dtype=np.float64).reshape(-1, len(CURVE_COLUMNS))
+            columns = tuple(records[0]) if records else ()
+            curve = np.array([[*record.values()] for record in records], dtype=np.float64)
             content = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
-            content[_CURVE] = torch.from_numpy(curve)
-            metadata = {"crc32": _checksum(content)} | ({"ended": ended} if ended else {})
+            content[_CURVE] = torch.from_numpy(curve.reshape(len(records), len(columns)))
+            metadata = {"crc32": _checksum(content), "columns": json.dumps(columns)}
+            metadata |= {"ended": ended} if ended else {}
             with atomic_write(path) as file:
                 file.write(save(content, metadata=metadata))
 
@@ -158,8 +165,9 @@ class RunStore:
             opened = self._read(entry, tensors=False)
         if opened is not None:
             content = {_CURVE: opened[0]}
+            metadata = {**opened[1], "crc32": _checksum(content)}
             with atomic_write(entry.path.with_name(f"{epoch:06d}.curve.safetensors")) as file:
-                file.write(save(content, metadata={"crc32": _checksum(content)}))
+                file.write(save(content, metadata=metadata))
         entry.path.unlink(missing_ok=True)
 
     def files(self, address: str) -> list[RunFile]:

@@ -1,17 +1,20 @@
 """One worker's trainer: opens runs on its device and puts heads and meta-classifier together."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from hpo.features import Bundle
-from hpo.models import Config, build_meta, build_module, modalities_of
-from hpo.training._arithmetic import Arithmetic
+from hpo.models import Config, build_meta, build_module, check_fusion
+from hpo.training._curve import METRICS, EpochRecord, constant_micro_f1
 from hpo.training._data import Part, RunData, TrainingData
-from hpo.training._device import numerics_of
-from hpo.training._record import EpochRecord, constant_micro_f1
-from hpo.training._session import Session, forward
+from hpo.training._device import Device
+from hpo.training._forward import forward
+from hpo.training._learner import make_learner
+from hpo.training._metrics import metric_functions
+from hpo.training._session import Session
 from hpo.training._spec import RunSpec, plan_model
 from hpo.training._store import RunStore
 
@@ -23,9 +26,9 @@ class Trainer:
 
     Args:
         bundle: Features, labels and split.
-        device: As ``open_device`` returned it.
+        device: Where, and how it computes.
         store: The run store.
-        arithmetic: What ``open_device`` was given.
+        metrics: Names of what is measured after each epoch; by default all that are registered.
         micro_batch: Rows in flight at once; by default those of the device.
         checkpoint_every: Epochs between resumable states.
         milestones: Lengths that the search may ask for; the weights of heads are kept there, since
@@ -39,18 +42,21 @@ class Trainer:
     def __init__(
         self,
         bundle: Bundle,
-        device: torch.device,
+        device: Device,
         store: RunStore,
         *,
-        arithmetic: Arithmetic | None = None,
+        metrics: Sequence[str] | None = None,
         micro_batch: int | None = None,
         checkpoint_every: int = 50,
         milestones: Iterable[int] = (),
         poll: Callable[[], None] = lambda: None,
     ) -> None:
-        self.data = TrainingData(bundle, device)
+        self.device = device
+        with device.in_use():
+            self.data = TrainingData(bundle, device)
         self.store = store
-        self.numerics = numerics_of(device, micro_batch, arithmetic)
+        self.numerics = device.numerics(micro_batch)
+        self.metrics = metric_functions(tuple(METRICS if metrics is None else metrics))
         self._checkpoint_every = checkpoint_every
         self._milestones = frozenset(milestones)
         self._poll = poll
@@ -64,38 +70,43 @@ class Trainer:
             config: Its batch size may exceed the rows, which means all of them.
             seed: Of weights, masks and order.
             rows: ``train``, or ``all`` for the refit.
+
+        Raises:
+            InputError: The features lack a modality that the fusion reads.
         """
+        check_fusion(config.fusion, self.data.modalities)
         heads, meta = plan_model(
-            self.normalise(config, rows),
+            config.capped(self.data.rows(rows)),
+            self.data.modalities,
             bundle=self.data.bundle.key,
             rows=rows,
             seed=seed,
             numerics=self.numerics,
+            metrics=tuple(self.metrics),
         )
         return ModelRun(self, config.epochs, heads, meta)
-
-    def normalise(self, config: Config, rows: str = "train") -> Config:
-        """Return the configuration with a batch size of at most the rows there are."""
-        batch_size = min(config.batch_size, self.data.rows(rows))
-        return config.model_copy(update={"batch_size": batch_size})
 
     def constant_score(self) -> float:
         """Return the validation micro-F1, in percent, of the best constant prediction."""
         if self._constant_score is None:
-            self._constant_score = constant_micro_f1(self.data.bundle.val_labels())
+            self._constant_score = constant_micro_f1(self.data.bundle.labels_of("val"))
         return self._constant_score
 
     def open(self, spec: RunSpec) -> Session:
         """Return the run at its first epoch."""
         meta = spec.inputs == "meta"
+        with self.device.in_use():
+            data = (
+                self._meta_data(spec)
+                if meta
+                else self.data.run_data(spec.config.feature_scaling, spec.rows)
+            )
         return Session(
             spec,
-            self._meta_data(spec)
-            if meta
-            else self.data.run_data(spec.config.feature_scaling, spec.rows),
-            (lambda _: build_meta(self.data.classes))
-            if meta
-            else (lambda generator: self.build(spec, generator)),
+            data,
+            self.device,
+            lambda: make_learner(spec, data, partial(self.build, spec)),
+            self.metrics,
             self.store,
             checkpoint_every=self._checkpoint_every,
             milestones=frozenset() if meta else self._milestones,
@@ -108,8 +119,11 @@ class Trainer:
 
     def build(self, spec: RunSpec, generator: torch.Generator) -> nn.Module:
         """Return the module of a run with its initial weights, on the CPU."""
-        widths = {name: self.data.widths[name] for name in modalities_of(spec.inputs)}
-        return build_module(spec.inputs, spec.config, widths, self.data.classes, generator)
+        if spec.inputs == "meta":
+            return build_meta(self.data.classes)
+        return build_module(
+            spec.inputs, spec.config, self.data.widths, self.data.classes, generator
+        )
 
     def _meta_data(self, spec: RunSpec) -> RunData:
         """Return the summed outputs of the source runs, and the targets."""
@@ -188,9 +202,9 @@ class ModelRun:
         reasons = [session.ended for session in self._sessions if session.ended is not None]
         if reasons:
             self.ended = reasons[0]
-            self.record = min(records, key=lambda record: record.micro_f1)
+            self.record = min(records, key=_micro_f1)
         else:
-            self.record = max(records, key=lambda record: record.micro_f1)
+            self.record = max(records, key=_micro_f1)
         return self.record
 
     def checkpoint(self) -> None:
@@ -206,3 +220,8 @@ class ModelRun:
         for session in self._sessions:
             session.finish()
         self._sessions = []
+
+
+def _micro_f1(record: EpochRecord) -> float:
+    """Return by which number the better head of a two-step fusion is told."""
+    return record["micro_f1"]

@@ -1,0 +1,179 @@
+"""The contract of a strategy: how a study decides what to train, when to stop, and what is best."""
+
+import abc
+import dataclasses
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from optuna.distributions import BaseDistribution
+
+from hpo.models import Config
+from hpo.search._plan import Plan
+from hpo.search._pruning import decision_steps
+from hpo.search._tables import StageTable
+from hpo.search._task import NewTask, Progress, Task, TaskState
+
+if TYPE_CHECKING:
+    from hpo.search._space import Space
+
+__all__ = ["Board", "Decision", "FixedBoard", "NoCandidateError", "Opening", "Strategy", "Verdict"]
+
+
+class NoCandidateError(RuntimeError):
+    """All candidates of a stage failed, so that there is nothing to go on with."""
+
+
+class Decision(enum.Enum):
+    """What follows from a step of a trial.
+
+    ``CONTINUE`` with the next one. ``PRUNE``: the trial ends here, its value is that of this step.
+    ``PAUSE``: its state is kept, and the strategy may open it again later.
+    """
+
+    CONTINUE = "continue"
+    PRUNE = "prune"
+    PAUSE = "pause"
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """A decision and, unless it is to continue, the reason in words."""
+
+    decision: Decision
+    reason: str = ""
+
+
+class Board(Protocol):
+    """The tasks of a study as they stand, read when they are asked for.
+
+    Attributes:
+        limit: So many tasks at most are to be worked on; None for no limit.
+    """
+
+    @property
+    def limit(self) -> int | None: ...
+
+    def tasks(self) -> Sequence[Task]:
+        """Return all tasks, by position."""
+
+    def counts(self) -> Mapping[TaskState, int]:
+        """Return the number of tasks by state; quicker than reading them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FixedBoard:
+    """A board with tasks that were read before."""
+
+    read: Sequence[Task]
+    limit: int | None = None
+
+    def tasks(self) -> Sequence[Task]:
+        """Return them."""
+        return self.read
+
+    def counts(self) -> Mapping[TaskState, int]:
+        """Return how many there are of each state."""
+        states = [task.state for task in self.read]
+        return {state: states.count(state) for state in TaskState}
+
+
+@dataclasses.dataclass(frozen=True)
+class Opening:
+    """What follows from the board.
+
+    Attributes:
+        tasks: To be opened, where they are not there yet.
+        complete: Whether the study has all that it is to have.
+        resumed: Positions of paused tasks that are to go on.
+    """
+
+    tasks: tuple[NewTask, ...]
+    complete: bool
+    resumed: tuple[int, ...] = ()
+
+
+class Strategy(abc.ABC):
+    """One kind of search, for one study. Pure: what it returns follows from its arguments alone.
+
+    Any process that works on the study asks its own copy; of several that decide on the same board
+    at the same time all must come to the same.
+
+    Args:
+        space: Scaled, with batch sizes capped.
+        modalities: Those that the features have.
+    """
+
+    def __init__(self, space: "Space", modalities: Sequence[str]) -> None:
+        self.space = space
+        self.modalities = tuple(modalities)
+        self._decides = decision_steps(space.search.pruner)
+
+    @property
+    @abc.abstractmethod
+    def distributions(self) -> Mapping[str, BaseDistribution]:
+        """The parameters that trials show, in the order of the space, and their domains.
+
+        A trial has those that belong to its configuration; see ``params``.
+        """
+
+    @abc.abstractmethod
+    def next(self, board: Board) -> Opening:
+        """Return what to open now.
+
+        Raises:
+            NoCandidateError: There is nothing left to go on with.
+        """
+
+    @abc.abstractmethod
+    def best(self, tasks: Sequence[Task]) -> Task | None:
+        """Return the task whose configuration is to be refitted; None while it isn't decided."""
+
+    @abc.abstractmethod
+    def tables(self, tasks: Sequence[Task], *, cited: bool) -> list[StageTable]:
+        """Return the tables of what is open or decided.
+
+        Args:
+            tasks: Of the study.
+            cited: Whether published scores hold for this data, so that they are shown.
+        """
+
+    @abc.abstractmethod
+    def plan(self, board: Board) -> Plan:
+        """Return what the study asks for, and what of it is there already."""
+
+    @abc.abstractmethod
+    def draw(self, values: Mapping[str, Any]) -> Config:
+        """Return the configuration for drawn parameters, as Optuna has them.
+
+        Only asked of a strategy that opens tasks without a configuration.
+        """
+
+    def stage_name(self, task: Task) -> str:
+        """Return the name of the stage that a task belongs to."""
+        return "sampled"
+
+    def is_exhausted(self, board: Board) -> bool:
+        """Tell whether the limit on tasks leaves nothing to work on."""
+        return False
+
+    def params(self, config: Config) -> dict[str, Any]:
+        """Return the parameters that a trial of this configuration shows."""
+        values = config.model_dump()
+        for field in ("fusion", "head", "loss"):
+            name = getattr(config, field)
+            values |= {f"{name}.{key}": value for key, value in config.own(field).items()}
+        return {name: values[name] for name in self.distributions if name in values}
+
+    def decide(self, progress: Progress, should_prune: Callable[[], bool]) -> Verdict:
+        """Return what follows from a step.
+
+        Args:
+            progress: The trial's.
+            should_prune: Asks the study's pruner about the trial, and stores what it was asked on;
+                only to be called where the answer can be yes.
+        """
+        if progress.step < progress.steps and self._decides(progress.step) and should_prune():
+            reason = f"{self.space.search.pruner.name} at step {progress.step}"
+            return Verdict(Decision.PRUNE, reason)
+        return Verdict(Decision.CONTINUE)

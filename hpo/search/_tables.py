@@ -1,0 +1,82 @@
+"""Tables of results, from tasks alone."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from hpo.search._task import Task, TaskState
+
+__all__ = ["StageTable", "TableRow", "format_params", "table_row"]
+
+
+@dataclasses.dataclass(frozen=True)
+class TableRow:
+    """One configuration of a table.
+
+    Attributes:
+        label: The parameters that tell it from the others.
+        params: The values behind the label, by name.
+        value: Mean of the metric over seeds; None without a result.
+        std: Standard deviation over seeds.
+        trial: Number in Optuna.
+        reference: Published score.
+        winner: Whether it is the best of the table.
+        note: Why it was pruned or failed.
+    """
+
+    label: str
+    params: Mapping[str, Any]
+    value: float | None
+    std: float | None
+    trial: int | None
+    reference: float | None
+    winner: bool
+    note: str
+
+
+@dataclasses.dataclass(frozen=True)
+class StageTable:
+    """A decided or open stage, or the best trials of a sampled study.
+
+    Attributes:
+        name: To be shown.
+        rows: In the order of the grid, or the best first.
+        key: A name that stays the same while the study goes on.
+        selected: Whether the rows are a selection of more trials.
+    """
+
+    name: str
+    rows: tuple[TableRow, ...]
+    key: str
+    selected: bool
+
+    @property
+    def decided(self) -> bool:
+        """Whether it has a winner."""
+        return any(row.winner for row in self.rows)
+
+
+def table_row(
+    params: Mapping[str, Any], task: Task | None, reference: float | None, *, winner: bool
+) -> TableRow:
+    """Return the row of a configuration with what its task has of it."""
+    label = format_params(params)
+    if task is None or task.outcome is None:
+        failed = task is not None and task.state is TaskState.FAILED
+        note = f"failed: {task.reason}" if task is not None and failed else ""
+        trial = None if task is None else task.trial
+        return TableRow(label, params, None, None, trial, reference, winner, note)
+    outcome = task.outcome
+    note = outcome.pruned or ""
+    return TableRow(label, params, outcome.value, outcome.std, task.trial, reference, winner, note)
+
+
+def format_params(params: Mapping[str, Any]) -> str:
+    """Return parameters as people write them, such as ``lr 0.001, hidden 2048-512``."""
+    return ", ".join(f"{name} {_format(value)}" for name, value in params.items())
+
+
+def _format(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "-".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,106 @@
+"""What the parts of a search space have in common: strictness, components, scale, typed values."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
+
+from hpo.models import rule_of, typed_value
+
+__all__ = ["Change", "Component", "Frozen", "Given", "Place", "Scale", "checked_values"]
+
+#: Gives the new value of a configuration field, from its name and its old value.
+Change = Callable[[str, Any], Any]
+
+#: Arguments of pruners that are numbers of epochs.
+_IN_EPOCHS = ("min_resource", "max_resource", "n_warmup_steps", "interval_steps", "patience")
+
+
+#: A place in a file, such as ``("search", "stages", 0, "params")``.
+Place = tuple[str | int, ...]
+
+
+class Given(NamedTuple):
+    """A configuration field that a file gives a value to.
+
+    Attributes:
+        place: Where in the mapping of the search.
+        field: Its name.
+        value: As it stands there.
+        many: Whether it must be a list of values.
+    """
+
+    place: Place
+    field: str
+    value: Any
+    many: bool
+
+
+class Frozen(BaseModel):
+    """Base of everything that stands in a search-space file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Scale(Frozen):
+    """Factors that shrink a space to smaller data or a smaller machine.
+
+    Attributes:
+        width: Factor of all hidden widths (rounded to even numbers, at least 2).
+        epochs: Factor of all lengths, those of pruners included (at least 1).
+        batch: Factor of all batch sizes (at least 1).
+    """
+
+    width: PositiveFloat = 1.0
+    epochs: PositiveFloat = 1.0
+    batch: PositiveFloat = 1.0
+
+    def apply(self, field: str, value: Any) -> Any:
+        """Return the value of a configuration field at this scale."""
+        if field == "hidden":
+            return tuple(max(2, 2 * round(width * self.width / 2)) for width in value)
+        if field == "epochs":
+            return max(1, round(value * self.epochs))
+        if field == "batch_size":
+            return max(1, round(value * self.batch))
+        return value
+
+
+class Component(BaseModel):
+    """A sampler or pruner by name, with its arguments."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    name: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of the class."""
+        return dict(self.__pydantic_extra__ or {})
+
+    def scaled(self, scale: Scale) -> "Component":
+        """Return the component with the arguments that are numbers of epochs at a scale."""
+        changed = self.arguments
+        for key in _IN_EPOCHS:
+            if isinstance(changed.get(key), int) and changed[key] > 0:
+                changed[key] = scale.apply("epochs", changed[key])
+        if isinstance(changed.get("wrapped"), Mapping):
+            wrapped = Component.model_validate(changed["wrapped"])
+            changed["wrapped"] = wrapped.scaled(scale).model_dump()
+        return Component(name=self.name, **changed)
+
+
+def checked_values(field: str, values: Iterable[Any]) -> tuple[Any, ...]:
+    """Return values of a configuration field in their type.
+
+    Raises:
+        ValueError: One breaks a rule, or there is no such field.
+    """
+    typed = []
+    for value in values:
+        try:
+            typed.append(typed_value(field, value))
+        except KeyError:
+            raise ValueError(f"unknown parameter '{field}'") from None
+        except ValidationError as error:
+            raise ValueError(f"{field} is {value!r}, but {rule_of(error)}") from None
+    return tuple(typed)
