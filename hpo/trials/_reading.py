@@ -31,7 +31,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from hpo.service._optuna_tables import PARAMS, RESULTS, STEPS, SYSTEM, TRIALS, USER
+from hpo.trials._tables import PARAMS, RESULTS, STEPS, SYSTEM, TRIALS, USER
 
 __all__ = ["Database"]
 

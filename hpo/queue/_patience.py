@@ -1,15 +1,16 @@
 """A store that goes away, or a full disk, is waited for."""
 
 import errno
+import functools
 import logging
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-__all__ = ["Patience"]
+__all__ = ["Patience", "waiting"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -46,6 +47,38 @@ class Patience:
                 self._poll()
                 time.sleep(0.1)
             wait = min(2 * wait, _LONGEST_WAIT_S)
+
+
+def waiting(thing: T, patience: Patience) -> T:
+    """Return ``thing`` with every call of a method carried out as ``patience`` does.
+
+    Args:
+        thing: A ledger, the trials of a study, or whatever else has methods that are harmless when
+            they are called again after a call whose answer was lost. Waits for nothing by itself.
+        patience: Says what is waited for, and how long.
+
+    Returns:
+        An object with the attributes and methods of ``thing``, and of its type to type checkers;
+        ``isinstance`` is not what it answers to. It may be used from as many threads.
+    """
+    return cast(T, _Waiting(thing, patience))
+
+
+class _Waiting:
+    def __init__(self, thing: Any, patience: Patience) -> None:
+        self._thing = thing
+        self._patience = patience
+
+    def __getattr__(self, name: str) -> Any:
+        value = self._patience(lambda: getattr(self._thing, name))
+        if not callable(value):
+            return value
+
+        @functools.wraps(value)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self._patience(lambda: value(*args, **kwargs))
+
+        return call
 
 
 def _passing(error: BaseException) -> str | None:

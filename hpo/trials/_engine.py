@@ -2,57 +2,22 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
-import optuna
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import (
-    DisconnectionError,
-    IntegrityError,
-    OperationalError,
-    ProgrammingError,
-    SQLAlchemyError,
-)
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
 from hpo.errors import InputError
-from hpo.service._reading import Database
-from hpo.service._url import check_url, redact
+from hpo.trials._url import redact
 
-__all__ = [
-    "engine_arguments",
-    "open_database",
-    "reporting_failure",
-    "retry_creation",
-    "tune",
-]
+__all__ = ["engine_arguments", "reporting_failure", "tune"]
 
-T = TypeVar("T")
 _BUSY_TIMEOUT_S = 60
 #: Seconds after which a connection that nobody used is tried out before it is used again.
 _IDLE_S = 1.0
-
-
-def open_database(url: str) -> Database:
-    """Open Optuna's storage in a database.
-
-    Raises:
-        InputError: See ``check_url``; or the database can't be opened or made.
-    """
-    parsed = check_url(url)
-    # Optuna warns that its SQLite may lock up; what it warns of is dealt with here.
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with reporting_failure(url):
-        storage = retry_creation(
-            lambda: Database(
-                parsed.render_as_string(hide_password=False),
-                engine_kwargs=engine_arguments(parsed),
-            )
-        )
-    tune(storage.engine)
-    return storage
 
 
 @contextmanager
@@ -68,36 +33,6 @@ def reporting_failure(url: str) -> Iterator[None]:
         raise InputError(
             f"--storage {redact(url)}: can't be opened: {_first_line(error)}"
         ) from None
-
-
-def retry_creation(create: Callable[[], T]) -> T:
-    """Make tables, again if another process is making the same ones at the same time."""
-    for _ in range(10):
-        try:
-            return create()
-        except (ProgrammingError, IntegrityError, OperationalError) as error:
-            if "exist" not in str(error) and "unique" not in str(error).lower():
-                raise
-            time.sleep(0.1)
-    return create()
-
-
-def _write_ahead(cursor: Any) -> None:
-    """Switch the file to write-ahead logging, in which it stays.
-
-    Where another connection is about to write, such as one that makes the tables of a new file,
-    the switch fails at once: alone of all statements it doesn't wait for the busy timeout.
-    """
-    deadline = time.monotonic() + _BUSY_TIMEOUT_S
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 def engine_arguments(url: URL) -> dict[str, Any]:
@@ -127,6 +62,24 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
     _write_ahead(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def _write_ahead(cursor: Any) -> None:
+    """Switch the file to write-ahead logging, in which it stays.
+
+    Where another connection is about to write, such as one that makes the tables of a new file,
+    the switch fails at once: alone of all statements it doesn't wait for the busy timeout.
+    """
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _check_idle_connections(engine: Engine) -> None:

@@ -1,30 +1,36 @@
 """Writes to Optuna's own tables, inside a transaction of ours.
 
-Optuna's calls take a transaction each, which is longer than an epoch of a small head. These write
-what its own would, of the version that ``tests/service`` holds them against.
+Optuna's calls take a transaction each, so that a task and its trial couldn't be written together;
+and each is longer than an epoch of a small head. These write what its own would, of the version
+that ``tests/trials`` holds them against.
 """
 
 import datetime
-import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
-from sqlalchemy import Connection, Table, bindparam, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
-from hpo.service._optuna_tables import PARAMS, RESULTS, STEPS, STUDIES, SYSTEM, TRIALS, USER
-from hpo.service._tables import NewTrial
+from hpo.trials._dialects import dialect_of
+from hpo.trials._live import NewTrial
+from hpo.trials._tables import (
+    PARAMS,
+    RESULTS,
+    STEPS,
+    STUDIES,
+    SYSTEM,
+    TRIALS,
+    USER,
+    stored_result,
+    stored_step,
+)
 
 __all__ = ["append_to_trial", "create_trial", "finish_trial"]
 
-_STEP_COLUMNS = (STEPS.c.step, STEPS.c.intermediate_value, STEPS.c.intermediate_value_type)
-
-# Made once, since SQLAlchemy takes longer to make and compile a statement than the database does
-# to carry it out; for the same reason rows go beside a statement, not into it.
+# Made once, since SQLAlchemy takes longer to make a statement than the database to carry it out.
 _LOCK_STUDY = select(STUDIES.c.study_id).where(STUDIES.c.study_id == bindparam("s"))
 _LOCK_STUDY = _LOCK_STUDY.with_for_update()
 _LAST_NUMBER = (
@@ -35,22 +41,6 @@ _LAST_NUMBER = (
 )
 _CREATE = insert(TRIALS).returning(TRIALS.c.trial_id)
 _STATE = select(TRIALS.c.state).where(TRIALS.c.trial_id == bindparam("t")).with_for_update()
-_ADD_STEPS_SQLITE = sqlite.insert(STEPS).on_conflict_do_nothing()
-# Columns as arrays: each row of an executemany would be a message of its own to the server.
-_ADD_STEPS_POSTGRESQL = (
-    postgresql.insert(STEPS)
-    .from_select(
-        ["trial_id", *(column.name for column in _STEP_COLUMNS)],
-        select(
-            bindparam("trial_id", type_=STEPS.c.trial_id.type),
-            *(
-                func.unnest(bindparam(column.name, type_=postgresql.ARRAY(column.type)))
-                for column in _STEP_COLUMNS
-            ),
-        ),
-    )
-    .on_conflict_do_nothing()
-)
 _FINISH = update(TRIALS).where(TRIALS.c.trial_id == bindparam("t"))
 
 
@@ -59,10 +49,14 @@ def create_trial(connection: Connection, trial: NewTrial) -> tuple[int, int]:
 
     The parameters' distributions are not compared with those of earlier trials, as Optuna would:
     all follow from the study's space, which can't change.
+
+    Raises:
+        KeyError: There is no such study.
     """
     # With the lock, the number of the latest trial is known to be that of the latest there will
     # be before this one; SQLite, which ignores it, has one writer at a time anyway.
-    connection.execute(_LOCK_STUDY, {"s": trial.study_id})
+    if connection.execute(_LOCK_STUDY, {"s": trial.study_id}).one_or_none() is None:
+        raise KeyError(f"Optuna's storage has no study with id {trial.study_id}.")
     last = connection.execute(_LAST_NUMBER, {"s": trial.study_id}).scalar_one_or_none()
     number = 0 if last is None else last + 1
     row = {
@@ -103,7 +97,13 @@ def append_to_trial(
     if connection.execute(_STATE, {"t": trial_id}).scalar_one_or_none() != TrialState.RUNNING:
         return False
     if values:
-        _add_steps(connection, trial_id, values)
+        stored = [stored_step(v if math.isfinite(v) else math.nan) for _, v in values]
+        columns = {
+            "step": [step for step, _ in values],
+            "intermediate_value": [number for number, _ in stored],
+            "intermediate_value_type": [kind for _, kind in stored],
+        }
+        dialect_of(connection).insert_missing(connection, STEPS, {"trial_id": trial_id}, columns)
     _set_attributes(connection, SYSTEM, trial_id, attributes)
     return True
 
@@ -125,7 +125,7 @@ def finish_trial(
         attributes: JSON-ready values by key.
     """
     connection.execute(_FINISH, {"t": trial_id, "state": state, "datetime_complete": _now()})
-    stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+    stored, kind = stored_result(value)
     row = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
     connection.execute(insert(RESULTS), row)
     _set_attributes(connection, USER, trial_id, attributes)
@@ -138,39 +138,7 @@ def _set_attributes(
         {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
         for key, value in attributes.items()
     ]
-    if rows:
-        connection.execute(_set_attribute(connection.dialect.name, table), rows)
-
-
-@functools.cache
-def _set_attribute(dialect: str, table: Table) -> Any:
-    statement = _insert(dialect, table)
-    return statement.on_conflict_do_update(
-        index_elements=[table.c.trial_id, table.c.key],
-        set_={"value_json": statement.excluded.value_json},
-    )
-
-
-def _add_steps(connection: Connection, trial_id: int, values: Sequence[tuple[int, float]]) -> None:
-    stored = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
-    pairs = [stored(value if math.isfinite(value) else math.nan) for _, value in values]
-    columns = {
-        "step": [step for step, _ in values],
-        "intermediate_value": [number for number, _ in pairs],
-        "intermediate_value_type": [kind for _, kind in pairs],
-    }
-    if connection.dialect.name == "postgresql":
-        connection.execute(_ADD_STEPS_POSTGRESQL, {"trial_id": trial_id, **columns})
-        return
-    rows = [
-        {"trial_id": trial_id, **dict(zip(columns, row, strict=True))}
-        for row in zip(*columns.values(), strict=True)
-    ]
-    connection.execute(_ADD_STEPS_SQLITE, rows)
-
-
-def _insert(dialect: str, table: Table) -> Any:
-    return (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+    dialect_of(connection).upsert(connection, table, ("trial_id", "key"), "value_json", rows)
 
 
 def _now() -> datetime.datetime:

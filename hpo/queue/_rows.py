@@ -1,0 +1,73 @@
+"""Rows of the ledger's tables as typed objects, and back."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hpo.models import Config
+from hpo.search import NewTask, Progress, Task, TaskState, TrialOutcome
+
+__all__ = ["config_columns", "new_row", "pauses_of", "progress_column", "task_of"]
+
+
+def new_row(study: str, task: NewTask) -> dict[str, Any]:
+    """Return the row of a task that is to be opened."""
+    return {
+        "study": study,
+        "position": task.position,
+        "stage": task.stage,
+        **config_columns(task.key, task.config, task.runs),
+        "state": TaskState.OPEN.value,
+        "token": 0,
+        "attempts": 0,
+    }
+
+
+def config_columns(
+    key: str | None, config: Config | None, runs: tuple[str, ...]
+) -> dict[str, str | None]:
+    """Return the columns that say what is trained."""
+    return {
+        "config_key": key,
+        "config": None if config is None else json.dumps(config.model_dump(mode="json")),
+        "runs": json.dumps(runs),
+    }
+
+
+def progress_column(progress: Progress | None) -> str | None:
+    """Return the column that says how far a task is."""
+    return None if progress is None else json.dumps(dataclasses.asdict(progress))
+
+
+def pauses_of(text: str | None) -> tuple[Progress, ...]:
+    """Return what the column of pauses says."""
+    return () if text is None else tuple(Progress(**raw) for raw in json.loads(text))
+
+
+def task_of(row: Mapping[str, Any]) -> Task:
+    """Return the task of a row, whose heartbeat is given as its ``age``."""
+    progress, outcome = row["progress"], row["outcome"]
+    return Task(
+        position=row["position"],
+        stage=row["stage"],
+        key=row["config_key"],
+        config=None if row["config"] is None else _config_of(row["config"]),
+        runs=tuple(json.loads(row["runs"])),
+        state=TaskState(row["state"]),
+        owner=row["owner"],
+        token=row["token"],
+        age=row["age"],
+        attempts=row["attempts"],
+        trial=row["trial"],
+        progress=None if progress is None else Progress(**json.loads(progress)),
+        outcome=None if outcome is None else TrialOutcome.from_json(json.loads(outcome)),
+        reason=row["reason"],
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _config_of(text: str) -> Config:
+    """Return a stored configuration; the tasks of a study are read again and again."""
+    return Config.from_stored(json.loads(text))

@@ -1,0 +1,401 @@
+"""The ledger in a database: two tables beside Optuna's own (``_tables.py``)."""
+
+import dataclasses
+import functools
+import heapq
+import json
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from optuna.trial import TrialState
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    create_engine,
+    delete,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from hpo import trials
+from hpo.queue._contract import MAX_ATTEMPTS, Fenced, Ledger, PositionTakenError, StudyRow
+from hpo.queue._rows import config_columns, new_row, pauses_of, progress_column, task_of
+from hpo.queue._schema import migrate
+from hpo.queue._tables import studies as _studies
+from hpo.queue._tables import tasks as _tasks
+from hpo.search import NewTask, Progress, Task, TaskState, TrialOutcome
+from hpo.trials import (
+    NewTrial,
+    TrialEnd,
+    check_url,
+    dialect_of,
+    engine_arguments,
+    knows_optuna,
+    reporting_failure,
+    tune,
+)
+
+__all__ = ["SqlLedger"]
+
+#: Open tasks that a claim looks at; more than can share runs with those being worked on.
+_LOOK_AHEAD = 256
+_TASK_FIELDS = [
+    column for column in _tasks.columns if column.name not in ("study", "heartbeat", "pauses")
+]
+_OPEN, _CLAIMED = TaskState.OPEN.value, TaskState.CLAIMED.value
+_PAUSED, _DONE, _FAILED = TaskState.PAUSED.value, TaskState.DONE.value, TaskState.FAILED.value
+
+
+class SqlLedger(Ledger):
+    """The ledger in SQLite or PostgreSQL; what each call does and raises is said in ``Ledger``.
+
+    Args:
+        url: The storage URL.
+
+    Raises:
+        InputError: See ``check_url``; or the database can't be opened, or a newer version of this
+            package made its tables.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = check_url(url)
+        with reporting_failure(url):
+            self._engine = create_engine(parsed, **engine_arguments(parsed))
+            self._dialect = dialect_of(self._engine)
+            self._dialect.lock_at_begin(self._engine)
+            tune(self._engine)
+            migrate(self._engine, url)
+
+    @functools.cached_property
+    def writes_trials(self) -> bool:
+        with self._reading() as connection:
+            return knows_optuna(connection)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def define(self, study: str, definition: Mapping[str, Any]) -> Mapping[str, Any]:
+        with self._transaction() as connection:
+            connection.execute(
+                self._dialect.insert(_studies)
+                .values(study=study, definition=json.dumps(definition))
+                .on_conflict_do_nothing()
+            )
+        row = self.study(study)
+        assert row is not None
+        return row.definition
+
+    def limit(self, study: str, timeout: float | None, max_tasks: int | None) -> None:
+        deadline = None if timeout is None else self._dialect.now() + timeout
+        with self._transaction() as connection:
+            connection.execute(
+                update(_studies)
+                .where(_studies.c.study == study)
+                .values(deadline=deadline, max_tasks=max_tasks)
+            )
+
+    def study(self, study: str) -> StudyRow | None:
+        with self._reading() as connection:
+            row = connection.execute(
+                select(
+                    _studies.c.definition,
+                    (_studies.c.deadline - self._dialect.now()).label("left"),
+                    _studies.c.max_tasks,
+                ).where(_studies.c.study == study)
+            ).one_or_none()
+        return None if row is None else StudyRow(json.loads(row[0]), row[1], row[2])
+
+    def studies(self) -> list[str]:
+        with self._reading() as connection:
+            names = connection.execute(select(_studies.c.study)).scalars()
+            return sorted(names)
+
+    def delete(self, study: str) -> None:
+        with self._transaction() as connection:
+            for table in (_tasks, _studies):
+                connection.execute(delete(table).where(table.c.study == study))
+
+    def open_tasks(self, study: str, tasks: Sequence[NewTask]) -> int:
+        opened = 0
+        with self._transaction() as connection:
+            for task in tasks:
+                result = connection.execute(
+                    self._dialect.insert(_tasks)
+                    .values(**new_row(study, task))
+                    .on_conflict_do_nothing()
+                    # counted by what comes back: not every driver gives an insert's row count
+                    .returning(_tasks.c.position)
+                )
+                if result.all():
+                    opened += 1
+                else:
+                    self._check_that_it_is_there(connection, study, task)
+        return opened
+
+    @staticmethod
+    def _check_that_it_is_there(connection: Connection, study: str, task: NewTask) -> None:
+        """Check that a task which was not inserted is in the study all the same.
+
+        Raises:
+            PositionTakenError: It isn't: another one has its place.
+        """
+        if task.config is None:
+            return
+        key = task.key
+        there = connection.execute(
+            select(_tasks.c.position, _tasks.c.config_key).where(
+                _tasks.c.study == study,
+                (_tasks.c.position == task.position) | (_tasks.c.config_key == key),
+            )
+        ).all()
+        if key in [row.config_key for row in there]:
+            return
+        (other,) = [row.config_key for row in there]
+        held = "one that isn't drawn yet" if other is None else f"configuration {other}"
+        raise PositionTakenError(
+            f"--study {study}: position {task.position} of its queue holds {held} and can't take "
+            f"configuration {key}; another version of hpo or another space opened it. Go on with "
+            "what the study was begun with, or begin a new one under another name "
+            "(--study NAME --space FILE)."
+        )
+
+    def tasks(self, study: str) -> list[Task]:
+        with self._reading() as connection:
+            return list(self._tasks(connection, study))
+
+    def counts(self, study: str) -> dict[TaskState, int]:
+        query = (
+            select(_tasks.c.state, func.count())
+            .where(_tasks.c.study == study)
+            .group_by(_tasks.c.state)
+        )
+        with self._reading() as connection:
+            found = {TaskState(state): int(count) for state, count in connection.execute(query)}
+        return {state: found.get(state, 0) for state in TaskState}
+
+    def claim(self, study: str, owner: str, grace: float) -> Task | None:
+        with self._transaction() as connection:
+            # With the lock, whoever claims sees all earlier claims; SQLite, which ignores it, has
+            # one writer at a time anyway.
+            limit = connection.execute(
+                select(_studies.c.max_tasks).where(_studies.c.study == study).with_for_update()
+            ).scalar_one_or_none()
+            full = limit is not None and self._claimed_once(connection, study) >= limit
+            # Not the finished ones, so that a claim takes as long in a study of any size.
+            begun = list(self._tasks(connection, study, _tasks.c.state == _CLAIMED))
+            ready = self._tasks(connection, study, _tasks.c.state == _OPEN, limit=_LOOK_AHEAD)
+            busy = {run for task in begun if _held(task, grace) for run in task.runs}
+            for task in heapq.merge(begun, ready, key=lambda task: task.position):
+                if _held(task, grace) or busy & set(task.runs) or (full and task.token == 0):
+                    continue
+                ready.close()
+                return self._take(connection, study, task, owner)
+        return None
+
+    def heartbeat(self, study: str, task: Task, progress: Progress | None) -> None:
+        with self._transaction() as connection:
+            self._write(
+                connection,
+                study,
+                task,
+                heartbeat=self._dialect.now(),
+                progress=progress_column(progress),
+            )
+
+    def settle(self, study: str, task: Task) -> bool:
+        try:
+            with self._transaction() as connection:
+                self._write(connection, study, task, **_config_columns(task))
+        except IntegrityError:
+            return False
+        return True
+
+    def attach(self, study: str, task: Task, trial: int) -> None:
+        with self._transaction() as connection:
+            self._write(connection, study, task, trial=trial)
+
+    def release(self, study: str, task: Task) -> None:
+        with self._transaction() as connection:
+            self._write(connection, study, task, state=_OPEN, progress=None)
+
+    def pause(self, study: str, task: Task, progress: Progress) -> None:
+        shown = progress_column(progress)
+        with self._transaction() as connection:
+            self._write(connection, study, task, state=_PAUSED, progress=shown)
+            place = (_tasks.c.study == study) & (_tasks.c.position == task.position)
+            before = connection.execute(select(_tasks.c.pauses).where(place)).scalar_one()
+            pauses = [*([] if before is None else json.loads(before)), dataclasses.asdict(progress)]
+            connection.execute(update(_tasks).where(place).values(pauses=json.dumps(pauses)))
+
+    def resume(self, study: str, positions: Sequence[int]) -> int:
+        with self._transaction() as connection:
+            result = connection.execute(
+                update(_tasks)
+                .where(
+                    _tasks.c.study == study,
+                    _tasks.c.position.in_(positions),
+                    _tasks.c.state == _PAUSED,
+                )
+                .values(state=_OPEN)
+                .returning(_tasks.c.position)
+            )
+            return len(result.all())
+
+    def pauses(self, study: str) -> dict[int, tuple[Progress, ...]]:
+        query = (
+            select(_tasks.c.position, _tasks.c.pauses)
+            .where(_tasks.c.study == study, _tasks.c.pauses.is_not(None))
+            .order_by(_tasks.c.position)
+        )
+        with self._reading() as connection:
+            return {position: pauses_of(raw) for position, raw in connection.execute(query)}
+
+    def fail(self, study: str, task: Task, reason: str) -> bool:
+        last = task.attempts + 1 >= MAX_ATTEMPTS
+        with self._transaction() as connection:
+            self._write(
+                connection,
+                study,
+                task,
+                state=_FAILED if last else _OPEN,
+                attempts=task.attempts + 1,
+                reason=reason,
+                progress=None,
+            )
+        return last
+
+    def complete(
+        self, study: str, task: Task, outcome: TrialOutcome, trial: TrialEnd | None = None
+    ) -> None:
+        result = json.dumps(outcome.to_json())
+        with self._transaction() as connection:
+            try:
+                self._write(connection, study, task, state=_DONE, outcome=result, progress=None)
+            except Fenced:
+                if self._is_done(connection, study, task):
+                    return
+                raise
+            if trial is None:
+                return
+            if not trials.append_to_trial(connection, trial.trial_id, trial.values, {}):
+                raise Fenced(f"The trial of task {task.position} was ended by somebody else.")
+            state = TrialState.PRUNED if outcome.pruned else TrialState.COMPLETE
+            trials.finish_trial(
+                connection, trial.trial_id, state, outcome.value, trial.attributes
+            )
+
+    def begin(self, study: str, task: Task, trial: NewTrial) -> tuple[int, int] | None:
+        try:
+            with self._transaction() as connection:
+                trial_id, number = trials.create_trial(connection, trial)
+                self._write(connection, study, task, **_config_columns(task), trial=number)
+        except IntegrityError:
+            return None
+        return trial_id, number
+
+    def append(
+        self, trial_id: int, values: Sequence[tuple[int, float]], noted: Mapping[str, Any]
+    ) -> bool:
+        with self._transaction() as connection:
+            return trials.append_to_trial(connection, trial_id, values, noted)
+
+    def _take(self, connection: Connection, study: str, task: Task, owner: str) -> Task | None:
+        """Claim a task as it was read; return None if its owner, silent until now, just ended it.
+
+        The lock on the study is among those who claim; an owner that ends its task has none.
+        """
+        result = connection.execute(
+            update(_tasks)
+            .where(
+                _tasks.c.study == study,
+                _tasks.c.position == task.position,
+                _tasks.c.token == task.token,
+                _tasks.c.state == task.state.value,
+            )
+            .values(
+                state=_CLAIMED,
+                owner=owner,
+                token=task.token + 1,
+                heartbeat=self._dialect.now(),
+                progress=None,
+            )
+        )
+        if result.rowcount != 1:
+            return None
+        return dataclasses.replace(
+            task,
+            state=TaskState.CLAIMED,
+            owner=owner,
+            token=task.token + 1,
+            age=0.0,
+            progress=None,
+        )
+
+    @staticmethod
+    def _write(connection: Connection, study: str, task: Task, **values: Any) -> None:
+        result = connection.execute(
+            update(_tasks)
+            .where(
+                _tasks.c.study == study,
+                _tasks.c.position == task.position,
+                _tasks.c.token == task.token,
+                _tasks.c.state == _CLAIMED,
+            )
+            .values(**values)
+        )
+        if result.rowcount != 1:
+            raise Fenced(f"Task {task.position} of the study was taken over.")
+
+    @staticmethod
+    def _is_done(connection: Connection, study: str, task: Task) -> bool:
+        """Tell whether the task was completed under this token."""
+        query = select(_tasks.c.state).where(
+            _tasks.c.study == study,
+            _tasks.c.position == task.position,
+            _tasks.c.token == task.token,
+        )
+        return connection.execute(query).scalar_one_or_none() == _DONE
+
+    def _tasks(
+        self,
+        connection: Connection,
+        study: str,
+        *conditions: ColumnElement[bool],
+        limit: int | None = None,
+    ) -> Generator[Task]:
+        rows = connection.execute(
+            select(*_TASK_FIELDS, (self._dialect.now() - _tasks.c.heartbeat).label("age"))
+            .where(_tasks.c.study == study, *conditions)
+            .order_by(_tasks.c.position)
+            .limit(limit)
+        ).mappings()
+        # one by one: of the many that a claim looks at, it takes one of the first
+        yield from (task_of(row) for row in rows)
+
+    @staticmethod
+    def _claimed_once(connection: Connection, study: str) -> int:
+        """Return how many tasks were claimed at least once."""
+        query = select(func.count()).where(_tasks.c.study == study, _tasks.c.token > 0)
+        return int(connection.execute(query).scalar_one())
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._engine.execution_options(hpo_reads_only=True).begin() as connection:
+            yield connection
+
+
+def _held(task: Task, grace: float) -> bool:
+    alive = task.age is not None and task.age < grace
+    return task.state is TaskState.CLAIMED and alive
+
+
+def _config_columns(task: Task) -> dict[str, str | None]:
+    return config_columns(task.key, task.config, task.runs)

@@ -1,0 +1,58 @@
+"""Optuna, kept in one room: its storage, its tables, what its samplers and pruners say.
+
+Nothing else in the package uses a private name of Optuna or its tables. Within the room only
+``_tables``, ``_writing``, ``_reading``, ``_known`` and ``_server`` do, and ``knows_optuna`` tells
+whether they may.
+"""
+
+from typing import TYPE_CHECKING
+
+from hpo._lazy import exported_late
+from hpo.trials._ask import Draw, Searched, redraw, sample_config, should_prune
+from hpo.trials._database import open_database
+from hpo.trials._dialects import Dialect, dialect_of
+from hpo.trials._engine import engine_arguments, reporting_failure, tune
+from hpo.trials._known import knows_optuna
+from hpo.trials._live import LiveTrial, NewTrial, TrialEnd
+from hpo.trials._study import OptunaStudy, open_study
+from hpo.trials._url import check_exists, check_url, is_proxy, redact
+
+if TYPE_CHECKING:
+    from hpo.trials._server import storage_server
+    from hpo.trials._writing import append_to_trial, create_trial, finish_trial
+else:
+    __getattr__ = exported_late(
+        __name__,
+        {
+            "_server": ("storage_server",),  # gRPC is an extra
+            "_writing": ("append_to_trial", "create_trial", "finish_trial"),
+        },
+    )
+
+__all__ = [
+    "Dialect",
+    "Draw",
+    "LiveTrial",
+    "NewTrial",
+    "OptunaStudy",
+    "Searched",
+    "TrialEnd",
+    "append_to_trial",
+    "check_exists",
+    "check_url",
+    "create_trial",
+    "dialect_of",
+    "engine_arguments",
+    "finish_trial",
+    "is_proxy",
+    "knows_optuna",
+    "open_database",
+    "open_study",
+    "redact",
+    "redraw",
+    "reporting_failure",
+    "sample_config",
+    "should_prune",
+    "storage_server",
+    "tune",
+]
