@@ -9,13 +9,17 @@ from hpo.launch._ray_plan import RayPlan, connect_ray
 
 if TYPE_CHECKING:
     from hpo.launch._ray import RayWorkers
+    from hpo.launch._thread import ThreadWorker
 else:
-    __getattr__ = exported_late(__name__, {"_ray": ("RayWorkers",)})
+    __getattr__ = exported_late(
+        __name__, {"_ray": ("RayWorkers",), "_thread": ("ThreadWorker",)}
+    )
 
 __all__ = [
     "Placement",
     "RayPlan",
     "RayWorkers",
+    "ThreadWorker",
     "Workers",
     "connect_ray",
     "cuda_devices",

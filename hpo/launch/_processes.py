@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from hpo.launch._devices import Placement
+from hpo.worker import WorkerSettings
 
 __all__ = ["Workers"]
 
@@ -26,13 +28,28 @@ class Workers:
         study: Name of the study.
         url: The storage URL; handed over in the environment, since it may hold a password.
         placements: One a worker.
-        arguments: Further arguments of ``hpo.worker``.
+        cache: Where the study's features and runs are.
+        plugins: Modules or files with the user's own parts.
+        settings: Of each worker; the device is that of its placement.
     """
 
     def __init__(
-        self, study: str, url: str, placements: Sequence[Placement], arguments: Sequence[str]
+        self,
+        study: str,
+        url: str,
+        placements: Sequence[Placement],
+        cache: Path,
+        plugins: Sequence[str] = (),
+        settings: WorkerSettings | None = None,
     ) -> None:
-        self._command = [sys.executable, "-m", "hpo.worker", "--study", study, *arguments]
+        timing = settings or WorkerSettings()
+        self._command = [
+            *(sys.executable, "-m", "hpo.worker", "--study", study, "--cache", str(cache)),
+            *(f"--plugin={plugin}" for plugin in plugins),
+            f"--heartbeat={timing.heartbeat}",
+            f"--grace={timing.grace}",
+            f"--stall-timeout={timing.stall_timeout}",
+        ]
         self._url = url
         self._placements = list(placements)
         self._processes = [self._start(placement) for placement in self._placements]

@@ -23,7 +23,7 @@ from hpo.features import Bundle
 from hpo.launch._ray_plan import RayPlan
 from hpo.queue import Patience
 from hpo.search import NoCandidateError
-from hpo.study import Study, load_plugins
+from hpo.study import StoredStudy, load_plugins
 from hpo.training import Interrupted
 from hpo.worker import Worker, WorkerSettings
 
@@ -204,7 +204,7 @@ class _Actor:
         try:
             place = self._place
             load_plugins(place.plugins)
-            study = Patience(self._poll)(lambda: Study.join(place.url, place.study, place.cache))
+            study = Patience(self._poll)(lambda: StoredStudy.join(place.url, place.study, place.cache))
             _check_folder(study.definition.run_store)
             self._worker = Worker(study, self._settings, bundle)
             if self._stopped:  # before there was a worker to be told so

@@ -26,13 +26,13 @@ def _main(argv: Sequence[str] | None) -> int:
     from hpo.errors import InputError
     from hpo.report import write_report
     from hpo.search import NoCandidateError
-    from hpo.study import Study, load_plugins
+    from hpo.study import StoredStudy, load_plugins
 
     out = arguments.out or Path("runs") / arguments.study / "report"
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file, but must be a folder")
     load_plugins(arguments.plugin)
-    study = Study.join(arguments.storage, arguments.study, arguments.cache)
+    study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache)
     try:
         paths = write_report(study, study.tasks(), out)
     except NoCandidateError as error:

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.models import Config, is_two_step
 from hpo.search import StageTable
-from hpo.study import Study
+from hpo.study import StoredStudy
 from hpo.training import EpochRecord, metric_label
 
 __all__ = ["Curve", "CurveReader", "StageCurves"]
@@ -71,7 +71,7 @@ class CurveReader:
         trials: All its trials in Optuna.
     """
 
-    def __init__(self, study: Study, trials: Sequence[FrozenTrial]) -> None:
+    def __init__(self, study: StoredStudy, trials: Sequence[FrozenTrial]) -> None:
         from hpo.training import RunStore  # PyTorch takes a second, see hpo/_lazy.py
 
         self._study = study

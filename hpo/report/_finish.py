@@ -12,7 +12,7 @@ from hpo.files import write_json
 from hpo.report._report import write_report
 from hpo.results import refit_best, study_metrics, write_predictions
 from hpo.search import Task, format_params
-from hpo.study import Study
+from hpo.study import StoredStudy
 
 if TYPE_CHECKING:
     from hpo.training import TrainedModel
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["finish_study"]
 
 
-def finish_study(study: Study, console: Console, out: Path, device: str, *, refit: bool) -> None:
+def finish_study(study: StoredStudy, console: Console, out: Path, device: str, *, refit: bool) -> None:
     """Refit the best configuration unless that is done, write all results, and print them.
 
     Args:
@@ -88,7 +88,7 @@ def _already_written(out: Path, metrics: dict[str, Any], refits: bool) -> dict[s
 
 
 def _refitted(
-    study: Study, best: Task, folder: Path, device: str, console: Console
+    study: StoredStudy, best: Task, folder: Path, device: str, console: Console
 ) -> "TrainedModel":
     """Return the model in ``folder`` if it is that of the best trial, else train and keep it."""
     assert study.space.refit is not None
@@ -105,7 +105,7 @@ def _refitted(
     return model
 
 
-def _predict(study: Study, model: "TrainedModel", out: Path, device: str) -> int:
+def _predict(study: StoredStudy, model: "TrainedModel", out: Path, device: str) -> int:
     """Write ``predictions.csv`` if there are rows to predict; return how many."""
     from hpo.training import open_device
 

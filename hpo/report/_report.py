@@ -10,13 +10,13 @@ from hpo.report._figures import draw_stage, save_figure
 from hpo.report._page import write_page
 from hpo.report._table_files import write_tables, write_trials
 from hpo.search import Task, format_params
-from hpo.study import Study
+from hpo.study import StoredStudy
 from hpo.training import metric_label
 
 __all__ = ["write_report"]
 
 
-def write_report(study: Study, tasks: Sequence[Task], folder: Path) -> list[Path]:
+def write_report(study: StoredStudy, tasks: Sequence[Task], folder: Path) -> list[Path]:
     """Write everything that is known of a study; what is there already is written anew.
 
     Only reads the study, so that it may be called while workers are at it.
@@ -60,7 +60,7 @@ def write_report(study: Study, tasks: Sequence[Task], folder: Path) -> list[Path
     return [*paths, folder / "index.html"]
 
 
-def _facts(study: Study, tasks: Sequence[Task]) -> dict[str, str]:
+def _facts(study: StoredStudy, tasks: Sequence[Task]) -> dict[str, str]:
     states = collections.Counter(task.state.value for task in tasks)
     counted = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     dataset = study.definition.dataset

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.search import Plan, StageTable, Task, TaskState
-from hpo.study import Study
+from hpo.study import StoredStudy
 
 __all__ = ["Screen"]
 
@@ -25,7 +25,7 @@ class Screen:
         console: Where to write.
     """
 
-    def __init__(self, study: Study, plan: Plan, console: Console) -> None:
+    def __init__(self, study: StoredStudy, plan: Plan, console: Console) -> None:
         self._study = study
         self._plan = plan
         self._console = console
@@ -155,7 +155,7 @@ def render_table(table: StageTable) -> Table:
     return drawn
 
 
-def _finished_line(study: Study, task: Task) -> str:
+def _finished_line(study: StoredStudy, task: Task) -> str:
     where = f"trial {task.trial}  {study.strategy.stage_name(task)}"
     if task.outcome is None:
         return f"{where}  failed: {task.reason}"

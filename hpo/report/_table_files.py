@@ -9,13 +9,13 @@ from optuna.trial import FrozenTrial
 from hpo.files import atomic_write
 from hpo.results import write_csv
 from hpo.search import StageTable
-from hpo.study import Study
+from hpo.study import StoredStudy
 from hpo.training import curve_columns, metric_label
 
 __all__ = ["table_cells", "write_tables", "write_trials"]
 
 
-def write_tables(study: Study, tables: Sequence[StageTable], folder: Path) -> None:
+def write_tables(study: StoredStudy, tables: Sequence[StageTable], folder: Path) -> None:
     """Write the tables of all stages: ``tables.md`` to read, ``tables.csv`` with all digits."""
     metric = metric_label(study.space.metric)
     lines = [f"# Study {study.name}", ""]
@@ -43,7 +43,7 @@ def write_tables(study: Study, tables: Sequence[StageTable], folder: Path) -> No
     )
 
 
-def write_trials(study: Study, trials: Sequence[FrozenTrial], path: Path) -> None:
+def write_trials(study: StoredStudy, trials: Sequence[FrozenTrial], path: Path) -> None:
     """Write one row for each trial of the Optuna study, in the order of their numbers.
 
     The columns are number, state, stage, value and std (percent), each searched parameter, the

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from hpo.search import Task
-from hpo.study import Study
+from hpo.study import StoredStudy
 
 __all__ = ["study_metrics"]
 
 
-def study_metrics(study: Study, tasks: Sequence[Task], best: Task) -> dict[str, Any]:
+def study_metrics(study: StoredStudy, tasks: Sequence[Task], best: Task) -> dict[str, Any]:
     """Return the results of a study, JSON-ready.
 
     Args:

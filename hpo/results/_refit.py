@@ -7,14 +7,14 @@ from hpo.errors import InputError
 from hpo.features import load_bundle
 from hpo.models import Config
 from hpo.search import Task
-from hpo.study import Study
+from hpo.study import StoredStudy
 from hpo.training import RunStore, TrainedModel, Trainer, open_device, refit
 
 __all__ = ["refit_best"]
 
 
 def refit_best(
-    study: Study,
+    study: StoredStudy,
     best: Task,
     device: str,
     *,

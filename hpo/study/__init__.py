@@ -2,12 +2,12 @@
 
 from hpo.study._definition import Definition
 from hpo.study._plugins import PluginUse, check_plugins, load_plugins, plugins_of
-from hpo.study._study import Study, finished_trial
+from hpo.study._study import StoredStudy, finished_trial
 
 __all__ = [
     "Definition",
     "PluginUse",
-    "Study",
+    "StoredStudy",
     "check_plugins",
     "finished_trial",
     "load_plugins",

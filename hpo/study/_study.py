@@ -35,10 +35,10 @@ from hpo.trials import (
     redraw,
 )
 
-__all__ = ["Study", "finished_trial"]
+__all__ = ["StoredStudy", "finished_trial"]
 
 
-class Study:
+class StoredStudy:
     """A study as one process sees it.
 
     Args:
@@ -56,7 +56,7 @@ class Study:
         self._plain_ledger = ledger
 
     @staticmethod
-    def create(url: str, name: str, definition: Definition) -> "Study":
+    def create(url: str, name: str, definition: Definition) -> "StoredStudy":
         """Create the study, or open it if it exists and is the same.
 
         Raises:
@@ -80,12 +80,12 @@ class Study:
         check_plugins(name, stored.plugins)
         # The cache may have moved since; where it is now is what the caller says.
         stored = dataclasses.replace(stored, cache=definition.cache)
-        study = Study(url, name, stored, ledger)
+        study = StoredStudy(url, name, stored, ledger)
         study.describe()
         return study
 
     @staticmethod
-    def join(url: str, name: str, cache: Path | None = None) -> "Study":
+    def join(url: str, name: str, cache: Path | None = None) -> "StoredStudy":
         """Open a study that exists.
 
         Args:
@@ -112,9 +112,9 @@ class Study:
         if cache is not None:
             definition = dataclasses.replace(definition, cache=str(cache.absolute()))
         check_plugins(name, definition.plugins)
-        return Study(url, name, definition, ledger)
+        return StoredStudy(url, name, definition, ledger)
 
-    def patient(self, patience: Patience) -> "Study":
+    def patient(self, patience: Patience) -> "StoredStudy":
         """Return the study with a ledger and trials that wait for a store that is away."""
         other = copy.copy(self)
         other.ledger = waiting(self.ledger, patience)
@@ -219,7 +219,7 @@ class Study:
         )
 
 
-def finished_trial(study: Study, number: int) -> FrozenTrial:
+def finished_trial(study: StoredStudy, number: int) -> FrozenTrial:
     """Return a finished trial of a study by its number.
 
     Raises:

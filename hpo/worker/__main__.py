@@ -39,12 +39,12 @@ def _main(argv: Sequence[str] | None) -> int:
     from hpo.errors import InputError
     from hpo.launch import resolve_devices
     from hpo.search import NoCandidateError
-    from hpo.study import Study, load_plugins
+    from hpo.study import StoredStudy, load_plugins
     from hpo.worker._settings import WorkerSettings
     from hpo.worker._worker import Worker
 
     load_plugins(arguments.plugin)
-    study = Study.join(arguments.storage, arguments.study, arguments.cache)
+    study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache)
     if not study.definition.bundle.is_dir():
         raise InputError(
             f"The study's features are not at {study.definition.bundle}; give the folder that "

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from hpo.models import Config
 from hpo.queue import Fenced, Patience
 from hpo.search import Progress, Task, TrialOutcome, Verdict, run_trial
-from hpo.study import Study
+from hpo.study import StoredStudy
 from hpo.training import Interrupted, Trainer, head_runs
 from hpo.trials import Draw, LiveTrial
 from hpo.worker._bench import Workbench
@@ -34,7 +34,7 @@ class Assignment:
     """
 
     def __init__(
-        self, study: Study, task: Task, settings: WorkerSettings, stopping: Stopping
+        self, study: StoredStudy, task: Task, settings: WorkerSettings, stopping: Stopping
     ) -> None:
         self._study = study
         self._patient = study.patient(Patience(self.poll))

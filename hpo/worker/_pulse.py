@@ -11,7 +11,7 @@ from typing import Any
 
 from hpo.queue import Fenced, Patience
 from hpo.search import Progress, Task
-from hpo.study import Study
+from hpo.study import StoredStudy
 from hpo.training import Interrupted
 from hpo.trials import LiveTrial
 from hpo.worker._settings import Stopping, WorkerSettings
@@ -34,7 +34,7 @@ class Pulse:
     """
 
     def __init__(
-        self, study: Study, task: Task, settings: WorkerSettings, stopping: Stopping
+        self, study: StoredStudy, task: Task, settings: WorkerSettings, stopping: Stopping
     ) -> None:
         self._study = study
         self._task = task

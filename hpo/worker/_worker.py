@@ -5,7 +5,7 @@ import socket
 
 from hpo.features import Bundle
 from hpo.queue import Patience
-from hpo.study import Study
+from hpo.study import StoredStudy
 from hpo.training import Interrupted, tune_allocator
 from hpo.worker._assignment import Assignment
 from hpo.worker._bench import Workbench
@@ -30,7 +30,7 @@ class Worker:
     """
 
     def __init__(
-        self, study: Study, settings: WorkerSettings, bundle: Bundle | None = None
+        self, study: StoredStudy, settings: WorkerSettings, bundle: Bundle | None = None
     ) -> None:
         self._study = study
         self._settings = settings
