@@ -2,7 +2,6 @@
 
 from hpo.data._coco import CocoSummary, convert_coco
 from hpo.data._dataset import Dataset, Rows, keep_rows, load_dataset, load_rows
-from hpo.data._demo import make_demo
 from hpo.data._images import ImageMode, check_images
 from hpo.data._split import (
     ColumnSplit,
@@ -28,6 +27,5 @@ __all__ = [
     "keep_rows",
     "load_dataset",
     "load_rows",
-    "make_demo",
     "make_split",
 ]

@@ -11,7 +11,7 @@ from open_clip.transform import PreprocessCfg, ResizeKeepRatio, image_transform_
 from PIL import Image
 from torchvision.transforms import Resize
 
-from hpo.data._demo import demo_scene
+from hpo.demo import demo_scene
 from hpo.errors import InputError
 from hpo.features import resolve_encoder
 from hpo.features._decode import Preparation, _resized
