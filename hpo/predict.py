@@ -15,7 +15,6 @@ from hpo._options import guarded, positive
 from hpo.errors import InputError
 
 if TYPE_CHECKING:
-    from hpo.data import Rows
     from hpo.features import Encoder
     from hpo.training import TrainedModel
 
@@ -76,8 +75,9 @@ def _main(argv: Sequence[str] | None) -> int:
 
     import torch
 
-    from hpo.data import make_demo
-    from hpo.features import read_embeddings
+    from hpo.data import load_rows
+    from hpo.demo import make_demo
+    from hpo.features import ConsoleProgress, extract_features, read_embeddings, reads_images
     from hpo.report import write_predictions, write_probabilities
     from hpo.service import resolve_devices
     from hpo.training import Arithmetic, TrainedModel, open_device
@@ -95,15 +95,30 @@ def _main(argv: Sequence[str] | None) -> int:
         make_demo(folder)
     table = "test.csv" if (folder / "test.csv").exists() else "train.csv"
 
-    with_images = encoder is not None and "image" in model.modalities
-    rows, bad = _read_rows(folder, table, with_images, arguments.skip_bad_images)
-    kept = [index for index in range(len(rows)) if index not in bad]
+    with_images = encoder is not None and reads_images(model.modalities)
+    rows = load_rows(
+        folder,
+        images="exist" if with_images else "ignore",
+        skip_bad_images=arguments.skip_bad_images,
+    )
     inputs: Mapping[str, Any]
+    bad: Mapping[int, str] = {}
     if encoder is None:
         widths = {name: model.widths[name] for name in model.modalities}
         inputs = read_embeddings(arguments.features, table, len(rows), widths)
     else:
-        inputs = _encode(folder, rows, kept, model, encoder, arguments.cache, device)
+        with ConsoleProgress() as progress:
+            features = extract_features(
+                {"train": rows},
+                encoder.name,
+                arguments.cache,
+                modalities=model.modalities,
+                device=device,
+                skip_bad_images=arguments.skip_bad_images,
+                progress=progress,
+            )
+        inputs, bad = features.train, features.left_out.get("train", {})
+    kept = [index for index in range(len(rows)) if index not in bad]
 
     probabilities = np.full((len(rows), len(model.classes)), np.nan, dtype=np.float32)
     probabilities[kept] = model.probabilities(
@@ -173,56 +188,6 @@ def _encoder_of(model: "TrainedModel", folder: Path, given: str | None, cache: P
         title = f"The model {folder} was trained with another encoder than '{encoder.name}':"
         raise InputError(problems, title)
     return encoder
-
-
-def _read_rows(
-    folder: Path, table: str, with_images: bool, skip_bad_images: bool
-) -> tuple["Rows", dict[int, str]]:
-    """Return all rows of the table and, by index, what is wrong with the images to be skipped."""
-    from dataclasses import replace
-
-    from hpo.data import check_images, load_rows
-
-    if not (with_images and skip_bad_images):
-        return load_rows(folder, images="verify" if with_images else "ignore"), {}
-    rows = load_rows(folder, images="ignore")
-    paths, bad = check_images(folder, rows.ids, "verify")
-    if len(bad) == len(rows):
-        raise InputError(f"{folder / table}: none of the {len(rows)} rows has an image to read.")
-    return replace(rows, images=tuple(paths)), bad
-
-
-def _encode(
-    folder: Path,
-    rows: "Rows",
-    kept: Sequence[int],
-    model: "TrainedModel",
-    encoder: "Encoder",
-    cache: Path,
-    device: str,
-) -> Mapping[str, np.ndarray]:
-    """Return embeddings of the rows ``kept``, float16 [rows, D] for each modality."""
-    from hpo.data import Dataset, Rows
-    from hpo.features import ConsoleProgress, extract_features
-
-    # One empty caption costs nothing, where a model that reads no text would have all encoded.
-    reads_text = "text" in model.modalities
-    dataset = Dataset(
-        root=folder,
-        train=Rows(
-            ids=tuple(rows.ids[index] for index in kept),
-            captions=tuple(rows.captions[index] if reads_text else "" for index in kept),
-            images=None if rows.images is None else tuple(rows.images[index] for index in kept),
-        ),
-        test=None,
-        classes=model.classes,
-        labels=np.zeros((len(kept), len(model.classes)), dtype=np.uint8),
-        split_column=None,
-        fingerprint="",
-    )
-    with ConsoleProgress() as progress:
-        features = extract_features(dataset, encoder.name, cache, device=device, progress=progress)
-    return features.train
 
 
 if __name__ == "__main__":
