@@ -1,12 +1,12 @@
 """Hyperparameter optimization for multimodal multi-label classification on cached CLIP features.
 
-    import hpo
+import hpo
 
-    data = hpo.load_data("my-data", encoder="ViT-L-14/openai")
-    study = hpo.create_study(data, space="greedy")
-    study.optimize()
-    model = study.refit()
-    model.predict(images=["a.jpg"], captions=["a dog on a beach"])
+data = hpo.load_data("my-data", encoder="ViT-L-14/openai")
+study = hpo.create_study(data, space="greedy")
+study.optimize()
+model = study.refit()
+model.predict(images=["a.jpg"], captions=["a dog on a beach"])
 """
 
 from typing import TYPE_CHECKING

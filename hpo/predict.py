@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpo._options import guarded, positive
+from hpo._options import add_plugin_option, guarded, positive
 from hpo.errors import InputError
 
 if TYPE_CHECKING:
-    from hpo.features import Encoder
     from hpo.training import TrainedModel
 
 __all__ = ["main"]
@@ -67,28 +66,31 @@ def _parser() -> argparse.ArgumentParser:
     add("--cache", type=Path, default=Path(".hpo"), metavar="DIR", help="where features are kept")
     add("--threads", type=positive(int), default=1, metavar="N", help="of the model, on CPU")
     add("--devices", default="auto", metavar="auto|cpu|cuda:0", help="default: %(default)s")
+    add_plugin_option(parser)
     return parser
 
 
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
 
-    import torch
-
     from hpo.data import load_rows
     from hpo.demo import make_demo
     from hpo.features import ConsoleProgress, extract_features, read_embeddings, reads_images
-    from hpo.report import write_predictions, write_probabilities
-    from hpo.service import resolve_devices
+    from hpo.launch import resolve_devices
+    from hpo.results import encoder_of, write_predictions, write_probabilities
+    from hpo.study import load_plugins
     from hpo.training import Arithmetic, TrainedModel, open_device
 
+    load_plugins(arguments.plugin)
     model = TrainedModel.load(arguments.model)
     _check_options(arguments, model)
     # More devices than one have nothing to do for a head that takes seconds for a million rows.
-    device = resolve_devices(arguments.devices, torch.cuda.device_count)[0]
+    device = resolve_devices(arguments.devices)[0]
     encoder = None
     if arguments.features is None:
-        encoder = _encoder_of(model, arguments.model, arguments.encoder, arguments.cache)
+        encoder = encoder_of(
+            model, f"The model {arguments.model}", arguments.encoder, arguments.cache
+        )
     folder = Path(arguments.data)
     if arguments.data == "demo":
         folder = arguments.cache / "demo"
@@ -158,36 +160,6 @@ def _check_options(arguments: argparse.Namespace, model: "TrainedModel") -> None
         problems.append(f"--out and --probabilities are both {arguments.out}, but must differ")
     if problems:
         raise InputError(problems)
-
-
-def _encoder_of(model: "TrainedModel", folder: Path, given: str | None, cache: Path) -> "Encoder":
-    """Find the encoder that the model was trained behind, and make sure that it is that one.
-
-    Raises:
-        InputError: It isn't on this machine, or its weights or preprocessing are others.
-    """
-    from hpo.features import resolve_encoder
-
-    name = given or str(model.features["encoder"])
-    try:
-        encoder = resolve_encoder(name, cache)
-    except InputError as error:
-        if given is not None:
-            raise
-        hint = f"The model {folder} reads embeddings of it; say where it is with --encoder."
-        raise InputError([*error.problems, hint], error.title) from None
-    problems = [
-        f"{what}: '{model.features[key]}' there, '{here}' here"
-        for what, key, here in (
-            ("SHA-256 of the weights", "weights_hash", encoder.weights_hash),
-            ("preprocessing", "preprocessing", encoder.preprocessing),
-        )
-        if model.features[key] != here
-    ]
-    if problems:
-        title = f"The model {folder} was trained with another encoder than '{encoder.name}':"
-        raise InputError(problems, title)
-    return encoder
 
 
 if __name__ == "__main__":

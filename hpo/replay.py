@@ -36,8 +36,9 @@ def _main(argv: Sequence[str] | None) -> int:
     trial = finished_trial(study, arguments.trial)
     config = Config.from_stored(trial.user_attrs["config"])
     equal = True
-    if "draw" in trial.user_attrs:
-        again = study.redraw(Draw.from_json(trial.user_attrs["draw"]))
+    drawn = trial.user_attrs.get("draw")
+    if drawn is not None:
+        again = study.redraw(Draw(**{**drawn, "unfinished": tuple(drawn["unfinished"])}))
         equal = again == config
         print(f"suggestion: {'equal' if equal else f'{again} instead of {config}'}")
     last = max(trial.intermediate_values)

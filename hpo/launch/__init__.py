@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from hpo.launch._ray import RayWorkers
     from hpo.launch._thread import ThreadWorker
 else:
-    __getattr__ = exported_late(
-        __name__, {"_ray": ("RayWorkers",), "_thread": ("ThreadWorker",)}
-    )
+    __getattr__ = exported_late(__name__, {"_ray": ("RayWorkers",), "_thread": ("ThreadWorker",)})
 
 __all__ = [
     "Placement",

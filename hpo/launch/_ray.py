@@ -204,7 +204,9 @@ class _Actor:
         try:
             place = self._place
             load_plugins(place.plugins)
-            study = Patience(self._poll)(lambda: StoredStudy.join(place.url, place.study, place.cache))
+            study = Patience(self._poll)(
+                lambda: StoredStudy.join(place.url, place.study, place.cache)
+            )
             _check_folder(study.definition.run_store)
             self._worker = Worker(study, self._settings, bundle)
             if self._stopped:  # before there was a worker to be told so

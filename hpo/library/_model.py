@@ -99,11 +99,7 @@ class Model:
 
         if embeddings and (images is not None or captions is not None):
             raise InputError("Give either images and captions or embeddings, not both.")
-        inputs: Mapping[str, NDArray[Any]]
-        if embeddings:
-            inputs = self._checked(embeddings)
-        else:
-            inputs = self._encoded(images, captions)
+        inputs = self._checked(embeddings) if embeddings else self._encoded(images, captions)
         values = self.trained.probabilities(inputs, open_device(self.device))
         index = None if images is None else pd.Index([str(path) for path in images], name="image")
         return pd.DataFrame(values, index=index, columns=list(self.classes))
@@ -159,7 +155,7 @@ class Model:
     ) -> Mapping[str, NDArray[Any]]:
         """Encode what the model reads with the encoder that it was trained behind."""
         from hpo.data import Rows
-        from hpo.features import extract_features, modalities_of_rows
+        from hpo.features import ENCODED, extract_features
         from hpo.results import encoder_of
 
         count = len(images if images is not None else captions if captions is not None else ())
@@ -169,18 +165,17 @@ class Model:
             images=None if images is None else tuple(Path(path) for path in images),
             table="what was given",
         )
-        there = modalities_of_rows(images is not None, captions is not None)
+        given = {"images": images is not None, "captions": captions is not None}
         problems = [
-            f"the model reads {name} embeddings, so that it needs "
-            f"{'images' if name not in there and captions is not None else 'captions'}"
+            f"the model reads {name} embeddings, but no {ENCODED[name].reads} are given"
             for name in self.modalities
-            if name not in there
+            if name in ENCODED and not given[ENCODED[name].reads]
         ]
         if images is not None and captions is not None and len(images) != len(captions):
             problems.append(f"there are {len(images)} images, but {len(captions)} captions")
         if problems:
             raise InputError(problems, "The model can't be asked for labels:")
-        encoder = encoder_of(self.trained, "the model", self.encoder, self.cache)
+        encoder = encoder_of(self.trained, "The model", self.encoder, self.cache)
         features = extract_features(
             {"train": rows},
             encoder.name,
@@ -193,8 +188,7 @@ class Model:
     def __repr__(self) -> str:
         size = self.trained.module.megabytes()
         return (
-            f"Model({len(self.classes)} classes, reads {', '.join(self.modalities)}, "
-            f"{size:.2f} MB)"
+            f"Model({len(self.classes)} classes, reads {', '.join(self.modalities)}, {size:.2f} MB)"
         )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import InputError, did_you_mean
+from hpo.features import ENCODED
 from hpo.search import Space, load_space
 
 __all__ = ["find_space", "space_of"]
@@ -36,7 +37,7 @@ def space_of(
     source: str | Path | Mapping[str, Any] | Space,
     settings: Sequence[tuple[str, Any, str]] = (),
     defaults: Sequence[tuple[str, Any, str]] = (),
-    modalities: Sequence[str] = ("image", "text"),
+    modalities: Sequence[str] = tuple(ENCODED),
 ) -> Space:
     """Return a search space, checked and at its scale.
 

@@ -1,13 +1,12 @@
 """Studies from Python: created, worked on, looked at, and refitted."""
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hpo.errors import InputError
-from hpo.features import Bundle, Data, load_bundle
+from hpo.features import Bundle, Data
 from hpo.launch import ThreadWorker, Workers, place_workers, resolve_devices
 from hpo.library._model import Model
 from hpo.library._progress import StudyBar
@@ -196,7 +195,7 @@ class Study:
         import pandas as pd
 
         finished = [task for task in self.stored.tasks() if task.outcome is not None]
-        rows = []
+        rows: list[dict[str, Any]] = []
         for task in sorted(finished, key=_value, reverse=True):
             assert task.outcome is not None and task.config is not None
             rows.append(
@@ -279,12 +278,12 @@ def create_study(
     suggested = [(key, value, "hpo.yaml") for key, value in data.settings.items()]
     read = space_of(space, given, suggested, data.modalities)
     bundle = data.bundle(read.split, read.train_rows)
-    named = name or (space if isinstance(space, str) and not space.endswith((".yaml", ".yml")) else read.name)
+    by_name = isinstance(space, str) and not space.endswith((".yaml", ".yml"))
     return open_study(
         data,
         read,
         bundle,
-        named,
+        name or (str(space) if by_name else read.name),
         storage,
         arithmetic=Arithmetic(threads, precision, compiler),
         checkpoint_every=checkpoint_every,

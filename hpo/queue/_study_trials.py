@@ -46,9 +46,7 @@ class StudyTrials(Trials):
         if task.token == 1:
             return
         for trial in self._trials_of(task, TrialState.RUNNING):
-            self._end_as_failed(
-                self._id_of(trial), "its worker died; another one went on with it"
-            )
+            self._end_as_failed(self._id_of(trial), "its worker died; another one went on with it")
 
     def take_up(self, task: Task) -> LiveTrial | None:
         if task.token == 1:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["finish_study"]
 
 
-def finish_study(study: StoredStudy, console: Console, out: Path, device: str, *, refit: bool) -> None:
+def finish_study(
+    study: StoredStudy, console: Console, out: Path, device: str, *, refit: bool
+) -> None:
     """Refit the best configuration unless that is done, write all results, and print them.
 
     Args:

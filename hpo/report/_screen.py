@@ -48,6 +48,10 @@ class Screen:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop the live display, so that other lines can be printed."""
         if self._live is not None:
             self._live.stop()
 

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel
 
 from hpo.errors import InputError
+from hpo.features import ENCODED
 from hpo.models import is_value_name
 from hpo.search._checks import (
     Problem,
@@ -43,7 +44,7 @@ def load_space(
     source: Path | Mapping[str, Any],
     settings: Sequence[tuple[str, Any, str]] = (),
     defaults: Sequence[tuple[str, Any, str]] = (),
-    modalities: Sequence[str] = ("image", "text"),
+    modalities: Sequence[str] = tuple(ENCODED),
 ) -> Space:
     """Read and check a search space.
 
