@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from hpo.errors import InputError
+from hpo.errors import InputError, did_you_mean
 from hpo.features import ENCODED
 from hpo.models import is_value_name
 from hpo.search._checks import (
@@ -77,7 +77,7 @@ def load_space(
     said = [problem.place for problem in problems]
     problems += [
         problem
-        for problem in explain(Space, raw)
+        for problem in _explain_space(raw)
         if not any(_covers(place, problem.place) for place in said)
     ]
     if problems:
@@ -127,6 +127,26 @@ def _check_fields(raw: Mapping[str, Any], modalities: Sequence[str]) -> list[Pro
                 faults += check_config_value(where, field, item, modalities)
         problems += [fault for fault in faults if fault not in problems]
     return problems
+
+
+def _explain_space(raw: Mapping[str, Any]) -> list[Problem]:
+    """Return what the schema has to say; of the search, what that of its kind has to say."""
+    search = raw.get("search")
+    problems = explain(Space, raw)
+    if not isinstance(search, dict):
+        return problems
+    problems = [problem for problem in problems if problem.place[:1] != ("search",)]
+    kind = search.get("kind")
+    if "kind" not in search:
+        return [*problems, Problem(("search",), "'kind' is missing in search")]
+    if kind not in SEARCHES:
+        known = list(SEARCHES)
+        rule = f"must be one of: {', '.join(known)}{did_you_mean(kind, known)}"
+        return [*problems, Problem(("search", "kind"), f"kind is '{kind}', but {rule}")]
+    return problems + [
+        Problem(("search", *problem.place), problem.message)
+        for problem in explain(SEARCHES[kind][0], search)
+    ]
 
 
 def _covers(said: Place, place: Place) -> bool:
