@@ -141,6 +141,8 @@ def import_arrays(
     problems: list[str] = []
     given = {"train": arrays, "test": test_arrays or {}}
     there = dict.fromkeys([*given["train"], *given["test"]])
+    if not there:
+        problems.append("features has no arrays, but must have one at least")
     names = named(there, modalities, "features['{}']", as_argument, problems)
     counts = (rows, test_rows)
     faults: dict[str, list[str]] = {name: [] for name in names}
