@@ -283,9 +283,7 @@ class SqlLedger(Ledger):
             if not trials.append_to_trial(connection, trial.trial_id, trial.values, {}):
                 raise Fenced(f"The trial of task {task.position} was ended by somebody else.")
             state = TrialState.PRUNED if outcome.pruned else TrialState.COMPLETE
-            trials.finish_trial(
-                connection, trial.trial_id, state, outcome.value, trial.attributes
-            )
+            trials.finish_trial(connection, trial.trial_id, state, outcome.value, trial.attributes)
 
     def begin(self, study: str, task: Task, trial: NewTrial) -> tuple[int, int] | None:
         try:
@@ -373,7 +371,7 @@ class SqlLedger(Ledger):
             .limit(limit)
         ).mappings()
         # one by one: of the many that a claim looks at, it takes one of the first
-        yield from (task_of(row) for row in rows)
+        yield from (task_of(dict(row)) for row in rows)
 
     @staticmethod
     def _claimed_once(connection: Connection, study: str) -> int:

@@ -183,9 +183,7 @@ def _insert_missing(table: Table) -> Any:
 
 
 @functools.cache
-def _insert_missing_arrays(
-    table: Table, shared: tuple[str, ...], columns: tuple[str, ...]
-) -> Any:
+def _insert_missing_arrays(table: Table, shared: tuple[str, ...], columns: tuple[str, ...]) -> Any:
     rows = select(
         *(bindparam(name, type_=table.c[name].type) for name in shared),
         *(
