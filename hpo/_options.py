@@ -1,17 +1,20 @@
 """Command-line options that several commands share, and what every command does at its edge."""
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from hpo.errors import InputError
 
 __all__ = [
     "DEFAULT_STORAGE",
     "NO_CANDIDATE",
+    "add_plugin_option",
     "add_study_options",
     "add_timing_options",
     "guarded",
@@ -23,14 +26,34 @@ DEFAULT_STORAGE = "sqlite:///studies.db"
 NO_CANDIDATE = 4
 
 
-def add_study_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--study``, ``--storage`` and ``--cache``."""
+def add_study_options(parser: argparse.ArgumentParser, *, cache: bool) -> None:
+    """Add ``--study``, ``--storage`` and ``--plugin``, and for a study that exists ``--cache``."""
     parser.add_argument("--study", required=True, metavar="NAME", help="name of the study")
     parser.add_argument(
         "--storage",
         default=os.environ.get("HPO_STORAGE", DEFAULT_STORAGE),
         metavar="URL",
         help=f"sqlite:///FILE or postgresql+psycopg://… (default: $HPO_STORAGE, {DEFAULT_STORAGE})",
+    )
+
+    add_plugin_option(parser)
+    if cache:
+        parser.add_argument(
+            "--cache",
+            type=Path,
+            metavar="DIR",
+            help="where this machine sees the study's features and runs (default: as in the study)",
+        )
+
+
+def add_plugin_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--plugin``."""
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="MODULE|FILE.py",
+        help="import losses, heads, fusions or metrics of your own; may be given several times",
     )
 
 
@@ -76,11 +99,9 @@ def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | N
     Returns:
         The exit status: what ``main`` returns, 2 for bad input, 130 after Ctrl-C.
     """
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
-    # What of Optuna is experimental is known and tested; users can do nothing about it.
-    warnings.filterwarnings("ignore", message=".* is experimental")
     try:
-        return main(argv)
+        with _reporting():
+            return main(argv)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -91,3 +112,19 @@ def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | N
         # the reader of a pipe went away; nothing is left to be told
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+@contextlib.contextmanager
+def _reporting() -> Iterator[None]:
+    """Send the package's warnings to standard error, with the time, while a command runs."""
+    log = logging.getLogger("hpo")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    log.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            # What of Optuna is experimental is known and tested; users can do nothing about it.
+            warnings.filterwarnings("ignore", message=".* is experimental")
+            yield
+    finally:
+        log.removeHandler(handler)

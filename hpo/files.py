@@ -1,6 +1,7 @@
 """Files that are either whole or not there: written beside their place, flushed, then renamed."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["atomic_write", "canonical_json", "content_key", "write_json"]
+__all__ = ["atomic_write", "canonical_json", "content_key", "sync", "write_json"]
 
 
 @contextlib.contextmanager
@@ -35,11 +36,29 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a finished file, or the names in a folder, would survive a power cut.
+
+    Windows can't do this for a folder, nor for a file that isn't open for writing; there a power
+    cut may undo the last seconds, and the checksums of what is stored find it out.
+
+    Raises:
+        OSError: The disk is full or failing, or there is no such path.
+    """
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network and FUSE file systems have no such operation for a folder.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def canonical_json(value: Any) -> str:

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpo._options import guarded, positive
+from hpo._options import add_plugin_option, guarded, positive
 from hpo.errors import InputError
 
 if TYPE_CHECKING:
-    from hpo.data import Rows
-    from hpo.features import Encoder
     from hpo.training import TrainedModel
 
 __all__ = ["main"]
@@ -68,42 +66,61 @@ def _parser() -> argparse.ArgumentParser:
     add("--cache", type=Path, default=Path(".hpo"), metavar="DIR", help="where features are kept")
     add("--threads", type=positive(int), default=1, metavar="N", help="of the model, on CPU")
     add("--devices", default="auto", metavar="auto|cpu|cuda:0", help="default: %(default)s")
+    add_plugin_option(parser)
     return parser
 
 
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
 
-    import torch
-
-    from hpo.data import make_demo
-    from hpo.features import read_embeddings
-    from hpo.report import write_predictions, write_probabilities
-    from hpo.service import resolve_devices
+    from hpo.data import load_rows
+    from hpo.demo import make_demo
+    from hpo.features import ConsoleProgress, extract_features, read_embeddings, reads_images
+    from hpo.launch import resolve_devices
+    from hpo.results import encoder_of, write_predictions, write_probabilities
+    from hpo.study import load_plugins
     from hpo.training import Arithmetic, TrainedModel, open_device
 
+    load_plugins(arguments.plugin)
     model = TrainedModel.load(arguments.model)
     _check_options(arguments, model)
     # More devices than one have nothing to do for a head that takes seconds for a million rows.
-    device = resolve_devices(arguments.devices, torch.cuda.device_count)[0]
+    device = resolve_devices(arguments.devices)[0]
     encoder = None
     if arguments.features is None:
-        encoder = _encoder_of(model, arguments.model, arguments.encoder, arguments.cache)
+        encoder = encoder_of(
+            model, f"The model {arguments.model}", arguments.encoder, arguments.cache
+        )
     folder = Path(arguments.data)
     if arguments.data == "demo":
         folder = arguments.cache / "demo"
         make_demo(folder)
     table = "test.csv" if (folder / "test.csv").exists() else "train.csv"
 
-    with_images = encoder is not None and "image" in model.modalities
-    rows, bad = _read_rows(folder, table, with_images, arguments.skip_bad_images)
-    kept = [index for index in range(len(rows)) if index not in bad]
+    with_images = encoder is not None and reads_images(model.modalities)
+    rows = load_rows(
+        folder,
+        images="exist" if with_images else "ignore",
+        skip_bad_images=arguments.skip_bad_images,
+    )
     inputs: Mapping[str, Any]
+    bad: Mapping[int, str] = {}
     if encoder is None:
         widths = {name: model.widths[name] for name in model.modalities}
         inputs = read_embeddings(arguments.features, table, len(rows), widths)
     else:
-        inputs = _encode(folder, rows, kept, model, encoder, arguments.cache, device)
+        with ConsoleProgress() as progress:
+            features = extract_features(
+                {"train": rows},
+                encoder.name,
+                arguments.cache,
+                modalities=model.modalities,
+                device=device,
+                skip_bad_images=arguments.skip_bad_images,
+                progress=progress,
+            )
+        inputs, bad = features.train, features.left_out.get("train", {})
+    kept = [index for index in range(len(rows)) if index not in bad]
 
     probabilities = np.full((len(rows), len(model.classes)), np.nan, dtype=np.float32)
     probabilities[kept] = model.probabilities(
@@ -143,86 +160,6 @@ def _check_options(arguments: argparse.Namespace, model: "TrainedModel") -> None
         problems.append(f"--out and --probabilities are both {arguments.out}, but must differ")
     if problems:
         raise InputError(problems)
-
-
-def _encoder_of(model: "TrainedModel", folder: Path, given: str | None, cache: Path) -> "Encoder":
-    """Find the encoder that the model was trained behind, and make sure that it is that one.
-
-    Raises:
-        InputError: It isn't on this machine, or its weights or preprocessing are others.
-    """
-    from hpo.features import resolve_encoder
-
-    name = given or str(model.features["encoder"])
-    try:
-        encoder = resolve_encoder(name, cache)
-    except InputError as error:
-        if given is not None:
-            raise
-        hint = f"The model {folder} reads embeddings of it; say where it is with --encoder."
-        raise InputError([*error.problems, hint], error.title) from None
-    problems = [
-        f"{what}: '{model.features[key]}' there, '{here}' here"
-        for what, key, here in (
-            ("SHA-256 of the weights", "weights_hash", encoder.weights_hash),
-            ("preprocessing", "preprocessing", encoder.preprocessing),
-        )
-        if model.features[key] != here
-    ]
-    if problems:
-        title = f"The model {folder} was trained with another encoder than '{encoder.name}':"
-        raise InputError(problems, title)
-    return encoder
-
-
-def _read_rows(
-    folder: Path, table: str, with_images: bool, skip_bad_images: bool
-) -> tuple["Rows", dict[int, str]]:
-    """Return all rows of the table and, by index, what is wrong with the images to be skipped."""
-    from dataclasses import replace
-
-    from hpo.data import check_images, load_rows
-
-    if not (with_images and skip_bad_images):
-        return load_rows(folder, images="verify" if with_images else "ignore"), {}
-    rows = load_rows(folder, images="ignore")
-    paths, bad = check_images(folder, rows.ids, "verify")
-    if len(bad) == len(rows):
-        raise InputError(f"{folder / table}: none of the {len(rows)} rows has an image to read.")
-    return replace(rows, images=tuple(paths)), bad
-
-
-def _encode(
-    folder: Path,
-    rows: "Rows",
-    kept: Sequence[int],
-    model: "TrainedModel",
-    encoder: "Encoder",
-    cache: Path,
-    device: str,
-) -> Mapping[str, np.ndarray]:
-    """Return embeddings of the rows ``kept``, float16 [rows, D] for each modality."""
-    from hpo.data import Dataset, Rows
-    from hpo.features import ConsoleProgress, extract_features
-
-    # One empty caption costs nothing, where a model that reads no text would have all encoded.
-    reads_text = "text" in model.modalities
-    dataset = Dataset(
-        root=folder,
-        train=Rows(
-            ids=tuple(rows.ids[index] for index in kept),
-            captions=tuple(rows.captions[index] if reads_text else "" for index in kept),
-            images=None if rows.images is None else tuple(rows.images[index] for index in kept),
-        ),
-        test=None,
-        classes=model.classes,
-        labels=np.zeros((len(kept), len(model.classes)), dtype=np.uint8),
-        split_column=None,
-        fingerprint="",
-    )
-    with ConsoleProgress() as progress:
-        features = extract_features(dataset, encoder.name, cache, device=device, progress=progress)
-    return features.train
 
 
 if __name__ == "__main__":

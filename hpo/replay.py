@@ -18,46 +18,48 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="hpo replay", description=__doc__, allow_abbrev=False)
-    add_study_options(parser)
+    add_study_options(parser, cache=True)
     parser.add_argument("--trial", type=int, required=True, metavar="N", help="its number")
     parser.add_argument("--device", default="auto", help="default: %(default)s")
     arguments = parser.parse_args(argv)
 
-    import torch
-
     from hpo.features import load_bundle
+    from hpo.launch import resolve_devices
     from hpo.models import Config
-    from hpo.search import Draw, TrialProgress, redraw, run_trial
-    from hpo.service import Study, finished_trial, resolve_devices
+    from hpo.search import Decision, Progress, Verdict, run_trial
+    from hpo.study import StoredStudy, finished_trial, load_plugins
     from hpo.training import RunStore, Trainer, open_device
+    from hpo.trials import Draw
 
-    study = Study.join(arguments.storage, arguments.study)
+    load_plugins(arguments.plugin)
+    study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache)
     trial = finished_trial(study, arguments.trial)
-    config = Config.model_validate(trial.user_attrs["config"])
+    config = Config.from_stored(trial.user_attrs["config"])
     equal = True
-    if "draw" in trial.user_attrs:
-        raw = trial.user_attrs["draw"]
-        draw = Draw(**{**raw, "unfinished": tuple(raw["unfinished"])})
-        again = study.normalise(redraw(study.optuna, study.space, draw))
+    drawn = trial.user_attrs.get("draw")
+    if drawn is not None:
+        again = study.redraw(Draw(**{**drawn, "unfinished": tuple(drawn["unfinished"])}))
         equal = again == config
         print(f"suggestion: {'equal' if equal else f'{again} instead of {config}'}")
     last = max(trial.intermediate_values)
     values: dict[int, float] = {}
 
-    def on_step(progress: TrialProgress) -> str | None:
+    def on_step(progress: Progress) -> Verdict:
         values[progress.step] = progress.value
-        return "as in the store" if progress.step == last < progress.steps else None
+        if progress.step == last < progress.steps:
+            return Verdict(Decision.PRUNE, "as in the store")
+        return Verdict(Decision.CONTINUE)
 
-    device = resolve_devices(arguments.device, torch.cuda.device_count)[0]
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             load_bundle(study.definition.bundle),
-            open_device(device, study.definition.arithmetic),
+            open_device(resolve_devices(arguments.device)[0], study.definition.arithmetic),
             RunStore(Path(folder)),
-            arithmetic=study.definition.arithmetic,
+            metrics=study.definition.metrics,
             milestones=study.space.lengths(),
         )
         outcome = run_trial(trainer, study.space, config, on_step=on_step)
+    assert outcome is not None  # nothing pauses it
     stored = list(trial.user_attrs["scores"])
     for name, mine, theirs in (
         ("scores", list(outcome.scores), stored),

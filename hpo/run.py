@@ -1,11 +1,10 @@
 """``python -m hpo.run --study NAME``: the whole study, then the refit and the predictions."""
 
 import argparse
-import ctypes
+import contextlib
 import signal
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +18,14 @@ from hpo._options import (
 )
 
 if TYPE_CHECKING:
-    from hpo.service import RayWorkers, Study, Workers
+    from hpo.features import Bundle, DataOptions
+    from hpo.launch import Placement, RayPlan, RayWorkers, Workers
+    from hpo.library import Study
 
 __all__ = ["main"]
 
-_POLL_S = 0.5
+#: Exit status of a study that was left before its end.
+UNFINISHED = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m hpo.run", description=__doc__, allow_abbrev=False
     )
     add = parser.add_argument
-    add_study_options(parser)
+    add_study_options(parser, cache=False)
     add("--space", type=Path, metavar="FILE", help="default: search_spaces/NAME.yaml")
     add("--data", default="demo", metavar="DIR|demo", help="data folder (default: %(default)s)")
     add("--features", type=Path, metavar="DIR", help="embeddings that exist already")
@@ -44,6 +46,12 @@ def _parser() -> argparse.ArgumentParser:
         "--encoder",
         metavar="MODEL/PRETRAINED",
         help="open_clip's names, or a local checkpoint (default: ViT-L-14/openai)",
+    )
+    add(
+        "--modalities",
+        type=lambda text: tuple(name.strip() for name in text.split(",")),
+        metavar="A,B,…",
+        help="embeddings to use, such as image,text (default: all that are there)",
     )
     add("--skip-bad-images", action="store_true", help="leave out rows whose image can't be read")
     add("--cache", type=Path, default=Path(".hpo"), metavar="DIR", help="features and runs")
@@ -119,26 +127,18 @@ def _main(argv: Sequence[str] | None) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from hpo import service
-    from hpo.errors import InputError
-    from hpo.report import Screen, finished_report, make_plan
-    from hpo.search import load_space, parse_setting
-    from hpo.service import (
-        DataOptions,
-        Definition,
-        Study,
-        Workers,
-        WorkerSettings,
-        connect_ray,
-        folder_defaults,
-        place_workers,
-        prepare_bundle,
-        redact,
-        resolve_devices,
-    )
+    from hpo.data import make_split
+    from hpo.features import DataOptions, folder_defaults, modality_names, prepare_data
+    from hpo.launch import place_workers, resolve_devices
+    from hpo.library import find_space, open_study, space_of
+    from hpo.report import Screen, finish_study
+    from hpo.search import parse_setting
+    from hpo.study import load_plugins
     from hpo.training import Arithmetic, constant_micro_f1
+    from hpo.trials import redact
 
     console = Console(width=None if sys.stdout.isatty() else 120)
+    load_plugins(arguments.plugin)
     options = DataOptions(
         data=arguments.data,
         features=arguments.features,
@@ -146,20 +146,106 @@ def _run(arguments: argparse.Namespace) -> int:
         cache=arguments.cache.absolute(),
         device="cpu",
         skip_bad_images=arguments.skip_bad_images,
+        modalities=arguments.modalities,
     )
     defaults = folder_defaults(options)
     suggested = [(key, value, "hpo.yaml") for key, value in defaults.settings.items()]
     settings = [(*parse_setting(text), "--set") for text in arguments.set]
     if arguments.seeds is not None:
         settings.append(("seeds", arguments.seeds, "--seeds"))
-    space_file = arguments.space or Path("search_spaces") / f"{arguments.study}.yaml"
-    space = load_space(space_file, settings, suggested).scaled()
+    source = arguments.space or find_space(arguments.study)
+    modalities = arguments.modalities or _modalities(options, modality_names)
+    space = space_of(source, settings, suggested, modalities)
     out = arguments.out or Path("runs") / arguments.study
 
-    devices = resolve_devices(arguments.devices, _cuda_devices)
-    ray_plan = None
+    devices = resolve_devices(arguments.devices)
+    ray_plan = _ray_plan(arguments)
+    arithmetic = Arithmetic(arguments.threads, arguments.precision, arguments.compile)
+    for name in devices if ray_plan is None else [ray_plan.device]:
+        arithmetic.check(name.partition(":")[0])
+    data = prepare_data(
+        replace(options, device=devices[0]),
+        defaults,
+        lambda dataset: make_split(dataset, space.split, space.train_rows),
+    )
+    bundle = data.bundle(space.split, space.train_rows)
+    study = open_study(
+        data,
+        space,
+        bundle,
+        arguments.study,
+        arguments.storage,
+        arithmetic=arithmetic,
+        checkpoint_every=arguments.checkpoint_every,
+        run_store_gb=arguments.run_store_gb,
+    )
+    study.stored.ledger.limit(study.name, arguments.timeout, arguments.trials)
+    study.stored.open_next()
+    screen = Screen(study.stored, study.stored.plan(), console)
+    placements = place_workers(devices, arguments.workers, arguments.threads)
+    placed = f"workers {len(placements)} on {', '.join(devices)}, threads {arguments.threads}"
+    if ray_plan is not None:
+        placed = str(ray_plan)
+    shown = ", ".join(f"{key}={value}" for key, value in defaults.settings.items())
+    widths = ", ".join(f"{name} {width}" for name, width in data.widths.items())
+    parts = bundle.split.parts
+    screen.show_plan(
+        [
+            f"study {study.name} · space {source} · storage {redact(arguments.storage)}",
+            f"data {options.folder} · {len(parts['train']):,} rows to train, "
+            f"{len(parts['val']):,} to validate, {len(bundle.test_ids):,} to predict, "
+            f"{len(bundle.classes)} classes · features {data.description['encoder']} {widths}",
+            f"best constant prediction: micro-F1 {constant_micro_f1(bundle.labels_of('val')):.3f} "
+            "on the rows to validate",
+            *([f"set by {options.folder / 'hpo.yaml'}: {shown}"] if shown else []),
+            placed,
+        ]
+    )
+    with _sigterm_as_interrupt(), screen:
+        complete = study.run(
+            lambda: _start(arguments, study, bundle, placements, ray_plan),
+            screen.update,
+            timeout=arguments.timeout,
+            trials=arguments.trials,
+        )
+        if complete:
+            screen.stop()
+            refit = not arguments.no_refit
+            finish_study(study.stored, console, out, devices[0], refit=refit)
+            return 0
+    console.print("The study is not complete; the same command goes on from here.")
+    return UNFINISHED
+
+
+def _start(
+    arguments: argparse.Namespace,
+    study: "Study",
+    bundle: "Bundle",
+    placements: "list[Placement]",
+    ray_plan: "RayPlan | None",
+) -> "Workers | RayWorkers":
+    from hpo import launch
+    from hpo.worker import WorkerSettings
+
+    settings = WorkerSettings(
+        heartbeat=arguments.heartbeat,
+        grace=arguments.grace,
+        stall_timeout=arguments.stall_timeout,
+    )
+    cache = Path(study.stored.definition.cache)
+    if ray_plan is not None:
+        return launch.RayWorkers(study.name, ray_plan, settings, bundle, cache, arguments.plugin)
+    return launch.Workers(
+        study.name, study.stored.url, placements, cache, arguments.plugin, settings
+    )
+
+
+def _ray_plan(arguments: argparse.Namespace) -> "RayPlan | None":
+    from hpo.errors import InputError
+    from hpo.launch import connect_ray
+
     if arguments.backend == "ray":
-        ray_plan = connect_ray(
+        return connect_ray(
             arguments.ray_address or "auto",
             arguments.storage,
             devices=arguments.devices,
@@ -167,101 +253,33 @@ def _run(arguments: argparse.Namespace) -> int:
             threads=arguments.threads,
             gpus_per_worker=arguments.gpus_per_worker,
         )
-    elif arguments.ray_address is not None or arguments.gpus_per_worker is not None:
+    if arguments.ray_address is not None or arguments.gpus_per_worker is not None:
         raise InputError("--ray-address and --gpus-per-worker: must go with --backend ray.")
-    arithmetic = Arithmetic(arguments.threads, arguments.precision, arguments.compile)
-    for name in devices if ray_plan is None else [ray_plan.device]:
-        arithmetic.check(name.partition(":")[0])
-    options = replace(options, device=devices[0])
-    bundle, dataset = prepare_bundle(options, defaults, space)
-    definition = Definition(
-        space=space,
-        cache=str(options.cache),
-        bundle_key=bundle.key,
-        modalities=tuple(bundle.features.train),
-        train_rows=len(bundle.split.train),
-        threads=arguments.threads,
-        checkpoint_every=arguments.checkpoint_every,
-        run_store_gb=arguments.run_store_gb,
-        dataset=dataset,
-        precision=arithmetic.precision,
-        compiler=arithmetic.compiler,
-    )
-    study = Study.create(arguments.storage, arguments.study, definition)
-    study.ledger.limit(study.name, arguments.timeout, arguments.trials)
-    complete = study.open_next()
-    plan = make_plan(study, study.ledger.tasks(study.name))
-    screen = Screen(study, plan, console)
-    placements = place_workers(devices, arguments.workers, arguments.threads)
-    placed = f"workers {len(placements)} on {', '.join(devices)}, threads {arguments.threads}"
-    if ray_plan is not None:
-        placed = str(ray_plan)
-    shown = ", ".join(f"{key}={value}" for key, value in defaults.settings.items())
-    screen.show_plan(
-        [
-            f"study {study.name} · space {space_file} · storage {redact(arguments.storage)}",
-            f"data {options.folder} · {len(bundle.split.train):,} rows to train, "
-            f"{len(bundle.split.val):,} to validate, {len(bundle.test_ids):,} to predict, "
-            f"{len(bundle.classes)} classes · features {dataset['encoder']} "
-            + ", ".join(f"{name} {x.shape[1]}" for name, x in bundle.features.train.items()),
-            f"best constant prediction: micro-F1 {constant_micro_f1(bundle.val_labels()):.3f} on "
-            "the rows to validate",
-            *([f"set by {options.folder / 'hpo.yaml'}: {shown}"] if shown else []),
-            placed,
-        ]
-    )
-    signal.signal(signal.SIGTERM, _as_interrupt)
-    if not complete:
-        timing = {
-            name: getattr(arguments, name) for name in ("heartbeat", "grace", "stall_timeout")
-        }
-        workers: Workers | RayWorkers
-        if ray_plan is not None:
-            workers = service.RayWorkers(study.name, ray_plan, WorkerSettings(**timing), bundle)
-        else:
-            flags = [f"--{name.replace('_', '-')}={value}" for name, value in timing.items()]
-            workers = Workers(study.name, arguments.storage, placements, flags)
-        try:
-            with screen:
-                complete = _watch(study, screen, workers)
-        finally:
-            workers.stop()
-    else:
-        screen.update(study.ledger.tasks(study.name))
-    if not complete:
-        console.print("The study is not complete; the same command goes on from here.")
-        return 3
-    return finished_report(study, console, out, devices[0], refit=not arguments.no_refit)
+    return None
 
 
-def _watch(study: "Study", screen: Any, workers: "Workers | RayWorkers") -> bool:
-    """Show the study until it is complete or nobody works on it; return whether it is complete."""
-    while True:
-        running = workers.watch()
-        start = time.monotonic()
-        tasks = study.ledger.tasks(study.name)
-        screen.update(tasks)
-        if not running:
-            return study.best(tasks) is not None and study.open_next()
-        # Looking at thousands of tasks takes its time, which is the workers' as well.
-        time.sleep(max(_POLL_S, 10 * (time.monotonic() - start)))
+def _modalities(
+    options: "DataOptions", modality_names: "Callable[[Path], tuple[str, ...]]"
+) -> tuple[str, ...]:
+    """Return the names that a fusion may have: those of the embeddings, or those of an encoder."""
+    from hpo.features import ENCODED
+
+    encoded = tuple(ENCODED)
+    return encoded if options.features is None else modality_names(options.features) or encoded
 
 
-def _cuda_devices() -> int:
-    # PyTorch takes a second to import, and finds no device without NVIDIA's driver, which it loads
-    # by this name, or AMD's.
-    if sys.platform == "linux" and not Path("/dev/kfd").exists():
-        try:
-            ctypes.CDLL("libcuda.so.1")
-        except OSError:
-            return 0
-    import torch
+@contextlib.contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does."""
 
-    return torch.cuda.device_count()
+    def interrupt(_number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
 
-
-def _as_interrupt(_number: int, _frame: Any) -> None:
-    raise KeyboardInterrupt
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

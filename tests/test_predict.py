@@ -15,20 +15,13 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from hpo.features import resolve_encoder
+from hpo.data import make_split
+from hpo.features import DataOptions, FolderDefaults, prepare_data, resolve_encoder
 from hpo.models import AssembledModel, Config
 from hpo.predict import main
 from hpo.report import finished_report
 from hpo.search import load_space
-from hpo.service import (
-    DataOptions,
-    Definition,
-    FolderDefaults,
-    Study,
-    Worker,
-    WorkerSettings,
-    prepare_bundle,
-)
+from hpo.service import Definition, Study, Worker, WorkerSettings
 from hpo.training import TrainedModel
 
 WIDTHS = {"image": 6, "text": 4}
@@ -152,7 +145,10 @@ def test_same_bytes_as_the_study(tmp_path: Path, command: Callable[..., str]) ->
     (tmp_path / "space.yaml").write_text(SPACE)
     space = load_space(tmp_path / "space.yaml", []).scaled()
     options = DataOptions(str(data), data / "embeddings", None, cache, "cpu", False)
-    bundle, about = prepare_bundle(options, FolderDefaults(), space)
+    data_set = prepare_data(
+        options, FolderDefaults(), lambda found: make_split(found, space.split, space.train_rows)
+    )
+    bundle = data_set.bundle(space.split, space.train_rows)
     definition = Definition(
         space=space,
         cache=str(cache),
@@ -161,7 +157,7 @@ def test_same_bytes_as_the_study(tmp_path: Path, command: Callable[..., str]) ->
         train_rows=100,
         threads=1,
         checkpoint_every=50,
-        dataset=about,
+        dataset=dict(data_set.description),
     )
     study = Study.create(f"sqlite:///{tmp_path / 'studies.db'}", "small", definition)
     assert Worker(study, WorkerSettings(device="cpu")).run()
@@ -293,7 +289,11 @@ def test_images_and_captions_go_through_the_models_encoder(
         inputs["text"] = encoder.encode_texts(rows.captions)
     if fusion != "text":
         paths = [tmp_path / "data" / "images" / f"{index}.png" for index in range(4)]
-        inputs["image"] = encoder.encode_images([encoder.prepare(path) for path in paths])
+        inputs["image"] = encoder.encode_images(
+            [encoder.prepare(path.read_bytes()) for path in paths]
+        )
+    encoded = {path.name for path in (tmp_path / "cache" / "encoded").glob("*/*")}
+    assert encoded == set(inputs), "and no other modality"
     expected = model.probabilities(inputs, torch.device("cpu"))
     assert 0.01 < expected.min() < expected.max() < 0.99, "saturated outputs would hide an error"
     written = np.array([row[1:] for row in read(tmp_path / "q.csv")[1:]], dtype=np.float32)
@@ -309,11 +309,10 @@ def test_rows_with_bad_images_stay_without_labels(
     for name in ids[1:8]:
         (tmp_path / "data" / "images" / name).write_bytes(b"no image")
     (tmp_path / "data" / "images" / ids[0]).unlink()
-    error = command(status=2)
-    assert "test.csv line 2: image '0.png' is not in data/, images/" in error
-    assert "test.csv line 3: image 'images/1.png' is not an image that Pillow can read" in error
-    assert not (tmp_path / "predictions.csv").exists()
-
+    assert command(status=2) == (
+        "error: The data folder 'data' has problems:\n"
+        "  test.csv line 2: image '0.png' is not in data/, images/ or the data folder itself\n"
+    )
     assert command("--skip-bad-images", "--probabilities", "q.csv") == (
         "predicted 1 row of data/test.csv, 3 classes\n"
         "left without labels, as their image can't be read: 8 "
@@ -327,13 +326,25 @@ def test_rows_with_bad_images_stay_without_labels(
     ]
     rows = read(tmp_path / "q.csv")
     assert rows[1:9] == [[image_id, "", "", ""] for image_id in ids[:8]]
+    (tmp_path / "data" / "images" / ids[0]).write_bytes(b"no image")
+    _, _, error = command(status=2).partition("error: ")
+    assert error == (
+        "Images can't be encoded; mend them, or leave their rows out with "
+        "--skip-bad-images:\n"
+        + "".join(
+            f"  test.csv line {row + 2}: image 'images/{row}.png' is not an image that Pillow can "
+            "read (8 bytes)\n"
+            for row in range(8)
+        )
+    )
     # Other rows in the batch change the last bits of a product.
     whole = [float(cell) for cell in read(tmp_path / "whole_q.csv")[9][1:]]
     assert [float(cell) for cell in rows[9][1:]] == pytest.approx(whole, abs=1e-4)
 
     (tmp_path / "data" / "images" / ids[8]).unlink()
-    assert command("--skip-bad-images", status=2) == (
-        "error: data/test.csv: none of the 9 rows has an image to read.\n"
+    _, _, error = command("--skip-bad-images", status=2).partition("error: ")
+    assert error == (
+        "Images can't be encoded:\n  none of the 9 rows of test.csv has an image to read\n"
     )
 
 

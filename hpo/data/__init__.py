@@ -1,9 +1,13 @@
-"""Samples: a data folder or a COCO pair becomes a ``Dataset``, a split becomes row indices."""
+"""Samples: a data folder or a DataFrame becomes a ``Dataset``, a split becomes row indices."""
 
+from hpo.data._arrays import dataset_of_arrays
 from hpo.data._coco import CocoSummary, convert_coco
-from hpo.data._dataset import Dataset, Rows, keep_rows, load_dataset, load_rows
-from hpo.data._demo import make_demo
-from hpo.data._images import ImageMode, check_images
+from hpo.data._dataset import Dataset, keep_rows
+from hpo.data._folder import load_dataset, load_rows
+from hpo.data._frame import dataset_of_frame
+from hpo.data._images import ImageMode
+from hpo.data._problems import Problems
+from hpo.data._rows import Rows
 from hpo.data._split import (
     ColumnSplit,
     Split,
@@ -18,16 +22,17 @@ __all__ = [
     "ColumnSplit",
     "Dataset",
     "ImageMode",
+    "Problems",
     "Rows",
     "Split",
     "SplitSpec",
     "StratifiedSplit",
     "TailSplit",
-    "check_images",
     "convert_coco",
+    "dataset_of_arrays",
+    "dataset_of_frame",
     "keep_rows",
     "load_dataset",
     "load_rows",
-    "make_demo",
     "make_split",
 ]

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterable, Sequence
@@ -73,7 +74,8 @@ def convert_coco(
         images: The folder that holds the images; None leaves placing them in ``out/data/`` to you.
         test_captions: ``captions_*.json`` of other images, which become test.csv.
         test_images: The folder that holds those; ``images`` for None.
-        place: Link the images into ``out/data/`` (symbolic links) or copy them.
+        place: Link the images into ``out/data/`` (symbolic links) or copy them. Where Windows
+            doesn't let the user make links, they are copied.
 
     Raises:
         InputError: A file can't be read or isn't of COCO's form, a category is unknown, an image
@@ -272,9 +274,13 @@ def _place(source: Path, target: Path, how: Literal["link", "copy"]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     if how == "link":
-        target.symlink_to(source)
-    else:
-        shutil.copyfile(source, target)
+        try:
+            target.symlink_to(source)
+            return
+        except OSError:
+            if os.name != "nt":  # Windows lets only some users make links
+                raise
+    shutil.copyfile(source, target)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

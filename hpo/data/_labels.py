@@ -1,65 +1,78 @@
-"""Turn the Labels column into class names and a multi-hot matrix."""
+"""Turn the labels of all rows into class names and a multi-hot matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
 from hpo.data._problems import Problems
 
-__all__ = ["encode_labels"]
+__all__ = ["encode_labels", "multi_hot", "split_cells"]
 
 
 def encode_labels(
-    cells: Sequence[str], lines: Sequence[int], name: str, problems: Problems
+    cells: Sequence[str], place: Callable[[int], str], column: str, problems: Problems
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """Read the labels of all rows.
-
-    One separator holds for the whole column: ``;`` if any cell has one, else ``|`` if any has
-    one, else blanks. Names that hold blanks therefore need ``;`` or ``|`` on at least one row
-    (a final one will do: ``traffic light;``). A row may have no label; a label that a row names
-    twice counts once.
+    """Read a column of labels that are written as text, see ``split_cells``.
 
     Args:
         cells: The N cells of the column, as written.
-        lines: The line of each row, for messages.
-        name: The file's name, for messages.
+        place: Says where a row is, for messages.
+        column: The column's name, for messages.
         problems: Takes what is wrong.
 
     Returns:
-        The K class names, in numeric order if all are integers and sorted otherwise, and
-        uint8 [N, K], 1 where the row has the class.
+        As ``multi_hot``.
+    """
+    return multi_hot(split_cells(cells, place, column, problems))
+
+
+def split_cells(
+    cells: Sequence[str], place: Callable[[int], str], column: str, problems: Problems
+) -> list[list[str]]:
+    """Return the labels of each row, in the order in which the cell has them.
+
+    One separator holds for the whole column: ``;`` if any cell has one, else ``|`` if any has
+    one, else blanks. Names that hold blanks therefore need ``;`` or ``|`` on at least one row
+    (a final one will do: ``traffic light;``). A row may have no label.
     """
     separator = next((mark for mark in ";|" if any(mark in cell for cell in cells)), None)
-    rows = [_split(cell, separator) for cell in cells]
     if separator == ";":
         problems.add(
-            f"{name} line {line}: Labels '{cell}' holds '|', but ';' separates the labels elsewhere"
-            for cell, line in zip(cells, lines, strict=True)
+            f"{place(row)}: {column} '{cell}' holds '|', but ';' separates the labels elsewhere"
+            for row, cell in enumerate(cells)
             if "|" in cell
         )
     if separator is None:
         problems.add(
-            f"{name} line {line}: Labels '{cell}' holds a comma, but labels must be separated by "
+            f"{place(row)}: {column} '{cell}' holds a comma, but labels must be separated by "
             "blanks, ';' or '|'"
-            for cell, line in zip(cells, lines, strict=True)
+            for row, cell in enumerate(cells)
             if "," in cell
         )
-    names = {label for row in rows for label in row}
-    if cells and not names:
-        problems.add(f"{name}: no row has a label in the column 'Labels'")
-    classes = _sort(names)
-    index = {label: column for column, label in enumerate(classes)}
-    matrix = np.zeros((len(rows), len(classes)), dtype=np.uint8)
+    return [[label for part in cell.split(separator) if (label := part.strip())] for cell in cells]
+
+
+def multi_hot(
+    rows: Sequence[Collection[str]], classes: Sequence[str] | None = None
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the class names and the matrix of labels.
+
+    Args:
+        rows: The labels of each row, all in ``classes`` if that is given; one that a row names
+            twice counts once.
+        classes: The K class names in their order; None takes those that occur, in numeric order
+            if all are integers and sorted otherwise.
+
+    Returns:
+        The K class names, and uint8 [N, K], 1 where the row has the class.
+    """
+    names = _sort({label for row in rows for label in row}) if classes is None else tuple(classes)
+    index = {label: column for column, label in enumerate(names)}
+    matrix = np.zeros((len(rows), len(names)), dtype=np.uint8)
     pairs = [(row, index[label]) for row, labels in enumerate(rows) for label in labels]
     if pairs:
         matrix[tuple(np.array(pairs).T)] = 1
-    return classes, matrix
-
-
-def _split(cell: str, separator: str | None) -> list[str]:
-    """Split at the separator, or at any run of blanks for None."""
-    parts = (part.strip() for part in cell.split(separator))
-    return [part for part in parts if part]
+    return names, matrix
 
 
 def _sort(names: set[str]) -> tuple[str, ...]:

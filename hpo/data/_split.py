@@ -1,15 +1,22 @@
-"""Divide the labelled rows into a training and a validation part."""
+"""Divide the labelled rows into named parts, such as one to train and one to validate on."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from hpo.data._dataset import Dataset
 from hpo.data._problems import Problems
+from hpo.errors import InputError
 
 __all__ = ["ColumnSplit", "Split", "SplitSpec", "StratifiedSplit", "TailSplit", "make_split"]
+
+
+_PART = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class _Spec(BaseModel):
@@ -40,17 +47,67 @@ class ColumnSplit(_Spec):
 SplitSpec = Annotated[TailSplit | StratifiedSplit | ColumnSplit, Field(discriminator="kind")]
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Which labelled rows train and which validate.
+class Split(Mapping[str, NDArray[np.int64]]):
+    """The labelled rows of each part, by the part's name: ``split["train"]``, ``split["val"]``.
 
-    Attributes:
-        train: int64 row indices, ascending.
-        val: int64 row indices, ascending; none is in ``train``.
+    A frozen mapping; two are equal if their parts are. Rows needn't be in any part.
+
+    Args:
+        **parts: The row indices of each part, ascending. Names are lower-case letters, digits
+            and ``_``, and not ``all``, which stands for the rows of all parts.
+
+    Raises:
+        InputError: A name or an array breaks these rules; all that is wrong is listed.
     """
 
-    train: np.ndarray
-    val: np.ndarray
+    def __init__(self, **parts: ArrayLike) -> None:
+        problems = []
+        arrays = {}
+        for name, rows in parts.items():
+            if not _PART.fullmatch(name) or name == "all":
+                problems.append(
+                    f"a part of a split is named '{name}', but a name must be lower-case letters, "
+                    "digits and '_', beginning with a letter, and not 'all'"
+                )
+            array = np.asarray(rows)
+            if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+                problems.append(
+                    f"the part '{name}' is {array.dtype} {list(array.shape)}, but must be one row "
+                    "of integers"
+                )
+                continue
+            array = array.astype(np.int64, copy=False).view()
+            array.flags.writeable = False
+            if (np.diff(array) <= 0).any():
+                problems.append(f"the rows of the part '{name}' must ascend")
+            arrays[name] = array
+        if problems:
+            raise InputError(problems)
+        self._parts = arrays
+
+    @property
+    def parts(self) -> Mapping[str, NDArray[np.int64]]:
+        """The row indices of each part, int64, ascending, read-only."""
+        return MappingProxyType(self._parts)
+
+    def __getitem__(self, part: str) -> NDArray[np.int64]:
+        return self._parts[part]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Split)
+            and self.keys() == other.keys()
+            and all(np.array_equal(rows, other[name]) for name, rows in self.items())
+        )
+
+    def __repr__(self) -> str:
+        return f"Split({', '.join(f'{name}: {len(rows)} rows' for name, rows in self.items())})"
 
 
 def make_split(
@@ -80,11 +137,13 @@ def make_split(
         if not in_val.any() or in_val.all():
             part = "validation" if not in_val.any() else "training"
             problems.add(
-                f"no {part} row among the {total} rows of train.csv, but need one at least"
+                f"no {part} row among the {total} rows of {dataset.train.source}, but need one "
+                "at least"
             )
         else:
             problems.add(_unknown_classes(dataset, in_val))
-    problems.raise_if_any(f"The {spec.kind} split of '{dataset.root}' is not possible:")
+    of = f"'{dataset.root}'" if dataset.root is not None else dataset.train.source
+    problems.raise_if_any(f"The {spec.kind} split of {of} is not possible:")
     assert in_val is not None  # without a mask there was a problem
     return Split(
         train=np.flatnonzero(~in_val).astype(np.int64)[:train_rows],
@@ -100,28 +159,32 @@ def _validation_mask(
     if isinstance(spec, TailSplit):
         if spec.val_rows >= total:
             problems.add(
-                f"val_rows is {spec.val_rows}, but must be less than the {total} rows of train.csv"
+                f"val_rows is {spec.val_rows}, but must be less than the {total} rows of "
+                f"{dataset.train.source}"
             )
             return None
         return np.arange(total) >= total - spec.val_rows
     if isinstance(spec, StratifiedSplit):
-        return _stratified_mask(dataset.labels, spec, problems)
+        return _stratified_mask(dataset, spec, problems)
     if dataset.split_column is None:
-        problems.add("train.csv has no column 'Split', but the split 'column' reads that one")
+        problems.add(
+            f"{dataset.train.source} has no column 'Split', but the split 'column' reads that one"
+        )
         return None
     return np.array([part == "val" for part in dataset.split_column])
 
 
 def _stratified_mask(
-    labels: np.ndarray, spec: StratifiedSplit, problems: Problems
+    dataset: Dataset, spec: StratifiedSplit, problems: Problems
 ) -> np.ndarray | None:
     """Sechidis et al. 2011, "On the Stratification of Multi-Label Data", by iterstrat."""
+    labels = dataset.labels
     total = len(labels)
     wanted = spec.val_fraction * total
     if not 1 <= round(wanted) < total:
         problems.add(
             f"val_fraction is {spec.val_fraction}, which is {wanted:.2g} of the {total} rows of "
-            "train.csv, but must leave at least one row in each part"
+            f"{dataset.train.source}, but must leave at least one row in each part"
         )
         return None
     # Brings in scikit-learn, which takes a second that other splits needn't wait for.
@@ -145,8 +208,7 @@ def _unknown_classes(dataset: Dataset, in_val: np.ndarray) -> list[str]:
     messages = []
     for column in np.flatnonzero(dataset.labels[in_val].any(axis=0) & ~in_training):
         row = int(np.flatnonzero(dataset.labels[:, column])[0])
-        lines = dataset.train.lines
-        place = f"train.csv line {lines[row]}" if lines else f"row {row}"
+        place = dataset.train.place(row)
         messages.append(
             f"class '{dataset.classes[column]}' occurs in validation rows only (first on {place}, "
             f"ImageID '{dataset.train.ids[row]}'), but must occur in a training row too"

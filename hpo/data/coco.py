@@ -5,31 +5,31 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hpo._options import guarded
 from hpo.data._coco import convert_coco
-from hpo.errors import InputError
 
 __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Convert as the command line says; return 0, or 2 after printing what is wrong."""
+    """Run the command; return its exit status."""
+    return guarded(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
-    try:
-        summary = convert_coco(
-            arguments.instances,
-            arguments.captions,
-            arguments.out,
-            categories=arguments.categories,
-            label_as=arguments.label_as,
-            only_labelled=arguments.only_labelled,
-            images=arguments.images,
-            test_captions=arguments.test_captions,
-            test_images=arguments.test_images,
-            place="copy" if arguments.copy else "link",
-        )
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    summary = convert_coco(
+        arguments.instances,
+        arguments.captions,
+        arguments.out,
+        categories=arguments.categories,
+        label_as=arguments.label_as,
+        only_labelled=arguments.only_labelled,
+        images=arguments.images,
+        test_captions=arguments.test_captions,
+        test_images=arguments.test_images,
+        place="copy" if arguments.copy else "link",
+    )
     print(f"{arguments.out}: {summary.train_rows} training rows ({summary.without_label} without a")
     print(f"label), {summary.test_rows} test rows, {summary.without_caption} without a caption,")
     print(f"{len(summary.classes)} classes, {summary.images} images placed")

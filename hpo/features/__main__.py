@@ -4,51 +4,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from hpo.errors import InputError
-from hpo.features import (
-    DEFAULT_ENCODER,
-    DEMO_ENCODER,
-    ConsoleProgress,
-    Features,
-    extract_features,
-    import_features,
-    known_images,
-)
-
-if TYPE_CHECKING:
-    from hpo.data import Dataset
+from hpo._options import guarded
+from hpo.features import DEFAULT_ENCODER, DataOptions, folder_defaults, prepare_data
 
 __all__ = ["main"]
 
-_DEMO_DATA = "demo"
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; ``argv`` is what follows its name, None for the process's own.
-
-    Returns:
-        The exit status: 0, or 2 if the input has problems, which are written to standard error.
-    """
-    arguments = _parser().parse_args(argv)
-    try:
-        dataset, features = _run(arguments)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    folder = arguments.cache / "features" / features.key
-    print(f"features: {folder}")
-    if dataset.skipped:
-        print(f"left out: {len(dataset.skipped)} rows whose image is missing or damaged")
-    for modality, train in features.train.items():
-        line = f"{modality}: {len(train)} labelled and {len(features.test[modality])} test rows"
-        line += f", {train.shape[1]} wide"
-        counts = features.counts.get(modality)
-        if counts is not None:
-            line += f"; {counts.encoded} items encoded, {counts.reused} reused"
-        print(line)
-    return 0
+    """Run the command; return its exit status."""
+    return guarded(_main, argv)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,13 +30,20 @@ def _parser() -> argparse.ArgumentParser:
         "--encoder",
         metavar="MODEL/PRETRAINED",
         help="open_clip's names, a local checkpoint's folder, MODEL/WEIGHTS-FILE, or 'demo' "
-        f"(default: {DEFAULT_ENCODER}; for the demo data set: {DEMO_ENCODER})",
+        f"(default: the one in the data folder's hpo.yaml, else {DEFAULT_ENCODER})",
     )
     parser.add_argument(
         "--features",
         type=Path,
         metavar="DIR",
-        help="import embeddings from this folder; images are not needed",
+        help="import embeddings from this folder, NAME.npy for each modality; images are not "
+        "needed",
+    )
+    parser.add_argument(
+        "--modalities",
+        type=lambda text: tuple(name.strip() for name in text.split(",") if name.strip()),
+        metavar="A,B,…",
+        help="which to take, such as image,text (default: all that are there)",
     )
     parser.add_argument(
         "--cache",
@@ -91,45 +63,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(arguments: argparse.Namespace) -> tuple["Dataset", Features]:
-    from hpo.data import load_dataset, make_demo
-
-    store: Path = arguments.cache
-    if arguments.features is not None and arguments.encoder is not None:
-        raise InputError("--features imports embeddings, so it can't go with --encoder")
-    is_demo = arguments.data == _DEMO_DATA
-    folder = store / "demo" if is_demo else Path(arguments.data)
-    if is_demo:
-        make_demo(folder)
-    if arguments.features is not None:
-        dataset = load_dataset(folder, images="ignore")
-        test = dataset.test
-        features = import_features(
-            arguments.features,
-            len(dataset.train),
-            len(test) if test is not None else 0,
-            store,
-            ids=dataset.train.ids,
-            test_ids=test.ids if test is not None else (),
-        )
-        return dataset, features
-    encoder = arguments.encoder or (DEMO_ENCODER if is_demo else DEFAULT_ENCODER)
-    dataset = load_dataset(
-        folder, known_good=known_images(store), skip_bad_images=arguments.skip_bad_images
-    )
-    with ConsoleProgress() as progress:
-        features = extract_features(
-            dataset, encoder, store, device=_device(arguments.device), progress=progress
-        )
-    return dataset, features
-
-
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def _main(argv: Sequence[str] | None) -> int:
+    arguments = _parser().parse_args(argv)
+    options = DataOptions(**vars(arguments))
+    data = prepare_data(options, folder_defaults(options))
+    features = data.features
+    print(f"features: {arguments.cache / 'features' / features.key}")
+    if data.dataset.skipped:
+        print(f"left out: {len(data.dataset.skipped)} rows whose image is missing or damaged")
+    for modality, train in features.train.items():
+        line = f"{modality}: {len(train)} labelled and {len(features.test[modality])} test rows"
+        line += f", {train.shape[1]} wide"
+        counts = features.counts.get(modality)
+        if counts is not None:
+            line += f"; {counts.encoded} items encoded, {counts.reused} reused"
+        print(line)
+    return 0
 
 
 if __name__ == "__main__":

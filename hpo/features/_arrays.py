@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Source", "as_float16", "check_values", "open_array"]
+__all__ = ["FILE_TYPES", "Source", "as_float16", "check_array", "check_values", "open_array"]
+
+FILE_TYPES = ("float16", "float32")
+"""What a file may hold. An array in memory may be float64 as well, which is numpy's default."""
 
 _BLOCK = 4096
 _NAMED = 5
@@ -19,7 +22,7 @@ class Source:
 
     Attributes:
         name: What to call them in messages.
-        arrays: One or more [n_i, D], float16 or float32; rows count through all of them.
+        arrays: One or more [n_i, D] of floats; rows count through all of them.
         rows: int64, which rows to take, in this order.
     """
 
@@ -32,7 +35,7 @@ class Source:
         return int(self.arrays[0].shape[1])
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield row numbers [n] with values [n, D] as they are stored, a few rows at a time."""
+        """Yield row numbers [n] with values float32 [n, D], a few rows at a time."""
         starts = np.cumsum([0, *(len(array) for array in self.arrays)])
         for start in range(0, len(self.rows), _BLOCK):
             rows = self.rows[start : start + _BLOCK]
@@ -40,7 +43,8 @@ class Source:
             values = np.empty((len(rows), self.width), dtype=np.float32)
             for number in np.unique(which):
                 here = which == number
-                values[here] = self.arrays[number][rows[here] - starts[number]]
+                with np.errstate(over="ignore"):  # of float64; found as infinity
+                    values[here] = self.arrays[number][rows[here] - starts[number]]
             yield rows, values
 
 
@@ -51,13 +55,21 @@ def open_array(path: Path, name: str, problems: list[str]) -> np.ndarray | None:
     except (OSError, ValueError, EOFError) as error:
         problems.append(f"{name} can't be read: {error}")
         return None
+    return array if check_array(array, name, FILE_TYPES, problems) else None
+
+
+def check_array(array: np.ndarray, name: str, types: Sequence[str], problems: list[str]) -> bool:
+    """Say whether an array can be one of embeddings, and add to ``problems`` why not."""
     faults = []
-    if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4):
-        faults.append(f"{name} is {array.dtype}, but must be float16 or float32")
+    if array.dtype.newbyteorder("=") not in types:
+        allowed = f"{', '.join(types[:-1])} or {types[-1]}"
+        faults.append(f"{name} is {array.dtype}, but must be {allowed}")
     if array.ndim != 2:
         faults.append(f"{name} has shape {list(array.shape)}, but must be [rows, width]")
+    elif not array.shape[1]:
+        faults.append(f"{name} is 0 wide, but must be at least 1")
     problems.extend(faults)
-    return None if faults else array
+    return not faults
 
 
 def check_values(source: Source, problems: list[str]) -> str:

@@ -1,8 +1,10 @@
 """What training needs, in one folder that any worker can open: features, labels, ids, split."""
 
 import hashlib
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Bundle", "load_bundle", "save_bundle"]
 
 _FORMAT = 1
-_ARRAYS = ("labels", "split_train", "split_val")
-_FILES = (*(f"{name}.npy" for name in _ARRAYS), "rows.json")
+# What every bundle has besides bundle.json; other parts of the split have a file each, too.
+_FILES = ("labels.npy", "rows.json", "split_train.npy")
+_SPLIT_FILE = re.compile(r"split_([a-z][a-z0-9_]*)\.npy")
+_PART_NAMES = {"train": "training", "val": "validation"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +39,7 @@ class Bundle:
         classes: The K label names.
         ids: The ImageIDs of the N labelled rows.
         test_ids: The ImageIDs of the rows to predict; empty if the features have none.
-        split: Which labelled rows train and which validate.
+        split: The labelled rows of each part, such as ``train`` and ``val``.
         dataset_fingerprint: ``Dataset.fingerprint``.
     """
 
@@ -48,9 +52,9 @@ class Bundle:
     split: "Split"
     dataset_fingerprint: str
 
-    def val_labels(self) -> np.ndarray:
-        """Return the labels of the validation rows, uint8 [N_val, K]."""
-        labels: np.ndarray = self.labels[self.split.val]
+    def labels_of(self, part: str) -> np.ndarray:
+        """Return the labels of the rows of a part of the split, uint8 [N_part, K]."""
+        labels: np.ndarray = self.labels[self.split[part]]
         return labels
 
 
@@ -69,7 +73,7 @@ def save_bundle(store: Path, dataset: "Dataset", features: Features, split: "Spl
         store: The folder of the cache, in which ``features`` are.
         dataset: The rows that the features belong to.
         features: What ``extract_features`` or ``import_features`` returned.
-        split: Row indices of ``dataset.train``.
+        split: Row indices of ``dataset.train`` for each part; every part is in the key.
 
     Raises:
         InputError: The features don't belong to these rows or are not in this store.
@@ -78,16 +82,14 @@ def save_bundle(store: Path, dataset: "Dataset", features: Features, split: "Spl
     test_ids = dataset.test.ids if dataset.test is not None else ()
     if not any(len(array) for array in features.test.values()):
         test_ids = ()  # imported embeddings without a test part
-    content: dict[str, np.ndarray] = {
-        "labels": np.ascontiguousarray(dataset.labels, dtype=np.uint8),
-        "split_train": np.ascontiguousarray(split.train, dtype=np.int64),
-        "split_val": np.ascontiguousarray(split.val, dtype=np.int64),
-    }
-    problems = _check(features, content, dataset.classes, dataset.train.ids, test_ids)
+    labels = np.ascontiguousarray(dataset.labels, dtype=np.uint8)
+    problems = _check(features, labels, split, dataset.classes, dataset.train.ids, test_ids)
     if not features_folder(store, features.key).is_dir():
         problems.append(f"the features '{features.key}' are not in the store '{store}'")
     if problems:
         raise InputError(problems, "These features and rows don't make a bundle:")
+    content = {"labels": labels}
+    content |= {f"split_{name}": np.ascontiguousarray(part) for name, part in split.items()}
     rows = {"ids": list(dataset.train.ids), "test_ids": list(test_ids)}
     key = content_key(
         {
@@ -120,7 +122,10 @@ def save_bundle(store: Path, dataset: "Dataset", features: Features, split: "Spl
                 "features": f"../../features/{features.key}",
                 "classes": list(dataset.classes),
                 "dataset_fingerprint": dataset.fingerprint,
-                "sha256": {name: _hash(building / name) for name in _FILES},
+                "sha256": {
+                    name: _hash(building / name)
+                    for name in (*(f"{name}.npy" for name in content), "rows.json")
+                },
             },
         )
     return load_bundle(folder)
@@ -151,22 +156,26 @@ def load_bundle(folder: Path) -> Bundle:
     if problems:
         raise InputError(problems, title)
     assert features is not None  # otherwise there was a problem
-    content = {
-        name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS
+    labels = np.load(folder / "labels.npy", allow_pickle=False, mmap_mode="r")
+    parts = {
+        match[1]: np.load(folder / name, allow_pickle=False)
+        for name in about["sha256"]
+        if (match := _SPLIT_FILE.fullmatch(name))
     }
     rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
     ids, test_ids, classes = tuple(rows["ids"]), tuple(rows["test_ids"]), tuple(about["classes"])
-    problems = _check(features, content, classes, ids, test_ids)
+    split = Split(**parts)
+    problems = _check(features, labels, split, classes, ids, test_ids)
     if problems:
         raise InputError(problems, title)
     return Bundle(
         key=about["key"],
         features=features,
-        labels=content["labels"],
+        labels=labels,
         classes=classes,
         ids=ids,
         test_ids=test_ids,
-        split=Split(train=content["split_train"], val=content["split_val"]),
+        split=split,
         dataset_fingerprint=about["dataset_fingerprint"],
     )
 
@@ -195,7 +204,8 @@ def _read_about(folder: Path, title: str) -> dict[str, Any]:
 
 def _check(
     features: Features,
-    content: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    split: "Split",
     classes: Sequence[str],
     ids: Sequence[str],
     test_ids: Sequence[str],
@@ -203,9 +213,9 @@ def _check(
     """Say where features, labels, names and split don't fit together."""
     problems = []
     expected = (len(ids), len(classes))
-    if content["labels"].shape != expected:
+    if labels.shape != expected:
         problems.append(
-            f"the labels are {list(content['labels'].shape)}, but must be {list(expected)}: "
+            f"the labels are {list(labels.shape)}, but must be {list(expected)}: "
             f"{len(ids)} rows, {len(classes)} classes"
         )
     for part, rows, arrays in (
@@ -217,16 +227,22 @@ def _check(
                 problems.append(
                     f"the {modality} features have {len(array)} {part} rows, but there are {rows}"
                 )
-    train, val = content["split_train"], content["split_val"]
-    for name, indices in (("training", train), ("validation", val)):
+    called = {name: _PART_NAMES.get(name, name) for name in split}
+    if "train" not in split:
+        problems.append(f"the split has the parts {', '.join(split)}, but must have 'train'")
+    for name, indices in split.items():
         outside = indices[(indices < 0) | (indices >= len(ids))]
         if len(outside):
             problems.append(
-                f"the {name} part has row {outside[0]}, but rows go from 0 to {len(ids) - 1}"
+                f"the {called[name]} part has row {outside[0]}, but rows go from 0 to "
+                f"{len(ids) - 1}"
             )
-    both = np.intersect1d(train, val)
-    if len(both):
-        problems.append(f"row {both[0]} is in the training and in the validation part")
+    for one, other in itertools.combinations(split, 2):
+        both = np.intersect1d(split[one], split[other])
+        if len(both):
+            problems.append(
+                f"row {both[0]} is in the {called[one]} and in the {called[other]} part"
+            )
     return problems
 
 

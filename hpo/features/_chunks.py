@@ -6,6 +6,7 @@ number of processes can add to one folder, and one that is killed loses its last
 """
 
 import hashlib
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,9 +18,11 @@ from safetensors.numpy import save
 from hpo.features._folder import sweep
 from hpo.files import atomic_write
 
-__all__ = ["KEY_BYTES", "ChunkStore"]
+__all__ = ["KEY_BYTES", "ChunkStore", "ChunkWriter"]
 
 KEY_BYTES = 32
+CHUNK_ITEMS = 512
+CHUNK_SECONDS = 20.0
 
 
 class ChunkStore:
@@ -103,6 +106,39 @@ class ChunkStore:
                 path.unlink(missing_ok=True)
                 continue
             yield path, keys, rows
+
+
+class ChunkWriter:
+    """Collects rows and stores them every ``CHUNK_ITEMS`` items or ``CHUNK_SECONDS``.
+
+    Args:
+        store: Where to put them. It doesn't know of a row until the row's chunk is written.
+    """
+
+    def __init__(self, store: ChunkStore) -> None:
+        self._store = store
+        self._keys: list[bytes] = []
+        self._rows: list[np.ndarray] = []
+        self._last = time.monotonic()
+
+    def add(self, keys: Sequence[bytes], rows: np.ndarray) -> None:
+        """Take ``rows`` [n, D] under ``keys``.
+
+        Raises:
+            OSError: As ``ChunkStore.append``.
+        """
+        self._keys.extend(keys)
+        self._rows.append(rows)
+        due = time.monotonic() - self._last >= CHUNK_SECONDS
+        if len(self._keys) >= CHUNK_ITEMS or due:
+            self.flush()
+
+    def flush(self) -> None:
+        """Store what was added since the last time."""
+        if self._keys:
+            self._store.append(self._keys, np.concatenate(self._rows))
+        self._keys, self._rows = [], []
+        self._last = time.monotonic()
 
 
 class _DamagedError(Exception):

@@ -13,15 +13,25 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from hpo.features._arrays import Source, open_array
+from hpo.features._modalities import ENCODED
 
-__all__ = ["find_clip_retrieval"]
+__all__ = ["SHARD_FOLDERS", "find_clip_retrieval", "has_shards"]
 
-_FOLDERS = {"image": "img_emb", "text": "text_emb"}
+SHARD_FOLDERS = {name: encoding.clip_retrieval for name, encoding in ENCODED.items()}
+"""The folder of each modality's embeddings, and the stem of the files in it."""
+
 _NAMED = 5
+
+
+def has_shards(folder: Path, modality: str) -> bool:
+    """Say whether clip-retrieval left embeddings of this modality in the folder."""
+    stem = SHARD_FOLDERS[modality]
+    return any(_shard_number(path, stem) is not None for path in (folder / stem).glob("*.npy"))
 
 
 def find_clip_retrieval(
     folder: Path,
+    modalities: Sequence[str],
     dataset_rows: int,
     test_rows: int,
     ids: Sequence[str] | None,
@@ -31,6 +41,7 @@ def find_clip_retrieval(
 
     Args:
         folder: What clip-retrieval wrote.
+        modalities: Which to take, of those in ``SHARD_FOLDERS``.
         dataset_rows: Rows of train.csv.
         test_rows: Rows of test.csv.
         ids: The ImageIDs of train.csv, followed by those of test.csv; None if unknown.
@@ -41,13 +52,13 @@ def find_clip_retrieval(
     """
     shards = {
         modality: arrays
-        for modality, name in _FOLDERS.items()
-        if (arrays := _open_shards(folder / name, name, problems))
+        for modality in modalities
+        if (arrays := _open_shards(folder / (name := SHARD_FOLDERS[modality]), name, problems))
     }
     names = _read_names(folder / "metadata", problems) if ids is not None else None
     sources = {}
     for modality, arrays in shards.items():
-        name = f"{_FOLDERS[modality]}/"
+        name = f"{SHARD_FOLDERS[modality]}/"
         count = sum(len(array) for array in arrays)
         if ids is not None and names is not None:
             if len(names) != count:
@@ -72,9 +83,9 @@ def _open_shards(folder: Path, stem: str, problems: list[str]) -> list[np.ndarra
     """Open all shards in the order of their numbers, which may or may not have leading zeros."""
     numbered: dict[int, Path] = {}
     for path in sorted(folder.glob("*.npy")):
-        match = re.fullmatch(rf"{stem}_(\d+)\.npy", path.name)
-        if match:
-            numbered[int(match[1])] = path
+        number = _shard_number(path, stem)
+        if number is not None:
+            numbered[number] = path
     absent = sorted(set(range(max(numbered, default=-1) + 1)) - set(numbered))
     if absent:
         listed = ", ".join(f"{stem}_{number}.npy" for number in absent[:_NAMED])
@@ -92,6 +103,11 @@ def _open_shards(folder: Path, stem: str, problems: list[str]) -> list[np.ndarra
             continue
         arrays.append(array)
     return arrays
+
+
+def _shard_number(path: Path, stem: str) -> int | None:
+    match = re.fullmatch(rf"{stem}_(\d+)\.npy", path.name)
+    return int(match[1]) if match else None
 
 
 def _read_names(folder: Path, problems: list[str]) -> list[str] | None:

@@ -138,7 +138,7 @@ def _from_folder(name: str, folder: Path, store: Path) -> Encoder:
     if problems:
         raise InputError(problems, title)
     tokenizer = sorted({path for files in _TOKENIZER_FILES for path in folder.glob(files)})
-    hashes = [value.hex() for value in hash_files([weights[0], *tokenizer], store, threads=1)]
+    hashes = [value.hex() for value in hash_files([weights[0], *tokenizer], store)]
     return Encoder(
         name=name,
         model=f"local-dir:{folder}",
@@ -182,7 +182,7 @@ def _from_open_clip(name: str, model: str, pretrained: str, store: Path) -> Enco
             f"encoder '{name}': '{pretrained}' is neither a file nor weights that open_clip has "
             f"for {model}{did_you_mean(pretrained, tags)}; it has {', '.join(tags) or 'none'}"
         )
-    (weights_hash,) = hash_files([weights], store, threads=1)
+    (weights_hash,) = hash_files([weights], store)
     return Encoder(name, model, pretrained, weights, config, preprocess, weights_hash.hex(), {})
 
 

@@ -1,17 +1,17 @@
-"""Encode a data set once: each distinct image and caption, whatever happens in between."""
+"""Encode rows once: each distinct image and caption, whatever happens in between."""
 
+import functools
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from hpo._machine import usable_cores
 from hpo.errors import InputError
 from hpo.features._chunks import ChunkStore
-from hpo.features._encode import encode_captions, encode_images
+from hpo.features._encode import LateModel, encode_captions, encode_images
 from hpo.features._encoder import Encoder, resolve_encoder
 from hpo.features._features import (
     Counts,
@@ -20,196 +20,300 @@ from hpo.features._features import (
     array_path,
     features_folder,
     load_features,
+    write_array,
     write_info,
 )
 from hpo.features._folder import build_folder, discard_folder
-from hpo.features._hashes import encoded_folder, hash_files
+from hpo.features._hashes import FileHashes, encoded_folder, hash_bytes
+from hpo.features._modalities import ENCODED, chosen, reads_images
 from hpo.features._precision import precision_on
 from hpo.features._progress import Progress
 from hpo.files import content_key
 
 if TYPE_CHECKING:
-    from hpo.data import Dataset
+    from hpo.data import Rows
 
 __all__ = ["extract_features"]
 
-# The operations of a smaller image tower are too short to divide between threads. With 50,000
-# parameters on two busy cores, one thread encodes 1,300 images a second, two encode 220.
-_SHARE_PARAMETERS = 20_000_000
 _BATCH_SIZES = {"float16": 256, "float32": 32}
-
-
-@dataclass(frozen=True)
-class _Items:
-    """One modality of a data set.
-
-    Attributes:
-        parts: For ``train`` and ``test``, the content key of each row.
-        sources: What to encode for each distinct key: an image's path or a caption.
-    """
-
-    parts: Mapping[str, Sequence[bytes]]
-    sources: Mapping[bytes, Path | str]
-
-    def rows_hash(self) -> dict[str, str]:
-        return {
-            part: hashlib.sha256(b"".join(keys)).hexdigest() for part, keys in self.parts.items()
-        }
+_PARTS = ("train", "test")
+_GROUP = 512
 
 
 def extract_features(
-    dataset: "Dataset",
+    parts: Mapping[str, "Rows"],
     encoder: str,
     store: Path,
     *,
+    modalities: Sequence[str] | None = None,
     device: str = "cpu",
     threads: int | None = None,
     batch_size: int | None = None,
+    skip_bad_images: bool = False,
     progress: Progress | None = None,
 ) -> Features:
-    """Encode all images and captions of a data set, or open what was encoded before.
+    """Encode the images and captions of rows, or open what was encoded before.
 
     Each distinct image and caption is encoded once for each encoder (its weights, config and
     preprocessing) and precision; what is stored already is not encoded again, in whichever data
-    set it appears. The work is stored every 512 items or 20 seconds: a call that was killed at
-    any moment is taken up by the next one. Several processes may share a store; they may do some
-    work twice. Memory doesn't grow with the images, apart from some hundred bytes a row.
+    set it appears. An image file is read once, and not at all if it is known by its path, size
+    and time of change. The work is stored every 512 items or 20 seconds: a call that was killed
+    at any moment is taken up by the next one. Several processes may share a store; they may do
+    some work twice. Memory doesn't grow with the images, apart from some hundred bytes a row.
 
     Args:
-        dataset: Rows to encode; if its images are None, only captions are encoded.
+        parts: The rows of ``train`` and perhaps ``test``, which become the two parts of the
+            features.
         encoder: A name as ``hpo/features/_encoder.py`` describes it.
         store: The folder of the cache; made if needed.
+        modalities: Which to encode; None for captions, and images if the rows have paths.
         device: Where to encode: ``cpu`` (float32) or ``cuda:0`` (float16 autocast).
-        threads: Threads that decode images and, on CPU, threads that encode; None for one a core.
+        threads: Threads that read images and, on CPU, threads that encode; None for one a core.
         batch_size: Items encoded at a time; None for 32 in float32 and 256 in float16. It doesn't
             change the embeddings beyond float16 rounding, so it isn't part of the key.
+        skip_bad_images: Leave out rows whose image can't be read or encoded, and name them in
+            ``Features.left_out``, instead of raising an error.
         progress: Called as the work goes on.
 
     Raises:
-        InputError: The encoder can't be had, or an image can't be read or encoded.
+        InputError: The encoder can't be had, a modality can't be encoded, or images can't be read
+            or encoded; all such images are listed, and what could be encoded is stored.
         OSError: The store can't be written.
     """
-    for name, value in (("threads", threads), ("batch_size", batch_size)):
-        if value is not None and value < 1:
-            raise InputError(f"{name} is {value}, but must be at least 1")
+    assert "train" in parts and set(parts) <= set(_PARTS)
+    problems = [
+        f"{name} is {value}, but must be at least 1"
+        for name, value in (("threads", threads), ("batch_size", batch_size))
+        if value is not None and value < 1
+    ]
+    with_paths = all(rows.images is not None for rows in parts.values())
+    possible = [name for name in ENCODED if with_paths or not reads_images([name])]
+    names = chosen(modalities, possible, problems)
+    if problems:
+        raise InputError(problems)
+    threads = threads or usable_cores()
     spec = resolve_encoder(encoder, store)
     precision = precision_on(device)
-    threads = threads or _usable_cores()
-    modalities = _collect(dataset, store, threads, progress)
     encoder_key = spec.key(precision)
-    rows_hash = {modality: items.rows_hash() for modality, items in modalities.items()}
-    key = content_key({"format": 1, "encoder": encoder_key, "rows": rows_hash})
-    folder = features_folder(store, key)
-    if folder.exists():
-        try:
-            counts = {name: Counts(0, len(items.sources)) for name, items in modalities.items()}
-            return replace(load_features(folder), counts=counts)
-        except InputError:
-            discard_folder(folder)  # it can be put together again
+    size = batch_size or _BATCH_SIZES[precision]
 
-    stores = {name: ChunkStore(encoded_folder(store, encoder_key, name)) for name in modalities}
-    missing = {
-        name: {key: source for key, source in items.sources.items() if key not in stores[name]}
-        for name, items in modalities.items()
-    }
-    if any(missing.values()):
-        size = batch_size or _BATCH_SIZES[precision]
-        _encode(spec, device, missing, stores, threads, size, progress)
-    _assemble(folder, key, spec, modalities, stores)
-    counts = {
-        name: Counts(len(missing[name]), len(items.sources) - len(missing[name]))
-        for name, items in modalities.items()
-    }
-    return replace(load_features(folder), counts=counts)
+    captions: dict[str, _Captions] = {}
+    images: dict[str, _Images] = {}
+    for name in names:
+        if ENCODED[name].reads == "captions":
+            captions[name] = _Captions(parts)
+        else:
+            images[name] = _Images(parts, store, threads, progress)
+    items: dict[str, _Captions | _Images] = {name: (captions | images)[name] for name in names}
+    if all(one.known for one in images.values()):
+        found = _open(store, encoder_key, {name: one.keys() for name, one in items.items()})
+        if found is not None:
+            counts = {name: Counts(0, one.distinct) for name, one in items.items()}
+            return replace(found, counts=counts)
 
-
-def _collect(
-    dataset: "Dataset", store: Path, threads: int, progress: Progress | None
-) -> dict[str, _Items]:
-    """Give every row of every modality its content key, reading images that are new or changed."""
-    test = dataset.test
-    modalities = {}
-    if dataset.train.images is not None:
-        first = dataset.train.images
-        second = (test.images or ()) if test is not None else ()
-        paths: list[Path] = [*first, *second]
-        keys = hash_files(paths, store, threads, progress)
-        modalities["image"] = _items(keys, paths, len(first))
-    captions = [*dataset.train.captions, *(test.captions if test is not None else ())]
-    keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in captions]
-    modalities["text"] = _items(keys, captions, len(dataset.train.captions))
-    return modalities
-
-
-def _items(keys: Sequence[bytes], sources: Sequence[Path | str], train_rows: int) -> _Items:
-    parts = {"train": keys[:train_rows], "test": keys[train_rows:]}
-    return _Items(parts, dict(zip(keys, sources, strict=True)))
-
-
-def _encode(
-    spec: Encoder,
-    device: str,
-    missing: Mapping[str, Mapping[bytes, Path | str]],
-    stores: Mapping[str, ChunkStore],
-    threads: int,
-    batch_size: int,
-    progress: Progress | None,
-) -> None:
-    import torch
-
-    from hpo.features._model import Model
-
-    model = Model(spec, device)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads if model.parameters >= _SHARE_PARAMETERS else 1)
-    try:
+    stores = {name: ChunkStore(encoded_folder(store, encoder_key, name)) for name in names}
+    with LateModel(spec, device, threads) as model:
         # Captions first: they are quick, and show early that the encoder works.
-        captions = {key: str(caption) for key, caption in missing["text"].items()}
-        if captions:
-            encode_captions(
-                model, captions, stores["text"], batch_size=batch_size, progress=progress
-            )
-        images = {key: Path(path) for key, path in missing.get("image", {}).items()}
-        if images:
-            encode_images(
-                model,
-                images,
-                stores["image"],
-                batch_size=batch_size,
-                threads=threads,
-                progress=progress,
-            )
-    finally:
-        torch.set_num_threads(before)
+        for name, one in captions.items():
+            one.encode(model, stores[name], size, progress)
+        for name, other in images.items():
+            other.encode(model, stores[name], size, threads, progress)
+    bad: dict[str, dict[int, str]] = {part: {} for part in parts}
+    for other in images.values():
+        for part, messages in other.faults().items():
+            bad[part] |= messages
+    _refuse(parts, bad, skip_bad_images)
+    keys = {name: _kept(one.keys(), bad) for name, one in items.items()}
+    features = _open(store, encoder_key, keys)
+    if features is None:
+        features = _assemble(store, encoder_key, spec, keys, stores)
+    counts = {name: Counts(one.encoded, one.distinct - one.encoded) for name, one in items.items()}
+    left_out = {part: messages for part, messages in bad.items() if messages}
+    return replace(features, counts=counts, left_out=left_out)
+
+
+class _Captions:
+    """The captions of all rows, each with its content key."""
+
+    def __init__(self, parts: Mapping[str, "Rows"]) -> None:
+        self.encoded = 0
+        self._keys: dict[str, list[bytes]] = {part: [] for part in _PARTS}
+        self._captions: dict[bytes, str] = {}
+        for part, rows in parts.items():
+            for caption in rows.captions:
+                key = hash_bytes(caption.encode("utf-8", "surrogatepass"))
+                self._keys[part].append(key)
+                self._captions[key] = caption
+
+    @property
+    def distinct(self) -> int:
+        """How many different captions there are."""
+        return len(self._captions)
+
+    def encode(
+        self, model: LateModel, store: ChunkStore, batch_size: int, progress: Progress | None
+    ) -> None:
+        """Encode those that the store hasn't got."""
+        missing = {key: text for key, text in self._captions.items() if key not in store}
+        if missing:
+            encode_captions(model, missing, store, batch_size=batch_size, progress=progress)
+        self.encoded = len(missing)
+
+    def keys(self) -> Mapping[str, Sequence[bytes]]:
+        """Return the key of each row's caption."""
+        return self._keys
+
+
+class _Images:
+    """The image files of all rows; those that are known get their content key without reading."""
+
+    def __init__(
+        self, parts: Mapping[str, "Rows"], cache: Path, threads: int, progress: Progress | None
+    ) -> None:
+        self.encoded = 0
+        self._parts = parts
+        self._hashes = FileHashes(cache)
+        self._faults: dict[Path, str] = {}
+        self._keys: dict[Path, bytes | None] = {
+            path: None for rows in parts.values() for path in rows.images or ()
+        }
+        paths = list(self._keys)
+        with ThreadPoolExecutor(threads) as pool:
+            for start in range(0, len(paths), _GROUP):
+                group = paths[start : start + _GROUP]
+                self._keys |= zip(group, pool.map(self._known, group), strict=True)
+                if progress is not None:
+                    progress("looking for new images", start + len(group), len(paths))
+
+    @property
+    def known(self) -> bool:
+        """Whether the content of every file is known."""
+        return None not in self._keys.values()
+
+    @property
+    def distinct(self) -> int:
+        """How many different images there are, apart from those that can't be encoded."""
+        return len({key for path, key in self._keys.items() if path not in self._faults})
+
+    def _known(self, path: Path) -> bytes | None:
+        try:
+            return self._hashes.known(path)[1]
+        except OSError:
+            return None  # reading it will say why
+
+    def encode(
+        self,
+        model: LateModel,
+        store: ChunkStore,
+        batch_size: int,
+        threads: int,
+        progress: Progress | None,
+    ) -> None:
+        """Read the files that are not known to be in the store, and encode those that aren't."""
+        to_read = [path for path, key in self._keys.items() if key is None or key not in store]
+        if not to_read:
+            return
+        result = encode_images(
+            model,
+            to_read,
+            self._hashes,
+            store,
+            batch_size=batch_size,
+            threads=threads,
+            progress=progress,
+        )
+        self._keys |= result.keys
+        self._faults = result.faults
+        self.encoded = result.encoded
+
+    def faults(self) -> dict[str, dict[int, str]]:
+        """Say for each part which rows have an image that can't be encoded, and why."""
+        return {
+            part: {
+                index: f"{rows.place(index)}: image '{path.parent.name}/{path.name}' "
+                + self._faults[path]
+                for index, path in enumerate(rows.images or ())
+                if path in self._faults
+            }
+            for part, rows in self._parts.items()
+        }
+
+    def keys(self) -> Mapping[str, Sequence[bytes]]:
+        """Return the key of each row's image; that of one that can't be encoded has no meaning."""
+        keys: dict[str, Sequence[bytes]] = dict.fromkeys(_PARTS, ())
+        for part, rows in self._parts.items():
+            keys[part] = [self._keys[path] or b"" for path in rows.images or ()]
+        return keys
+
+
+def _refuse(parts: Mapping[str, "Rows"], bad: Mapping[str, Mapping[int, str]], skip: bool) -> None:
+    """Raise an error for bad images, or if a part would have no row left."""
+    from hpo.data import Problems
+
+    problems = Problems()
+    if not skip:
+        problems.add(message for messages in bad.values() for message in messages.values())
+        problems.raise_if_any(
+            "Images can't be encoded; mend them, or leave their rows out with --skip-bad-images:"
+        )
+    for part, rows in parts.items():
+        if len(rows) and len(bad[part]) == len(rows):
+            problems.add(f"none of the {len(rows)} rows of {rows.source} has an image to read")
+    problems.raise_if_any("Images can't be encoded:")
+
+
+def _kept(
+    keys: Mapping[str, Sequence[bytes]], bad: Mapping[str, Mapping[int, str]]
+) -> dict[str, list[bytes]]:
+    """Return the keys of the rows that are not left out."""
+    return {
+        part: [key for index, key in enumerate(keys[part]) if index not in bad.get(part, ())]
+        for part in _PARTS
+    }
+
+
+def _key(encoder_key: str, keys: Mapping[str, Mapping[str, Sequence[bytes]]]) -> str:
+    rows_hash = {
+        name: {part: hashlib.sha256(b"".join(mine)).hexdigest() for part, mine in parts.items()}
+        for name, parts in keys.items()
+    }
+    return content_key({"format": 1, "encoder": encoder_key, "rows": rows_hash})
+
+
+def _open(
+    store: Path, encoder_key: str, keys: Mapping[str, Mapping[str, Sequence[bytes]]]
+) -> Features | None:
+    """Return the features of these items if they were put together before."""
+    folder = features_folder(store, _key(encoder_key, keys))
+    if not folder.exists():
+        return None
+    try:
+        return load_features(folder)
+    except InputError:
+        discard_folder(folder)  # it can be put together again
+        return None
 
 
 def _assemble(
-    folder: Path,
-    key: str,
+    store: Path,
+    encoder_key: str,
     spec: Encoder,
-    modalities: Mapping[str, _Items],
+    keys: Mapping[str, Mapping[str, Sequence[bytes]]],
     stores: Mapping[str, ChunkStore],
-) -> None:
+) -> Features:
     """Write the features folder from the stored items, a chunk in memory at a time."""
-    widths = {name: stores[name].width() for name in modalities}
-    lengths = {part: len(keys) for part, keys in modalities["text"].parts.items()}
+    key = _key(encoder_key, keys)
+    folder = features_folder(store, key)
+    widths = {name: stores[name].width() for name in keys}
+    lengths = {part: len(mine) for parts in keys.values() for part, mine in parts.items()}
     info = FeatureInfo("open_clip", spec.name, spec.weights_hash, spec.preprocessing, widths)
     with build_folder(folder) as building:
-        for name, items in modalities.items():
-            for part, keys in items.parts.items():
-                shape = (len(keys), widths[name])
-                path = array_path(building, part, name)
-                if not keys:
-                    np.save(path, np.empty(shape, np.float16), allow_pickle=False)
-                    continue
-                out = np.lib.format.open_memmap(path, "w+", np.float16, shape)
-                stores[name].gather(keys, out)
-                out.flush()
+        for name, parts in keys.items():
+            for part, mine in parts.items():
+                write_array(
+                    array_path(building, part, name),
+                    (len(mine), widths[name]),
+                    functools.partial(stores[name].gather, mine),
+                )
         write_info(building, key, info, lengths["train"], lengths["test"])
-
-
-def _usable_cores() -> int:
-    # In a container or under taskset these are fewer than the machine has; not on macOS.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return load_features(folder)

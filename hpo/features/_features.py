@@ -1,7 +1,7 @@
 """Embeddings of a data set on disk: one folder of float16 arrays, opened without reading them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,17 +12,16 @@ from hpo.errors import InputError
 from hpo.files import write_json
 
 __all__ = [
-    "MODALITIES",
     "Counts",
     "FeatureInfo",
     "Features",
     "array_path",
     "features_folder",
     "load_features",
+    "write_array",
     "write_info",
 ]
 
-MODALITIES = ("image", "text")
 _FORMAT = 1
 
 
@@ -59,11 +58,13 @@ class Features:
 
     Attributes:
         key: The content key; equal keys mean equal encoder and rows.
-        train: For each modality, ``image`` and/or ``text``: float16 [N_train, D], memory-mapped,
+        train: For each modality, such as ``image``: float16 [N_train, D], memory-mapped,
             read-only. D may differ between modalities.
         test: The same modalities: float16 [N_test, D]; no rows if there is no test part.
         info: Where they come from.
         counts: What ``extract_features`` had to do for each modality; empty if just loaded.
+        left_out: For each part, what is wrong with the images of the rows that
+            ``extract_features`` was allowed to leave out, by their index in the rows given.
     """
 
     key: str
@@ -71,6 +72,7 @@ class Features:
     test: Mapping[str, np.ndarray]
     info: FeatureInfo
     counts: Mapping[str, Counts] = field(default_factory=dict)
+    left_out: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
 
 def features_folder(store: Path, key: str) -> Path:
@@ -81,6 +83,17 @@ def features_folder(store: Path, key: str) -> Path:
 def array_path(folder: Path, part: str, modality: str) -> Path:
     """Return the file of one array; ``part`` is ``train`` or ``test``."""
     return folder / f"{part}_{modality}.npy"
+
+
+def write_array(path: Path, shape: tuple[int, int], fill: Callable[[np.ndarray], None]) -> None:
+    """Write a float16 array of this shape [N, D]; ``fill`` puts the values into the mapped file."""
+    if not shape[0]:
+        np.save(path, np.empty(shape, np.float16), allow_pickle=False)
+        return
+    # Local, so that the file is closed on return: Windows doesn't rename a folder of open files.
+    out = np.lib.format.open_memmap(path, "w+", np.float16, shape)
+    fill(out)
+    out.flush()
 
 
 def write_info(folder: Path, key: str, info: FeatureInfo, train_rows: int, test_rows: int) -> None:

@@ -1,12 +1,13 @@
 """Folders that are either whole or not there: built beside their place, synced, then renamed."""
 
 import contextlib
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from hpo.files import sync
 
 __all__ = ["build_folder", "discard_folder", "sweep"]
 
@@ -31,14 +32,14 @@ def build_folder(target: Path) -> Iterator[Path]:
         temporary.chmod(0o755)
         yield temporary
         for path in (*temporary.iterdir(), temporary):
-            _sync(path)
+            sync(path)
         try:
             temporary.rename(target)
         except OSError:
             # A folder can't be renamed onto one that holds files; any other failure is an error.
             if not target.is_dir():
                 raise
-        _sync(target.parent)
+        sync(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -66,11 +67,3 @@ def sweep(folder: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

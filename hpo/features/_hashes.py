@@ -1,103 +1,87 @@
 """What a file holds, as a hash that is computed once for each version of the file."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from hpo.errors import InputError
-from hpo.features._chunks import ChunkStore
-from hpo.features._progress import Progress
+from hpo.features._chunks import ChunkStore, ChunkWriter
 
-__all__ = ["encoded_folder", "hash_files", "known_images"]
-
-_GROUP = 512
+__all__ = ["FileHashes", "encoded_folder", "hash_bytes", "hash_files"]
 
 
-def hash_files(
-    paths: Sequence[Path], store: Path, threads: int, progress: Progress | None = None
-) -> list[bytes]:
-    """Return the SHA-256 of each file; one whose path, size and time are known isn't read.
+class FileHashes:
+    """The SHA-256 of files, remembered by their path, size and time of change.
+
+    ``known`` may be called from several threads, ``remember`` and ``flush`` from one.
+
+    Args:
+        store: The folder of the cache.
+    """
+
+    def __init__(self, store: Path) -> None:
+        chunks = ChunkStore(store / "file_hashes")
+        self._values = {version: row.tobytes() for version, row in chunks.items()}
+        self._writer = ChunkWriter(chunks)
+
+    def known(self, path: Path) -> tuple[bytes, bytes | None]:
+        """Return the file's version, and its hash if this version is known; it isn't read.
+
+        Raises:
+            OSError: There is no such file, or it can't be looked at.
+        """
+        status = path.stat()
+        text = f"{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}"
+        version = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+        return version, self._values.get(version)
+
+    def remember(self, version: bytes, value: bytes) -> None:
+        """Keep the hash of a version, which must have been asked for before the file was read.
+
+        A change between the two then counts as a new version the next time.
+        """
+        if version not in self._values:
+            self._values[version] = value
+            self._writer.add([version], np.frombuffer(value, dtype=np.uint8)[None])
+
+    def flush(self) -> None:
+        """Store what is remembered since the last time."""
+        self._writer.flush()
+
+
+def hash_files(paths: Sequence[Path], store: Path) -> list[bytes]:
+    """Return the SHA-256 of a few files; one whose path, size and time are known isn't read.
 
     Raises:
         InputError: Files can't be read; all are listed.
     """
-    known = ChunkStore(_hashes_folder(store))
-    values = {version: row.tobytes() for version, row in known.items()}
+    hashes = FileHashes(store)
+    values: list[bytes] = []
     problems: list[str] = []
-
-    def look(path: Path) -> tuple[bytes, bytes] | str:
+    for path in paths:
         try:
-            # The time is taken before the bytes: a change in between is noticed the next time.
-            version = _version(path)
-            return version, values.get(version) or _hash(path)
+            version, value = hashes.known(path)
+            if value is None:
+                with path.open("rb") as file:
+                    value = hashlib.file_digest(file, "sha256").digest()
         except OSError as error:
-            return f"'{path}' can't be read: {error.strerror}"
-
-    hashes: list[bytes] = []
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(paths), _GROUP):
-            fresh: dict[bytes, bytes] = {}
-            for result in pool.map(look, paths[start : start + _GROUP]):
-                if isinstance(result, str):
-                    problems.append(result)
-                    continue
-                version, value = result
-                hashes.append(value)
-                if version not in values:
-                    fresh[version] = value
-            if fresh:
-                values.update(fresh)
-                rows = np.frombuffer(b"".join(fresh.values()), dtype=np.uint8)
-                known.append(list(fresh), rows.reshape(len(fresh), -1))
-            if progress is not None:
-                progress("reading files", min(start + _GROUP, len(paths)), len(paths))
+            problems.append(f"'{path}' can't be read: {error.strerror}")
+            continue
+        hashes.remember(version, value)
+        values.append(value)
+    hashes.flush()
     if problems:
         raise InputError(problems, "Files can't be read:")
-    return hashes
+    return values
 
 
-def known_images(store: Path) -> Callable[[Path], bool]:
-    """Return a function that says of an image that it was encoded before and is unchanged.
-
-    Whichever encoder it was: an image that one could decode needs no decoding to be checked. The
-    answer is for ``load_dataset(known_good=...)`` and may be asked from several threads.
-
-    Args:
-        store: The folder that was given to ``extract_features``; it need not exist.
-    """
-    encoded: set[bytes] = set()
-    for folder in (store / "encoded").glob("*/image"):
-        encoded.update(key for key, _ in ChunkStore(folder).items())
-    hashes = ChunkStore(_hashes_folder(store)).items() if encoded else ()
-    good = {version for version, row in hashes if row.tobytes() in encoded}
-
-    def known(path: Path) -> bool:
-        try:
-            return _version(path) in good
-        except OSError:
-            return False
-
-    return known
+def hash_bytes(content: bytes) -> bytes:
+    """Return the SHA-256 of what a file holds, or a caption."""
+    return hashlib.sha256(content).digest()
 
 
 def encoded_folder(store: Path, encoder_key: str, modality: str) -> Path:
     """Return where the embeddings of single items are kept."""
     return store / "encoded" / encoder_key / modality
-
-
-def _hashes_folder(store: Path) -> Path:
-    return store / "file_hashes"
-
-
-def _version(path: Path) -> bytes:
-    status = path.stat()
-    version = f"{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}"
-    return hashlib.sha256(version.encode("utf-8", "surrogateescape")).digest()
-
-
-def _hash(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

@@ -1,28 +1,55 @@
 """Take over embeddings that exist already: check everything, then copy them as float16."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from hpo.errors import InputError
-from hpo.features._arrays import Source, as_float16, check_values, open_array
-from hpo.features._clip_retrieval import find_clip_retrieval
+from hpo.features._arrays import (
+    FILE_TYPES,
+    Source,
+    as_float16,
+    check_array,
+    check_values,
+    open_array,
+)
+from hpo.features._clip_retrieval import SHARD_FOLDERS, find_clip_retrieval, has_shards
 from hpo.features._features import (
-    MODALITIES,
     FeatureInfo,
     Features,
     array_path,
     features_folder,
     load_features,
+    write_array,
     write_info,
 )
 from hpo.features._folder import build_folder, discard_folder
+from hpo.features._modalities import array_files, chosen, in_order, name_fault
 from hpo.files import content_key
 
-__all__ = ["import_features"]
+__all__ = ["import_arrays", "import_features", "modality_names"]
 
 _PARTS = ("train", "test")
+_Sources = dict[tuple[str, str], Source]
+
+
+def modality_names(folder: Path) -> tuple[str, ...]:
+    """List the modalities of an embeddings folder, without reading an array.
+
+    They are the names of its files ``NAME.npy``, and what ``clip-retrieval inference`` left there.
+    The order is that of all lists of modalities: image, text, then others by name.
+
+    Raises:
+        InputError: There is no such folder, or a file's name can't be that of a modality.
+    """
+    problems: list[str] = []
+    names = _names_in(folder, None, problems)
+    if problems:
+        raise InputError(problems, _title(folder))
+    files = array_files(folder)
+    return tuple(name for name in names if name not in files or "train" in files[name])
 
 
 def import_features(
@@ -33,14 +60,16 @@ def import_features(
     *,
     ids: Sequence[str] | None = None,
     test_ids: Sequence[str] = (),
+    modalities: Sequence[str] | None = None,
+    tables: tuple[str, str] = ("train.csv", "test.csv"),
 ) -> Features:
     """Check embeddings made elsewhere and copy them into the store as float16.
 
-    The folder holds ``image.npy`` and/or ``text.npy`` with the rows of train.csv, perhaps
-    ``image_test.npy`` and ``text_test.npy`` with those of test.csv; or what ``clip-retrieval
-    inference`` writes: ``img_emb/img_emb_0.npy``, ``text_emb/text_emb_0.npy``, and so on, with
-    the rows of train.csv, perhaps followed by those of test.csv. An absent modality is absent
-    from the result; an absent test part has no rows.
+    The folder holds a file ``NAME.npy`` for each modality, such as ``image.npy``, ``text.npy`` or
+    ``audio.npy``, with the rows of train.csv, and perhaps ``NAME_test.npy`` for each with those of
+    test.csv. Images and captions can also be in what ``clip-retrieval inference`` writes:
+    ``img_emb/img_emb_0.npy``, ``text_emb/text_emb_0.npy``, and so on, with the rows of train.csv,
+    perhaps followed by those of test.csv. An absent test part has no rows.
 
     Args:
         folder: Where the embeddings are; only read.
@@ -51,28 +80,186 @@ def import_features(
             left its metadata, its rows are put in our order by file name; otherwise they must be
             in our order already.
         test_ids: The ImageIDs of test.csv.
+        modalities: Which to take; None for all that are there.
+        tables: What the rows are called in messages.
 
     Raises:
-        InputError: The embeddings don't fit the rows, or hold values that float16 can't; all
-            problems are listed.
+        InputError: The embeddings don't fit the rows, or hold values that float16 can't, or a
+            file's name can't be that of a modality; all problems are listed.
         OSError: The store can't be written.
     """
     problems: list[str] = []
-    plain = [f"{name}{ending}.npy" for name in MODALITIES for ending in ("", "_test")]
-    if any((folder / name).exists() for name in plain):
-        sources = _find_plain(folder, dataset_rows, test_rows, problems)
-    else:
+    names = _names_in(folder, modalities, problems)
+    files = array_files(folder)
+    shards = [name for name in names if name not in files]
+    # Without a test.csv nobody asks for its rows, nor for a modality that only they have.
+    names = tuple(n for n in names if n in shards or test_rows or "train" in files[n])
+    if not names and not problems:
+        problems.append(_nothing())
+    counts = (dataset_rows, test_rows)
+    faults: dict[str, list[str]] = {name: [] for name in names}
+    sources: _Sources = {}
+    for number, part in enumerate(_PARTS):
+        for name in names:
+            path = files.get(name, {}).get(part)
+            if path is None or (part == "test" and not test_rows):
+                continue
+            array = open_array(path, path.name, faults[name])
+            if array is None:
+                continue
+            if len(array) != counts[number]:
+                faults[name].append(
+                    f"{path.name} has {len(array)} rows, but {tables[number]} has {counts[number]}"
+                )
+            sources[part, name] = Source(path.name, [array], np.arange(len(array)))
+    if shards:
         all_ids = None if ids is None else [*ids, *test_ids]
-        sources = find_clip_retrieval(folder, dataset_rows, test_rows, all_ids, problems)
+        sources |= find_clip_retrieval(folder, shards, dataset_rows, test_rows, all_ids, problems)
+    advice = _flag if modalities is None else None
+    return _import(sources, faults, problems, store, _title(folder), tables, advice)
+
+
+def import_arrays(
+    arrays: Mapping[str, np.ndarray],
+    rows: int,
+    store: Path,
+    *,
+    test_arrays: Mapping[str, np.ndarray] | None = None,
+    test_rows: int = 0,
+    modalities: Sequence[str] | None = None,
+    tables: tuple[str, str] = ("the labelled rows", "the test rows"),
+) -> Features:
+    """Check embeddings that are in memory and copy them into the store as float16.
+
+    Equal values have the same key as those imported from files.
+
+    Args:
+        arrays: For each modality, float16, float32 or float64 [rows, D]; D may differ.
+        rows: How many labelled rows there are.
+        store: The folder of the cache; made if needed.
+        test_arrays: Likewise for the rows to predict; None if there are no embeddings of them.
+        test_rows: How many rows to predict there are.
+        modalities: Which to take; None for all.
+        tables: What the rows are called in messages.
+
+    Raises:
+        InputError: The embeddings don't fit the rows, or hold values that float16 can't, or a
+            name can't be that of a modality; all problems are listed.
+        OSError: The store can't be written.
+    """
+    problems: list[str] = []
+    given = {"train": arrays, "test": test_arrays or {}}
+    there = dict.fromkeys([*given["train"], *given["test"]])
+    names = _named(there, modalities, "features['{}']", _argument, problems)
+    counts = (rows, test_rows)
+    faults: dict[str, list[str]] = {name: [] for name in names}
+    sources: _Sources = {}
+    for number, part in enumerate(_PARTS):
+        for name in names:
+            if name not in given[part]:
+                continue
+            called = f"{'features' if part == 'train' else 'test'}['{name}']"
+            array = np.asarray(given[part][name])
+            if not check_array(array, called, (*FILE_TYPES, "float64"), faults[name]):
+                continue
+            if len(array) != counts[number]:
+                faults[name].append(
+                    f"{called} has {len(array)} rows, but {tables[number]} has {counts[number]}"
+                )
+            sources[part, name] = Source(called, [array], np.arange(len(array)))
+    title = "The embeddings given can't be used:"
+    advice = _argument if modalities is None else None
+    return _import(sources, faults, problems, store, title, tables, advice)
+
+
+def _flag(names: Sequence[str]) -> str:
+    """Say how the command line takes only these modalities."""
+    return f"--modalities {','.join(names)}"
+
+
+def _argument(names: Sequence[str]) -> str:
+    """Say how Python takes only these modalities."""
+    return f"modalities={list(names)}"
+
+
+def _title(folder: Path) -> str:
+    return f"The embeddings folder '{folder}' can't be used:"
+
+
+def _names_in(folder: Path, wanted: Sequence[str] | None, problems: list[str]) -> tuple[str, ...]:
+    """Return the modalities of a folder that are ``wanted``, None for all, in order."""
     if not folder.is_dir():
         problems.append("there is no such folder")
-    elif not sources and not problems:
-        problems.append("there is neither image.npy nor text.npy, nor img_emb/ or text_emb/")
-    _check_parts(sources, problems)
-    hashes = {place: check_values(source, problems) for place, source in sources.items()}
+        return ()
+    files = array_files(folder)
+    there = dict.fromkeys(files)
+    if not _has_plain(files):
+        there |= {name: None for name in SHARD_FOLDERS if has_shards(folder, name)}
+    if not there:
+        problems.append(_nothing())
+        return ()
+    return _named(there, wanted, "{}.npy", _flag, problems)
+
+
+def _nothing() -> str:
+    plain = " nor ".join(f"{name}.npy" for name in SHARD_FOLDERS)
+    shards = " or ".join(f"{place}/" for place in SHARD_FOLDERS.values())
+    return f"there is neither {plain}, nor {shards}"
+
+
+def _has_plain(files: Mapping[str, Mapping[str, Path]]) -> bool:
+    """Say whether what clip-retrieval can encode is in files of its own instead."""
+    return any(name in files for name in SHARD_FOLDERS)
+
+
+def _named(
+    there: Collection[str],
+    wanted: Sequence[str] | None,
+    called: str,
+    advice: Callable[[Sequence[str]], str],
+    problems: list[str],
+) -> tuple[str, ...]:
+    """Return the modalities to take; say which names can't be one."""
+    faults = {name: fault for name in there if (fault := name_fault(name))}
+    good = in_order(name for name in there if name not in faults)
+    if wanted is None:
+        leave = f" or leave it out: {advice(good)}" if good else ""
+        problems += [
+            f"{called.format(name)}: {fault}; rename it{leave}" for name, fault in faults.items()
+        ]
+    return chosen(wanted, good, problems)
+
+
+def _import(
+    sources: _Sources,
+    faults: Mapping[str, list[str]],
+    problems: list[str],
+    store: Path,
+    title: str,
+    tables: tuple[str, str],
+    advice: Callable[[Sequence[str]], str] | None,
+) -> Features:
+    """Check the sources and put them into the store.
+
+    Args:
+        sources: What to take, by part and modality.
+        faults: What is known to be wrong with each modality.
+        problems: What else is known to be wrong.
+        store: The folder of the cache.
+        title: The line above the problems.
+        tables: What the rows are called in messages.
+        advice: Says how to take only some modalities; None to say nothing of it.
+    """
+    if not problems and not any(faults.values()):
+        _check_parts(sources, tables, faults)
+    hashes = {place: check_values(source, faults[place[1]]) for place, source in sources.items()}
+    problems = [*problems, *(fault for name in faults for fault in faults[name])]
+    good = [name for name in faults if not faults[name]]
+    if good and len(good) < len(faults) and advice is not None:
+        leave_out = ", ".join(name for name in faults if faults[name])
+        problems.append(f"mend {leave_out} or leave it out: {advice(good)}")
     if problems:
-        raise InputError(problems, f"The embeddings folder '{folder}' can't be used:")
-    modalities = [name for name in MODALITIES if ("train", name) in sources]
+        raise InputError(problems, title)
     key = content_key(
         {
             "format": 1,
@@ -86,54 +273,34 @@ def import_features(
             return load_features(target)
         except InputError:
             discard_folder(target)  # the sources are at hand
-    _copy(sources, modalities, target, key)
+    _copy(sources, target, key)
     return load_features(target)
 
 
-def _find_plain(
-    folder: Path, dataset_rows: int, test_rows: int, problems: list[str]
-) -> dict[tuple[str, str], Source]:
-    """Open image.npy, text.npy and their test parts; the keys are (part, modality)."""
-    sources = {}
-    parts = [("train", "", "train.csv", dataset_rows), ("test", "_test", "test.csv", test_rows)]
-    for part, ending, table, rows in parts:
-        for modality in MODALITIES:
-            path = folder / f"{modality}{ending}.npy"
-            # Without a test.csv nobody asks for these rows.
-            if not path.exists() or (part == "test" and not test_rows):
-                continue
-            array = open_array(path, path.name, problems)
-            if array is None:
-                continue
-            if len(array) != rows:
-                problems.append(f"{path.name} has {len(array)} rows, but {table} has {rows}")
-            sources[part, modality] = Source(path.name, [array], np.arange(len(array)))
-    return sources
-
-
-def _check_parts(sources: Mapping[tuple[str, str], Source], problems: list[str]) -> None:
+def _check_parts(
+    sources: _Sources, tables: tuple[str, str], faults: Mapping[str, list[str]]
+) -> None:
     """Check that the test part has the modalities and widths of the training part."""
-    if problems:
-        return  # what is missing may be what couldn't be opened
     has_test = any(part == "test" for part, _ in sources)
-    for modality in MODALITIES:
+    for modality in faults:
         train, test = (sources.get((part, modality)) for part in _PARTS)
         if test is not None and train is None:
-            problems.append(f"there are {modality} embeddings for test.csv, but none for train.csv")
+            faults[modality].append(
+                f"there are {modality} embeddings for {tables[1]}, but none for {tables[0]}"
+            )
         elif has_test and train is not None and test is None:
-            problems.append(
-                f"there are {modality} embeddings for train.csv, but none for test.csv, which has "
-                "others"
+            faults[modality].append(
+                f"there are {modality} embeddings for {tables[0]}, but none for {tables[1]}, "
+                "which has others"
             )
         elif train is not None and test is not None and train.width != test.width:
-            problems.append(
+            faults[modality].append(
                 f"{test.name} is {test.width} wide, but {train.name} is {train.width} wide"
             )
 
 
-def _copy(
-    sources: Mapping[tuple[str, str], Source], modalities: Sequence[str], target: Path, key: str
-) -> None:
+def _copy(sources: _Sources, target: Path, key: str) -> None:
+    modalities = in_order(name for _, name in sources)
     widths = {modality: sources["train", modality].width for modality in modalities}
     info = FeatureInfo("import", "", "", "", widths)
     lengths = dict.fromkeys(_PARTS, 0)
@@ -141,16 +308,16 @@ def _copy(
         for part in _PARTS:
             for modality in modalities:
                 source = sources.get((part, modality))
-                path = array_path(building, part, modality)
-                if source is None:
-                    np.save(path, np.empty((0, widths[modality]), np.float16), allow_pickle=False)
-                    continue
-                lengths[part] = len(source.rows)
-                shape = (len(source.rows), source.width)
-                out = np.lib.format.open_memmap(path, "w+", np.float16, shape)
-                start = 0
-                for rows, values in source.blocks():
-                    out[start : start + len(rows)] = as_float16(values)
-                    start += len(rows)
-                out.flush()
+                if source is not None:
+                    lengths[part] = len(source.rows)
+                shape = (lengths[part] if source is not None else 0, widths[modality])
+                fill = functools.partial(_fill, source)
+                write_array(array_path(building, part, modality), shape, fill)
         write_info(building, key, info, lengths["train"], lengths["test"])
+
+
+def _fill(source: Source | None, out: np.ndarray) -> None:
+    start = 0
+    for rows, values in source.blocks() if source is not None else ():
+        out[start : start + len(rows)] = as_float16(values)
+        start += len(rows)

@@ -1,12 +1,12 @@
 """The loaded encoder: images and captions in, float16 embeddings out."""
 
+import io
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import open_clip
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from hpo.errors import InputError
 from hpo.features._decode import Preparation
@@ -70,23 +70,30 @@ class Model:
         """How many parameters the image tower has."""
         return sum(parameter.numel() for parameter in self._model.visual.parameters())
 
-    def prepare(self, path: Path) -> torch.Tensor:
+    def prepare(self, content: bytes) -> torch.Tensor:
         """Decode an image and preprocess it for the model; may be called from several threads.
 
         A large JPEG is decoded at reduced size, see ``hpo/features/_decode.py``.
+
+        Args:
+            content: The bytes of an image file.
 
         Returns:
             float32 [3, H, W], normalised as the model wants it.
 
         Raises:
-            InputError: The file can't be read or decoded.
+            InputError: The image can't be decoded; the message goes on after the image's name.
         """
         try:
-            with Image.open(path) as image:
+            with Image.open(io.BytesIO(content)) as image:
                 return self._preparation(image)
-        # Pillow's decoders raise nearly anything on damaged bytes.
+        except UnidentifiedImageError:
+            size = f"{len(content)} bytes"
+            raise InputError(f"is not an image that Pillow can read ({size})") from None
+        # Pillow's decoders raise nearly anything on damaged bytes: OSError, SyntaxError,
+        # ValueError, struct.error, IndexError, DecompressionBombError.
         except Exception as error:
-            raise InputError(f"image '{path}' can't be decoded: {error}") from error
+            raise InputError(f"can't be decoded: {error}") from error
 
     def encode_images(self, images: Sequence[torch.Tensor]) -> np.ndarray:
         """Encode prepared images.

@@ -16,14 +16,15 @@ def read_embeddings(
 ) -> dict[str, np.ndarray]:
     """Open the embeddings of all rows of a table, as float16 like those that a study trains on.
 
-    The rows of test.csv are in ``image_test.npy`` and ``text_test.npy`` if one of those is there;
-    otherwise, and for train.csv, they are in ``image.npy`` and ``text.npy``.
+    The rows of test.csv are in a file ``NAME_test.npy`` for each modality if one of those is
+    there; otherwise, and for train.csv, they are in ``NAME.npy``.
 
     Args:
         folder: Where the embeddings are; only read.
         table: ``train.csv`` or ``test.csv``.
         rows: Rows of the table.
-        widths: D of each modality that is needed; files of others are not looked at.
+        widths: D of each modality that is needed, whatever its name; files of others are not
+            looked at.
 
     Returns:
         For each modality, float16 [rows, D], memory-mapped if that is how it is stored.

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,6 +23,7 @@ from hpo.errors import InputError, did_you_mean
 __all__ = ["Entry", "Origin", "Parameter", "Registry", "all_registries", "rule_of"]
 
 T = TypeVar("T")
+Registered = TypeVar("Registered", bound=Callable[..., Any])
 _registries: "list[Registry[Any]]" = []
 #: What a name must not be, since it stands for something else wherever names are given.
 _RESERVED = frozenset({"meta", "outputs", "all", "train", "val", "test"})
@@ -144,7 +145,7 @@ class Registry(Generic[T]):
         known = MappingProxyType(dict(parameters or {}))
         self._entries[name] = Entry(name, known, MappingProxyType(traits), None, load)
 
-    def register(self, name: str, value: T, **traits: Any) -> T:
+    def register(self, name: str, value: Registered, **traits: Any) -> Registered:
         """Add a choice of a user's own; registering the same source again replaces it.
 
         Args:
@@ -170,7 +171,7 @@ class Registry(Generic[T]):
         if problems:
             raise InputError(problems)
         self._entries[name] = Entry(
-            name, MappingProxyType(own), MappingProxyType(traits), origin, lambda: value
+            name, MappingProxyType(own), MappingProxyType(traits), origin, lambda: cast(T, value)
         )
         return value
 

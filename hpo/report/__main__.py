@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from hpo._options import NO_CANDIDATE, add_study_options, guarded
@@ -20,29 +19,22 @@ def _main(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m hpo.report", description=__doc__, allow_abbrev=False
     )
-    add_study_options(parser)
+    add_study_options(parser, cache=True)
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: runs/NAME/report")
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        metavar="DIR",
-        help="where this machine sees the study's runs (default: as in the study)",
-    )
     arguments = parser.parse_args(argv)
 
     from hpo.errors import InputError
     from hpo.report import write_report
     from hpo.search import NoCandidateError
-    from hpo.service import Study
+    from hpo.study import StoredStudy, load_plugins
 
     out = arguments.out or Path("runs") / arguments.study / "report"
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file, but must be a folder")
-    study = Study.join(arguments.storage, arguments.study)
-    if arguments.cache is not None:
-        study.definition = replace(study.definition, cache=str(arguments.cache.absolute()))
+    load_plugins(arguments.plugin)
+    study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache)
     try:
-        paths = write_report(study, study.ledger.tasks(study.name), out)
+        paths = write_report(study, study.tasks(), out)
     except NoCandidateError as error:
         print(f"error: {error} See {out / 'trials.csv'}.", file=sys.stderr)
         return NO_CANDIDATE

@@ -8,11 +8,10 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from hpo.models import TWO_STEP
-from hpo.report._tables import StageTable
-from hpo.search import GreedySearch
-from hpo.service import Study, Task
-from hpo.training import EpochRecord
+from hpo.models import Config, is_two_step
+from hpo.search import StageTable
+from hpo.study import StoredStudy
+from hpo.training import EpochRecord, metric_label
 
 __all__ = ["Curve", "CurveReader", "StageCurves"]
 
@@ -51,7 +50,7 @@ class StageCurves:
 
     Attributes:
         name: Of the stage.
-        metric: Its name.
+        metric: Its name, with its unit.
         curves: One for each candidate that was begun, in the table's order.
         others: Metric curves of further trials, without labels.
         losses: Names of the losses that the candidates are trained with.
@@ -69,11 +68,10 @@ class CurveReader:
 
     Args:
         study: The study.
-        tasks: Its tasks.
         trials: All its trials in Optuna.
     """
 
-    def __init__(self, study: Study, tasks: Sequence[Task], trials: Sequence[FrozenTrial]) -> None:
+    def __init__(self, study: StoredStudy, trials: Sequence[FrozenTrial]) -> None:
         from hpo.training import RunStore  # PyTorch takes a second, see hpo/_lazy.py
 
         self._study = study
@@ -81,48 +79,42 @@ class CurveReader:
         self._store = RunStore(study.definition.run_store)
         self._records: dict[str, tuple[EpochRecord, ...]] = {}
         self._losses: dict[int, dict[int, float]] = {}
-        self._params: list[list[Mapping[str, Any]]] | None = None
-        if isinstance(study.space.search, GreedySearch):
-            self._params = [
-                [candidate.params for candidate in stage.candidates]
-                for stage in study.stages(list(tasks))
-            ]
 
-    def read(self, index: int, table: StageTable) -> StageCurves:
-        """Return the curves of the table that ``study_tables`` has at ``index``."""
+    def read(self, table: StageTable) -> StageCurves:
+        """Return the curves of a table of the study."""
         curves = []
         configs = []
-        for place, row in enumerate(table.rows):
+        for row in table.rows:
             trial = None if row.trial is None else self._trials.get(row.trial)
             if trial is None:
                 continue
-            config = trial.user_attrs["config"]
+            config = Config.from_stored(trial.user_attrs["config"])
             configs.append(config)
-            label = row.label if self._params is not None else f"trial {trial.number}"
+            label = f"trial {trial.number}" if table.selected else row.label
             curves.append(
                 Curve(
                     label=label,
-                    params={} if self._params is None else self._params[index][place],
+                    params={} if table.selected else row.params,
                     result=_result(trial, row.value, row.std),
                     winner=row.winner,
                     final=row.value,
                     metric=metric_curve(trial),
                     loss=self._loss(trial),
-                    switch=config["epochs"] if config["fusion"] in TWO_STEP else None,
+                    switch=config.epochs if is_two_step(config.fusion) else None,
                 )
             )
         shown = {row.trial for row in table.rows}
         others = (
             [metric_curve(t) for number, t in self._trials.items() if number not in shown]
-            if self._params is None
+            if table.selected
             else []
         )
         return StageCurves(
             table.name,
-            self._study.space.metric,
+            metric_label(self._study.space.metric),
             tuple(curves),
             tuple(curve for curve in others if curve)[-_MOST_OTHERS:],
-            tuple(dict.fromkeys(str(config["loss"]) for config in configs)),
+            tuple(dict.fromkeys(config.loss for config in configs)),
         )
 
     def _loss(self, trial: FrozenTrial) -> dict[int, float]:
@@ -130,7 +122,7 @@ class CurveReader:
         known = self._losses.get(trial.number)
         if known is not None:
             return known
-        config = trial.user_attrs["config"]
+        config = Config.from_stored(trial.user_attrs["config"])
         steps = max(trial.intermediate_values, default=0)
         seeds = [
             self._seed_losses(runs, config, steps) for runs in trial.user_attrs.get("runs", [])
@@ -144,22 +136,20 @@ class CurveReader:
         self._losses[trial.number] = curve
         return curve
 
-    def _seed_losses(
-        self, runs: Sequence[str], config: Mapping[str, Any], steps: int
-    ) -> list[float]:
+    def _seed_losses(self, runs: Sequence[str], config: Config, steps: int) -> list[float]:
         """Follow ``ModelRun``: the better head's records, then those of the meta-classifier."""
         histories = [self._history(address) for address in runs]
-        if config["fusion"] not in TWO_STEP:
-            return [record.val_loss for record in histories[0][:steps]]
+        if not is_two_step(config.fusion):
+            return [record["val_loss"] for record in histories[0][:steps]]
         *heads, meta = histories
         # Runs are shared: a head may have gone on for a longer trial.
-        together = min([len(head) for head in heads] + [config["epochs"]])
+        together = min([len(head) for head in heads] + [config.epochs])
         best = [
-            max((head[epoch] for head in heads), key=lambda record: record.micro_f1)
+            max((head[epoch] for head in heads), key=lambda record: record["micro_f1"])
             for epoch in range(together)
         ]
-        later = meta if together == config["epochs"] else ()
-        return [record.val_loss for record in (*best, *later)][:steps]
+        later = meta if together == config.epochs else ()
+        return [record["val_loss"] for record in (*best, *later)][:steps]
 
     def _history(self, address: str) -> tuple[EpochRecord, ...]:
         if address not in self._records:

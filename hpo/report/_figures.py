@@ -55,7 +55,7 @@ def draw_stage(stage: StageCurves) -> "Figure | None":
         _draw(panels[0], curve.metric, curve, style)
         if with_loss and curve.loss:
             _draw(panels[1], curve.loss, curve, style)
-    _finish(panels[0], f"{stage.metric} on the validation rows (%)", curves)
+    _finish(panels[0], f"{stage.metric} on the validation rows", curves)
     _frame_metric(panels[0], curves)
     if with_loss:
         kinds = ", ".join(stage.losses)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hpo.files import atomic_write
 from hpo.report._table_files import table_cells
-from hpo.report._tables import StageTable
+from hpo.search import StageTable
 
 __all__ = ["write_page"]
 
@@ -42,7 +42,7 @@ def write_page(
         title: Of the page.
         facts: What the study is and how far it has come.
         tables: One for each stage.
-        metric: Name of the metric.
+        metric: Name of the metric, with its unit.
         figures: The image of a table, by its index.
         files: Files to link to.
     """

@@ -9,14 +9,14 @@ from hpo.report._curves import CurveReader
 from hpo.report._figures import draw_stage, save_figure
 from hpo.report._page import write_page
 from hpo.report._table_files import write_tables, write_trials
-from hpo.report._tables import format_params, study_tables
-from hpo.search import GreedySearch
-from hpo.service import Study, Task
+from hpo.search import Task, format_params
+from hpo.study import StoredStudy
+from hpo.training import metric_label
 
 __all__ = ["write_report"]
 
 
-def write_report(study: Study, tasks: Sequence[Task], folder: Path) -> list[Path]:
+def write_report(study: StoredStudy, tasks: Sequence[Task], folder: Path) -> list[Path]:
     """Write everything that is known of a study; what is there already is written anew.
 
     Only reads the study, so that it may be called while workers are at it.
@@ -35,20 +35,17 @@ def write_report(study: Study, tasks: Sequence[Task], folder: Path) -> list[Path
             why.
         OSError: The folder can't be written.
     """
-    trials = study.optuna.get_trials(deepcopy=False)
+    trials = study.trials.all()
     write_trials(study, trials, folder / "trials.csv")
-    tables = study_tables(study, tasks)
+    tables = study.tables(list(tasks))
     write_tables(study, tables, folder)
     paths = [folder / name for name in ("trials.csv", "tables.md", "tables.csv")]
-    reader = CurveReader(study, tasks, trials)
-    greedy = isinstance(study.space.search, GreedySearch)
+    reader = CurveReader(study, trials)
     figures: dict[int, str] = {}
     for index, table in enumerate(tables):
-        figure = draw_stage(reader.read(index, table))
+        figure = draw_stage(reader.read(table))
         if figure is not None:
-            # The table of a sampled study counts its trials in its name, a file must not.
-            name = table.name if greedy else "trials"
-            figures[index] = f"figures/{index + 1:02d}_{_file_name(name)}.png"
+            figures[index] = f"figures/{index + 1:02d}_{_file_name(table.key)}.png"
             save_figure(figure, folder / figures[index])
             paths.append(folder / figures[index])
     write_page(
@@ -56,28 +53,29 @@ def write_report(study: Study, tasks: Sequence[Task], folder: Path) -> list[Path
         f"Study {study.name}",
         _facts(study, tasks),
         tables,
-        study.space.metric,
+        metric_label(study.space.metric),
         figures,
         [path.name for path in paths[:3]],
     )
     return [*paths, folder / "index.html"]
 
 
-def _facts(study: Study, tasks: Sequence[Task]) -> dict[str, str]:
-    states = collections.Counter(task.state for task in tasks)
+def _facts(study: StoredStudy, tasks: Sequence[Task]) -> dict[str, str]:
+    states = collections.Counter(task.state.value for task in tasks)
     counted = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     dataset = study.definition.dataset
     facts = {
         "data": f"{dataset.get('data', '')}, features {dataset.get('encoder', '')}",
         "metric": f"{study.space.metric} at the last epoch, mean ± standard deviation over "
-        f"{study.space.seeds} seed{'s' if study.space.seeds > 1 else ''}, in percent",
+        f"{study.space.seeds} seed{'s' if study.space.seeds > 1 else ''}"
+        f"{', in percent' if metric_label(study.space.metric).endswith('(%)') else ''}",
         "configurations": counted or "none yet",
     }
     best = study.best(list(tasks))
     if best is None or best.config is None or best.outcome is None:
         return {**facts, "best": "not decided yet"}
-    shown = format_params({name: best.config[name] for name in study.definition.searched})
-    score = f"{best.outcome['value']:.3f} ± {best.outcome['std']:.3f}"
+    shown = format_params(study.strategy.params(best.config))
+    score = f"{best.outcome.value:.3f} ± {best.outcome.std:.3f}"
     return {**facts, "best": f"trial {best.trial}: {score} ({shown})"}
 
 

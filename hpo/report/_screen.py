@@ -10,9 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpo.report._plan import Plan
-from hpo.report._tables import StageTable, study_tables
-from hpo.service import Study, Task
+from hpo.search import Plan, StageTable, Task, TaskState
+from hpo.study import StoredStudy
 
 __all__ = ["Screen"]
 
@@ -26,7 +25,7 @@ class Screen:
         console: Where to write.
     """
 
-    def __init__(self, study: Study, plan: Plan, console: Console) -> None:
+    def __init__(self, study: StoredStudy, plan: Plan, console: Console) -> None:
         self._study = study
         self._plan = plan
         self._console = console
@@ -49,6 +48,10 @@ class Screen:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop the live display, so that other lines can be printed."""
         if self._live is not None:
             self._live.stop()
 
@@ -81,7 +84,7 @@ class Screen:
 
     def update(self, tasks: Sequence[Task]) -> None:
         """Show the present state."""
-        done = {task.position for task in tasks if task.state in ("done", "failed")}
+        done = {task.position for task in tasks if task.state.ended}
         if self._done_at_start is None:
             self._done_at_start = len(done)
             self._shown_tasks = set(done)
@@ -92,7 +95,7 @@ class Screen:
                         _finished_line(self._study, task), highlight=False, soft_wrap=True
                     )
         self._shown_tasks |= done
-        tables = study_tables(self._study, tasks)
+        tables = self._study.tables(list(tasks))
         while self._shown_stages < len(tables) and self._is_decided(tables, tasks):
             self._console.print(render_table(tables[self._shown_stages]))
             self._shown_stages += 1
@@ -102,24 +105,23 @@ class Screen:
     def _is_decided(self, tables: list[StageTable], tasks: Sequence[Task]) -> bool:
         if not tables[self._shown_stages].decided:
             return False
-        total = sum(stage.new for stage in self._plan.stages)
-        sampled = len(self._plan.stages) == 1 and self._plan.stages[0].name == "trials"
-        return not sampled or sum(task.state in ("done", "failed") for task in tasks) >= total
+        ended = sum(task.state.ended for task in tasks)
+        return self._plan.in_stages or ended >= self._plan.configurations
 
     def _status(self, tasks: Sequence[Task], done: int) -> RenderableType:
-        total = max(sum(stage.new for stage in self._plan.stages), len(tasks))
+        total = max(self._plan.configurations, len(tasks))
         lines: list[RenderableType] = []
         for task in tasks:
-            if task.state != "claimed" or task.progress is None:
+            if task.state is not TaskState.CLAIMED or task.progress is None:
                 continue
             progress = task.progress
             lines.append(
                 Text(
-                    f"trial {progress['trial']:>3}  {_stage_name(self._study, task)}  "
-                    f"epoch {progress['step']}/{progress['steps']}  {progress['value']:.3f}"
+                    f"trial {progress.trial:>3}  {self._study.strategy.stage_name(task)}  "
+                    f"epoch {progress.step}/{progress.steps}  {progress.value:.3f}"
                 )
             )
-        values = [task.outcome["value"] for task in tasks if task.outcome is not None]
+        values = [task.outcome.value for task in tasks if task.outcome is not None]
         best = f"best so far {max(values):.3f}" if values else "no result yet"
         lines.append(
             Text(f"{done} of {total} configurations, {best}, {self._time_left(done, total)}")
@@ -157,14 +159,9 @@ def render_table(table: StageTable) -> Table:
     return drawn
 
 
-def _stage_name(study: Study, task: Task) -> str:
-    stages = getattr(study.space.search, "stages", None)
-    return "sampled" if stages is None else str(stages[task.stage].name)
-
-
-def _finished_line(study: Study, task: Task) -> str:
+def _finished_line(study: StoredStudy, task: Task) -> str:
+    where = f"trial {task.trial}  {study.strategy.stage_name(task)}"
     if task.outcome is None:
-        return f"trial {task.trial}  {_stage_name(study, task)}  failed: {task.reason}"
-    score = f"{task.outcome['value']:.3f} ± {task.outcome['std']:.3f}"
-    pruned = f"  {task.outcome['pruned']}" if task.outcome["pruned"] else ""
-    return f"trial {task.trial}  {_stage_name(study, task)}  {score}{pruned}"
+        return f"{where}  failed: {task.reason}"
+    pruned = f"  {task.outcome.pruned}" if task.outcome.pruned else ""
+    return f"{where}  {task.outcome.value:.3f} ± {task.outcome.std:.3f}{pruned}"

@@ -7,17 +7,17 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hpo.files import atomic_write
-from hpo.report._predictions import write_csv
-from hpo.report._tables import StageTable
-from hpo.service import Study
-from hpo.training import CURVE_COLUMNS
+from hpo.results import write_csv
+from hpo.search import StageTable
+from hpo.study import StoredStudy
+from hpo.training import curve_columns, metric_label
 
 __all__ = ["table_cells", "write_tables", "write_trials"]
 
 
-def write_tables(study: Study, tables: Sequence[StageTable], folder: Path) -> None:
+def write_tables(study: StoredStudy, tables: Sequence[StageTable], folder: Path) -> None:
     """Write the tables of all stages: ``tables.md`` to read, ``tables.csv`` with all digits."""
-    metric = study.space.metric
+    metric = metric_label(study.space.metric)
     lines = [f"# Study {study.name}", ""]
     for table in tables:
         head, rows = table_cells(table, metric)
@@ -43,20 +43,21 @@ def write_tables(study: Study, tables: Sequence[StageTable], folder: Path) -> No
     )
 
 
-def write_trials(study: Study, trials: Sequence[FrozenTrial], path: Path) -> None:
+def write_trials(study: StoredStudy, trials: Sequence[FrozenTrial], path: Path) -> None:
     """Write one row for each trial of the Optuna study, in the order of their numbers.
 
     The columns are number, state, stage, value and std (percent), each searched parameter, the
     score of each seed, the mean of every metric at the last epoch, the epochs that were trained
     for it rather than taken from the run store, and why it was pruned or failed.
     """
-    params = study.definition.searched
+    params = study.strategy.distributions
+    columns = curve_columns(study.definition.metrics)
     seeds = study.space.seeds
     header = [
         *("number", "state", "stage", "value", "std"),
         *(f"params_{name}" for name in params),
         *(f"score_seed_{seed}" for seed in range(seeds)),
-        *(f"metrics_{name}" for name in CURVE_COLUMNS),
+        *(f"metrics_{name}" for name in columns),
         *("epochs_trained", "reason"),
     ]
     rows = []
@@ -73,7 +74,7 @@ def write_trials(study: Study, trials: Sequence[FrozenTrial], path: Path) -> Non
                 _cell(about.get("std")),
                 *(_cell(trial.params.get(name)) for name in params),
                 *(_cell(score) for score in (scores + [None] * seeds)[:seeds]),
-                *(_cell(metrics.get(name)) for name in CURVE_COLUMNS),
+                *(_cell(metrics.get(name)) for name in columns),
                 _cell(about.get("epochs_trained")),
                 about.get("pruned") or about.get("failed") or "",
             ]
@@ -84,7 +85,7 @@ def write_trials(study: Study, trials: Sequence[FrozenTrial], path: Path) -> Non
 def table_cells(table: StageTable, metric: str) -> tuple[list[str], list[list[str]]]:
     """Return header and cells of a table as text; references have a column if there are any."""
     cited = any(row.reference is not None for row in table.rows)
-    head = ["candidate", f"{metric} (%)", "trial", *(["paper"] if cited else []), "note"]
+    head = ["candidate", metric, "trial", *(["paper"] if cited else []), "note"]
     rows = []
     for row in table.rows:
         score = "" if row.value is None else f"{row.value:.3f} ± {row.std:.3f}"

@@ -8,7 +8,8 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from functools import cached_property
+from typing import Annotated, Any, Literal
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from pydantic import Field, field_validator, model_validator
@@ -17,10 +18,11 @@ from hpo.errors import InputError
 from hpo.models import Config, modalities_read
 from hpo.search._plan import Plan, PlannedStage, RunSharing
 from hpo.search._sampling import param_value
+from hpo.search._search import Search
 from hpo.search._strategy import Board, NoCandidateError, Opening, Strategy
 from hpo.search._tables import StageTable, table_row
 from hpo.search._task import NewTask, Task
-from hpo.search._values import Change, Component, Frozen, Given, Scale, checked_values
+from hpo.search._values import Change, Frozen, Given, checked_values
 from hpo.training import head_runs
 
 __all__ = ["Candidate", "GreedySearch", "GreedyStage", "GreedyStrategy", "Stage"]
@@ -59,12 +61,11 @@ class Stage(Frozen):
         return self
 
 
-class GreedySearch(Frozen):
+class GreedySearch(Search):
     """Stages, one after the other; ties go to the earlier candidate."""
 
     kind: Literal["greedy"]
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
-    pruner: Component = Component(name="NopPruner")
 
     def values_of(self, field: str) -> tuple[Any, ...]:
         """Return the values that any stage tries or fixes."""
@@ -89,14 +90,6 @@ class GreedySearch(Frozen):
             for stage in self.stages
         )
         return self.model_copy(update={"stages": stages})
-
-    def scaled(self, scale: Scale) -> "GreedySearch":
-        """Return the search at a scale."""
-        changed = self.changed(scale.apply)
-        return changed.model_copy(update={"pruner": self.pruner.scaled(scale)})
-
-    #: What is the same at any number of trials, and so may differ between two of the same study.
-    extensible: ClassVar[frozenset[str]] = frozenset()
 
     @staticmethod
     def given(raw: Mapping[str, Any]) -> Iterator[Given]:
@@ -151,7 +144,7 @@ class GreedyStrategy(Strategy):
         assert isinstance(self.space.search, GreedySearch)
         return self.space.search
 
-    @property
+    @cached_property
     def distributions(self) -> Mapping[str, BaseDistribution]:
         """Categorical over all values that any stage tries or fixes.
 
@@ -284,9 +277,13 @@ class GreedyStrategy(Strategy):
             seen |= keys
         return Plan(tuple(planned), self.space.seeds, assumed, in_stages=True)
 
-    def draw(self, values: Mapping[str, Any]) -> Config:
-        """Refuse: every task of a greedy study is opened with its configuration."""
-        raise AssertionError("a greedy study has no tasks without a configuration")
+    def domains(self, values: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+        """Return the domains of the parameters that a trial shows."""
+        return {name: domain for name, domain in self.distributions.items() if name in values}
+
+    def attributes(self, task: Task) -> dict[str, Any]:
+        """Name the stage on the trial."""
+        return {"stage": self.stage_name(task)}
 
     def stage_name(self, task: Task) -> str:
         """Return the name of the task's stage."""

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from hpo.errors import InputError
+from hpo.errors import InputError, did_you_mean
+from hpo.features import ENCODED
 from hpo.models import is_value_name
 from hpo.search._checks import (
     Problem,
@@ -43,7 +44,7 @@ def load_space(
     source: Path | Mapping[str, Any],
     settings: Sequence[tuple[str, Any, str]] = (),
     defaults: Sequence[tuple[str, Any, str]] = (),
-    modalities: Sequence[str] = ("image", "text"),
+    modalities: Sequence[str] = tuple(ENCODED),
 ) -> Space:
     """Read and check a search space.
 
@@ -73,11 +74,11 @@ def load_space(
                 origins[place[:length]] = f"{origin} {key}={value}"
     problems += _check_fields(raw, modalities)
     # The schema checks the same values again; what was said of a place already is not repeated.
-    said = {problem.place for problem in problems}
+    said = [problem.place for problem in problems]
     problems += [
         problem
-        for problem in explain(Space, raw)
-        if not any(problem.place[: len(place)] == place for place in said)
+        for problem in _explain_space(raw)
+        if not any(_covers(place, problem.place) for place in said)
     ]
     if problems:
         name = source if isinstance(source, Path) else "The search space"
@@ -126,6 +127,32 @@ def _check_fields(raw: Mapping[str, Any], modalities: Sequence[str]) -> list[Pro
                 faults += check_config_value(where, field, item, modalities)
         problems += [fault for fault in faults if fault not in problems]
     return problems
+
+
+def _explain_space(raw: Mapping[str, Any]) -> list[Problem]:
+    """Return what the schema has to say; of the search, what that of its kind has to say."""
+    search = raw.get("search")
+    problems = explain(Space, raw)
+    if not isinstance(search, dict):
+        return problems
+    problems = [problem for problem in problems if problem.place[:1] != ("search",)]
+    kind = search.get("kind")
+    if "kind" not in search:
+        return [*problems, Problem(("search",), "'kind' is missing in search")]
+    if kind not in SEARCHES:
+        known = list(SEARCHES)
+        rule = f"must be one of: {', '.join(known)}{did_you_mean(kind, known)}"
+        return [*problems, Problem(("search", "kind"), f"kind is '{kind}', but {rule}")]
+    return problems + [
+        Problem(("search", *problem.place), problem.message)
+        for problem in explain(SEARCHES[kind][0], search)
+    ]
+
+
+def _covers(said: Place, place: Place) -> bool:
+    """Tell whether what was said of one place is all that the schema has to say of another."""
+    above = place[-1:] in (("params",), ("fixed",)) and said[: len(place)] == place
+    return above or place[: len(said)] == said
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.samplers import BaseSampler
 from pydantic import (
     Discriminator,
     Field,
@@ -22,11 +23,12 @@ from pydantic import (
 
 from hpo.models import Config, is_whole_number
 from hpo.search._plan import Plan, PlannedStage
-from hpo.search._sampling import param_value
+from hpo.search._sampling import make_sampler, param_value
+from hpo.search._search import Search
 from hpo.search._strategy import Board, Opening, Strategy
 from hpo.search._tables import StageTable, table_row
 from hpo.search._task import NewTask, Task, TaskState
-from hpo.search._values import Change, Component, Frozen, Given, Scale, checked_values
+from hpo.search._values import Change, Component, Frozen, Given, checked_values
 
 __all__ = ["Choices", "OptunaSearch", "Range", "SampledStrategy"]
 
@@ -68,13 +70,12 @@ Domain = Annotated[
 ]
 
 
-class OptunaSearch(Frozen):
+class OptunaSearch(Search):
     """All parameters at once, suggested by an Optuna sampler, stopped by an Optuna pruner."""
 
     kind: Literal["optuna"]
     trials: PositiveInt = 100
     sampler: Component = Component(name="TPESampler")
-    pruner: Component = Component(name="NopPruner")
     seed: Annotated[int, Field(ge=0)] = 0
     params: Annotated[dict[str, Domain], Field(min_length=1)]
 
@@ -107,11 +108,6 @@ class OptunaSearch(Frozen):
 
         params = {field: within(field, domain) for field, domain in self.params.items()}
         return self.model_copy(update={"params": params})
-
-    def scaled(self, scale: Scale) -> "OptunaSearch":
-        """Return the search at a scale."""
-        changed = self.changed(scale.apply)
-        return changed.model_copy(update={"pruner": self.pruner.scaled(scale)})
 
     @staticmethod
     def given(raw: Mapping[str, Any]) -> Iterator[Given]:
@@ -192,6 +188,10 @@ class SampledStrategy(Strategy):
                 else next(item for item in domain.choices if param_value(item) == value)
             )
         return Config.select({**self.space.fixed.model_dump(), **drawn})
+
+    def sampler(self, position: int, attempt: int) -> BaseSampler:
+        """Return the space's sampler, seeded for one suggestion."""
+        return make_sampler(self._search.sampler, self._search.seed, position, attempt)
 
     def _wanted(self, board: Board) -> int:
         return self._search.trials if board.limit is None else board.limit

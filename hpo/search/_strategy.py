@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
 
-from hpo.models import Config
+from hpo.models import CHOICES, Config, owner_of
 from hpo.search._plan import Plan
 from hpo.search._pruning import decision_steps
 from hpo.search._tables import StageTable
@@ -142,12 +143,25 @@ class Strategy(abc.ABC):
     def plan(self, board: Board) -> Plan:
         """Return what the study asks for, and what of it is there already."""
 
-    @abc.abstractmethod
     def draw(self, values: Mapping[str, Any]) -> Config:
         """Return the configuration for drawn parameters, as Optuna has them.
 
         Only asked of a strategy that opens tasks without a configuration.
         """
+        raise AssertionError("a strategy that draws nothing is not asked for a draw")
+
+    def sampler(self, position: int, attempt: int) -> BaseSampler:
+        """Return the sampler of one suggestion; only asked like ``draw``.
+
+        Args:
+            position: Of the task.
+            attempt: How many earlier draws for it were repeats of other trials.
+        """
+        raise AssertionError("a strategy that draws nothing has no sampler")
+
+    def attributes(self, task: Task) -> dict[str, Any]:
+        """Return what the trial of a task says of its place in the study."""
+        return {}
 
     def stage_name(self, task: Task) -> str:
         """Return the name of the stage that a task belongs to."""
@@ -158,12 +172,31 @@ class Strategy(abc.ABC):
         return False
 
     def params(self, config: Config) -> dict[str, Any]:
-        """Return the parameters that a trial of this configuration shows."""
+        """Return the parameters that a trial of this configuration shows.
+
+        Those of choices that it doesn't take are left out.
+        """
         values = config.model_dump()
-        for field in ("fusion", "head", "loss"):
+        for field in CHOICES:
             name = getattr(config, field)
             values |= {f"{name}.{key}": value for key, value in config.own(field).items()}
         return {name: values[name] for name in self.distributions if name in values}
+
+    def domains(self, values: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+        """Return the domains of the parameters that exist together with ``values``.
+
+        Args:
+            values: Of the parameters that are known so far, as Optuna has them.
+        """
+
+        def exists(name: str) -> bool:
+            owner = owner_of(name)
+            if owner is None:
+                return True
+            field, entry = owner
+            return bool(values.get(field, getattr(self.space.fixed, field)) == entry.name)
+
+        return {name: domain for name, domain in self.distributions.items() if exists(name)}
 
     def decide(self, progress: Progress, should_prune: Callable[[], bool]) -> Verdict:
         """Return what follows from a step.

@@ -65,7 +65,7 @@ def test_class_counts_and_the_constant_prediction(dataset: Dataset) -> None:
     assert dataset.classes == tuple(str(k) for k in range(1, 20) if k != 12)
     counts = "22797 1164 4365 1272 1132 1395 1221 2210 1042 1471 604 605 252 1934 1099 1430 1525"
     assert dataset.labels.sum(axis=0).tolist() == [int(n) for n in f"{counts} 1020".split()]
-    val = dataset.labels[make_split(dataset, TailSplit(kind="tail", val_rows=5000)).val]
+    val = dataset.labels[make_split(dataset, TailSplit(kind="tail", val_rows=5000))["val"]]
     assert len(val) == 5000
     # Predicting {1} for every row: micro-F1 is 2 TP / (predicted + true).
     assert 100 * 2 * val[:, 0].sum() / (len(val) + val.sum()) == pytest.approx(59.163, abs=5e-4)
@@ -81,7 +81,7 @@ def test_loading_is_fast() -> None:
     assert min(seconds() for _ in range(3)) < 1.0
 
 
-def test_the_images_that_are_here_are_whole(tmp_path: Path) -> None:
+def test_the_images_that_are_here_are_found(tmp_path: Path) -> None:
     header, *lines = (FOLDER / "train.csv").read_text().split("\n")[:200]
     (tmp_path / "train.csv").write_text("\n".join([header, *lines]) + "\n")
     (tmp_path / "data").symlink_to(FOLDER / "data")

@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from hpo.data import Dataset, Rows
+
 MODEL_CONFIG = {
     "embed_dim": 16,
     "vision_cfg": {
@@ -46,3 +48,11 @@ def write_image(path: Path, seed: int, mode: str = "RGB") -> Path:
     image = Image.fromarray(coarse).resize((64, 48), Image.Resampling.BICUBIC)
     image.convert(mode).save(path)
     return path
+
+
+def parts_of(dataset: Dataset) -> dict[str, Rows]:
+    """Return what ``extract_features`` takes."""
+    parts = {"train": dataset.train}
+    if dataset.test is not None:
+        parts["test"] = dataset.test
+    return parts

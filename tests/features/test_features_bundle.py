@@ -61,9 +61,8 @@ def test_round_trip(dataset: Dataset, store: Path, features: Features) -> None:
         assert bundle.dataset_fingerprint == dataset.fingerprint
         assert bundle.labels.dtype == np.uint8
         np.testing.assert_array_equal(bundle.labels, dataset.labels)
-        np.testing.assert_array_equal(bundle.split.train, SPLIT.train)
-        np.testing.assert_array_equal(bundle.split.val, SPLIT.val)
-        assert bundle.split.train.dtype == bundle.split.val.dtype == np.int64
+        assert bundle.split == SPLIT
+        np.testing.assert_array_equal(bundle.labels_of("val"), dataset.labels[[3, 5]])
         for modality in ("image", "text"):
             np.testing.assert_array_equal(bundle.features.train[modality], features.train[modality])
             assert isinstance(bundle.features.train[modality], np.memmap)
@@ -86,7 +85,8 @@ def test_everything_in_it_is_in_the_key(dataset: Dataset, store: Path, features:
         save_bundle(store, changed, features, split)
         for changed, split in (
             (dataset, SPLIT),
-            (dataset, Split(train=SPLIT.train[:3], val=SPLIT.val)),
+            (dataset, Split(train=SPLIT["train"][:3], val=SPLIT["val"])),
+            (dataset, Split(**SPLIT, test=[])),
             (replace(dataset, labels=labels), SPLIT),
             (replace(dataset, classes=("1", "3")), SPLIT),
             (replace(dataset, fingerprint="0" * 64), SPLIT),
@@ -105,7 +105,7 @@ def test_embeddings_without_a_test_part(dataset: Dataset, tmp_path: Path) -> Non
 def test_what_does_not_belong_together(
     dataset: Dataset, store: Path, features: Features, tmp_path: Path
 ) -> None:
-    split = Split(train=np.array([0, 1, 6]), val=np.array([1, -1]))
+    split = Split(train=np.array([0, 1, 6]), val=np.array([-1, 1]))
     fewer = replace(dataset, labels=dataset.labels[:5])
     with pytest.raises(InputError) as caught:
         save_bundle(tmp_path / "empty", fewer, replace(features, key="abc"), split)
@@ -119,6 +119,29 @@ def test_what_does_not_belong_together(
     rows = replace(dataset.train, ids=dataset.train.ids[:5])
     with pytest.raises(InputError, match="image features have 6 labelled rows, but there are 5"):
         save_bundle(store, replace(fewer, train=rows), features, SPLIT)
+
+
+def test_another_part_is_one_more_name(dataset: Dataset, store: Path, features: Features) -> None:
+    split = Split(train=[0, 1, 4], val=[3, 5], test=[2], empty=[])
+    bundle = save_bundle(store, dataset, features, split)
+    folder = store / "bundles" / bundle.key
+    assert sorted(path.name for path in folder.glob("split_*")) == [
+        "split_empty.npy",
+        "split_test.npy",
+        "split_train.npy",
+        "split_val.npy",
+    ]
+    loaded = load_bundle(folder)
+    assert loaded.split == split and list(loaded.split) == list(split)
+    np.testing.assert_array_equal(loaded.labels_of("test"), dataset.labels[[2]])
+    assert len(loaded.labels_of("empty")) == 0
+    with pytest.raises(InputError) as caught:
+        save_bundle(store, dataset, features, Split(val=[0, 3], test=[3, 8]))
+    assert caught.value.problems == [
+        "the split has the parts val, test, but must have 'train'",
+        "the test part has row 8, but rows go from 0 to 5",
+        "row 3 is in the validation and in the test part",
+    ]
 
 
 def saved_folder(store: Path, bundle: Bundle) -> Path:

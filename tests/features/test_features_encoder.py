@@ -12,7 +12,7 @@ import open_clip
 import open_clip.factory
 import pytest
 import torch
-from features_samples import MODEL_CONFIG, write_image
+from features_samples import MODEL_CONFIG, parts_of, write_image
 from safetensors.torch import load_file, save_file
 
 from hpo.data import Dataset
@@ -44,7 +44,7 @@ def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_hub_fails_fast_and_says_what_to_do(make_dataset: MakeDataset, tmp_path: Path) -> None:
     start = time.monotonic()
     with pytest.raises(InputError) as caught:
-        extract_features(make_dataset(2, 0), "ViT-L-14/openai", tmp_path / "store")
+        extract_features(parts_of(make_dataset(2, 0)), "ViT-L-14/openai", tmp_path / "store")
     assert time.monotonic() - start < 5
     first, second = str(caught.value).splitlines()
     assert first.startswith(
@@ -102,13 +102,13 @@ def test_weights_file(
     else:
         shutil.copy(checkpoint / "open_clip_model.safetensors", weights)
     dataset, store = make_dataset(3, 0), tmp_path / "store"
-    features = extract_features(dataset, f"{tiny_model}/{weights}", store)
+    features = extract_features(parts_of(dataset), f"{tiny_model}/{weights}", store)
     # The captions' encoding is the folder's; the images' isn't: the folder has its own mean.
-    folder = extract_features(dataset, str(checkpoint), store)
+    folder = extract_features(parts_of(dataset), str(checkpoint), store)
     np.testing.assert_array_equal(features.train["text"], folder.train["text"])
     assert (features.train["image"] != folder.train["image"]).any()
     # The name that is kept finds the same encoder from anywhere.
-    again = extract_features(dataset, features.info.encoder, store)
+    again = extract_features(parts_of(dataset), features.info.encoder, store)
     assert again.key == features.key and again.counts["text"] == Counts(0, 3)
 
 
@@ -125,7 +125,9 @@ def test_weights_are_never_unpickled(
 ) -> None:
     torch.save({"state_dict": _Evil(tmp_path / "touched")}, tmp_path / "evil.pt")
     with pytest.raises(InputError, match=r"evil\.pt': UnpicklingError: Weights only load failed"):
-        extract_features(make_dataset(2, 0), f"{tiny_model}/{tmp_path}/evil.pt", tmp_path / "s")
+        extract_features(
+            parts_of(make_dataset(2, 0)), f"{tiny_model}/{tmp_path}/evil.pt", tmp_path / "s"
+        )
     assert not (tmp_path / "touched").exists()
 
 
@@ -163,7 +165,7 @@ def test_damaged_weights(checkpoint: Path, make_dataset: MakeDataset, tmp_path: 
     with pytest.raises(
         InputError, match=r"^the encoder '.*copy' can't be loaded from '.*': SafetensorError: "
     ):
-        extract_features(make_dataset(2, 0), str(folder), tmp_path / "store")
+        extract_features(parts_of(make_dataset(2, 0)), str(folder), tmp_path / "store")
 
 
 def test_weights_that_do_not_fit(
@@ -173,14 +175,14 @@ def test_weights_that_do_not_fit(
     config = folder / "open_clip_config.json"
     config.write_text(config.read_text().replace('"embed_dim": 16', '"embed_dim": 24'))
     with pytest.raises(InputError, match=r"RuntimeError: Error\(s\) in loading state_dict"):
-        extract_features(make_dataset(2, 0), str(folder), tmp_path / "store")
+        extract_features(parts_of(make_dataset(2, 0)), str(folder), tmp_path / "store")
 
 
 def test_half_precision_agrees(checkpoint: Path, tmp_path: Path) -> None:
     """The arithmetic of a GPU, tried on the CPU: autocast to float16."""
     encoder = resolve_encoder(str(checkpoint), tmp_path)
     model = Model(encoder, "cpu")
-    image = model.prepare(write_image(tmp_path / "a.png", 1))
+    image = model.prepare(write_image(tmp_path / "a.png", 1).read_bytes())
     full = [model.encode_images([image]), model.encode_texts(["a dog"])]
     model._half = True
     half = [model.encode_images([image]), model.encode_texts(["a dog"])]
@@ -213,7 +215,7 @@ def test_embeddings_that_float16_cannot_hold(
     weights["text_projection"] *= 1e6
     save_file(weights, folder / "open_clip_model.safetensors")
     with pytest.raises(InputError) as caught:
-        extract_features(make_dataset(2, 0), str(folder), tmp_path / "store")
+        extract_features(parts_of(make_dataset(2, 0)), str(folder), tmp_path / "store")
     assert str(caught.value).splitlines() == [
         "Captions can't be encoded:",
         "  the embedding of caption 'a train picture, number 0' is not finite in float16",

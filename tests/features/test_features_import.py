@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hpo.errors import InputError
-from hpo.features import _clip_retrieval, import_features
+from hpo.features import _clip_retrieval, import_arrays, import_features, modality_names
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 
@@ -84,11 +84,11 @@ def test_all_problems_are_listed(tmp_path: Path) -> None:
     write(tmp_path / "in" / "image_test.npy", values(2, 5, dtype="float64"))
     write(tmp_path / "in" / "text_test.npy", values(2, 3)[0])
     assert problems(tmp_path / "in", tmp_path) == [
-        "text.npy has 7 rows, but train.csv has 6",
         "image_test.npy is float64, but must be float16 or float32",
-        "text_test.npy has shape [3], but must be [rows, width]",
         "image.npy has NaN or infinity in rows 1, 4 (counted from 0)",
         "image.npy has values beyond ±65504, the largest of float16, in row 3 (counted from 0)",
+        "text.npy has 7 rows, but train.csv has 6",
+        "text_test.npy has shape [3], but must be [rows, width]",
     ]
 
 
@@ -109,7 +109,10 @@ def test_parts_that_do_not_match(tmp_path: Path) -> None:
     ]
     write(folder / "text.npy", values(6, 4))
     write(folder / "image_test.npy", values(2, 5))
-    assert problems(folder, tmp_path) == ["text_test.npy is 3 wide, but text.npy is 4 wide"]
+    assert problems(folder, tmp_path) == [
+        "text_test.npy is 3 wide, but text.npy is 4 wide",
+        "mend text or leave it out: --modalities image",
+    ]
 
 
 def test_pickles_and_rubbish_are_refused(tmp_path: Path) -> None:
@@ -202,6 +205,134 @@ def test_clip_retrieval_metadata_file(tmp_path: Path) -> None:
     metadata.write_bytes(b"rubbish")
     with pytest.raises(InputError, match=r"metadata/metadata_0\.parquet can't be read: "):
         import_features(folder, 3, 0, tmp_path, ids=["a.jpg", "b.jpg", "c.jpg"])
+
+
+def test_any_name_is_a_modality(tmp_path: Path) -> None:
+    folder, store = tmp_path / "in", tmp_path / "store"
+    arrays = {}
+    for seed, (name, width) in enumerate({"text": 3, "ocr": 2, "image": 5, "audio": 4}.items()):
+        arrays[name] = write(folder / f"{name}.npy", values(6, width, seed, "float16"))
+        write(folder / f"{name}_test.npy", values(2, width, seed + 9))
+    (folder / "._image.npy").write_bytes(b"what macOS leaves beside a file")
+    assert modality_names(folder) == ("image", "text", "audio", "ocr")
+    features = import_features(folder, 6, 2, store)
+    assert list(features.train) == list(features.test) == ["image", "text", "audio", "ocr"]
+    assert features.info.widths == {"image": 5, "text": 3, "audio": 4, "ocr": 2}
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(features.train[name], array)
+    some = import_features(folder, 6, 2, store, modalities=["ocr", "text"])
+    assert list(some.train) == ["text", "ocr"] and some.key != features.key
+    # It is the same as where the others never were.
+    for name in ("image", "audio"):
+        (folder / f"{name}.npy").unlink()
+        (folder / f"{name}_test.npy").unlink()
+    assert import_features(folder, 6, 2, store).key == some.key
+
+
+def test_a_modality_beside_what_clip_retrieval_writes(tmp_path: Path) -> None:
+    image = write(tmp_path / "in" / "img_emb" / "img_emb_0.npy", values(8, 5, 0, "float16"))
+    (tmp_path / "in" / "text_emb").mkdir()
+    audio = write(tmp_path / "in" / "audio.npy", values(6, 4, 1, "float16"))
+    write(tmp_path / "in" / "audio_test.npy", values(2, 4, 2))
+    assert modality_names(tmp_path / "in") == ("image", "audio")
+    features = import_features(tmp_path / "in", 6, 2, tmp_path)
+    np.testing.assert_array_equal(features.train["image"], image[:6])
+    np.testing.assert_array_equal(features.test["image"], image[6:])
+    np.testing.assert_array_equal(features.train["audio"], audio)
+
+
+def test_names_that_stand_for_something_else(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    write(folder / "image.npy", values(6, 5))
+    write(folder / "audio.npy", values(6, 2))
+    for name in ("labels", "y_test", "concat", "Audio", "a-b", "2d"):
+        write(folder / f"{name}.npy", values(3, 2))
+    way_on = "; rename it or leave it out: --modalities image,audio"
+    rule = (
+        "can't name a modality, as a name must be lower-case letters, digits and '_', beginning "
+        "with a letter and not ending with '_test'"
+    )
+    expected = [
+        f"2d.npy: '2d' {rule}{way_on}",
+        f"Audio.npy: 'Audio' {rule}{way_on}",
+        f"a-b.npy: 'a-b' {rule}{way_on}",
+        "concat.npy: 'concat' can't name a modality, as it stands for a way to fuse modalities"
+        + way_on,
+        f"labels.npy: 'labels' can't name a modality, as it stands for labels{way_on}",
+        f"y.npy: 'y' can't name a modality, as it stands for labels{way_on}",
+    ]
+    assert problems(folder, tmp_path, 6, 0) == expected
+    with pytest.raises(InputError) as caught:
+        modality_names(folder)
+    assert caught.value.problems == expected
+    features = import_features(folder, 6, 0, tmp_path, modalities=("image", "audio"))
+    assert list(features.train) == ["image", "audio"]
+    with pytest.raises(InputError) as caught:
+        import_features(folder, 6, 0, tmp_path, modalities=("labels", "audoi"))
+    assert caught.value.problems == [
+        "there is no modality 'labels'; there are: image, audio",
+        "there is no modality 'audoi' (did you mean 'audio'?); there are: image, audio",
+    ]
+
+
+@pytest.mark.parametrize("name", ["labels", "targets", "y", "ids", "index", "split", "train"])
+@pytest.mark.parametrize("also", ["val", "test", "all", "outputs", "meta", "sum", "mixed_joint"])
+def test_reserved_names(name: str, also: str, tmp_path: Path) -> None:
+    arrays = {name: values(6, 2), also: values(6, 2)}
+    with pytest.raises(InputError) as caught:
+        import_arrays(arrays, 6, tmp_path)
+    starts = [f"features['{one}']: '{one}' can't name a modality, as it " for one in (name, also)]
+    for problem, start in zip(caught.value.problems, starts, strict=True):
+        assert problem.startswith(start)
+
+
+def test_a_file_that_can_not_be_a_modality(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    write(folder / "image.npy", values(6, 5))
+    write(folder / "text.npy", values(6, 3))
+    write(folder / "audio.npy", values(6, 2).astype(np.int8))
+    write(folder / "ocr.npy", values(5, 2))
+    write(folder / "mask.npy", values(6, 2)[None])
+    assert problems(folder, tmp_path, 6, 0) == [
+        "audio.npy is int8, but must be float16 or float32",
+        "mask.npy has shape [1, 6, 2], but must be [rows, width]",
+        "ocr.npy has 5 rows, but train.csv has 6",
+        "mend audio, mask, ocr or leave it out: --modalities image,text",
+    ]
+    taken = import_features(folder, 6, 0, tmp_path, modalities=("image", "text"))
+    assert list(taken.train) == ["image", "text"]
+
+
+def test_arrays_are_like_files(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    image = write(folder / "image.npy", values(6, 5))
+    image_test = write(folder / "image_test.npy", values(2, 5, 1))
+    from_files = import_features(folder, 6, 2, tmp_path)
+    for dtype in ("float32", "float64"):
+        features = import_arrays(
+            {"image": image.astype(dtype)},
+            6,
+            tmp_path,
+            test_arrays={"image": image_test.astype(dtype)},
+            test_rows=2,
+        )
+        assert features.key == from_files.key
+    with pytest.raises(InputError) as caught:
+        import_arrays(
+            {"image": values(7, 5), "text": np.full((6, 2), 1e300), "ocr": values(6, 2)},
+            6,
+            tmp_path,
+            test_arrays={"image": values(2, 5), "text": values(2, 2, dtype="int64")},
+            test_rows=2,
+            tables=("the frame", "the test frame"),
+        )
+    assert str(caught.value).splitlines() == [
+        "The embeddings given can't be used:",
+        "  features['image'] has 7 rows, but the frame has 6",
+        "  test['text'] is int64, but must be float16, float32 or float64",
+        "  features['text'] has NaN or infinity in rows 0, 1, 2, 3, 4 and 1 more (counted from 0)",
+        "  mend image, text or leave it out: modalities=['ocr']",
+    ]
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the COMP5329 data set is not here")

@@ -50,7 +50,13 @@ def test_bad_image(
     command = ["--data", str(data), "--encoder", str(checkpoint), "--cache", str(tmp_path / "c")]
     command += ["--device", "cpu"]
     assert main(command) == 2
-    assert "train1.png" in capsys.readouterr().err
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-2:] == [
+        "error: Images can't be encoded; mend them, or leave their rows out with "
+        "--skip-bad-images:",
+        "  train.csv line 3: image 'images/train1.png' is not an image that Pillow can read "
+        "(7 bytes)",
+    ]
     assert main([*command, "--skip-bad-images"]) == 0
     output = capsys.readouterr().out.splitlines()
     assert output[1] == "left out: 1 rows whose image is missing or damaged"
@@ -72,6 +78,51 @@ def test_import(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "--features imports embeddings, so it can't go with --encoder" in (
         capsys.readouterr().err
     )
+
+
+def test_the_folders_own_defaults_hold(
+    data: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As for `hpo run`: hpo.yaml names the encoder, and the command line goes before it."""
+    (data / "hpo.yaml").write_text(f"encoder: {checkpoint}\nset: {{scale.width: 0.5}}\n")
+    command = ["--data", str(data), "--cache", str(tmp_path / "c"), "--device", "cpu"]
+    assert main(command) == 0
+    assert "16 wide; 6 items encoded, 0 reused" in capsys.readouterr().out
+    assert main([*command, "--encoder", "demo"]) == 0
+    assert "64 wide; 6 items encoded, 0 reused" in capsys.readouterr().out
+    (data / "hpo.yaml").write_text("encodre: demo\nencoder: [demo]\nset: 3\n")
+    assert main(command) == 2
+    assert capsys.readouterr().err == (
+        f"error: {data}/hpo.yaml: unknown key 'encodre' (did you mean 'encoder'?); allowed: "
+        "encoder, set\n"
+        f"{data}/hpo.yaml: encoder is ['demo'], but must be a name\n"
+        f"{data}/hpo.yaml: set must be a mapping, such as scale.width: 0.25\n"
+    )
+
+
+def test_modalities(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["--data", str(data), "--cache", str(tmp_path / "c"), "--device", "cpu"]
+    shutil.rmtree(data / "images")
+    assert main([*command, "--encoder", "demo", "--modalities", "text"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2, "no image was asked for"
+    assert main([*command, "--encoder", "demo", "--modalities", "text,audio"]) == 2
+    assert capsys.readouterr().err == (
+        "error: there is no modality 'audio'; there are: image, text\n"
+    )
+    folder = tmp_path / "embeddings"
+    folder.mkdir()
+    for name, width in (("audio", 2), ("text", 3), ("labels", 4)):
+        np.save(folder / f"{name}.npy", np.ones((4, width), np.float32))
+    command += ["--features", str(folder)]
+    assert main(command) == 2
+    assert "labels.npy: 'labels' can't name a modality" in capsys.readouterr().err
+    assert main([*command, "--modalities", "text, audio"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "text: 4 labelled and 0 test rows, 3 wide",
+        "audio: 4 labelled and 0 test rows, 2 wide",
+    ]
+    assert main([*command, "--skip-bad-images"]) == 2
+    assert "--skip-bad-images is about images" in capsys.readouterr().err
 
 
 def test_packaged_encoder(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

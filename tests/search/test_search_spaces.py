@@ -58,7 +58,7 @@ def test_there_are_search_spaces() -> None:
 def test_every_search_space_of_the_repository_loads(path: Path) -> None:
     space = load_space(path)
     assert space.name.replace(" ", "_") == path.stem
-    assert type(space).from_json(space.model_dump(mode="json")) == space
+    assert type(space).from_stored(space.model_dump(mode="json")) == space
     assert space.scaled() == space
 
 

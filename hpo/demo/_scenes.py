@@ -11,8 +11,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.data._demo_drawing import Placed, draw
-from hpo.data._demo_kinds import SETTINGS
+from hpo.demo._drawing import Placed, draw
+from hpo.demo._kinds import SETTINGS
 
 __all__ = ["CLASS_NAMES", "DEMO_RECIPE", "Recipe", "Scene", "make_scene"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.engine import make_url
 
 from hpo.errors import InputError
-from hpo.service._url import redact
+from hpo.trials import redact
 
 __all__ = ["RayPlan", "connect_ray"]
 

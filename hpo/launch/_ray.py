@@ -9,21 +9,23 @@ import contextlib
 import dataclasses
 import logging
 import os
+import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hpo.data import Split
 from hpo.errors import InputError
 from hpo.features import Bundle
+from hpo.launch._ray_plan import RayPlan
+from hpo.queue import Patience
 from hpo.search import NoCandidateError
-from hpo.service._patience import Patience
-from hpo.service._pulse import WorkerSettings
-from hpo.service._ray_plan import RayPlan
-from hpo.service._study import Study
-from hpo.service._worker import Worker
+from hpo.study import StoredStudy, load_plugins
 from hpo.training import Interrupted
+from hpo.worker import Worker, WorkerSettings
 
 __all__ = ["RayWorkers"]
 
@@ -48,9 +50,19 @@ class RayWorkers:
         plan: As ``connect_ray`` returned it.
         settings: Of each worker; the device is replaced by that of the plan.
         bundle: The study's.
+        cache: Where the nodes keep the study's runs.
+        plugins: Modules with the user's own parts, which the nodes can import.
     """
 
-    def __init__(self, study: str, plan: RayPlan, settings: WorkerSettings, bundle: Bundle) -> None:
+    def __init__(
+        self,
+        study: str,
+        plan: RayPlan,
+        settings: WorkerSettings,
+        bundle: Bundle,
+        cache: Path,
+        plugins: Sequence[str] = (),
+    ) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -70,10 +82,10 @@ class RayWorkers:
         }
         actor = ray.remote(**options)(_Actor)
         shared = ray.put(in_memory(bundle))
-        settings = dataclasses.replace(settings, device=plan.device)
+        settings = dataclasses.replace(settings, device=plan.device, own_process=True)
+        place = _Place(study, plan.url, cache, tuple(plugins))
         self._members = [
-            _Member(index, actor.remote(study, plan.url, settings), shared)
-            for index in range(plan.workers)
+            _Member(index, actor.remote(place, settings), shared) for index in range(plan.workers)
         ]
         self._all_placed = time.monotonic()
         self._told = False
@@ -165,12 +177,21 @@ class _Member:
             self._ping = self.actor.ping.remote()
 
 
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """How a node finds the study: its name, storage, cache, and the user's own parts."""
+
+    study: str
+    url: str
+    cache: Path
+    plugins: tuple[str, ...]
+
+
 class _Actor:
     """One worker; its process, and its place, are Ray's matter."""
 
-    def __init__(self, study: str, url: str, settings: WorkerSettings) -> None:
-        self._name = study
-        self._url = url
+    def __init__(self, place: _Place, settings: WorkerSettings) -> None:
+        self._place = place
         self._settings = settings
         self._worker: Worker | None = None
         self._stopped = False
@@ -181,7 +202,11 @@ class _Actor:
         An error that nobody foresaw ends the process, so that Ray starts a sound one.
         """
         try:
-            study = Patience(self._poll)(lambda: Study.join(self._url, self._name))
+            place = self._place
+            load_plugins(place.plugins)
+            study = Patience(self._poll)(
+                lambda: StoredStudy.join(place.url, place.study, place.cache)
+            )
             _check_folder(study.definition.run_store)
             self._worker = Worker(study, self._settings, bundle)
             if self._stopped:  # before there was a worker to be told so
@@ -226,11 +251,7 @@ def in_memory(bundle: Bundle) -> Bundle:
             test={name: np.asarray(array) for name, array in features.test.items()},
         ),
         labels=np.asarray(bundle.labels),
-        split=dataclasses.replace(
-            bundle.split,
-            train=np.asarray(bundle.split.train),
-            val=np.asarray(bundle.split.val),
-        ),
+        split=Split(**{name: np.asarray(rows) for name, rows in bundle.split.parts.items()}),
     )
 
 
@@ -244,7 +265,7 @@ def _check_folder(run_store: Path) -> None:
         run_store.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"{os.uname().nodename}: the folder {run_store} can't be made: {error.strerror}; "
+            f"{platform.node()}: the folder {run_store} can't be made: {error.strerror}; "
             "--cache must name a folder that every node can write, shared or not."
         ) from None
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from hpo.data._demo_kinds import KINDS, SETTINGS, Kind
+from hpo.demo._kinds import KINDS, SETTINGS, Kind
 
 __all__ = ["IMAGE_SIZE", "Placed", "draw"]
 

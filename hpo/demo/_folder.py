@@ -4,7 +4,7 @@
 the layout of a real data folder, with the shape of a real problem: one class on three quarters of
 the rows, the rarest on well under one percent, 1.6 labels a row; almost a fifth of the objects
 hidden in the picture, a third left out of the caption, so that neither modality is enough alone
-(see `hpo.data._demo_scenes`). It goes with the encoder in ``hpo/features/demo_clip/``, which was
+(see `hpo.demo._scenes`). It goes with the encoder in ``hpo/features/demo_clip/``, which was
 trained on other scenes of the same kind by ``scripts/train_demo_encoder.py``.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hpo.data._demo_scenes import Scene, make_scene
+from hpo.demo._scenes import Scene, make_scene
 from hpo.errors import InputError
 
 __all__ = ["DEMO_DEFAULTS", "DEMO_TEST_ROWS", "DEMO_TRAIN_ROWS", "demo_scene", "make_demo"]
@@ -106,8 +106,8 @@ def _write_folder(folder: Path) -> None:
     for name, lines in tables.items():
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(lines)
-        (folder / name).write_text(text.getvalue(), encoding="utf-8")
-    (folder / _DEFAULTS).write_text(DEMO_DEFAULTS, encoding="utf-8")
+        (folder / name).write_bytes(text.getvalue().encode())  # the same line breaks everywhere
+    (folder / _DEFAULTS).write_bytes(DEMO_DEFAULTS.encode())
     stamp = {"version": _VERSION, "bytes": _total_bytes(folder)}
     (folder / _STAMP).write_text(json.dumps(stamp) + "\n", encoding="utf-8")
 

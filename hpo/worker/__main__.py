@@ -1,12 +1,18 @@
 """``python -m hpo.worker``: join a study, from any process or machine, until it is done."""
 
 import argparse
+import contextlib
+import os
+import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from hpo._options import NO_CANDIDATE, add_study_options, add_timing_options, guarded
+
+if TYPE_CHECKING:
+    from hpo.worker._worker import Worker
 
 __all__ = ["main"]
 
@@ -23,45 +29,59 @@ def _main(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m hpo.worker", description=__doc__, allow_abbrev=False
     )
-    add_study_options(parser)
+    add_study_options(parser, cache=True)
     parser.add_argument(
         "--device", default="auto", help="auto, cpu or cuda:N (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        metavar="DIR",
-        help="where this machine sees the study's features and runs (default: as in the study)",
     )
     add_timing_options(parser)
     arguments = parser.parse_args(argv)
 
-    import torch
-
     from hpo.errors import InputError
+    from hpo.launch import resolve_devices
     from hpo.search import NoCandidateError
-    from hpo.service import Study, Worker, WorkerSettings, resolve_devices
+    from hpo.study import StoredStudy, load_plugins
+    from hpo.worker._settings import WorkerSettings
+    from hpo.worker._worker import Worker
 
-    study = Study.join(arguments.storage, arguments.study)
-    if arguments.cache is not None:
-        study.definition = replace(study.definition, cache=str(arguments.cache.absolute()))
+    load_plugins(arguments.plugin)
+    study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache)
     if not study.definition.bundle.is_dir():
         raise InputError(
             f"The study's features are not at {study.definition.bundle}; give the folder that "
             "holds them on this machine with --cache."
         )
     settings = WorkerSettings(
-        device=resolve_devices(arguments.device, torch.cuda.device_count)[0],
+        device=resolve_devices(arguments.device)[0],
         heartbeat=arguments.heartbeat,
         grace=arguments.grace,
         stall_timeout=arguments.stall_timeout,
+        own_process=True,
     )
+    worker = Worker(study, settings)
     try:
-        complete = Worker(study, settings).run()
+        with _stopped_by_signals(worker):
+            complete = worker.run()
     except NoCandidateError as error:
         print(f"error: {error}", file=sys.stderr)
         return NO_CANDIDATE
     return 0 if complete else LEFT_EARLY
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(worker: "Worker") -> Iterator[None]:
+    """Let SIGTERM and SIGINT stop a worker, and a second Ctrl-C end the process at once."""
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        if worker.stopping and number == signal.SIGINT:
+            os._exit(130)
+        worker.stop()
+
+    before = {n: signal.signal(n, on_signal) for n in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

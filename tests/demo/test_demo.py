@@ -13,14 +13,14 @@ import yaml
 from PIL import Image
 
 import hpo
-from hpo.data._demo import (
+from hpo.demo._folder import (
     DEMO_DEFAULTS,
     DEMO_TEST_ROWS,
     DEMO_TRAIN_ROWS,
     demo_scene,
     make_demo,
 )
-from hpo.data._demo_scenes import CLASS_NAMES, Scene
+from hpo.demo._scenes import CLASS_NAMES, Scene
 from hpo.errors import InputError
 
 ENCODER = Path(hpo.__file__).parent / "features" / "demo_clip"
@@ -39,8 +39,8 @@ def scenes() -> list[Scene]:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `make_demo` write fewer rows, where the test is about files."""
-    monkeypatch.setattr("hpo.data._demo.DEMO_TRAIN_ROWS", 30)
-    monkeypatch.setattr("hpo.data._demo.DEMO_TEST_ROWS", 5)
+    monkeypatch.setattr("hpo.demo._folder.DEMO_TRAIN_ROWS", 30)
+    monkeypatch.setattr("hpo.demo._folder.DEMO_TEST_ROWS", 5)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -152,12 +152,12 @@ def test_another_process_may_be_faster(
     def slow_scene(row: int) -> Scene:
         if row == 0:
             monkeypatch.undo()
-            monkeypatch.setattr("hpo.data._demo.DEMO_TRAIN_ROWS", 30)
-            monkeypatch.setattr("hpo.data._demo.DEMO_TEST_ROWS", 5)
+            monkeypatch.setattr("hpo.demo._folder.DEMO_TRAIN_ROWS", 30)
+            monkeypatch.setattr("hpo.demo._folder.DEMO_TEST_ROWS", 5)
             make_demo(tmp_path / "demo")
         return demo_scene(row)
 
-    monkeypatch.setattr("hpo.data._demo.demo_scene", slow_scene)
+    monkeypatch.setattr("hpo.demo._folder.demo_scene", slow_scene)
     whole = _digest(make_demo(tmp_path / "demo"))
     assert whole == _digest(make_demo(tmp_path / "alone"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "demo"]
@@ -181,7 +181,7 @@ def test_failed_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
             return demo_scene(row)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hpo.data._demo.demo_scene", fail)
+    monkeypatch.setattr("hpo.demo._folder.demo_scene", fail)
     with pytest.raises(OSError, match="No space left"):
         make_demo(tmp_path / "demo")
     assert list(tmp_path.iterdir()) == []

@@ -9,105 +9,86 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from optuna.trial import TrialState
-
-from hpo.search import TrialProgress
-from hpo.service._patience import Patience
-from hpo.service._study import Study
-from hpo.service._tables import Fenced, Task
+from hpo.queue import Fenced, Patience
+from hpo.search import Progress, Task
+from hpo.study import StoredStudy
 from hpo.training import Interrupted
+from hpo.trials import LiveTrial
+from hpo.worker._settings import Stopping, WorkerSettings
 
-__all__ = ["STALLED_EXIT", "Pulse", "WorkerSettings"]
+__all__ = ["STALLED_EXIT", "Pulse"]
 
 #: Exit status of a worker whose training hung.
 STALLED_EXIT = 75
 _log = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class WorkerSettings:
-    """How a worker works; nothing here changes a result.
-
-    Attributes:
-        device: ``cpu`` or ``cuda:N``.
-        heartbeat: Seconds between heartbeats.
-        grace: Seconds without a heartbeat after which a worker is taken for dead.
-        stall_timeout: Seconds without progress after which a run is ended and counted as failed.
-    """
-
-    device: str = "cpu"
-    heartbeat: float = 2.0
-    grace: float = 20.0
-    stall_timeout: float = 600.0
-
-
 class Pulse:
     """The thread that keeps a claimed task alive and carries its curve to the store.
 
     Args:
-        study: The study.
+        study: The study; its ledger and trials don't wait for a store that is away.
         task: The claimed task.
         settings: The worker's.
-        lost: Set when the task turns out to have been taken over.
-        stop: Set when the study's deadline has passed.
+        stopping: Learns how much time the study has.
     """
 
     def __init__(
-        self,
-        study: Study,
-        task: Task,
-        settings: WorkerSettings,
-        lost: threading.Event,
-        stop: threading.Event,
+        self, study: StoredStudy, task: Task, settings: WorkerSettings, stopping: Stopping
     ) -> None:
         self._study = study
         self._task = task
         self._settings = settings
-        self._lost = lost
-        self._stop = stop
+        self._stopping = stopping
+        self._lost = threading.Event()
         self._lock = threading.Lock()
         self._values: dict[int, float] = {}
-        self._progress: TrialProgress | None = None
-        self._trial: tuple[int, int] | None = None
+        self._progress: Progress | None = None
+        self._trial: LiveTrial | None = None
         self._touched = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._loop, daemon=True, name="pulse")
         self._thread.start()
 
-    def begin(self, trial_id: int, number: int) -> None:
+    @property
+    def lost(self) -> bool:
+        """Whether the task turned out to have been taken over."""
+        return self._lost.is_set()
+
+    def begin(self, trial: LiveTrial) -> None:
         """From now on there is a trial whose curve is to be written."""
-        self._trial = (trial_id, number)
+        self._trial = trial
 
     def touch(self) -> None:
         """Note that the training makes progress."""
         self._touched = time.monotonic()
 
-    def advance(self, progress: TrialProgress) -> None:
+    def advance(self, progress: Progress) -> None:
         """Note a step; it is written with the next beat."""
         self.touch()
         with self._lock:
             self._values[progress.step] = progress.value
             self._progress = progress
 
-    def flush(self, attributes: Mapping[str, Any] = MappingProxyType({})) -> None:
-        """Write the steps noted so far, and system attributes of the trial with them.
+    def flush(self, noted: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Write the steps noted so far, and what a pruner noted with them.
 
         Raises:
             Fenced: The trial isn't running any more.
         """
         with self._lock:
             values, self._values = self._values, {}
-        if self._trial is None or not (values or attributes):
+        if self._trial is None or not (values or noted):
             return
         try:
-            written = self._study.ledger.append(self._trial[0], list(values.items()), attributes)
+            written = self._study.trials.append(self._trial, list(values.items()), noted)
         except BaseException:
             with self._lock:
                 self._values = {**values, **self._values}
             raise
         if not written:
             self._lost.set()
-            raise Fenced(f"Trial {self._trial[1]} was failed by another worker.")
+            raise Fenced(f"Trial {self._trial.number} was failed by another worker.")
 
     def take(self) -> list[tuple[int, float]]:
         """End the thread and return the steps that it has not written."""
@@ -139,26 +120,26 @@ class Pulse:
     def _beat(self) -> None:
         shown = None
         if self._progress is not None and self._trial is not None:
-            shown = {**dataclasses.asdict(self._progress), "trial": self._trial[1]}
+            shown = dataclasses.replace(self._progress, trial=self._trial.number)
         self._study.ledger.heartbeat(self._study.name, self._task, shown)
         self.flush()
         row = self._study.ledger.study(self._study.name)
-        if row is not None and row.seconds_left is not None and row.seconds_left <= 0:
-            self._stop.set()
+        if row is not None:
+            self._stopping.leave(row.seconds_left)
 
     def _raise_if_ended(self) -> None:
         if self._ended.is_set():
             raise Interrupted
 
     def _give_up(self) -> None:
-        """Fail the attempt and end the process: a thread that hangs can't be stopped otherwise."""
+        """Fail the attempt, and end the process: a thread that hangs can't be stopped otherwise."""
         reason = f"no progress for {self._settings.stall_timeout:g} s"
+        if not self._settings.own_process:
+            _log.error("%s; the trial is left to another worker.", reason)
+            self._study.trials.fail(self._task, self._trial, reason)
+            raise Fenced(reason)
         _log.error("%s; the worker ends.", reason)
         try:
-            if self._trial is not None:
-                storage = self._study.storage
-                storage.set_trial_user_attr(self._trial[0], "failed", reason)
-                storage.set_trial_state_values(self._trial[0], TrialState.FAIL)
-            self._study.ledger.fail(self._study.name, self._task, reason)
+            self._study.trials.fail(self._task, self._trial, reason)
         finally:
             os._exit(STALLED_EXIT)

@@ -1,0 +1,117 @@
+"""A data set whose embeddings are arrays in memory: labels, and perhaps names of the rows."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hpo.data._dataset import Dataset, problems_title
+from hpo.data._label_values import read_label_lists, read_multi_hot
+from hpo.data._labels import multi_hot
+from hpo.data._problems import Problems
+from hpo.data._rows import Rows, check_ids
+from hpo.files import canonical_json
+
+__all__ = ["check_classes", "dataset_of_arrays", "fingerprint"]
+
+
+def dataset_of_arrays(
+    labels: Any,
+    *,
+    classes: Sequence[str] | None = None,
+    ids: Sequence[str] | None = None,
+    test_rows: int = 0,
+) -> Dataset:
+    """Make a data set of labels alone, for embeddings that exist already.
+
+    Args:
+        labels: A matrix of zeros and ones [N, K], such as an array or a DataFrame with a column a
+            class; or for each of N rows a list of labels.
+        classes: The K class names in the order of the columns. For a matrix, None takes the names
+            of a DataFrame's columns, else 0, 1, …; for lists, the labels that occur, in order.
+        ids: A name for each row; None for 0, 1, ….
+        test_rows: How many rows there are to predict; they are named test_0, test_1, ….
+
+    Raises:
+        InputError: Labels or names break these rules; all that is wrong is listed.
+    """
+    problems = Problems()
+    title = problems_title(None)
+    columns = getattr(labels, "columns", None)
+    if columns is not None or (isinstance(labels, np.ndarray) and labels.dtype.kind != "O"):
+        matrix: np.ndarray | None = np.asarray(labels)
+        lists: Sequence[Any] = ()
+    else:
+        matrix, lists = None, list(labels)
+    count = len(lists) if matrix is None else len(matrix)
+    names = tuple(str(index) for index in range(count)) if ids is None else tuple(map(str, ids))
+    train = Rows(names, ("",) * count, None, table="labels")
+    if len(names) != count:
+        problems.add(f"there are {len(names)} ids, but {count} rows of labels")
+    if matrix is not None and matrix.ndim != 2:
+        problems.add(f"the labels have shape {list(matrix.shape)}, but must be [rows, classes]")
+    if classes is not None:
+        problems.add(check_classes(classes))
+    if not count:
+        problems.add("there are no labels, but must be some of one row at least")
+    problems.raise_if_any(title)
+
+    if matrix is not None:
+        if classes is None:
+            given = range(matrix.shape[1]) if columns is None else columns
+            classes = [str(name) for name in given]
+            problems.add(check_classes(classes))
+        elif len(classes) != matrix.shape[1]:
+            problems.add(
+                f"there are {len(classes)} classes, but the labels have {matrix.shape[1]} columns"
+            )
+        problems.raise_if_any(title)
+        found, hot = tuple(classes), read_multi_hot(matrix, classes, train.place, problems)
+    else:
+        rows = read_label_lists(lists, train.place, "labels", problems)
+        if classes is not None:
+            known = set(classes)
+            problems.add(
+                f"{train.place(index)}: the label '{label}' is not among the classes"
+                for index, row in enumerate(rows)
+                for label in row
+                if label and label not in known
+            )
+        problems.raise_if_any(title)
+        found, hot = multi_hot(rows, classes)
+    if not hot.any() and not problems:
+        problems.add("no row has a label")
+    for messages in check_ids([train]):
+        problems.add(messages)
+    problems.raise_if_any(title)
+    test = None
+    if test_rows:
+        test_ids = tuple(f"test_{index}" for index in range(test_rows))
+        test = Rows(test_ids, ("",) * test_rows, None, table="test")
+    return Dataset(None, train, test, found, hot, None, fingerprint(train, found, hot, None))
+
+
+def check_classes(classes: Sequence[str]) -> list[str]:
+    """Say which class names are empty or there twice."""
+    problems = []
+    for name in dict.fromkeys(classes):
+        if not str(name).strip():
+            problems.append("a class has an empty name")
+        elif (times := list(classes).count(name)) > 1:
+            problems.append(f"the class '{name}' is there {times} times")
+    return problems
+
+
+def fingerprint(
+    train: Rows, classes: Sequence[str], labels: np.ndarray, split: Sequence[str] | None
+) -> str:
+    """Return the SHA-256 of labelled rows that were given in Python, hexadecimal."""
+    content = {
+        "ids": train.ids,
+        "captions": train.captions,
+        "classes": list(classes),
+        "labels": [np.flatnonzero(row).tolist() for row in labels],
+        "split": split,
+    }
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()

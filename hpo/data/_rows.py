@@ -1,0 +1,73 @@
+"""One part of a data set: ids, captions and image paths of its rows, and where each row is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["Rows", "check_ids", "take_rows"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One part of a data set, in the order of its source.
+
+    Attributes:
+        ids: The ImageID of each row, as written.
+        captions: The caption of each row, whole and as written; it may be empty.
+        images: The path of each row's image, or None if the images were not asked for.
+        lines: The line of the file on which each row begins, for messages; empty if unknown.
+        table: What the rows were read from, for messages, such as ``train.csv``; empty if unknown.
+    """
+
+    ids: tuple[str, ...]
+    captions: tuple[str, ...]
+    images: tuple[Path, ...] | None
+    lines: tuple[int, ...] = ()
+    table: str = ""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def source(self) -> str:
+        """What the rows are called in messages."""
+        return self.table or "the data"
+
+    def place(self, index: int) -> str:
+        """Return where a row is, for messages: ``train.csv line 7``, ``row 5 of the frame``."""
+        if self.lines:
+            return f"{self.source} line {self.lines[index]}"
+        return f"row {index} of {self.source}"
+
+
+def take_rows(rows: Rows, mask: np.ndarray) -> Rows:
+    """Return the rows whose ``mask``, bool [N], is True.
+
+    Where there are no lines, messages count the rows that are left.
+    """
+    kept = np.flatnonzero(mask)
+    return Rows(
+        ids=tuple(rows.ids[index] for index in kept),
+        captions=tuple(rows.captions[index] for index in kept),
+        images=None if rows.images is None else tuple(rows.images[index] for index in kept),
+        lines=tuple(rows.lines[index] for index in kept) if rows.lines else (),
+        table=rows.table,
+    )
+
+
+def check_ids(parts: Sequence[Rows]) -> tuple[list[str], list[str]]:
+    """Say which ImageIDs are empty, and which are on two rows, of one part or of two."""
+    first: dict[str, str] = {}
+    empty, twice = [], []
+    for rows in parts:
+        for index, image_id in enumerate(rows.ids):
+            if not image_id.strip():
+                empty.append(f"{rows.place(index)}: the ImageID is empty")
+            elif image_id in first:
+                here = rows.place(index)
+                twice.append(f"{here}: ImageID '{image_id}' is on {first[image_id]} already")
+            else:
+                first[image_id] = rows.place(index)
+    return empty, twice

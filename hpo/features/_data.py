@@ -1,0 +1,85 @@
+"""A data set together with its embeddings: what a study, or one training run, starts from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo.features._bundle import Bundle, save_bundle
+from hpo.features._features import Features
+
+if TYPE_CHECKING:
+    from hpo.data import Dataset, SplitSpec
+
+__all__ = ["Data"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Data:
+    """Labelled rows, perhaps rows to predict, and the embeddings of both.
+
+    ``load_data`` makes one.
+
+    Attributes:
+        dataset: The rows, their labels and the class names.
+        features: The embeddings of all rows.
+        cache: The folder in which embeddings and bundles are kept.
+        settings: What the data folder's ``hpo.yaml`` suggests for the search space, such as
+            ``{"scale.width": 0.25}``; empty without such a file.
+        description: Where it all comes from, for people and for the record of a study.
+    """
+
+    dataset: "Dataset"
+    features: Features
+    cache: Path
+    settings: Mapping[str, Any]
+    description: Mapping[str, Any]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names, in the order of the label columns."""
+        return self.dataset.classes
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The names of the embeddings that each row has, such as ``("image", "text")``."""
+        return tuple(self.features.train)
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """How wide the embeddings of each modality are."""
+        return {name: int(array.shape[1]) for name, array in self.features.train.items()}
+
+    @property
+    def rows(self) -> int:
+        """How many labelled rows there are."""
+        return len(self.dataset.train)
+
+    @property
+    def test_rows(self) -> int:
+        """How many rows to predict have embeddings."""
+        return max((len(array) for array in self.features.test.values()), default=0)
+
+    def bundle(self, spec: "SplitSpec", train_rows: int | None = None) -> Bundle:
+        """Divide the labelled rows and store all that training needs, or open it if it is there.
+
+        Args:
+            spec: How to divide the rows.
+            train_rows: Keep only so many training rows, the first ones.
+
+        Raises:
+            InputError: This division isn't possible; all that is wrong is listed.
+            OSError: The cache can't be written.
+        """
+        from hpo.data import make_split
+
+        split = make_split(self.dataset, spec, train_rows)
+        return save_bundle(self.cache, self.dataset, self.features, split)
+
+    def __repr__(self) -> str:
+        widths = ", ".join(f"{name} {width}" for name, width in self.widths.items())
+        skipped = f", {len(self.dataset.skipped)} left out" if self.dataset.skipped else ""
+        return (
+            f"Data({self.rows:,} labelled rows, {self.test_rows:,} to predict{skipped}; "
+            f"{len(self.classes)} classes; {widths})"
+        )

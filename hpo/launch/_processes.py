@@ -1,0 +1,98 @@
+"""The worker processes of a run."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpo.launch._devices import Placement
+from hpo.worker import WorkerSettings
+
+__all__ = ["Workers"]
+
+_log = logging.getLogger(__name__)
+_RESTARTS = 5
+#: Exit statuses of ``hpo.worker`` that say all that is to be said: done, bad input, left early, and
+#: no candidate left.
+_FINAL = (0, 2, 3, 4)
+
+
+class Workers:
+    """The worker processes that a run starts, watches and stops.
+
+    Args:
+        study: Name of the study.
+        url: The storage URL; handed over in the environment, since it may hold a password.
+        placements: One a worker.
+        cache: Where the study's features and runs are.
+        plugins: Modules or files with the user's own parts.
+        settings: Of each worker; the device is that of its placement.
+    """
+
+    def __init__(
+        self,
+        study: str,
+        url: str,
+        placements: Sequence[Placement],
+        cache: Path,
+        plugins: Sequence[str] = (),
+        settings: WorkerSettings | None = None,
+    ) -> None:
+        timing = settings or WorkerSettings()
+        self._command = [
+            *(sys.executable, "-m", "hpo.worker", "--study", study, "--cache", str(cache)),
+            *(f"--plugin={plugin}" for plugin in plugins),
+            f"--heartbeat={timing.heartbeat}",
+            f"--grace={timing.grace}",
+            f"--stall-timeout={timing.stall_timeout}",
+        ]
+        self._url = url
+        self._placements = list(placements)
+        self._processes = [self._start(placement) for placement in self._placements]
+        self._restarts = 0
+
+    def _start(self, placement: Placement) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, **placement.environment, "HPO_STORAGE": self._url}
+        return subprocess.Popen(
+            [*self._command, "--device", placement.device],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            # In a terminal, Ctrl-C would reach the workers twice: from it, and from the run.
+            start_new_session=True,
+        )
+
+    def watch(self) -> bool:
+        """Start again what crashed, a few times; return whether any worker is running."""
+        for index, process in enumerate(self._processes):
+            code = process.poll()
+            if code is None or code in _FINAL or self._restarts >= _RESTARTS:
+                continue
+            self._restarts += 1
+            _log.warning("A worker ended with status %d and is started again.", code)
+            self._processes[index] = self._start(self._placements[index])
+        return any(process.poll() is None for process in self._processes)
+
+    def stop(self, patience: float = 30.0) -> None:
+        """Let the workers checkpoint and hand back their trials; kill who doesn't in time."""
+        self.signal(signal.SIGTERM)
+        end = time.monotonic() + patience
+        for process in self._processes:
+            try:
+                process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all workers."""
+        for process in self._processes:
+            if process.poll() is None:
+                process.send_signal(number)
+
+    @property
+    def exit_codes(self) -> list[int | None]:
+        """The status of each worker; None while it runs."""
+        return [process.poll() for process in self._processes]

@@ -1,0 +1,30 @@
+"""The library behind ``import hpo`` and behind the command line."""
+
+from hpo.library._model import Model, load_model
+from hpo.library._register import (
+    register_fusion,
+    register_head,
+    register_loss,
+    register_metric,
+)
+from hpo.library._spaces import find_space, space_of
+from hpo.library._study import Study, create_study, load_study, open_study
+from hpo.library._train import Run, fit, train
+
+__all__ = [
+    "Model",
+    "Run",
+    "Study",
+    "create_study",
+    "find_space",
+    "fit",
+    "load_model",
+    "load_study",
+    "open_study",
+    "register_fusion",
+    "register_head",
+    "register_loss",
+    "register_metric",
+    "space_of",
+    "train",
+]

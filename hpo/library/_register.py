@@ -1,0 +1,106 @@
+"""Parts of your own: losses, heads, fusions and metrics by name."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from hpo.models import FUSIONS, HEADS, LOSSES
+from hpo.training import METRICS
+
+__all__ = ["register_fusion", "register_head", "register_loss", "register_metric"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def register_loss(name: str) -> Callable[[F], F]:
+    """Register a loss, so that ``loss: NAME`` trains with it.
+
+    >>> @hpo.register_loss("squared")
+    ... def squared(logits, targets, *, weight: float = 1.0):
+    ...     return weight * ((logits.sigmoid() - targets) ** 2).sum()
+
+    It is called with logits and 0/1 targets, both float32 [rows, K], and returns a scalar tensor,
+    summed over rows and classes. Keyword-only arguments are its parameters: ``weight`` above is
+    ``squared.weight`` in a search space, and exists only together with that loss.
+
+    Args:
+        name: By which configurations name it.
+
+    Raises:
+        InputError: The name is taken, or a parameter has no default.
+    """
+    return lambda function: LOSSES.register(name, function)
+
+
+def register_head(
+    name: str, *, widths: Callable[[tuple[int, ...]], str | None] | None = None
+) -> Callable[[F], F]:
+    """Register a head, so that ``head: NAME`` builds it.
+
+    >>> @hpo.register_head("linear")
+    ... def linear(width, hidden, classes, *, activation, dropout, generator):
+    ...     return torch.nn.Linear(width, classes)
+
+    It is called as above and returns an ``nn.Module`` that maps embeddings [rows, width] to logits
+    [rows, classes]. Initial weights must come from ``generator`` alone. More keyword-only arguments
+    are its parameters.
+
+    A module with a method ``fit(x, targets)`` is not trained by gradients: ``fit`` is called once,
+    with all training embeddings [rows, width] and 0/1 targets [rows, classes]. What it keeps must
+    be in the module's state (parameters and buffers), from which ``load_state_dict`` restores it.
+
+    Args:
+        name: By which configurations name it.
+        widths: Says what is wrong with hidden widths, or returns None; so that a search space that
+            doesn't suit the head is refused when it is read.
+
+    Raises:
+        InputError: The name is taken, or a parameter has no default.
+    """
+    traits = {} if widths is None else {"widths": widths}
+    return lambda function: HEADS.register(name, function, **traits)
+
+
+def register_fusion(name: str) -> Callable[[F], F]:
+    """Register a fusion, so that ``fusion: NAME`` combines the modalities by it.
+
+    >>> @hpo.register_fusion("mean")
+    ... class Mean(torch.nn.Module):
+    ...     def __init__(self, make_head, widths, classes, *, generator):
+    ...         super().__init__()
+    ...         self.heads = torch.nn.ModuleDict({m: make_head(m) for m in widths})
+    ...     def forward(self, inputs):
+    ...         return torch.stack([head(inputs) for head in self.heads.values()]).mean(dim=0)
+
+    It is called with ``make_head``, which makes one head of the configuration on the modalities it
+    is given, side by side; the width of each modality's embeddings; and the number of classes. It
+    returns an ``nn.Module`` that maps embeddings, a dictionary of modality → [rows, D], to logits
+    [rows, classes]. More keyword-only arguments are its parameters.
+
+    Args:
+        name: By which configurations name it.
+
+    Raises:
+        InputError: The name is taken, or a parameter has no default.
+    """
+    return lambda function: FUSIONS.register(name, function)
+
+
+def register_metric(name: str, *, unit: str = "") -> Callable[[F], F]:
+    """Register a metric: an objective (``metric: NAME``), and a column of every curve and table.
+
+    >>> @hpo.register_metric("hamming")
+    ... def hamming(logits, targets):
+    ...     return ((logits > 0) == (targets > 0)).float().mean()
+
+    It is called with logits and 0/1 targets, both float32 [rows, K], of the validation rows after
+    each epoch, and returns a number; larger is better.
+
+    Args:
+        name: By which search spaces name it.
+        unit: Shown behind the name, such as ``%``.
+
+    Raises:
+        InputError: The name is taken, or a parameter has no default.
+    """
+    traits = {"unit": unit} if unit else {}
+    return lambda function: METRICS.register(name, function, **traits)

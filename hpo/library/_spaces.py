@@ -1,0 +1,67 @@
+"""Search spaces by name: those in the working folder, and those that come with the package."""
+
+import sysconfig
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import InputError, did_you_mean
+from hpo.features import ENCODED
+from hpo.search import Space, load_space
+
+__all__ = ["find_space", "space_of"]
+
+
+def find_space(name: str) -> Path:
+    """Return the file of a search space.
+
+    Args:
+        name: Looked for as ``search_spaces/NAME.yaml``, first in the working folder.
+
+    Raises:
+        InputError: There is no such file; the nearest name is suggested.
+    """
+    for folder in _folders():
+        path = folder / f"{name}.yaml"
+        if path.is_file():
+            return path
+    known = sorted({path.stem for folder in _folders() for path in folder.glob("*.yaml")})
+    raise InputError(
+        f"There is no search space '{name}'{did_you_mean(name, known)}: "
+        f"search_spaces/{name}.yaml is neither here nor among those that come with hpo "
+        f"({', '.join(known)}). Give the file of one with --space FILE, or from Python its path."
+    )
+
+
+def space_of(
+    source: str | Path | Mapping[str, Any] | Space,
+    settings: Sequence[tuple[str, Any, str]] = (),
+    defaults: Sequence[tuple[str, Any, str]] = (),
+    modalities: Sequence[str] = tuple(ENCODED),
+) -> Space:
+    """Return a search space, checked and at its scale.
+
+    Args:
+        source: The name of a space, the path of a YAML file, what such a file holds, or a space.
+        settings: Overrides; see ``load_space``.
+        defaults: What the data suggests; see ``load_space``.
+        modalities: Those that the features have.
+
+    Raises:
+        InputError: There is no such space, or it is wrong; all problems are listed.
+    """
+    if isinstance(source, Space):
+        source = source.model_dump(mode="json")
+    elif isinstance(source, str):
+        is_file = source.endswith((".yaml", ".yml"))
+        source = Path(source) if is_file else find_space(source)
+    return load_space(source, settings, defaults, modalities).scaled()
+
+
+def _folders() -> list[Path]:
+    """Return where spaces are: the working folder, the sources, and what was installed."""
+    return [
+        Path("search_spaces"),
+        Path(__file__).parents[2] / "search_spaces",
+        Path(sysconfig.get_path("data")) / "share" / "hpo" / "search_spaces",
+    ]

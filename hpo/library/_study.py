@@ -1,0 +1,360 @@
+"""Studies from Python: created, worked on, looked at, and refitted."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hpo.errors import InputError
+from hpo.features import Bundle, Data
+from hpo.launch import ThreadWorker, Workers, place_workers, resolve_devices
+from hpo.library._model import Model
+from hpo.library._progress import StudyBar
+from hpo.library._spaces import space_of
+from hpo.models import Config
+from hpo.results import refit_best
+from hpo.search import Space, Task
+from hpo.study import Definition, StoredStudy, plugins_of
+from hpo.training import METRICS, Arithmetic
+from hpo.worker import WorkerSettings
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+
+__all__ = ["Study", "create_study", "load_study"]
+
+_POLL_S = 0.5
+
+#: Called with all tasks of the study, about twice a second and once more at the end.
+Observer = Callable[[list[Task]], None]
+
+
+class _Crew(Protocol):
+    """Workers of whatever kind, as ``optimize`` deals with them."""
+
+    def watch(self) -> bool:
+        """Return whether any is running."""
+
+    def stop(self) -> None:
+        """Let them hand back what they are at."""
+
+
+class Study:
+    """A search over configurations, in a storage that any number of processes can share.
+
+    ``create_study`` and ``load_study`` make one.
+
+    Attributes:
+        stored: The study's definition, queue and trials.
+    """
+
+    def __init__(self, stored: StoredStudy, bundle: Bundle | None = None) -> None:
+        self.stored = stored
+        self._bundle = bundle
+
+    @property
+    def name(self) -> str:
+        """Its name in the storage."""
+        return self.stored.name
+
+    @property
+    def optuna(self) -> "optuna.Study":
+        """The plain Optuna study, for everything that Optuna can do with one."""
+        return self.stored.optuna
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the study has all that its space asks for."""
+        return self.stored.strategy.next(self.stored).complete
+
+    def optimize(
+        self,
+        workers: int | None = None,
+        *,
+        devices: str = "auto",
+        timeout: float | None = None,
+        trials: int | None = None,
+        plugins: Sequence[str] = (),
+        progress: bool = True,
+    ) -> bool:
+        """Work on the study until it is complete or a limit is reached.
+
+        What was done before is not done again; a study that is complete returns at once. Ctrl-C
+        hands back what was being trained, and the next call goes on from there.
+
+        Args:
+            workers: How many. One works in this process, more are processes of their own; by
+                default one a device, and on a CPU one a core.
+            devices: ``auto`` (all CUDA devices, or else the CPU), ``cpu``, or ``cuda:0,cuda:1``.
+            timeout: Stop after so many seconds.
+            trials: Stop after so many trials, those of earlier calls included.
+            plugins: Modules or files that worker processes import for losses, heads, fusions and
+                metrics of your own.
+            progress: Whether to show a bar.
+
+        Returns:
+            Whether the study is complete.
+
+        Raises:
+            InputError: A device doesn't exist, or workers in other processes would lack a part
+                that was registered in this one.
+            NoCandidateError: All candidates of a stage failed.
+        """
+        placed = resolve_devices(devices)
+        stored = self.stored
+        settings = WorkerSettings(device=placed[0])
+        alone = workers == 1
+        if not alone:
+            _check_importable(stored, plugins)
+
+        def start() -> _Crew:
+            if alone:
+                return ThreadWorker(stored, settings, self._bundle)
+            placements = place_workers(placed, workers, stored.definition.threads)
+            cache = Path(stored.definition.cache)
+            return Workers(stored.name, stored.url, placements, cache, plugins)
+
+        with StudyBar(stored, shown=progress) as bar:
+            return self.run(start, bar.update, timeout=timeout, trials=trials)
+
+    def run(
+        self,
+        start: Callable[[], _Crew],
+        observe: Observer,
+        *,
+        timeout: float | None = None,
+        trials: int | None = None,
+    ) -> bool:
+        """Do what ``optimize`` does, with workers of your own.
+
+        Args:
+            start: Starts them; only called if there is anything to do.
+            observe: Is shown the tasks.
+            timeout: See ``optimize``; likewise ``trials``.
+
+        Returns:
+            Whether the study is complete.
+        """
+        stored = self.stored
+        stored.ledger.limit(stored.name, timeout, trials)
+        if stored.open_next():
+            observe(stored.tasks())
+            return True
+        crew = start()
+        try:
+            while True:
+                running = crew.watch()
+                began = time.monotonic()
+                tasks = stored.tasks()
+                observe(tasks)
+                if not running:
+                    return stored.best(tasks) is not None and stored.open_next()
+                # Looking at thousands of tasks takes its time, which is the workers' as well.
+                time.sleep(max(_POLL_S, 10 * (time.monotonic() - began)))
+        finally:
+            crew.stop()
+
+    @property
+    def best_task(self) -> Task:
+        """The best trial's task.
+
+        Raises:
+            InputError: It isn't decided yet.
+        """
+        best = self.stored.best()
+        if best is None or best.outcome is None:
+            raise InputError(
+                f"The study '{self.name}' has no best configuration yet; call optimize() until it "
+                "returns True."
+            )
+        return best
+
+    @property
+    def best_config(self) -> Config:
+        """The best configuration."""
+        config = self.best_task.config
+        assert config is not None  # it has an outcome
+        return config
+
+    @property
+    def best_value(self) -> float:
+        """The mean over seeds of the best configuration's metric; F1 and mAP in percent."""
+        outcome = self.best_task.outcome
+        assert outcome is not None
+        return outcome.value
+
+    def leaderboard(self) -> "pd.DataFrame":
+        """Return all trials with a result, the best first.
+
+        Returns:
+            A row each: ``rank``, ``score`` and ``std`` (over seeds), ``trial`` (its number in
+            Optuna), the parameters that were tried, ``steps``, ``epochs_trained`` (the cost: epochs
+            of single runs that were not in the run store yet) and ``pruned`` (why, or empty).
+        """
+        import pandas as pd
+
+        finished = [task for task in self.stored.tasks() if task.outcome is not None]
+        rows: list[dict[str, Any]] = []
+        for task in sorted(finished, key=_value, reverse=True):
+            assert task.outcome is not None and task.config is not None
+            rows.append(
+                {
+                    "rank": len(rows) + 1,
+                    "score": task.outcome.value,
+                    "std": task.outcome.std,
+                    "trial": task.trial,
+                    **self.stored.strategy.params(task.config),
+                    "steps": task.outcome.steps,
+                    "epochs_trained": task.outcome.epochs_trained,
+                    "pruned": task.outcome.pruned or "",
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def refit(self, *, seed: int | None = None, device: str = "auto") -> Model:
+        """Train the best configuration on training and validation rows together.
+
+        Args:
+            seed: Of weights, masks and order; by default the space's.
+            device: ``auto``, ``cpu`` or ``cuda:N``.
+
+        Raises:
+            InputError: The study isn't decided yet, or the model would be too large.
+        """
+        refit = self.stored.space.refit
+        trained = refit_best(
+            self.stored,
+            self.best_task,
+            resolve_devices(device)[0],
+            seed=seed if seed is not None else 0 if refit is None else refit.seed,
+        )
+        return Model(trained, cache=Path(self.stored.definition.cache))
+
+    def __repr__(self) -> str:
+        counts = self.stored.counts()
+        counted = ", ".join(f"{n} {state.value}" for state, n in counts.items() if n)
+        return f"Study({self.name!r}, {self.stored.space.name!r}: {counted or 'no tasks yet'})"
+
+
+def create_study(
+    data: Data,
+    space: str | Path | Mapping[str, Any] | Space = "greedy",
+    *,
+    name: str | None = None,
+    storage: str = "sqlite:///studies.db",
+    settings: Mapping[str, Any] | None = None,
+    threads: int = 1,
+    precision: str = "float32",
+    compiler: str = "off",
+    checkpoint_every: int = 50,
+    run_store_gb: float = 20.0,
+) -> Study:
+    """Create a study, or open it if the storage has it already.
+
+    >>> study = hpo.create_study(hpo.load_data("demo"), space="greedy")
+    >>> study.optimize(workers=2)
+    >>> study.best_config
+
+    Args:
+        data: What ``load_data`` returned.
+        space: The name of a space that comes with hpo or is in ``search_spaces/`` (``greedy``,
+            ``tpe``), the path of a YAML file, what such a file holds as a dictionary, or a
+            ``Space``.
+        name: By default that of the space.
+        storage: ``sqlite:///FILE``, ``postgresql+psycopg://…`` or ``grpc://HOST:PORT``.
+        settings: Overrides, such as ``{"dropout": 0.6, "seeds": 1, "scale.width": 0.25}``.
+        threads: Of each worker on a CPU.
+        precision: Of training steps: ``float32``, ``tf32`` or ``bf16``.
+        compiler: Of training steps: ``off`` or a mode of ``torch.compile``.
+        checkpoint_every: At most so many epochs are lost when a worker is killed.
+        run_store_gb: Limit of the weights and states that are kept, in 10⁹ bytes.
+
+    Raises:
+        InputError: The space is wrong, the storage is no good, or it has another study of this
+            name; all problems are listed.
+    """
+    given = [(key, value, "settings") for key, value in (settings or {}).items()]
+    suggested = [(key, value, "hpo.yaml") for key, value in data.settings.items()]
+    read = space_of(space, given, suggested, data.modalities)
+    bundle = data.bundle(read.split, read.train_rows)
+    by_name = isinstance(space, str) and not space.endswith((".yaml", ".yml"))
+    return open_study(
+        data,
+        read,
+        bundle,
+        name or (str(space) if by_name else read.name),
+        storage,
+        arithmetic=Arithmetic(threads, precision, compiler),
+        checkpoint_every=checkpoint_every,
+        run_store_gb=run_store_gb,
+    )
+
+
+def open_study(
+    data: Data,
+    space: Space,
+    bundle: Bundle,
+    name: str,
+    storage: str,
+    *,
+    arithmetic: Arithmetic,
+    checkpoint_every: int,
+    run_store_gb: float,
+) -> Study:
+    """Create or open a study of a space that was read and data that was divided.
+
+    Raises:
+        InputError: The storage is no good, or it has another study of this name.
+    """
+    definition = Definition(
+        space=space,
+        cache=str(data.cache),
+        bundle_key=bundle.key,
+        modalities=data.modalities,
+        train_rows=len(bundle.split["train"]),
+        threads=arithmetic.threads,
+        checkpoint_every=checkpoint_every,
+        dataset=data.description,
+        run_store_gb=run_store_gb,
+        precision=arithmetic.precision,
+        compiler=arithmetic.compiler,
+        metrics=tuple(METRICS),
+        plugins=plugins_of(space),
+    )
+    return Study(StoredStudy.create(storage, name, definition), bundle)
+
+
+def load_study(
+    name: str, storage: str = "sqlite:///studies.db", *, cache: str | Path | None = None
+) -> Study:
+    """Open a study that exists.
+
+    Args:
+        name: Its name.
+        storage: See ``create_study``.
+        cache: Where its features and runs are; by default where they were when it was made.
+
+    Raises:
+        InputError: There is no such storage or study.
+    """
+    return Study(StoredStudy.join(storage, name, None if cache is None else Path(cache)))
+
+
+def _check_importable(stored: StoredStudy, plugins: Sequence[str]) -> None:
+    """Refuse to start processes that would lack what was registered in this one."""
+    named = {Path(plugin).stem if plugin.endswith(".py") else plugin for plugin in plugins}
+    lacking = [plugin for plugin in stored.definition.plugins if plugin.module not in named]
+    if lacking:
+        listed = ", ".join(f"{plugin.kind} '{plugin.name}'" for plugin in lacking)
+        modules = sorted({plugin.module for plugin in lacking} - {"__main__"})
+        way = f"plugins={modules!r}" if modules else "plugins=['your_module.py']"
+        raise InputError(
+            f"Worker processes don't have what was registered here: {listed}. Put it into a module "
+            f"and pass {way}, or use workers=1, which works in this process."
+        )
+
+
+def _value(task: Task) -> float:
+    assert task.outcome is not None
+    return task.outcome.value

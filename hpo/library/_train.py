@@ -1,0 +1,200 @@
+"""One configuration from Python: trained and scored, or trained on everything."""
+
+import dataclasses
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from hpo.data import ColumnSplit, SplitSpec, StratifiedSplit
+from hpo.errors import InputError
+from hpo.features import Data
+from hpo.launch import resolve_devices
+from hpo.library._model import Model
+from hpo.models import Config
+from hpo.training import METRICS, Arithmetic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpo.training import Trainer
+
+__all__ = ["Run", "fit", "train"]
+
+_MODEL_MB = 1e6  # no limit
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A configuration that was trained with one seed or several.
+
+    Attributes:
+        config: The configuration.
+        metric: By which it is scored.
+        scores: The metric of each seed at the last epoch; F1 scores and mAP in percent.
+        curves: For each seed, a row for each epoch: losses and metrics.
+        ended: Why a seed ended before its last epoch; None if none did.
+    """
+
+    config: Config
+    metric: str
+    scores: tuple[float, ...]
+    curves: "tuple[pd.DataFrame, ...]"
+    ended: str | None
+
+    @property
+    def score(self) -> float:
+        """Mean of the scores over seeds."""
+        return statistics.fmean(self.scores)
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the scores over seeds (n − 1); 0 for one seed."""
+        return statistics.stdev(self.scores) if len(self.scores) > 1 else 0.0
+
+    @property
+    def curve(self) -> "pd.DataFrame":
+        """The mean over seeds, one row an epoch: ``train_loss``, ``val_loss``, each metric.
+
+        A two-step fusion trains its heads and then its meta-classifier, so that it has twice as
+        many rows as epochs; the first half is that of its better head.
+        """
+        import pandas as pd
+
+        together = pd.concat(self.curves, keys=range(len(self.curves)))
+        return together.groupby(level="epoch").mean()
+
+    def __repr__(self) -> str:
+        return f"Run({self.metric} {self.score:.3f} ± {self.std:.3f}, {len(self.scores)} seeds)"
+
+
+def train(
+    data: Data,
+    config: Config | None = None,
+    *,
+    seeds: int = 3,
+    metric: str = "micro_f1",
+    split: SplitSpec | Mapping[str, Any] | None = None,
+    device: str = "auto",
+    threads: int = 1,
+    precision: str = "float32",
+) -> Run:
+    """Train one configuration on the training rows and score it on the validation rows.
+
+    >>> run = hpo.train(data, hpo.Config(fusion="concat", epochs=100), seeds=3)
+    >>> run.score, run.std
+
+    Epochs that the cache has already are not trained again.
+
+    Args:
+        data: What ``load_data`` returned.
+        config: By default the paper's starting values, of the first modality alone.
+        seeds: How often, with different weights, masks and orders.
+        metric: What ``score`` is.
+        split: How to divide the rows, such as ``{"kind": "tail", "val_rows": 600}``. By default a
+            ``Split`` column if the data has one, else a fifth of the rows, stratified by label.
+        device: ``auto``, ``cpu`` or ``cuda:N``.
+        threads: On a CPU.
+        precision: Of training steps: ``float32``, ``tf32`` or ``bf16``.
+
+    Raises:
+        InputError: The split isn't possible, the features lack a modality that the fusion reads,
+            there is no such metric, or the device doesn't exist.
+    """
+    import pandas as pd
+
+    from hpo.training import Lockstep
+
+    if seeds < 1:
+        raise InputError(f"seeds is {seeds}, but must be at least 1.")
+    METRICS[metric]  # says what there is if it isn't one
+    config = Config(fusion=data.modalities[0]) if config is None else config
+    trainer = _trainer(data, config, split, device, Arithmetic(threads, precision))
+    together = Lockstep(trainer, config, range(seeds))
+    rows: dict[int, list[Mapping[str, float]]] = {seed: [] for seed in together.models}
+    try:
+        while not together.done and not _ended(together.models.values()):
+            for seed, record in together.advance().items():
+                rows[seed].append(record)
+    except BaseException:
+        together.checkpoint()
+        raise
+    together.finish()
+    curves = tuple(
+        pd.DataFrame(records, index=pd.RangeIndex(1, len(records) + 1, name="epoch"))
+        for records in rows.values()
+    )
+    scores = tuple(float(curve[metric].iloc[-1]) for curve in curves)
+    return Run(config, metric, scores, curves, _ended(together.models.values()))
+
+
+def fit(
+    data: Data,
+    config: Config | None = None,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int = 1,
+) -> Model:
+    """Train one configuration on all labelled rows, and return the model.
+
+    Args:
+        data: What ``load_data`` returned.
+        config: See ``train``.
+        seed: Of weights, masks and order.
+        device: ``auto``, ``cpu`` or ``cuda:N``.
+        threads: On a CPU.
+
+    Raises:
+        InputError: The features lack a modality that the fusion reads, or the device doesn't
+            exist.
+        RuntimeError: The training diverged.
+    """
+    from hpo.training import refit
+
+    config = Config(fusion=data.modalities[0]) if config is None else config
+    trainer = _trainer(data, config, None, device, Arithmetic(threads))
+    trained = refit(trainer, config, seed=seed, max_model_mb=_MODEL_MB, origin=data.description)
+    return Model(trained, cache=data.cache, device=device)
+
+
+def _trainer(
+    data: Data,
+    config: Config,
+    split: SplitSpec | Mapping[str, Any] | None,
+    device: str,
+    arithmetic: Arithmetic,
+) -> "Trainer":
+    from hpo.models import check_fusion
+    from hpo.training import RunStore, Trainer, open_device
+
+    check_fusion(config.fusion, data.modalities)
+    opened = open_device(resolve_devices(device)[0], arithmetic)
+    return Trainer(
+        data.bundle(_split_of(data, split)),
+        opened,
+        RunStore(Path(data.cache) / "runs"),
+        milestones=(config.epochs,),
+    )
+
+
+def _split_of(data: Data, split: SplitSpec | Mapping[str, Any] | None) -> SplitSpec:
+    if split is None:
+        if data.dataset.split_column is not None:
+            return ColumnSplit(kind="column")
+        return StratifiedSplit(kind="stratified", val_fraction=0.2)
+    try:
+        checked: SplitSpec = TypeAdapter(SplitSpec).validate_python(split)
+    except ValidationError as error:
+        rules = "; ".join(str(details["msg"]) for details in error.errors())
+        raise InputError(
+            f"split is {split!r}, but must be such as {{'kind': 'tail', 'val_rows': 600}}, "
+            f"{{'kind': 'stratified', 'val_fraction': 0.2}} or {{'kind': 'column'}}: {rules}."
+        ) from None
+    return checked
+
+
+def _ended(models: Any) -> str | None:
+    return next((model.ended for model in models if model.ended is not None), None)

@@ -1,0 +1,136 @@
+"""What a study is, as it is stored with it."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import InputError
+from hpo.search import Space, Strategy, make_strategy
+from hpo.study._plugins import PluginUse
+from hpo.training import TRAINER_VERSION, Arithmetic
+
+__all__ = ["Definition"]
+
+#: What was measured by every study that doesn't say.
+_FIRST_METRICS = ("micro_f1", "samples_f1", "macro_f1", "map")
+
+
+@dataclasses.dataclass(frozen=True)
+class Definition:
+    """What a study is; whoever joins it works by this and by nothing else.
+
+    Attributes:
+        space: The search space, scaled, with batch sizes capped.
+        cache: Folder of features, bundles and runs, as the machine that made the study sees it.
+        bundle_key: Names the features, labels and split in it.
+        modalities: Those the features have.
+        train_rows: Rows of the training part.
+        threads: Threads of a worker on a CPU.
+        checkpoint_every: Epochs between resumable states.
+        dataset: What the data was, for people: folder, encoder, SHA-256 of train.csv.
+        run_store_gb: Limit of the run store in 10⁹ bytes.
+        precision: Of training steps; see ``Arithmetic``.
+        compiler: Of training steps; see ``Arithmetic``.
+        metrics: Names of what is measured after each epoch.
+        plugins: The users' own parts that the study needs.
+        trainer: The version of the trainer that began it; None if it wasn't noted.
+    """
+
+    space: Space
+    cache: str
+    bundle_key: str
+    modalities: tuple[str, ...]
+    train_rows: int
+    threads: int
+    checkpoint_every: int
+    dataset: Mapping[str, Any]
+    run_store_gb: float = 20.0
+    precision: str = "float32"
+    compiler: str = "off"
+    metrics: tuple[str, ...] = _FIRST_METRICS
+    plugins: tuple[PluginUse, ...] = ()
+    trainer: int | None = TRAINER_VERSION
+
+    @property
+    def bundle(self) -> Path:
+        """Folder of the features, labels and split."""
+        return Path(self.cache) / "bundles" / self.bundle_key
+
+    @property
+    def run_store(self) -> Path:
+        """Folder of the run store."""
+        return Path(self.cache) / "runs"
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """How workers compute."""
+        return Arithmetic(self.threads, self.precision, self.compiler)
+
+    def strategy(self) -> Strategy:
+        """Return what decides in this study."""
+        return make_strategy(self.space, self.modalities)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        plugins = [dataclasses.asdict(plugin) for plugin in self.plugins]
+        return {**fields, "space": self.space.model_dump(mode="json"), "plugins": plugins}
+
+    @staticmethod
+    def from_json(raw: Mapping[str, Any]) -> "Definition":
+        """Return the definition that ``to_json`` wrote, perhaps of an earlier version.
+
+        Raises:
+            InputError: It has something that this version doesn't know.
+        """
+        unknown = raw.keys() - {field.name for field in dataclasses.fields(Definition)}
+        if unknown:
+            raise InputError(
+                f"The study was made by a newer version of hpo: its definition has "
+                f"{', '.join(sorted(unknown))}, which this one doesn't know. Upgrade hpo to go on "
+                "with it."
+            )
+        return Definition(
+            **{
+                "trainer": None,
+                **raw,
+                "space": Space.from_stored(raw["space"]),
+                "modalities": tuple(raw["modalities"]),
+                "metrics": tuple(raw.get("metrics", _FIRST_METRICS)),
+                "plugins": tuple(PluginUse(**plugin) for plugin in raw.get("plugins", ())),
+            }
+        )
+
+    def differences(self, other: "Definition") -> list[str]:
+        """Return what decides the results and is different in ``other``, in words."""
+        found = []
+        if self.bundle_key != other.bundle_key:
+            found.append(f"data: {dict(self.dataset)} there, {dict(other.dataset)} here")
+        mine, theirs = self.space.model_dump(mode="json"), other.space.model_dump(mode="json")
+        # More trials of a sampled study go on with it.
+        extensible = {f"search.{key}" for key in self.space.search.extensible}
+        found += [
+            f"{place}: {a!r} there, {b!r} here"
+            for place, a, b in _different((), mine, theirs)
+            if place not in extensible
+        ]
+        for name in ("threads", "precision", "compiler", "metrics"):
+            a, b = getattr(self, name), getattr(other, name)
+            if a != b:
+                found.append(f"{name}: {_shown(a)} there, {_shown(b)} here")
+        return found
+
+
+def _different(place: tuple[str, ...], a: Any, b: Any) -> list[tuple[str, Any, Any]]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return [
+            found
+            for key in sorted(a.keys() | b.keys())
+            for found in _different((*place, key), a.get(key), b.get(key))
+        ]
+    return [] if a == b else [(".".join(place), a, b)]
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,234 @@
+"""A study: its definition, its queue in the ledger, and its trials in Optuna's storage."""
+
+import copy
+import dataclasses
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from hpo.errors import InputError, did_you_mean
+from hpo.models import Config
+from hpo.queue import Ledger, Patience, Trials, open_ledger, open_storage, open_trials, waiting
+from hpo.search import (
+    Plan,
+    Space,
+    StageTable,
+    Strategy,
+    Task,
+    TaskState,
+    make_pruner,
+    param_value,
+)
+from hpo.study._definition import Definition
+from hpo.study._plugins import check_plugins
+from hpo.training import metric_label
+from hpo.trials import (
+    Draw,
+    OptunaStudy,
+    Searched,
+    check_exists,
+    open_study,
+    redact,
+    redraw,
+)
+
+__all__ = ["StoredStudy", "finished_trial"]
+
+
+class StoredStudy:
+    """A study as one process sees it.
+
+    Args:
+        url: The storage URL.
+        name: The study's name.
+        definition: As it is stored.
+        ledger: The queue.
+    """
+
+    def __init__(self, url: str, name: str, definition: Definition, ledger: Ledger) -> None:
+        self.url = url
+        self.name = name
+        self.definition = definition
+        self.ledger = ledger
+        self._plain_ledger = ledger
+
+    @staticmethod
+    def create(url: str, name: str, definition: Definition) -> "StoredStudy":
+        """Create the study, or open it if it exists and is the same.
+
+        Raises:
+            InputError: The storage is no good, or has a study of this name that is another one.
+        """
+        # The parameters that trials show are then among the choices that Optuna knows.
+        space = definition.space.capped(definition.train_rows)
+        definition = dataclasses.replace(definition, space=space)
+        ledger = open_ledger(url)
+        stored = Definition.from_json(ledger.define(name, definition.to_json()))
+        differences = stored.differences(definition)
+        if differences:
+            raise InputError(
+                [
+                    *differences,
+                    "Give the new one another name (--study NAME --space FILE), or another "
+                    "--storage.",
+                ],
+                title=f"The study '{name}' in {redact(url)} is a different one:",
+            )
+        check_plugins(name, stored.plugins)
+        # The cache may have moved since; where it is now is what the caller says.
+        stored = dataclasses.replace(stored, cache=definition.cache)
+        study = StoredStudy(url, name, stored, ledger)
+        study.describe()
+        return study
+
+    @staticmethod
+    def join(url: str, name: str, cache: Path | None = None) -> "StoredStudy":
+        """Open a study that exists.
+
+        Args:
+            url: The storage URL.
+            name: The study's name.
+            cache: Where this machine sees the study's features and runs; by default where the
+                machine that made the study did.
+
+        Raises:
+            InputError: The storage is no good or has no such study, or the study needs a part of
+                a user's own that is not here.
+        """
+        check_exists(url)
+        ledger = open_ledger(url)
+        row = ledger.study(name)
+        if row is None:
+            names = ledger.studies()
+            known = f"it has: {', '.join(names)}" if names else "it has none"
+            raise InputError(
+                f"--study {name}: {redact(url)} has no such study"
+                f"{did_you_mean(name, names)}; {known}."
+            )
+        definition = Definition.from_json(row.definition)
+        if cache is not None:
+            definition = dataclasses.replace(definition, cache=str(cache.absolute()))
+        check_plugins(name, definition.plugins)
+        return StoredStudy(url, name, definition, ledger)
+
+    def patient(self, patience: Patience) -> "StoredStudy":
+        """Return the study with a ledger and trials that wait for a store that is away."""
+        other = copy.copy(self)
+        other.ledger = waiting(self.ledger, patience)
+        other.__dict__["trials"] = waiting(self.trials, patience)
+        return other
+
+    @property
+    def space(self) -> Space:
+        """The search space, scaled."""
+        return self.definition.space
+
+    @cached_property
+    def strategy(self) -> Strategy:
+        """What decides in this study."""
+        return self.definition.strategy()
+
+    @cached_property
+    def trials(self) -> Trials:
+        """The study's trials in Optuna's storage, which is opened when they are first needed."""
+        return open_trials(self._source, self._plain_ledger, self._searched)
+
+    @property
+    def optuna(self) -> optuna.Study:
+        """The plain Optuna study."""
+        return self._source.study
+
+    def redraw(self, draw: Draw) -> Config:
+        """Draw the configuration of an earlier trial again, from the history that it had."""
+        return redraw(self._source, self._searched, draw)
+
+    def tasks(self) -> list[Task]:
+        """Return all tasks, by position."""
+        return self.ledger.tasks(self.name)
+
+    def counts(self) -> Mapping[TaskState, int]:
+        """Return the number of tasks by state."""
+        return self.ledger.counts(self.name)
+
+    @property
+    def limit(self) -> int | None:
+        """So many tasks at most are to be worked on; None for no limit."""
+        row = self.ledger.study(self.name)
+        return None if row is None else row.max_tasks
+
+    def open_next(self) -> bool:
+        """Open whatever can be opened; return True if the study is complete.
+
+        Raises:
+            NoCandidateError: All candidates of a stage failed.
+        """
+        opening = self.strategy.next(self)
+        if opening.tasks:
+            self.ledger.open_tasks(self.name, opening.tasks)
+        if opening.resumed:
+            self.ledger.resume(self.name, opening.resumed)
+        return opening.complete
+
+    def best(self, tasks: list[Task] | None = None) -> Task | None:
+        """Return the task whose configuration is to be refitted; None while it isn't decided."""
+        return self.strategy.best(self.tasks() if tasks is None else tasks)
+
+    def tables(self, tasks: list[Task] | None = None) -> list[StageTable]:
+        """Return the tables of what is open or decided.
+
+        References are given only where the data is the one they hold for.
+        """
+        reference = self.space.reference
+        sha256 = self.definition.dataset.get("train_csv_sha256")
+        cited = reference is not None and reference.train_csv_sha256 == sha256
+        return self.strategy.tables(self.tasks() if tasks is None else tasks, cited=cited)
+
+    def plan(self) -> Plan:
+        """Return what the study asks for, and what of it is there already."""
+        return self.strategy.plan(self)
+
+    def describe(self) -> None:
+        """Put what a reader of the dashboard wants to know on the Optuna study."""
+        study = self.optuna
+        if "space" not in study.user_attrs:
+            study.set_user_attr("space", self.space.name)
+            study.set_user_attr("metric", self.space.metric)
+            study.set_user_attr("seeds", self.space.seeds)
+            study.set_user_attr("data", dict(self.definition.dataset))
+            study.set_metric_names([metric_label(self.space.metric)])
+
+    @cached_property
+    def _source(self) -> OptunaStudy:
+        longest = max(self.space.lengths()) * 2
+        pruner = make_pruner(self.space.search.pruner, longest)
+        return open_study(open_storage(self.url), self.name, pruner)
+
+    @property
+    def _searched(self) -> Searched:
+        strategy = self.strategy
+        return Searched(
+            domains=strategy.domains,
+            shown=lambda config: {
+                name: param_value(value) for name, value in strategy.params(config).items()
+            },
+            to_config=strategy.draw,
+            sampler=strategy.sampler,
+        )
+
+
+def finished_trial(study: StoredStudy, number: int) -> FrozenTrial:
+    """Return a finished trial of a study by its number.
+
+    Raises:
+        InputError: There is none, or it has no result.
+    """
+    trials = study.trials.all()
+    if not 0 <= number < len(trials):
+        raise InputError(f"--trial {number}: the study has trials 0 to {len(trials) - 1}.")
+    trial = trials[number]
+    if "scores" not in trial.user_attrs:
+        raise InputError(f"--trial {number}: has no result; its state is {trial.state.name}.")
+    return trial

@@ -1,0 +1,161 @@
+"""One task in the hands of a worker, from its claim to its end or its return."""
+
+import dataclasses
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterator
+
+from hpo.models import Config
+from hpo.queue import Fenced, Patience
+from hpo.search import Progress, Task, TrialOutcome, Verdict, run_trial
+from hpo.study import StoredStudy
+from hpo.training import Interrupted, Trainer, head_runs
+from hpo.trials import Draw, LiveTrial
+from hpo.worker._bench import Workbench
+from hpo.worker._pulse import Pulse
+from hpo.worker._settings import Stopping, WorkerSettings
+
+__all__ = ["Assignment"]
+
+_log = logging.getLogger(__name__)
+_ATTEMPTS_TO_DRAW = 20
+_PATIENCE_TO_HAND_BACK_S = 3.0
+
+
+class Assignment:
+    """A claimed task: kept alive, trained, and then completed, failed, paused or handed back.
+
+    Args:
+        study: The study; its ledger and trials don't wait for a store that is away.
+        task: As it was claimed.
+        settings: The worker's.
+        stopping: What can end it early.
+    """
+
+    def __init__(
+        self, study: StoredStudy, task: Task, settings: WorkerSettings, stopping: Stopping
+    ) -> None:
+        self._study = study
+        self._patient = study.patient(Patience(self.poll))
+        self._task = task
+        self._stopping = stopping
+        self._pulse = Pulse(study, task, settings, stopping)
+        self._progress: Progress | None = None
+
+    def poll(self) -> None:
+        """Called before every micro-batch, and while the store is waited for.
+
+        Raises:
+            Fenced: The task was taken over.
+            Interrupted: The worker should stop.
+        """
+        # Waiting for the store or for a full disk is not a stall, and ends like training does.
+        self._pulse.touch()
+        if self._pulse.lost:
+            raise Fenced("The task was taken over.")
+        self._stopping.check()
+
+    def carry_out(self, bench: Workbench) -> None:
+        """Bring the task to its end, or hand it back.
+
+        Raises:
+            Interrupted: The worker should stop; the task was handed back.
+            KeyboardInterrupt: Likewise.
+        """
+        trial: LiveTrial | None = None
+        try:
+            self._patient.trials.close_former(self._task)
+            trial = self._patient.trials.take_up(self._task) or self._begin()
+            self._pulse.begin(trial)
+            self._train(trial, bench)
+        except Fenced:
+            _log.warning("Task %d was taken over by another worker.", self._task.position)
+        except (Interrupted, KeyboardInterrupt):
+            self._hand_back(trial)
+            raise
+        finally:
+            self._pulse.stop()
+            self._patient.trials.leave()
+
+    def _begin(self) -> LiveTrial:
+        """Create the trial of the task."""
+        attributes = self._study.strategy.attributes(self._task)
+        for configured, draw in self._configured():
+            trial = self._patient.trials.begin(configured, attributes, draw)
+            if trial is not None:
+                return trial
+        raise AssertionError("a configuration without a key is always accepted")
+
+    def _configured(self) -> Iterator[tuple[Task, Draw | None]]:
+        """Yield the task with its configuration, or else with one after the other drawn for it."""
+        task = self._task
+        if task.config is not None:
+            yield task, None
+            return
+        for attempt in range(_ATTEMPTS_TO_DRAW):
+            config, draw = self._patient.trials.draw(task.position, attempt)
+            task = self._with(config)
+            yield task, draw
+        # Few configurations are left to draw; the run store gives a repeat its result for free.
+        yield dataclasses.replace(task, key=None), draw
+
+    def _with(self, config: Config) -> Task:
+        runs = head_runs(config, self._study.definition.modalities)
+        return dataclasses.replace(self._task, key=config.key, config=config, runs=runs)
+
+    def _train(self, trial: LiveTrial, bench: Workbench) -> None:
+        try:
+            outcome = bench.carry_out(lambda trainer: self._run(trainer, trial))
+        except (Interrupted, Fenced):
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            _log.warning("Trial %d failed: %s", trial.number, reason)
+            self._patient.trials.fail(self._task, trial, reason, traceback.format_exc())
+            return
+        bench.tidy()
+        values = self._pulse.take()
+        if outcome is not None:
+            self._patient.trials.complete(self._task, trial, outcome, values)
+            return
+        assert self._progress is not None  # only a step can decide to pause
+        self._patient.trials.append(trial, values, {})
+        self._patient.trials.pause(self._task, trial, self._progress)
+
+    def _run(self, trainer: Trainer, trial: LiveTrial) -> TrialOutcome | None:
+        def should_prune() -> bool:
+            pruned, noted = self._patient.trials.should_prune(trial)
+            # what was decided on, and what was decided, before anything follows from it
+            Patience(self.poll)(lambda: self._pulse.flush(noted))
+            trial.remember(noted)
+            return pruned
+
+        def on_step(progress: Progress) -> Verdict:
+            self._progress = progress
+            self._pulse.advance(progress)
+            trial.note(progress.step, progress.value)
+            return self._study.strategy.decide(progress, should_prune)
+
+        return run_trial(trainer, self._study.space, trial.config, on_step=on_step)
+
+    def _hand_back(self, trial: LiveTrial | None) -> None:
+        """Let another worker go on; if the store is away now, as with the task of a dead one."""
+        self._pulse.stop()
+        patience = Patience(_give_up_after(_PATIENCE_TO_HAND_BACK_S))
+        try:
+            patience(self._pulse.flush)
+            self._study.patient(patience).trials.hand_back(self._task, trial)
+        except (Interrupted, Fenced):
+            return
+
+
+def _give_up_after(seconds: float) -> Callable[[], None]:
+    """Return a poll that raises ``Interrupted`` when the time is over."""
+    end = time.monotonic() + seconds
+
+    def poll() -> None:
+        if time.monotonic() > end:
+            raise Interrupted
+
+    return poll

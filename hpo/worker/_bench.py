@@ -1,0 +1,101 @@
+"""Where a worker trains: the study's bundle on its device, with as many rows at once as fit."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from hpo.features import Bundle, load_bundle
+from hpo.queue import Patience
+from hpo.study import Definition
+from hpo.training import RunStore, Trainer, open_device, trim_store
+
+__all__ = ["Workbench"]
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+_TRIM_EVERY_S = 60.0
+
+
+class Workbench:
+    """Holds the trainer of a worker, which is made when it is first needed.
+
+    Args:
+        definition: The study's.
+        device: As ``WorkerSettings`` names it.
+        bundle: The study's, where somebody loaded it already; by default it is read from the
+            study's cache.
+        patience: Carries out the writes of the run store.
+        poll: Called before every micro-batch; may raise to stop.
+    """
+
+    def __init__(
+        self,
+        definition: Definition,
+        device: str,
+        bundle: Bundle | None,
+        patience: Patience,
+        poll: Callable[[], None],
+    ) -> None:
+        self._definition = definition
+        self.device = open_device(device, definition.arithmetic)
+        self._bundle = bundle
+        self._store = RunStore(definition.run_store, patience)
+        self._poll = poll
+        self._trainer: Trainer | None = None
+        self._trimmed = 0.0
+
+    def carry_out(self, job: Callable[[Trainer], T]) -> T:
+        """Return what ``job`` returns, with smaller and smaller micro-batches if memory runs out.
+
+        Raises:
+            RuntimeError: One row at once is too much; or whatever ``job`` raises.
+        """
+        micro_batch: int | None = None
+        try:
+            while True:
+                trainer = self._open(micro_batch)
+                try:
+                    return job(trainer)
+                except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                    micro_batch = trainer.numerics.micro_batch // 2
+                    if not _out_of_memory(error) or micro_batch < 1:
+                        raise
+                    _log.warning("Out of memory; trying again with %d rows at once.", micro_batch)
+                del trainer
+                self._trainer = None
+        finally:
+            # The size changes last bits, so that of one trial must not reach the next one.
+            if micro_batch is not None:
+                self._trainer = None
+
+    def tidy(self) -> None:
+        """Keep the run store within its limit; looking costs time, so once a minute will do."""
+        if time.monotonic() - self._trimmed > _TRIM_EVERY_S:
+            trim_store(self._store, self._definition.run_store_gb)
+            self._trimmed = time.monotonic()
+
+    def _open(self, micro_batch: int | None) -> Trainer:
+        if self._bundle is None:
+            self._bundle = load_bundle(self._definition.bundle)
+        if self._trainer is None:
+            self._trainer = Trainer(
+                self._bundle,
+                self.device,
+                self._store,
+                metrics=self._definition.metrics,
+                micro_batch=micro_batch,
+                checkpoint_every=self._definition.checkpoint_every,
+                milestones=self._definition.space.lengths(),
+                poll=self._poll,
+            )
+        return self._trainer
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that memory ran out; on a CPU it is a plain RuntimeError."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "can't allocate memory" in str(error)

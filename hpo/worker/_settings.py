@@ -1,0 +1,68 @@
+"""How a worker works, and what can end its work from outside."""
+
+import dataclasses
+import threading
+import time
+
+from hpo.training import Interrupted
+
+__all__ = ["Stopping", "WorkerSettings"]
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkerSettings:
+    """How a worker works; nothing here changes a result.
+
+    Attributes:
+        device: ``cpu`` or ``cuda:N``.
+        heartbeat: Seconds between heartbeats.
+        grace: Seconds without a heartbeat after which a worker is taken for dead.
+        stall_timeout: Seconds without progress after which a run is ended and counted as failed.
+        own_process: Whether the process is the worker's alone. Then it is set up for training,
+            and ended where a run that hangs can't be stopped otherwise.
+    """
+
+    device: str = "cpu"
+    heartbeat: float = 2.0
+    grace: float = 20.0
+    stall_timeout: float = 600.0
+    own_process: bool = False
+
+
+class Stopping:
+    """Why a worker should stop: it was asked to, or the study's time is over.
+
+    Safe for any number of threads.
+    """
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._deadline: float | None = None
+
+    def ask(self) -> None:
+        """Ask the worker to stop."""
+        self._asked.set()
+
+    def leave(self, seconds: float | None) -> None:
+        """Note how many seconds the study still has; None for no limit."""
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+
+    @property
+    def asked(self) -> bool:
+        """Whether the worker was asked to stop; the end of the study's time doesn't count."""
+        return self._asked.is_set()
+
+    @property
+    def due(self) -> bool:
+        """Whether the worker should stop."""
+        deadline = self._deadline
+        return self._asked.is_set() or (deadline is not None and time.monotonic() >= deadline)
+
+    def check(self) -> None:
+        """Raise ``Interrupted`` if the worker should stop."""
+        if self.due:
+            raise Interrupted
+
+    def wait(self, seconds: float) -> None:
+        """Wait, or until the worker is asked to stop."""
+        self._asked.wait(seconds)

@@ -1,0 +1,98 @@
+"""A worker: claims tasks of a study, trains them on its device, and commits what comes out."""
+
+import os
+import socket
+
+from hpo.features import Bundle
+from hpo.queue import Patience
+from hpo.study import StoredStudy
+from hpo.training import Interrupted, tune_allocator
+from hpo.worker._assignment import Assignment
+from hpo.worker._bench import Workbench
+from hpo.worker._settings import Stopping, WorkerSettings
+
+__all__ = ["Worker"]
+
+_POLL_S = 0.2
+
+
+class Worker:
+    """Works on one study until it is complete, its limits are reached, or it is asked to stop.
+
+    Args:
+        study: The study.
+        settings: See there.
+        bundle: The study's features, labels and split, where somebody loaded them already; by
+            default they are read from the study's cache.
+
+    Raises:
+        InputError: The device doesn't exist here, or can't do the study's arithmetic.
+    """
+
+    def __init__(
+        self, study: StoredStudy, settings: WorkerSettings, bundle: Bundle | None = None
+    ) -> None:
+        self._study = study
+        self._settings = settings
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._stopping = Stopping()
+        self._assignment: Assignment | None = None
+        patience = Patience(self._poll)
+        self._patient = study.patient(patience)
+        self._bench = Workbench(study.definition, settings.device, bundle, patience, self._poll)
+
+    def run(self) -> bool:
+        """Work; return True if the study is complete, False if it was left before.
+
+        Raises:
+            NoCandidateError: All candidates of a stage failed.
+            KeyboardInterrupt: Ctrl-C, where the process has Python's own handler; the task that
+                was worked on is handed back.
+        """
+        if self._settings.own_process:
+            tune_allocator()
+        with self._bench.device.in_use():
+            try:
+                return self._work()
+            except Interrupted:
+                return False
+
+    def stop(self) -> None:
+        """Ask ``run``, from any thread, to checkpoint, hand the trial back and return."""
+        self._stopping.ask()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stopping.asked
+
+    def _work(self) -> bool:
+        while True:
+            if self._limits_reached():
+                return False
+            self._stopping.check()
+            task = self._patient.ledger.claim(self._study.name, self._owner, self._settings.grace)
+            if task is not None:
+                self._assignment = Assignment(self._study, task, self._settings, self._stopping)
+                try:
+                    self._assignment.carry_out(self._bench)
+                finally:
+                    self._assignment = None
+            elif self._patient.open_next():
+                return True
+            else:
+                self._stopping.wait(_POLL_S)
+
+    def _limits_reached(self) -> bool:
+        row = self._patient.ledger.study(self._study.name)
+        if row is None:  # it was deleted
+            return True
+        self._stopping.leave(row.seconds_left)
+        return self._patient.strategy.is_exhausted(self._patient)
+
+    def _poll(self) -> None:
+        """Called by the training loop, and while the store or the disk is waited for."""
+        if self._assignment is not None:
+            self._assignment.poll()
+        else:
+            self._stopping.check()

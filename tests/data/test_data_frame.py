@@ -1,0 +1,203 @@
+"""DataFrames and arrays as data sets: each form of labels, and what is refused in which words."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hpo.data import Dataset, TailSplit, dataset_of_arrays, dataset_of_frame, make_split
+from hpo.errors import InputError
+
+
+def frame_of(labels: object, **more: object) -> pd.DataFrame:
+    return pd.DataFrame({"ImageID": ["a.jpg", "b.jpg", "c.jpg"], "Labels": labels, **more})
+
+
+def problems_of(*arguments: object, **options: object) -> list[str]:
+    options = {"images": "ignore", **options}
+    with pytest.raises(InputError) as caught:
+        dataset_of_frame(*arguments, **options)  # type: ignore[arg-type]
+    assert caught.value.title == "The data has problems:"
+    return caught.value.problems
+
+
+def labelled(dataset: Dataset) -> list[list[str]]:
+    return [[dataset.classes[k] for k in np.flatnonzero(row)] for row in dataset.labels]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [["10", "2"], [], ["2"]],
+        [("10", "2"), (), ("2",)],
+        [{"10", "2"}, set(), {"2"}],
+        [[10, 2], [], [2]],
+        [np.array([10, 2]), np.array([], int), np.array([2])],
+        ["10 2", "", "2"],
+        ["10;2", None, "2"],
+        ["2|10", float("nan"), "2"],
+        [[10, 2], None, 2],
+    ],
+)
+def test_labels_in_one_column(labels: object) -> None:
+    dataset = dataset_of_frame(frame_of(labels), images="ignore")
+    assert dataset.classes == ("2", "10")
+    assert labelled(dataset) == [["2", "10"], [], ["2"]]
+    assert dataset.labels.dtype == np.uint8
+    assert dataset.root is None and dataset.test is None and dataset.split_column is None
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int64", "float32"])
+def test_labels_in_a_column_a_class(dtype: str) -> None:
+    frame = pd.DataFrame({"file": ["a", "b"], "dog": [1, 0], "a cat": [1, 1]})
+    frame = frame.astype({"dog": dtype})
+    dataset = dataset_of_frame(frame, columns={"labels": ["dog", "a cat"]}, images="ignore")
+    assert dataset.classes == ("dog", "a cat")
+    assert dataset.labels.tolist() == [[1, 1], [0, 1]]
+
+
+def test_everything_else_of_a_frame() -> None:
+    frame = frame_of(
+        [["x"], ["x", "y"], ["y"]], TEXT=["one", None, "three"], split=["val", "train", "train"]
+    )
+    test = pd.DataFrame({"filename": ["d.jpg"], "caption": ["four"]}, index=[7])
+    dataset = dataset_of_frame(frame, test=test, images="ignore")
+    assert dataset.train.ids == ("a.jpg", "b.jpg", "c.jpg")
+    assert dataset.train.captions == ("one", "", "three")
+    assert dataset.split_column == ("val", "train", "train")
+    assert dataset.test is not None
+    assert (dataset.test.ids, dataset.test.captions) == (("d.jpg",), ("four",))
+    named = frame.rename(columns={"ImageID": "where", "TEXT": "what", "Labels": "which"})
+    columns = {"image": "where", "caption": "what", "labels": "which"}
+    again = dataset_of_frame(named, columns=columns, images="ignore")
+    assert again.train == dataset.train and again.fingerprint == dataset.fingerprint
+    other = dataset_of_frame(frame.assign(TEXT="same"), images="ignore")
+    assert other.fingerprint != dataset.fingerprint
+
+
+def test_without_images_the_index_names_the_rows() -> None:
+    frame = pd.DataFrame({"caption": ["a", "b"], "tags": ["x", "y"]}, index=[4, 2])
+    dataset = dataset_of_frame(frame)
+    assert dataset.train.ids == ("4", "2") and dataset.train.images is None
+
+
+def test_images_start_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "b.jpg").touch()
+    frame = frame_of(["x", "x", "x"])
+    frame.loc[1, "ImageID"] = str(tmp_path / "b.jpg")
+    assert problems_of(frame, images="exist") == [
+        f"row 2 of the frame: there is no image file 'c.jpg' in '{tmp_path}'"
+    ]
+    dataset = dataset_of_frame(frame, skip_bad_images=True)
+    assert dataset.train.images == (Path("a.jpg"), tmp_path / "b.jpg")
+    assert dataset.skipped == ("c.jpg",)
+
+
+def test_all_problems_of_cells_are_listed() -> None:
+    frame = frame_of(
+        [["x", 1.5], "text", [True]], caption=["one", 2, "three"], Split=["val", "train", "test"]
+    )
+    frame.loc[1, "ImageID"] = "a.jpg"
+    frame.loc[2, "ImageID"] = None
+    assert problems_of(frame) == [
+        "row 1 of the frame: the caption is 2, but must be text",
+        "row 2 of the frame: the ImageID is empty",
+        "row 1 of the frame: ImageID 'a.jpg' is on row 0 of the frame already",
+        "row 0 of the frame: Labels has the label 1.5, but a label must be an integer or text that "
+        "is not empty and has no ';' or line break",
+        "row 1 of the frame: Labels is the text 'text', but other rows have lists; make it a list "
+        "too",
+        "row 2 of the frame: Labels has the label True, but a label must be an integer or text "
+        "that is not empty and has no ';' or line break",
+        "row 2 of the frame: Split is 'test', but must be 'train' or 'val'",
+    ]
+    assert problems_of(frame_of([1.0, 2.0, 3.0])) == [
+        f"row {row} of the frame: Labels is {row + 1}.0, but must be a list of labels, one integer "
+        "or text"
+        for row in range(3)
+    ]
+    assert problems_of(frame_of([[], [], None])) == ["the frame: no row has a label in 'Labels'"]
+    one_hot = pd.DataFrame({"x": [0, 2], "y": [1, None]})
+    assert problems_of(one_hot, columns={"labels": ["x", "y"]}) == [
+        "row 1 of the frame: class 'x' is 2.0, but must be 0 or 1",
+        "row 1 of the frame: class 'y' is nan, but must be 0 or 1",
+    ]
+
+
+def test_columns_that_are_not_clear() -> None:
+    frame = frame_of(["x"] * 3, file=["d", "e", "f"])
+    assert problems_of(frame) == [
+        "the frame has the columns 'ImageID', 'file', each of which may hold the image; say which "
+        "does with columns={'image': 'ImageID'}"
+    ]
+    assert dataset_of_frame(frame, columns={"image": "file"}, images="ignore").train.ids[0] == "d"
+    assert problems_of(pd.DataFrame({"image": ["a"], "kind": ["x"]})) == [
+        "the frame has no column of labels; say which it is with columns={'labels': …}; its "
+        "columns are 'image', 'kind'"
+    ]
+    assert problems_of(frame, columns={"lables": "Labels", "image": "fiel"}) == [
+        "columns has the key 'lables' (did you mean 'labels'?), but must have only image, caption, "
+        "labels, split",
+        "the frame has no column 'fiel' (did you mean 'file'?); its columns are 'ImageID', "
+        "'Labels', 'file'",
+    ]
+    test = pd.DataFrame({"caption": ["x"]})
+    assert problems_of(frame_of(["x"] * 3), test=test) == [
+        "only one of the frame and the test frame has a column 'image'",
+        "only one of the frame and the test frame has a column 'caption'",
+    ]
+
+
+def test_split_messages_name_the_frame() -> None:
+    dataset = dataset_of_frame(frame_of(["x", "x", "y"]), images="ignore")
+    with pytest.raises(InputError) as caught:
+        make_split(dataset, TailSplit(kind="tail", val_rows=1))
+    assert str(caught.value).splitlines() == [
+        "The tail split of the frame is not possible:",
+        "  class 'y' occurs in validation rows only (first on row 2 of the frame, ImageID "
+        "'c.jpg'), but must occur in a training row too",
+    ]
+
+
+def test_labels_alone() -> None:
+    matrix = np.array([[1, 0, 1], [0, 0, 1]])
+    dataset = dataset_of_arrays(matrix, classes=["b", "a", "c"], ids=["r", "s"], test_rows=2)
+    assert dataset.classes == ("b", "a", "c") and dataset.labels.tolist() == matrix.tolist()
+    assert dataset.train.ids == ("r", "s") and dataset.train.images is None
+    assert dataset.test is not None and dataset.test.ids == ("test_0", "test_1")
+    assert dataset_of_arrays(matrix > 0).classes == ("0", "1", "2")
+    frame = pd.DataFrame(matrix, columns=["x", "y", "z"])
+    assert dataset_of_arrays(frame).classes == ("x", "y", "z")
+    lists = dataset_of_arrays([["b", "c"], ["c"]], classes=["b", "a", "c"], ids=["r", "s"])
+    assert lists.labels.tolist() == matrix.tolist()
+    assert lists.fingerprint == dataset.fingerprint
+    assert dataset_of_arrays([["b", "c"], ["c"]]).classes == ("b", "c")
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "expected"),
+    [
+        ([["a"], ["b"]], {"classes": ["a"]}, ["row 1 of labels: the label 'b' is not among the "]),
+        ([["a"]], {"classes": ["a", "a", ""]}, ["the class 'a' is there 2 times", "a class has "]),
+        (np.eye(2), {"classes": ["a"]}, ["there are 1 classes, but the labels have 2 columns"]),
+        (np.eye(2), {"ids": ["a"]}, ["there are 1 ids, but 2 rows of labels"]),
+        (np.eye(2), {"ids": ["a", "a"]}, ["row 1 of labels: ImageID 'a' is on row 0 of labels"]),
+        (np.ones(3), {}, ["the labels have shape [3], but must be [rows, classes]"]),
+        (np.zeros((2, 2)), {}, ["no row has a label"]),
+        (np.full((1, 1), 0.5), {}, ["row 0 of labels: class '0' is 0.5, but must be 0 or 1"]),
+        ([], {}, ["there are no labels, but must be some of one row at least"]),
+    ],
+)
+def test_labels_alone_that_are_refused(
+    labels: object, options: dict[str, object], expected: list[str]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        dataset_of_arrays(labels, **options)  # type: ignore[arg-type]
+    assert len(caught.value.problems) == len(expected)
+    for problem, start in zip(caught.value.problems, expected, strict=True):
+        assert problem.startswith(start)
