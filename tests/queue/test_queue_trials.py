@@ -1,0 +1,686 @@
+"""A task and its trial, on every store, with Optuna's tables known and not: always in step."""
+
+import copy
+import dataclasses
+import itertools
+import logging
+import math
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from conftest import unknown_optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.pruners import SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from queue_samples import GRACE, OUTCOME, config, race
+
+from hpo.models import Config
+from hpo.queue import Fenced, Ledger, SqlLedger, Trials, open_ledger, open_storage, open_trials
+from hpo.queue._atomic import AtomicTrials
+from hpo.queue._public import PublicTrials
+from hpo.search import NewTask, Progress, Task, TaskState
+from hpo.trials import LiveTrial, OptunaStudy, Searched, open_study, redraw
+
+DOMAINS: dict[str, BaseDistribution] = {
+    "loss": CategoricalDistribution(["bce", "focal"]),
+    "lr": FloatDistribution(1e-4, 1e-1, log=True),
+    "epochs": IntDistribution(1, 300),
+}
+SHOWN = {
+    "std": 0.5,
+    "scores": [1.5, 2.5],
+    "metrics": {"micro_f1": 2.0},
+    "runs": [["a", "b"], ["c", "d"]],
+    "epochs_trained": 8,
+}
+TAKEN_OVER = r"Task \d+ of the study was taken over\."
+
+_numbers = itertools.count()
+
+
+def sampler(position: int, attempt: int) -> BaseSampler:
+    return TPESampler(n_startup_trials=3, seed=100 * position + attempt)
+
+
+SEARCHED = Searched(
+    domains=lambda values: DOMAINS,
+    shown=lambda config: {name: getattr(config, name) for name in DOMAINS},
+    to_config=Config.model_validate,
+    sampler=sampler,
+)
+
+
+class Process:
+    """What a process that works on a study has open.
+
+    Args:
+        url: The store.
+        name: The study.
+        before: One whose connections it has, to save the time of opening them.
+    """
+
+    def __init__(self, url: str, name: str, before: "Process | None" = None) -> None:
+        self.name = name
+        self.ledger: Ledger = open_ledger(url) if before is None else before.ledger
+        self.ledger.define(name, {})
+        pruner = SuccessiveHalvingPruner(min_resource=1, reduction_factor=2)
+        storage = open_storage(url) if before is None else before.source.backend
+        self.source: OptunaStudy = open_study(storage, name, pruner)
+        self.trials: Trials = open_trials(self.source, self.ledger, SEARCHED)
+
+    def close(self) -> None:
+        self.ledger.close()
+        engine = getattr(self.source.backend, "engine", None)
+        if engine is not None:
+            engine.dispose()
+
+    def open(self, *numbers: int) -> None:
+        """Open a task for each number, which is its position and stands for its configuration."""
+        self.ledger.open_tasks(self.name, [NewTask(i, 0, config(i), ()) for i in numbers])
+
+    def claim(self, owner: str = "a", grace: float = GRACE) -> Task:
+        task = self.ledger.claim(self.name, owner, grace)
+        assert task is not None
+        return task
+
+    def begin(self, task: Task) -> LiveTrial:
+        trial = self.trials.begin(task, {"stage": "loss"})
+        assert trial is not None
+        return trial
+
+    def started(self) -> tuple[Task, LiveTrial]:
+        """A claimed task and its trial."""
+        self.open(0)
+        task = self.claim()
+        return task, self.begin(task)
+
+    def stored(self) -> list[FrozenTrial]:
+        """The trials as they are in the storage, with nothing left out."""
+        storage = self.source.storage
+        trials = storage.get_all_trials(self.source.id)
+        return [
+            storage.get_trial(
+                storage.get_trial_id_from_study_id_trial_number(self.source.id, trial.number)
+            )
+            for trial in trials
+        ]
+
+    def tasks(self) -> list[Task]:
+        return self.ledger.tasks(self.name)
+
+
+@pytest.fixture
+def new_process(either_store: tuple[str, str, bool]) -> Iterator[Callable[[], Process]]:
+    """Opens a study, a new one for each test, as another process would."""
+    name = f"t{next(_numbers)}"
+    opened: list[Process] = []
+
+    def make() -> Process:
+        opened.append(Process(either_store[0], name))
+        return opened[-1]
+
+    yield make
+    for process in opened:
+        process.close()
+
+
+@pytest.fixture
+def here(new_process: Callable[[], Process]) -> Process:
+    return new_process()
+
+
+def content(trial: FrozenTrial) -> dict[str, object]:
+    """What a trial holds, but for what makes it another one than its neighbour."""
+    return {
+        **{name: getattr(trial, name) for name in ("state", "values", "params", "distributions")},
+        **{name: getattr(trial, name) for name in ("user_attrs", "system_attrs")},
+        "curve": {step: repr(value) for step, value in trial.intermediate_values.items()},
+    }
+
+
+def drawn(task: Task, number: int, key: bool = True) -> Task:
+    chosen = config(number)
+    return dataclasses.replace(task, key=chosen.key if key else None, config=chosen, runs=("run",))
+
+
+def test_the_store_decides_how_trials_are_written(
+    here: Process, either_store: tuple[str, str, bool]
+) -> None:
+    assert here.ledger.writes_trials is either_store[2]
+    assert type(here.trials) is (AtomicTrials if either_store[2] else PublicTrials)
+
+
+def test_a_trial_is_as_optuna_s_own(here: Process) -> None:
+    task, ours = here.started()
+    assert task.config is not None
+    storage = here.source.storage
+    template = create_trial(
+        state=TrialState.RUNNING,
+        params={"loss": "bce", "lr": 0.001, "epochs": 1},
+        distributions=DOMAINS,
+        user_attrs={
+            "task": 0,
+            "worker": "a",
+            "token": 1,
+            "stage": "loss",
+            "config": task.config.model_dump(mode="json"),
+        },
+    )
+    theirs = storage.create_new_trial(here.source.id, template)
+    curve = [(1, 0.1 + 0.2), (2, math.nan), (3, 60.0)]
+    assert here.trials.append(ours, curve, {"completed_rung_0": 60.0})
+    for step, value in curve:
+        storage.set_trial_intermediate_value(theirs, step, value)
+    storage.set_trial_system_attr(theirs, "completed_rung_0", 60.0)
+    mine, other = here.stored()
+    assert content(mine) == content(other)
+    for step, value in curve:
+        ours.note(step, value)
+    ours.remember({"completed_rung_0": 60.0})
+    assert content(ours.frozen) == content(mine)
+    here.trials.complete(task, ours, OUTCOME, [(4, 2.0)])
+    storage.set_trial_intermediate_value(theirs, 4, 2.0)
+    for key, shown in SHOWN.items():
+        storage.set_trial_user_attr(theirs, key, shown)
+    storage.set_trial_state_values(theirs, TrialState.COMPLETE, [2.0])
+    mine, other = here.stored()
+    assert content(mine) == content(other)
+    assert [mine.number, other.number] == [0, 1] == [ours.number, 1]
+
+
+def test_times_are_those_of_the_clock_on_the_wall(here: Process) -> None:
+    task, trial = here.started()
+    here.trials.complete(task, trial, OUTCOME, [])
+    for stored in (here.stored()[0], here.trials.all()[0]):
+        for moment in (stored.datetime_start, stored.datetime_complete):
+            assert moment is not None
+            assert abs(moment - datetime.now()) < timedelta(seconds=60)
+
+
+def test_a_begun_task_knows_its_trial_and_its_configuration(here: Process) -> None:
+    here.ledger.open_tasks(here.name, [NewTask(0, 0), NewTask(1, 0)])
+    first, second = here.claim(), here.claim()
+    here.begin(drawn(first, 5))
+    assert here.trials.begin(drawn(second, 5), {}) is None
+    stored = here.tasks()
+    assert (stored[0].config, stored[0].runs, stored[0].trial) == (config(5), ("run",), 0)
+    assert (stored[1].config, stored[1].trial) == (None, None)
+    here.begin(drawn(second, 6))  # nothing was left of the first attempt
+    assert [task.key for task in here.tasks()] == [config(5).key, config(6).key]
+    assert [task.trial for task in here.tasks()] == [0, 1]
+    assert [trial.number for trial in here.stored()] == [0, 1]
+
+
+def test_a_repeat_has_no_key(here: Process) -> None:
+    here.ledger.open_tasks(here.name, [NewTask(0, 0), NewTask(1, 0)])
+    here.begin(drawn(here.claim(), 5))
+    here.begin(drawn(here.claim(), 5, key=False))
+    assert [(task.key, task.config) for task in here.tasks()] == [
+        (config(5).key, config(5)),
+        (None, config(5)),
+    ]
+
+
+def test_an_old_token_writes_no_trial(here: Process, new_process: Callable[[], Process]) -> None:
+    old, trial = here.started()
+    there = new_process()
+    new = there.claim("b", grace=0.0)
+    before = here.stored()
+    with pytest.raises(Fenced, match=TAKEN_OVER):
+        here.trials.begin(old, {})
+    assert here.stored() == before
+    with pytest.raises(Fenced, match=TAKEN_OVER):
+        here.trials.complete(old, trial, OUTCOME, [])
+    assert here.stored() == before
+    there.trials.close_former(new)
+    assert here.stored()[0].user_attrs["failed"] == ("its worker died; another one went on with it")
+    assert not here.trials.append(trial, [(1, 50.0)], {})
+    with pytest.raises(Fenced):
+        here.trials.complete(old, trial, OUTCOME, [])
+    assert there.trials.take_up(new) is None
+    there.trials.complete(new, there.begin(new), OUTCOME, [])
+    with pytest.raises(Fenced):
+        here.trials.complete(old, trial, dataclasses.replace(OUTCOME, value=9.0), [])
+    (task,) = there.tasks()
+    assert (task.state, task.outcome, task.trial) == (TaskState.DONE, OUTCOME, 1)
+    assert [t.state for t in there.stored()] == [TrialState.FAIL, TrialState.COMPLETE]
+
+
+def test_an_outcome_counts_only_with_its_trial(here: Process) -> None:
+    task, trial = here.started()
+    here.source.storage.set_trial_state_values(trial.id, TrialState.FAIL)
+    with pytest.raises(Fenced, match=r"The trial of task 0 was ended by somebody else\."):
+        here.trials.complete(task, trial, OUTCOME, [])
+    (stored,) = here.tasks()
+    assert (stored.state, stored.outcome) == (TaskState.CLAIMED, None)
+
+
+@pytest.mark.parametrize("reason", [None, "SuccessiveHalvingPruner at step 20"])
+def test_completing_twice_is_completing_once(here: Process, reason: str | None) -> None:
+    task, trial = here.started()
+    outcome = dataclasses.replace(OUTCOME, pruned=reason)
+    here.trials.complete(task, trial, outcome, [(1, 2.0)])
+    (done,) = here.stored()
+    assert done.state == (TrialState.COMPLETE if reason is None else TrialState.PRUNED)
+    assert (done.value, done.user_attrs.get("pruned")) == (2.0, reason)
+    here.trials.complete(task, trial, outcome, [(1, 2.0)])
+    assert here.stored() == [done]
+    assert [t.state for t in here.tasks()] == [TaskState.DONE]
+    assert here.ledger.claim(here.name, "b", 0.0) is None
+
+
+def test_values_are_appended_once_each(here: Process) -> None:
+    _, trial = here.started()
+    assert here.trials.append(trial, [(1, 50.0), (2, 60.0)], {"note": 1})
+    assert here.trials.append(trial, [(2, 61.0), (3, 70.0)], {"note": 2})  # the first stays
+    assert here.trials.append(trial, [], {})
+    assert here.trials.append(trial, [(4, math.inf)], {})
+    (stored,) = here.stored()
+    assert math.isnan(stored.intermediate_values.pop(4))  # a gap in the curve
+    assert stored.intermediate_values == {1: 50.0, 2: 60.0, 3: 70.0}
+    assert stored.system_attrs == {"note": 2}
+
+
+@pytest.mark.parametrize("state", [TrialState.FAIL, TrialState.COMPLETE, TrialState.WAITING])
+def test_a_trial_that_is_not_running_takes_no_values(here: Process, state: TrialState) -> None:
+    _, trial = here.started()
+    here.trials.append(trial, [(1, 50.0)], {})
+    value = [50.0] if state == TrialState.COMPLETE else None
+    here.source.storage.set_trial_state_values(trial.id, state, value)
+    assert not here.trials.append(trial, [(2, 60.0)], {"note": 1})
+    (stored,) = here.stored()
+    assert (stored.intermediate_values, stored.system_attrs) == ({1: 50.0}, {})
+
+
+@pytest.mark.parametrize("way", ["handed back", "paused"])
+def test_a_trial_is_taken_up_as_it_was(
+    here: Process, new_process: Callable[[], Process], way: str
+) -> None:
+    task, trial = here.started()
+    assert here.trials.take_up(task) is None
+    here.trials.append(trial, [(1, 50.0), (2, 60.0)], {"completed_rung_0": 50.0})
+    if way == "handed back":
+        here.trials.hand_back(task, trial)
+    else:
+        here.trials.pause(task, trial, Progress(2, 9, 60.0, trial.number))
+        assert here.ledger.claim(here.name, "b", 0.0) is None
+        assert here.ledger.resume(here.name, [0]) == 1
+    here.trials.leave()
+    assert here.stored()[0].state == TrialState.WAITING
+    there = new_process()
+    again = there.claim("b")
+    there.trials.close_former(again)
+    taken = there.trials.take_up(again)
+    assert taken is not None
+    assert (taken.id, taken.number, taken.config) == (trial.id, 0, config(0))
+    assert taken.frozen.intermediate_values == {1: 50.0, 2: 60.0}
+    assert taken.frozen.system_attrs == {"completed_rung_0": 50.0}
+    assert not here.trials.append(trial, [], {}) or there.stored()[0].state == TrialState.RUNNING
+    with pytest.raises(Fenced):
+        here.trials.complete(task, trial, OUTCOME, [])
+    there.trials.complete(again, taken, OUTCOME, [(3, 2.0)])
+    (stored,) = there.stored()
+    assert (stored.state, list(stored.intermediate_values)) == (TrialState.COMPLETE, [1, 2, 3])
+
+
+def test_a_waiting_trial_that_somebody_ended_is_begun_anew(here: Process) -> None:
+    task, trial = here.started()
+    here.trials.hand_back(task, trial)
+    here.source.storage.set_trial_state_values(trial.id, TrialState.FAIL)
+    again = here.claim()
+    assert here.trials.take_up(again) is None
+    assert here.begin(again).number == 1
+
+
+def test_a_task_fails_with_its_trials(here: Process) -> None:
+    here.open(0)
+    for attempt in range(3):
+        task = here.claim()
+        here.trials.close_former(task)
+        trial = here.begin(task)
+        assert here.trials.fail(task, trial, f"reason {attempt}", "trace") is (attempt == 2)
+    (stored,) = here.tasks()
+    assert (stored.state, stored.reason) == (TaskState.FAILED, "reason 2")
+    for attempt, failed in enumerate(here.stored()):
+        assert failed.state == TrialState.FAIL
+        assert failed.user_attrs["failed"] == f"reason {attempt}"
+        assert failed.user_attrs["traceback"] == "trace"
+
+
+def test_a_task_without_a_trial_fails_and_is_handed_back(here: Process) -> None:
+    here.open(0)
+    here.trials.hand_back(here.claim(), None)
+    assert not here.trials.fail(here.claim(), None, "why")
+    assert [(task.state, task.token) for task in here.tasks()] == [(TaskState.OPEN, 2)]
+    assert here.stored() == []
+
+
+def test_racing_writers_lose_nothing(here: Process, new_process: Callable[[], Process]) -> None:
+    """Two write each step, and all begin trials, whose numbers follow each other."""
+    _, trial = here.started()
+    here.open(*range(1, 13))
+    processes = [new_process() for _ in range(4)]
+
+    def write(index: int) -> None:
+        mine = processes[index]
+        for step in range(index % 2, 20, 2):
+            mine.trials.append(trial, [(step, float(step))], {})
+        for _ in range(3):
+            mine.begin(mine.claim())
+
+    race(4, write)
+    here.trials.leave()
+    stored = here.stored()
+    assert stored[0].intermediate_values == {step: float(step) for step in range(20)}
+    assert [trial.number for trial in stored] == list(range(13))
+    assert {task.trial for task in here.tasks()} == set(range(13))
+
+
+def test_a_held_trial_is_read_once_it_has_ended(here: Process) -> None:
+    task, trial = here.started()
+    here.trials.append(trial, [(1, 50.0)], {})
+    (read,) = here.trials.all()
+    assert read.state == TrialState.RUNNING
+    here.trials.complete(task, trial, OUTCOME, [(2, 60.0)])
+    (read,) = here.trials.all()
+    assert (read.state, read.user_attrs["scores"]) == (TrialState.COMPLETE, [1.5, 2.5])
+    assert read.intermediate_values == {1: 50.0, 2: 60.0}
+
+
+def finish(process: Process, values: list[float]) -> None:
+    """Complete a task for each value."""
+    first = len(process.tasks())
+    process.open(*range(first, first + len(values)))
+    for value in values:
+        task = process.claim()
+        trial = process.begin(task)
+        trial.note(1, value)
+        _, noted = process.trials.should_prune(trial)
+        process.trials.append(trial, [(1, value)], noted)
+        process.trials.complete(task, trial, dataclasses.replace(OUTCOME, value=value), [])
+
+
+def test_a_trial_is_judged_by_what_is_known_here(here: Process) -> None:
+    finish(here, [1.0, 2.0, 3.0])
+    here.open(3)
+    trial = here.begin(here.claim())
+    trial.note(1, 1.5)
+    trial.note(1, 9.0)  # the first value of a step stays
+    assert here.trials.should_prune(trial) == (True, {"completed_rung_0": 1.5})
+    stored = here.stored()[-1]
+    assert (stored.system_attrs, stored.intermediate_values) == ({}, {})
+    assert trial.frozen.system_attrs == {}
+
+
+def test_suggestions_follow_from_the_history_alone(
+    here: Process, new_process: Callable[[], Process]
+) -> None:
+    first = here.trials.draw(9, 0)
+    assert first == new_process().trials.draw(9, 0)
+    finish(here, [1.0, 2.0, 3.0, 4.0])
+    chosen, draw = here.trials.draw(9, 0)
+    assert (draw.trials, draw.unfinished) == (4, ())
+    assert new_process().trials.draw(9, 0) == (chosen, draw)
+    assert here.trials.draw(9, 1)[0] != chosen
+    finish(here, [5.0])
+    assert redraw(here.source, SEARCHED, draw) == chosen
+    assert len(here.stored()) == 5  # nothing was created
+
+
+class Crash(Exception):
+    """The process is gone, or the store before it answered."""
+
+
+class Breaking:
+    """Passes calls on, until one of them, before or after which it breaks.
+
+    Args:
+        thing: What does the work.
+        calls: Counts the calls of all things of a process.
+        at: The call that breaks.
+        after: Whether it was carried out.
+    """
+
+    def __init__(self, thing: Any, calls: Iterator[int], at: int, after: bool) -> None:
+        self._thing, self._calls, self._at, self._after = thing, calls, at, after
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._thing, name)
+        if not callable(value) or name.startswith("get_"):
+            return value
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            breaks = next(self._calls) == self._at
+            if breaks and not self._after:
+                raise Crash
+            result = value(*args, **kwargs)
+            if breaks:
+                raise Crash
+            return result
+
+        return call
+
+
+def breaking(process: Process, at: int, after: bool) -> Process:
+    """Let a process break at one of its calls that write."""
+    calls = itertools.count()
+    storage = Breaking(process.source.storage, calls, at, after)
+    source = dataclasses.replace(process.source, storage=storage)  # type: ignore[arg-type]
+    ledger: Any = Breaking(process.ledger, calls, at, after)
+    broken = copy.copy(process)
+    broken.ledger = ledger
+    broken.trials = type(process.trials)(source, ledger, SEARCHED)  # type: ignore[call-arg]
+    return broken
+
+
+def work(process: Process, again: Callable[[Callable[[], Any]], Any]) -> None:
+    """Work on two tasks as a worker does: one is paused on its way, the other fails once.
+
+    Args:
+        process: Who works.
+        again: Carries out a call of the trials.
+    """
+    trials = process.trials
+    while (task := process.ledger.claim(process.name, "a", 0.0)) is not None:
+        claimed = task
+        again(lambda: trials.close_former(claimed))
+        trial = again(lambda: trials.take_up(claimed))
+        if trial is None:
+            trial = again(lambda: trials.begin(claimed, {}))
+        live: LiveTrial = trial
+        if not again(lambda: trials.append(live, [(1, 1.0)], {"note": 1})):
+            continue
+        try:
+            if task.position == 0 and not process.ledger.pauses(process.name):
+                again(lambda: trials.pause(claimed, live, Progress(1, 2, 1.0)))
+                process.ledger.resume(process.name, [0])
+            elif task.position == 1 and task.attempts == 0:
+                again(lambda: trials.fail(claimed, live, "why"))
+            else:
+                again(lambda: trials.complete(claimed, live, OUTCOME, [(2, 2.0)]))
+        except Fenced:
+            continue
+        finally:
+            trials.leave()
+    process.ledger.resume(process.name, [0])
+    trials.reconcile()
+
+
+def check(process: Process) -> None:
+    """Check that tasks and trials say the same."""
+    assert [task.state for task in process.tasks()] == [TaskState.DONE] * 2
+    stored = process.stored()
+    assert all(trial.state.is_finished() for trial in stored)
+    for task in process.tasks():
+        done = [
+            trial
+            for trial in stored
+            if trial.state == TrialState.COMPLETE and trial.user_attrs["task"] == task.position
+        ]
+        assert [trial.number for trial in done] == [task.trial]
+        assert done[0].value == 2.0
+        assert done[0].intermediate_values == {1: 1.0, 2: 2.0}
+        assert {key: done[0].user_attrs[key] for key in SHOWN} == SHOWN
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_process_that_dies_at_any_call_leaves_nothing_to_be_lost(
+    here: Process, either_store: tuple[str, str, bool], after: bool
+) -> None:
+    for at in itertools.count():
+        name = f"t{next(_numbers)}"
+        first = Process(either_store[0], name, here)
+        first.open(0, 1)
+        try:
+            work(breaking(first, at, after), lambda action: action())
+        except Crash:
+            second = Process(either_store[0], name, here)
+            for _ in range(2):  # what was paused when the first one died is resumed by then
+                work(second, lambda action: action())
+            check(second)
+        else:
+            assert at > 15  # it has no more calls than this
+            return
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_an_answer_that_is_lost_at_any_call_is_asked_for_again(
+    here: Process, either_store: tuple[str, str, bool], after: bool
+) -> None:
+    """As ``waiting`` does; the calls of the ledger alone are the worker's own matter."""
+    lost = 0
+
+    def again(action: Callable[[], Any]) -> Any:
+        nonlocal lost
+        try:
+            return action()
+        except Crash:
+            lost += 1
+            return action()
+
+    for at in itertools.count():
+        process = Process(either_store[0], f"t{next(_numbers)}", here)
+        process.open(0, 1)
+        before = lost
+        try:
+            work(breaking(process, at, after), again)
+        except Crash:  # of the ledger alone
+            continue
+        for _ in range(2):
+            work(process, again)
+        check(process)
+        if lost == before:
+            assert lost > 10
+            return
+
+
+def test_what_public_calls_left_half_done_is_made_good_by_whoever_opens_next(
+    either_store: tuple[str, str, bool],
+) -> None:
+    url, database, _ = either_store
+    with unknown_optuna():
+        left = Process(database, f"t{next(_numbers)}")
+        task, trial = left.started()
+        left.ledger.complete(left.name, task, OUTCOME)
+        left.close()
+    later = Process(url, left.name)
+    later.trials.reconcile()
+    (stored,) = later.stored()
+    assert (stored.state, stored.value, stored.number) == (TrialState.COMPLETE, 2.0, trial.number)
+    later.trials.reconcile()
+    assert later.stored() == [stored]
+    later.close()
+
+
+def test_an_outcome_whose_trial_is_gone_gets_one(here: Process) -> None:
+    here.open(0)
+    task = here.claim()
+    here.ledger.complete(here.name, task, OUTCOME)
+    here.trials.reconcile()
+    (stored,) = here.stored()
+    assert (stored.state, stored.value) == (TrialState.COMPLETE, 2.0)
+    assert stored.user_attrs["config"] == config(0).model_dump(mode="json")
+    here.trials.reconcile()
+    assert here.stored() == [stored]
+
+
+def test_a_study_that_was_deleted_in_optuna_is_said_to_be_gone(here: Process) -> None:
+    here.open(0)
+    here.source.storage.delete_study(here.source.id)
+    with pytest.raises(KeyError):
+        here.trials.begin(here.claim(), {})
+
+
+def test_what_is_not_known_is_said_once(
+    tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    with unknown_optuna():
+        url = f"sqlite:///{tmp_path_factory.mktemp('store') / 'store.db'}"
+        for name in ("a", "b"):
+            Process(url, name).close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "Optuna 5.0.0 is not as this version of hpo knows it (its tables are of revision "
+        "v3.2.0.a, not v2.0.0.a); its public calls are used instead, which take longer."
+    ]
+
+
+def test_a_task_that_ends_while_it_is_taken_over_is_done(
+    postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner was silent, and completes it between a claim's reading and its writing.
+
+    Only on PostgreSQL: SQLite lets nobody write between the two.
+    """
+    url = postgres.new_url()
+    owner, other = Process(url, "s"), Process(url, "s")
+    task, trial = owner.started()
+    taken = SqlLedger._take
+
+    def complete_first(self: SqlLedger, *arguments: Any) -> Task | None:
+        owner.trials.complete(task, trial, OUTCOME, [])
+        return taken(self, *arguments)
+
+    monkeypatch.setattr(SqlLedger, "_take", complete_first)
+    assert other.ledger.claim("s", "b", 0.0) is None
+    monkeypatch.undo()
+    assert other.ledger.claim("s", "b", 0.0) is None
+    assert [(t.state, t.token, t.outcome) for t in other.tasks()] == [(TaskState.DONE, 1, OUTCOME)]
+    owner.close()
+    other.close()
+
+
+def test_threads_may_write_while_the_trial_is_worked_on(here: Process) -> None:
+    """The pulse appends while the one that trains asks the pruner."""
+    finish(here, [1.0, 2.0])
+    here.open(2)
+    trial = here.begin(here.claim())
+    stop = threading.Event()
+    errors: list[BaseException] = []
+
+    def pulse() -> None:
+        try:
+            for step in itertools.count(1):
+                if stop.is_set():
+                    return
+                assert here.trials.append(trial, [(step, float(step))], {})
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=pulse)
+    thread.start()
+    for step in range(1, 40):
+        trial.note(step, float(step))
+        here.trials.should_prune(trial)
+    stop.set()
+    thread.join()
+    assert errors == []
