@@ -38,7 +38,7 @@ def _main(argv: Sequence[str] | None) -> int:
     equal = True
     drawn = trial.user_attrs.get("draw")
     if drawn is not None:
-        again = study.redraw(Draw(**{**drawn, "unfinished": tuple(drawn["unfinished"])}))
+        again = study.redraw(Draw.from_json(drawn))
         equal = again == config
         print(f"suggestion: {'equal' if equal else f'{again} instead of {config}'}")
     last = max(trial.intermediate_values)

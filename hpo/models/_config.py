@@ -43,6 +43,8 @@ _ALWAYS_KEYED = frozenset(
         *("optimizer", "lr", "weight_decay", "batch_size", "epochs", "ema_decay"),
     }
 )
+#: ``l2`` once meant a norm of 1; what was trained so must not be taken for what it means now.
+_L2_KEY = "l2 to √width"
 _MODALITY = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -63,7 +65,9 @@ def _registered(field: str) -> AfterValidator:
 
 
 class Config(BaseModel):
-    """A configuration, as trials carry it. Defaults are the paper's starting values (Table 1).
+    """A configuration, as trials carry it.
+
+    Defaults are the paper's starting values (Table 1), but for ``feature_scaling``.
 
     Parameters that belong to one choice are given by its name, as ``focal.gamma``; they exist only
     together with it::
@@ -77,8 +81,9 @@ class Config(BaseModel):
         hidden: Widths of the hidden layers; empty means a linear head.
         activation: After each hidden layer.
         dropout: Probability that a hidden unit is dropped, in [0, 1).
-        feature_scaling: ``l2`` divides each embedding by its norm, ``standard`` subtracts the mean
-            of the training rows and divides by their standard deviation, by column.
+        feature_scaling: ``auto`` brings each modality to a norm of √width by one factor, ``l2``
+            brings each embedding to it, ``standard`` subtracts the mean of the training rows and
+            divides by their standard deviation, by column; ``none`` leaves them, as the paper.
         loss: ``bce``, ``focal`` or ``asl`` (section 4.2.3), or one of your own.
         optimizer: ``adam``, or ``adamw`` with decoupled weight decay.
         lr: Learning rate.
@@ -87,6 +92,8 @@ class Config(BaseModel):
         epochs: Passes over the training rows; a two-step fusion trains its heads and then its
             meta-classifier for this many each.
         ema_decay: α of the averaged weights that are evaluated instead (Eq. 6); None for none.
+        input_dropout: Probability that a column of an embedding is dropped, in [0, 1).
+        modality_dropout: Probability that a row loses one of its modalities, in [0, 1).
         options: Parameters of the choices taken, by name, where they differ from their defaults.
     """
 
@@ -99,7 +106,9 @@ class Config(BaseModel):
     hidden: tuple[PositiveInt, ...] = (2048,)
     activation: Literal["gelu", "relu", "leaky_relu"] = "gelu"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    feature_scaling: Literal["none", "l2", "standard"] = "none"
+    feature_scaling: Literal["none", "auto", "l2", "standard"] = Field(
+        default="auto", json_schema_extra={"neutral": "none"}
+    )
     loss: Annotated[str, _registered("loss")] = "bce"
     optimizer: Literal["adam", "adamw"] = "adam"
     lr: Annotated[float, Field(gt=0)] = 0.001
@@ -107,6 +116,8 @@ class Config(BaseModel):
     batch_size: PositiveInt = 25_000
     epochs: PositiveInt = 200
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    input_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     options: tuple[tuple[str, Any], ...] = ()
 
     @model_validator(mode="before")
@@ -214,6 +225,8 @@ class Config(BaseModel):
             if field in _ALWAYS_KEYED
             or (field != "options" and getattr(self, field) != neutral(field))
         }
+        if self.feature_scaling == "l2":
+            fields["feature_scaling"] = _L2_KEY
         for field, registry in CHOICES.items():
             name = getattr(self, field)
             if name not in registry:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from optuna.distributions import (
     BaseDistribution,
@@ -30,7 +30,7 @@ from hpo.search._tables import StageTable, table_row
 from hpo.search._task import NewTask, Task, TaskState
 from hpo.search._values import Change, Component, Frozen, Given, checked_values
 
-__all__ = ["Choices", "OptunaSearch", "Range", "SampledStrategy"]
+__all__ = ["Choices", "OptunaSearch", "Range", "SampledSearch", "SampledStrategy"]
 
 #: Rows of the table of a sampled study.
 _BEST = 10
@@ -70,10 +70,16 @@ Domain = Annotated[
 ]
 
 
-class OptunaSearch(Search):
-    """All parameters at once, suggested by an Optuna sampler, stopped by an Optuna pruner."""
+class SampledSearch(Search):
+    """All parameters at once, suggested by an Optuna sampler.
 
-    kind: Literal["optuna"]
+    Attributes:
+        trials: How many configurations are tried.
+        sampler: Suggests them.
+        seed: Of the suggestions.
+        params: The domain of each field that is searched.
+    """
+
     trials: PositiveInt = 100
     sampler: Component = Component(name="TPESampler")
     seed: Annotated[int, Field(ge=0)] = 0
@@ -97,7 +103,7 @@ class OptunaSearch(Search):
         domain = self.params.get(field)
         return domain.choices if isinstance(domain, Choices) else ()
 
-    def changed(self, change: Change) -> "OptunaSearch":
+    def changed(self, change: Change) -> Self:
         """Return the search with every value of a configuration field changed."""
 
         def within(field: str, domain: Choices | Range) -> Choices | Range:
@@ -121,6 +127,12 @@ class OptunaSearch(Search):
                     yield Given((*place, key), field, domain[key], key == "choices")
 
 
+class OptunaSearch(SampledSearch):
+    """A sampled search whose trials are stopped by an Optuna pruner."""
+
+    kind: Literal["optuna"]
+
+
 class SampledStrategy(Strategy):
     """The strategy of a space whose search is an ``OptunaSearch``.
 
@@ -128,8 +140,8 @@ class SampledStrategy(Strategy):
     """
 
     @property
-    def _search(self) -> OptunaSearch:
-        assert isinstance(self.space.search, OptunaSearch)
+    def _search(self) -> SampledSearch:
+        assert isinstance(self.space.search, SampledSearch)
         return self.space.search
 
     @cached_property

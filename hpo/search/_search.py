@@ -20,6 +20,8 @@ class Search(Frozen, abc.ABC):
     kind: str
     pruner: Component = Component(name="NopPruner")
 
+    #: Whether a trial gets its first seed alone, and the others when it has all of its epochs.
+    seeds_race: ClassVar[bool] = False
     #: Keys that may differ between two definitions of the same study.
     extensible: ClassVar[frozenset[str]] = frozenset()
 

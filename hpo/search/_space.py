@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from hpo.data import SplitSpec, TailSplit
 from hpo.models import HEADS, FixedValues
 from hpo.search._greedy import GreedySearch, GreedyStrategy
+from hpo.search._promote import PromoteSearch, PromoteStrategy
 from hpo.search._pruning import DivergenceRule
 from hpo.search._sampled import OptunaSearch, SampledStrategy
 from hpo.search._search import Search
@@ -30,6 +31,7 @@ __all__ = ["SEARCHES", "Space", "make_strategy", "register_search"]
 SEARCHES: dict[str, tuple[type[Search], type[Strategy]]] = {
     "greedy": (GreedySearch, GreedyStrategy),
     "optuna": (OptunaSearch, SampledStrategy),
+    "promote": (PromoteSearch, PromoteStrategy),
 }
 
 
@@ -159,6 +161,15 @@ class Space(Frozen):
         The Wilcoxon pruner compares trials seed by seed; all others see epochs.
         """
         return self.search.pruner.name == "WilcoxonPruner"
+
+    def seed_groups(self) -> list[list[int]]:
+        """Return which seeds are trained together, one group after the other."""
+        seeds = list(range(self.seeds))
+        if self.seeds_apart:
+            return [[seed] for seed in seeds]
+        if self.search.seeds_race and len(seeds) > 1:
+            return [seeds[:1], seeds[1:]]
+        return [seeds]
 
 
 def make_strategy(space: Space, modalities: Sequence[str]) -> Strategy:

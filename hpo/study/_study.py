@@ -14,6 +14,7 @@ from hpo.models import Config
 from hpo.queue import Ledger, Patience, Trials, open_ledger, open_storage, open_trials, waiting
 from hpo.search import (
     Plan,
+    Progress,
     Space,
     StageTable,
     Strategy,
@@ -152,6 +153,10 @@ class StoredStudy:
     def counts(self) -> Mapping[TaskState, int]:
         """Return the number of tasks by state."""
         return self.ledger.counts(self.name)
+
+    def pauses(self) -> Mapping[int, tuple[Progress, ...]]:
+        """Return how far each task was whenever it was paused, by position."""
+        return self.ledger.pauses(self.name)
 
     @property
     def limit(self) -> int | None:

@@ -135,7 +135,7 @@ class Assignment:
             self._progress = progress
             self._pulse.advance(progress)
             trial.note(progress.step, progress.value)
-            return self._study.strategy.decide(progress, should_prune)
+            return self._study.strategy.decide(self._task, progress, self._patient, should_prune)
 
         return run_trial(trainer, self._study.space, trial.config, on_step=on_step)
 

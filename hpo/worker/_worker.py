@@ -71,6 +71,8 @@ class Worker:
             if self._limits_reached():
                 return False
             self._stopping.check()
+            if self._study.strategy.eager and self._patient.open_next():
+                return True
             task = self._patient.ledger.claim(self._study.name, self._owner, self._settings.grace)
             if task is not None:
                 self._assignment = Assignment(self._study, task, self._settings, self._stopping)
