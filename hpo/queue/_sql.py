@@ -371,7 +371,7 @@ class SqlLedger(Ledger):
             .limit(limit)
         ).mappings()
         # one by one: of the many that a claim looks at, it takes one of the first
-        yield from (task_of(row) for row in rows)
+        yield from (task_of(dict(row)) for row in rows)
 
     @staticmethod
     def _claimed_once(connection: Connection, study: str) -> int:

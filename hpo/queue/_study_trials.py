@@ -156,11 +156,12 @@ class StudyTrials(Trials):
     ) -> FrozenTrial:
         """Return a running trial of a configuration, as Optuna will store it."""
         params = self._searched.shown(config)
+        domains = self._searched.domains(params)
         drawn = {} if draw is None else {"draw": dataclasses.asdict(draw)}
         return create_trial(
             state=TrialState.RUNNING,
             params=dict(params),
-            distributions=dict(self._searched.domains(params)),
+            distributions={name: domains[name] for name in params},
             user_attrs={
                 "task": task.position,
                 "worker": task.owner,

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo.models import Config
@@ -48,7 +48,7 @@ def _encode(value: Any) -> Any:
         if all(isinstance(key, str) for key in value):
             return {key: _encode(item) for key, item in value.items()}
         return {_TYPE: "pairs", "pairs": [[_encode(k), _encode(v)] for k, v in value.items()]}
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, str):
         return [_encode(item) for item in value]
     return value
 

@@ -31,14 +31,13 @@ class Searched:
 
     Attributes:
         domains: Given the values drawn so far, the distributions of the parameters that are
-            searched, in a fixed order: the same ones always, or more when a parameter with
-            conditions has got its value. Called with a trial's final parameters, it gives the
-            distributions that are stored with the trial.
+            searched, in a fixed order: the same ones always, or more once a value that others
+            depend on is known. Given all parameters of a trial, at least theirs.
         shown: The parameters that a trial of a configuration shows, by name, as Optuna stores
-            them: text, number, bool or None. Exactly those that ``domains`` has for them.
-        to_config: Makes a configuration of drawn values; raises for a study that isn't sampled.
-        sampler: Makes the sampler of one suggestion, for a position and an attempt; its seed must
-            follow from both. Raises for a study that isn't sampled.
+            them: text, number, bool or None.
+        to_config: Makes a configuration of drawn values. Only asked where something is drawn.
+        sampler: Makes the sampler of one suggestion, for a position and an attempt, which its seed
+            must follow from. Only asked where something is drawn.
     """
 
     domains: Callable[[Mapping[str, Any]], Mapping[str, BaseDistribution]]

@@ -98,7 +98,7 @@ def append_to_trial(
         return False
     if values:
         stored = [stored_step(v if math.isfinite(v) else math.nan) for _, v in values]
-        columns = {
+        columns: dict[str, list[Any]] = {
             "step": [step for step, _ in values],
             "intermediate_value": [number for number, _ in stored],
             "intermediate_value_type": [kind for _, kind in stored],
