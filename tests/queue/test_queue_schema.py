@@ -166,9 +166,9 @@ def test_a_store_of_a_newer_version_is_left_alone(url: str) -> None:
     with pytest.raises(InputError) as caught:
         open_ledger(url)
     assert str(caught.value) == (
-        f"--storage {redact(url)}: its tables hpo_* have version 0815, and this version of hpo knows "
-        "them up to 0002: a newer one made or changed them. Update it (pip install -U hpo), or "
-        "use another --storage."
+        f"--storage {redact(url)}: its tables hpo_* have version 0815, and this version of hpo "
+        "knows them up to 0002: a newer one made or changed them. Update it (pip install -U hpo), "
+        "or use another --storage."
     )
     assert content(url) == before
 

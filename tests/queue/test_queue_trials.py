@@ -483,8 +483,8 @@ def breaking(process: Process, at: int, carried_out: bool) -> Process:
 
 
 def points(url: str) -> Iterator[int]:
-    """Calls at which to break: every second one on SQLite, fewer where each takes longer."""
-    return itertools.count(step=2 if url.startswith("sqlite") else 9)
+    """Calls at which to break: every one on SQLite, fewer where each takes longer."""
+    return itertools.count(step=1 if url.startswith("sqlite") else 9)
 
 
 def work(process: Process, do: Callable[..., Any]) -> None:
