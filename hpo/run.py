@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -137,6 +138,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from hpo.training import Arithmetic, constant_micro_f1
     from hpo.trials import redact
 
+    began = time.monotonic()
     console = Console(width=None if sys.stdout.isatty() else 120)
     load_plugins(arguments.plugin)
     options = DataOptions(
@@ -211,7 +213,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if complete:
             screen.stop()
             refit = not arguments.no_refit
-            finish_study(study.stored, console, out, devices[0], refit=refit)
+            finish_study(study.stored, console, out, devices[0], refit=refit, began=began)
             return 0
     console.print("The study is not complete; the same command goes on from here.")
     return UNFINISHED

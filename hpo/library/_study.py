@@ -226,7 +226,7 @@ class Study:
         from hpo.results import refit_best  # likewise
 
         refit = self.stored.space.refit
-        trained = refit_best(
+        trained, _ = refit_best(
             self.stored,
             self.best_task,
             resolve_devices(device)[0],

@@ -21,8 +21,10 @@ def refit_best(
     seed: int = 0,
     kept: Path | None = None,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
-) -> TrainedModel:
+) -> tuple[TrainedModel, int]:
     """Return the model of a task's configuration, trained on training and validation rows.
+
+    The second value is how many epochs of single runs were trained for it.
 
     Args:
         study: The study.
@@ -44,7 +46,7 @@ def refit_best(
             model = TrainedModel.load(kept)
             same = all(model.origin.get(key) == value for key, value in origin.items())
             if same and model.origin.get("seed") == seed and _agree(model.config, best.config):
-                return model
+                return model, 0
         except InputError:
             pass  # there is none yet, or it is damaged; it can be made again
     trainer = Trainer(
@@ -55,7 +57,7 @@ def refit_best(
         checkpoint_every=definition.checkpoint_every,
         milestones=(best.config.epochs,),
     )
-    return refit(
+    model = refit(
         trainer,
         best.config,
         seed=seed,
@@ -63,6 +65,7 @@ def refit_best(
         origin=origin,
         on_step=on_step,
     )
+    return model, trainer.epochs_trained
 
 
 def _agree(a: Config, b: Config) -> bool:

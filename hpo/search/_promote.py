@@ -9,16 +9,19 @@ Seeds race likewise: a trial has one seed until it has all of its epochs, and on
 trained with the others.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PositiveInt
 
+from hpo.models import Config
 from hpo.search._plan import Plan, PlannedStage
 from hpo.search._sampled import SampledSearch, SampledStrategy
 from hpo.search._strategy import Board, Decision, Opening, Verdict
-from hpo.search._task import Progress, Task, TaskState
+from hpo.search._task import NewTask, Progress, Task, TaskState
 from hpo.search._values import Scale
+from hpo.training import head_runs
 
 __all__ = ["PromoteSearch", "PromoteStrategy"]
 
@@ -66,6 +69,7 @@ class PromoteStrategy(SampledStrategy):
         are: their scores are in the run store.
         """
         opening = super().next(board)
+        opening = dataclasses.replace(opening, tasks=tuple(map(self._first, opening.tasks)))
         tasks = board.tasks()
         pauses = board.pauses()
         paused = {task.position for task in tasks if task.state is TaskState.PAUSED}
@@ -122,6 +126,13 @@ class PromoteStrategy(SampledStrategy):
         epochs += left * (longest - before)
         planned = PlannedStage("trials", trials, trials, done, trials * longest, epochs)
         return Plan((planned,), self.space.seeds, assumed=False, in_stages=False)
+
+    def _first(self, task: NewTask) -> NewTask:
+        """Give the first task the fixed values as its configuration, if the space has them."""
+        if task.position > 0 or not self.has_values(self.space.fixed):
+            return task
+        config = Config.select(self.space.fixed.model_dump())
+        return dataclasses.replace(task, config=config, runs=head_runs(config, self.modalities))
 
     def _is_rung(self, progress: Progress) -> bool:
         """Tell whether a step is first_rung · η^k, or the last one before more seeds."""

@@ -202,6 +202,17 @@ class SampledStrategy(Strategy):
             )
         return Config.select({**self.space.fixed.model_dump(), **drawn})
 
+    def has_values(self, config: Config) -> bool:
+        """Tell whether the domains of the space have the values of a configuration."""
+        values = config.model_dump()
+        return all(
+            value in domain.choices
+            if isinstance(domain, Choices)
+            else isinstance(value, int | float) and domain.low <= value <= domain.high
+            for field, domain in self._search.params.items()
+            for value in [values.get(field)]
+        )
+
     def sampler(self, position: int, attempt: int) -> BaseSampler:
         """Return the space's sampler, seeded for one suggestion."""
         return make_sampler(self._search.sampler, self._search.seed, position, attempt)

@@ -63,6 +63,16 @@ class Refit(Frozen):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+class Thresholds(Frozen):
+    """Thresholds by class, chosen on the validation rows and kept with the model.
+
+    Attributes:
+        metrics: ``micro_f1``, ``macro_f1``, or both: then their sum is raised.
+    """
+
+    metrics: Annotated[tuple[Literal["micro_f1", "macro_f1"], ...], Field(min_length=1)]
+
+
 class Reference(Frozen):
     """Whose scores the stages cite, and the data set they hold for."""
 
@@ -84,6 +94,7 @@ class Space(Frozen):
         search: What is varied, and how; see ``SEARCHES``.
         divergence: When a trial is given up as diverged.
         refit: None for no refit.
+        thresholds: How the thresholds of the refitted model are chosen; None for 0.5.
         max_model_mb: The model of the refit may not be larger, in 10⁶ bytes.
         reference: Where the stages' reference scores come from.
     """
@@ -98,6 +109,7 @@ class Space(Frozen):
     search: Annotated[SerializeAsAny[Search], BeforeValidator(_search_of)]
     divergence: DivergenceRule = DivergenceRule()
     refit: Refit | None = Refit()
+    thresholds: Thresholds | None = None
     max_model_mb: PositiveFloat = 100.0
     reference: Reference | None = None
 

@@ -39,12 +39,14 @@ class Progress:
         steps: Steps in all.
         value: Mean over seeds of the metric at this step.
         trial: Number of the Optuna trial; None before it has one.
+        trained: Epochs of single runs that were trained to get there since it was claimed.
     """
 
     step: int
     steps: int
     value: float
     trial: int | None = None
+    trained: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -76,8 +76,13 @@ class Trainer:
         Raises:
             InputError: The features lack a modality that the fusion reads.
         """
+        return ModelRun(self, config.epochs, *self._plan(config, seed, rows))
+
+    def _plan(
+        self, config: Config, seed: int, rows: str
+    ) -> tuple[tuple[RunSpec, ...], RunSpec | None]:
         check_fusion(config.fusion, self.data.modalities)
-        heads, meta = plan_model(
+        return plan_model(
             config.capped(self.data.rows(rows)),
             self.data.modalities,
             bundle=self.data.bundle.key,
@@ -86,7 +91,38 @@ class Trainer:
             numerics=self.numerics,
             metrics=tuple(self.metrics),
         )
-        return ModelRun(self, config.epochs, heads, meta)
+
+    def stored_logits(self, config: Config, seed: int, epochs: int, part: str) -> Tensor | None:
+        """Return the logits [rows, K] of a trained model on a part of the split.
+
+        Args:
+            config: As it was trained.
+            seed: Of the run.
+            epochs: How many it was trained for; each of a two-step fusion's steps for so many.
+            part: Such as ``val``.
+
+        Returns:
+            None if the run store doesn't have the weights (any more); nothing is trained.
+        """
+        heads, meta = self._plan(config, seed, "train")
+        rows = self.data.part(part, config.feature_scaling, "train")
+        outputs: Tensor | None = None
+        with self.device.in_use():
+            for spec in heads:
+                logits = self._stored(spec, epochs, rows.inputs)
+                if logits is None:
+                    return None
+                outputs = logits if outputs is None else outputs + logits
+            assert outputs is not None  # there is a head
+            return outputs if meta is None else self._stored(meta, epochs, {"outputs": outputs})
+
+    def _stored(self, spec: RunSpec, epoch: int, inputs: Mapping[str, Tensor]) -> Tensor | None:
+        stored = self.store.weights(spec.address, epoch)
+        if stored is None:
+            return None
+        module = self.build(spec, torch.Generator().manual_seed(0))
+        module.load_state_dict(dict(stored.tensors))
+        return forward(module.to(self.data.device), inputs, self.numerics.micro_batch)
 
     def constant_score(self) -> float:
         """Return the validation micro-F1, in percent, of the best constant prediction."""

@@ -137,7 +137,12 @@ class Assignment:
             trial.note(progress.step, progress.value)
             return self._study.strategy.decide(self._task, progress, self._patient, should_prune)
 
-        return run_trial(trainer, self._study.space, trial.config, on_step=on_step)
+        before = trainer.epochs_trained
+        outcome = run_trial(trainer, self._study.space, trial.config, on_step=on_step)
+        if outcome is None and self._progress is not None:
+            trained = trainer.epochs_trained - before
+            self._progress = dataclasses.replace(self._progress, trained=trained)
+        return outcome
 
     def _hand_back(self, trial: LiveTrial | None) -> None:
         """Let another worker go on; if the store is away now, as with the task of a dead one."""
