@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks._page import page
 from benchmarks._result import Result, add_options, line, read_results
+from hpo._machine import usable_cores
 from hpo.files import atomic_write, write_json
 
 __all__ = ["main"]
@@ -121,7 +122,7 @@ def _read_record() -> dict[str, Any]:
 def _machine() -> dict[str, Any]:
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 
-from hpo.service import Study
+from hpo.study import StoredStudy
 
 __all__ = ["StoreClock", "watched"]
 
@@ -53,10 +53,10 @@ class StoreClock:
 
 
 @contextmanager
-def watched(study: Study) -> Iterator[StoreClock]:
-    """Time everything that a worker of ``study`` in this process does with the store."""
+def watched(study: StoredStudy) -> Iterator[StoreClock]:
+    """Time everything that a worker of ``study`` does with the store, made in the block."""
     clock = StoreClock()
-    storage = study.storage
+    storage = study.optuna._storage
     changed: list[tuple[Any, str, Any]] = []
     for owner, names in (
         (study.ledger, _methods(study.ledger)),

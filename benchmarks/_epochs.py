@@ -16,8 +16,15 @@ from torch import Tensor, nn
 
 from hpo.models import Config, build_module
 from hpo.models._linear import onednn_product
-from hpo.training import Arithmetic, Part, RunData, RunSpec, numerics_of, open_device
-from hpo.training._session import _Live
+from hpo.training import (
+    Arithmetic,
+    Part,
+    RunData,
+    RunSpec,
+    make_learner,
+    open_device,
+    tune_allocator,
+)
 
 __all__ = [
     "Shape",
@@ -64,18 +71,18 @@ def hpo_epoch(shape: Shape, config: Config, arithmetic: Arithmetic | None = None
     arithmetic = arithmetic or Arithmetic(torch.get_num_threads())
     device = open_device("cpu", arithmetic)
     inputs, targets = _tensors(shape)
-    spec = RunSpec(
-        "benchmark", "all", "image", config, 0, numerics_of(device, arithmetic=arithmetic)
-    )
-    live = _Live(
+    spec = RunSpec("benchmark", "all", "image", config, 0, device.numerics())
+    learner = make_learner(
         spec,
         RunData(Part({"image": inputs}, targets), None),
         lambda generator: build_module("image", config, {"image": shape[1]}, shape[2], generator),
     )
+    tune_allocator()
     a, b, c = (torch.ones(_SQUARE, _SQUARE) for _ in range(3))
 
     def step() -> None:
-        live.train_epoch(lambda: None)
+        with device.in_use():
+            learner.train_epoch(lambda: None)
 
     def product() -> None:
         torch.mm(a, b, out=c)

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from hpo.search import Space, load_space
-from hpo.service import Definition, Study
+from hpo.study import Definition, StoredStudy
 
 __all__ = ["ROOT", "command", "greedy_space", "make_folder", "paper_study", "write_space"]
 
@@ -54,7 +54,7 @@ def greedy_space(settings: Mapping[str, Any]) -> Space:
     return load_space(ROOT / "search_spaces" / "greedy.yaml", overrides).scaled()
 
 
-def paper_study(url: str) -> Study:
+def paper_study(url: str) -> StoredStudy:
     """Return the greedy study of the paper's shape, of which only the plan is wanted."""
     definition = Definition(
         space=greedy_space({}),
@@ -66,7 +66,7 @@ def paper_study(url: str) -> Study:
         checkpoint_every=50,
         dataset={},
     )
-    return Study.create(url, "paper", definition)
+    return StoredStudy.create(url, "paper", definition)
 
 
 def command(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -111,8 +111,8 @@ def _full_batch(shape: Shape, rounds: int) -> list[Result]:
 
 
 def _libraries(shape: Shape, rounds: int) -> list[Result]:
-    config = PAPER.model_copy(update={"batch_size": _BATCH})
-    relu = config.model_copy(update={"activation": "relu"})
+    config = PAPER.replace(batch_size=_BATCH)
+    relu = config.replace(activation="relu")
     sides: list[tuple[str, Callable[..., Any], Config, str, float | None]] = [
         ("plain PyTorch", plain_epoch, config, "hpo", 1.0),
         ("skorch", skorch_epoch, config, "hpo", 1.6),
@@ -181,14 +181,8 @@ def _options(shape: Shape, rounds: int) -> list[Result]:
 def _grid(shape: Shape, rounds: int) -> list[Result]:
     results = []
     for head, hidden, batch, activation in _GRID:
-        config = PAPER.model_copy(
-            update={
-                "head": head,
-                "hidden": hidden,
-                "batch_size": batch,
-                "activation": activation,
-                "dropout": 0.5,
-            }
+        config = PAPER.replace(
+            head=head, hidden=hidden, batch_size=batch, activation=activation, dropout=0.5
         )
         with Side(hpo_epoch, shape, config) as ours, Side(plain_epoch, shape, config) as plain:
             times = alternate({"hpo": (ours, "step"), "plain": (plain, "step")}, rounds)

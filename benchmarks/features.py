@@ -8,7 +8,6 @@ Large JPEGs are prepared for an encoder with and without decoding them at reduce
 """
 
 import argparse
-import hashlib
 import itertools
 import json
 import os
@@ -23,13 +22,13 @@ from PIL import Image
 
 from benchmarks._result import Result, main
 from benchmarks._sides import Side, alternate, ratio
-from hpo.data import make_demo
+from hpo._machine import usable_cores
+from hpo.demo import make_demo
 from hpo.features import resolve_encoder
 from hpo.features._chunks import ChunkStore
 from hpo.features._decode import Preparation
-from hpo.features._encode import encode_images
-from hpo.features._extract import _SHARE_PARAMETERS
-from hpo.features._model import Model
+from hpo.features._encode import LateModel, encode_images
+from hpo.features._hashes import FileHashes
 
 __all__ = ["run"]
 
@@ -43,7 +42,7 @@ _LARGE_IMAGES = 8
 
 def run(arguments: argparse.Namespace) -> list[Result]:
     """Measure a ViT-B/32 and the demo's encoder."""
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         demo = sorted((make_demo(folder / "demo") / "images").glob("*.jpg"))
@@ -125,7 +124,8 @@ def _speed(name: str, ours: Any, baseline: Any, images: int, against: str, targe
 def _memory(images: list[Path], folder: Path, cores: int) -> Result:
     peaks = []
     for times in (1, _MANY):
-        with Side(_hpo, "demo", images * times, folder, cores, threads=cores) as side:
+        copies = _copies(images, times, folder / f"copies-{times}")
+        with Side(_hpo, "demo", copies, folder, cores, threads=cores) as side:
             peaks.append(side.time("extract").peak)
     return Result(
         f"features: memory with {_MANY} times the images",
@@ -137,6 +137,17 @@ def _memory(images: list[Path], folder: Path, cores: int) -> Result:
         1.1,
         "at most",
     )
+
+
+def _copies(images: list[Path], times: int, folder: Path) -> list[Path]:
+    """Write each image so many times; what stands behind a JPEG's end makes each one a new file."""
+    folder.mkdir()
+    paths = []
+    for turn in range(times):
+        for image in images:
+            paths.append(folder / f"{turn}-{image.name}")
+            paths[-1].write_bytes(image.read_bytes() + turn.to_bytes(2))
+    return paths
 
 
 def _large(photos: list[Path], folder: Path, rounds: int) -> Result:
@@ -188,18 +199,21 @@ def _decoding(paths: list[Path]) -> Mapping[str, Callable[[], Any]]:
 def _hpo(
     encoder: str, images: list[Path], folder: Path, cores: int
 ) -> Mapping[str, Callable[[], Any]]:
-    model = Model(resolve_encoder(encoder, folder), "cpu")
-    torch.set_num_threads(cores if model.parameters >= _SHARE_PARAMETERS else 1)
-    ready = [model.prepare(path) for path in images[:_VIT_IMAGES]]
+    late = LateModel(resolve_encoder(encoder, folder), "cpu", cores)
+    model = late.on_this_thread()
+    ready = [model.prepare(path.read_bytes()) for path in images[:_VIT_IMAGES]]
     count = itertools.count()
-    keyed = {
-        hashlib.sha256(f"{index} {path}".encode()).digest(): path
-        for index, path in enumerate(images)
-    }
 
     def extract() -> None:
-        place = folder / f"chunks-{os.getpid()}-{next(count)}"
-        encode_images(model, keyed, ChunkStore(place), batch_size=_BATCH, threads=cores)
+        place = folder / f"store-{os.getpid()}-{next(count)}"
+        encode_images(
+            late,
+            images,
+            FileHashes(place),
+            ChunkStore(place / "chunks"),
+            batch_size=_BATCH,
+            threads=cores,
+        )
 
     def alone() -> None:
         for start in range(0, len(ready), _BATCH):

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from benchmarks._result import Result, main
 from benchmarks._studies import ROOT, command, paper_study
-from hpo.report import make_plan
-from hpo.search import GreedySearch
-from hpo.service import Study
+from hpo.search import GreedyStrategy
+from hpo.study import StoredStudy
 from hpo.training import Numerics, plan_model
 
 __all__ = ["run"]
@@ -21,7 +20,7 @@ def run(arguments: argparse.Namespace) -> list[Result]:
     """Plan the paper's study, and run a short one on the demo."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        plan = make_plan(paper_study(f"sqlite:///{folder / 'plan.db'}"), ())
+        plan = paper_study(f"sqlite:///{folder / 'plan.db'}").plan()
         url = f"sqlite:///{folder / 'demo.db'}"
         command(
             [
@@ -36,7 +35,7 @@ def run(arguments: argparse.Namespace) -> list[Result]:
             ],
             folder,
         )
-        asked, trained, meta = _epochs(Study.join(url, "greedy"))
+        asked, trained, meta = _epochs(StoredStudy.join(url, "greedy"))
     return [
         Result(
             "greedy: epochs trained of the paper's study, planned",
@@ -64,15 +63,22 @@ def run(arguments: argparse.Namespace) -> list[Result]:
     ]
 
 
-def _epochs(study: Study) -> tuple[int, int, int]:
+def _epochs(study: StoredStudy) -> tuple[int, int, int]:
     """Return the epochs of all runs if nothing is shared, those trained, and the meta ones."""
-    assert isinstance(study.space.search, GreedySearch)
+    strategy = study.strategy
+    assert isinstance(strategy, GreedyStrategy)
+    scores = {task.key: task.outcome.value for task in study.tasks() if task.outcome is not None}
     anywhere = Numerics("", 0, 0, "")
     asked = meta_epochs = 0
-    for stage in study.stages(study.ledger.tasks(study.name)):
+    for stage in strategy.stages(lambda candidate: scores.get(candidate.key)):
         for candidate in stage.candidates:
             heads, meta = plan_model(
-                candidate.config, bundle="", rows="", seed=0, numerics=anywhere
+                candidate.config,
+                study.definition.modalities,
+                bundle="",
+                rows="",
+                seed=0,
+                numerics=anywhere,
             )
             asked += candidate.config.epochs * (len(heads) + (meta is not None))
             meta_epochs += candidate.config.epochs * (meta is not None)

@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 import optuna
+from hpo.service import Definition, Study, Worker, WorkerSettings
+from hpo.service._tables import tasks as task_table
 from optuna.distributions import FloatDistribution, distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
@@ -32,8 +34,6 @@ from benchmarks._result import Result, main
 from benchmarks._studies import write_space
 from hpo.models import Config
 from hpo.search import TrialOutcome, TrialProgress, load_space
-from hpo.service import Definition, Study, Worker, WorkerSettings
-from hpo.service._tables import tasks as task_table
 
 __all__ = ["run"]
 

@@ -15,7 +15,8 @@ from statistics import median
 from benchmarks._clock import watched
 from benchmarks._result import Result, main
 from benchmarks._studies import ROOT, command
-from hpo.service import Definition, Study, Worker, WorkerSettings
+from hpo.study import Definition, StoredStudy
+from hpo.worker import Worker, WorkerSettings
 
 __all__ = ["run"]
 
@@ -75,7 +76,7 @@ def run(arguments: argparse.Namespace) -> list[Result]:
     ]
 
 
-def _study(data: Path, folder: Path, workers: int, threads: int) -> Study:
+def _study(data: Path, folder: Path, workers: int, threads: int) -> StoredStudy:
     """Run the study in an empty folder; return it."""
     folder.mkdir()
     url = f"sqlite:///{folder / 'studies.db'}"
@@ -95,10 +96,10 @@ def _study(data: Path, folder: Path, workers: int, threads: int) -> Study:
         ],
         folder,
     )
-    return Study.join(url, "greedy")
+    return StoredStudy.join(url, "greedy")
 
 
-def _span(study: Study) -> float:
+def _span(study: StoredStudy) -> float:
     """Return the seconds from the first trial's start to the last one's end."""
     trials = study.optuna.get_trials(deepcopy=False)
     starts = [trial.datetime_start for trial in trials if trial.datetime_start is not None]
@@ -106,7 +107,7 @@ def _span(study: Study) -> float:
     return (max(ends) - min(starts)).total_seconds()
 
 
-def _store(study: Study, folder: Path) -> tuple[float, float]:
+def _store(study: StoredStudy, folder: Path) -> tuple[float, float]:
     """Run a study like this one by a worker in this process; return its store's and all seconds."""
     folder.mkdir()
     raw = study.definition.to_json() | {"threads": 1}
@@ -117,7 +118,7 @@ def _store(study: Study, folder: Path) -> tuple[float, float]:
     for name in ("bundles", "features"):
         (cache / name).symlink_to(Path(definition.cache) / name)
     definition = Definition.from_json(raw | {"cache": str(cache)})
-    again = Study.create(f"sqlite:///{folder / 'studies.db'}", "greedy", definition)
+    again = StoredStudy.create(f"sqlite:///{folder / 'studies.db'}", "greedy", definition)
     started = time.perf_counter()
     with watched(again) as clock:
         again.open_next()

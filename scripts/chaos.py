@@ -30,9 +30,9 @@ from optuna.trial import TrialState
 from hpo import worker
 from hpo.data import Dataset, Rows, Split
 from hpo.features import Bundle, import_features, save_bundle
-from hpo.report import study_tables
-from hpo.search import Space
-from hpo.service import Definition, Study, redact
+from hpo.search import Space, TaskState
+from hpo.study import Definition, StoredStudy
+from hpo.trials import redact
 
 __all__ = [
     "Crew",
@@ -53,7 +53,9 @@ _WIDTHS = {"image": 16, "text": 12}
 # that they are killed at their work rather than in their imports.
 _processes = multiprocessing.get_context("forkserver")
 # torch imports its compiler when the first optimizer is made.
-_processes.set_forkserver_preload(["hpo.worker", "hpo.service", "hpo.report", "torch._dynamo"])
+_processes.set_forkserver_preload(
+    ["hpo.worker._worker", "hpo.launch", "hpo.study", "hpo.report", "torch._dynamo"]
+)
 
 
 def make_bundle(cache: Path, rows: int = 300, classes: int = 5) -> Bundle:
@@ -102,7 +104,7 @@ def greedy_space(length: int = 60, seeds: int = 2) -> Space:
         {"name": "epochs", "params": {"epochs": [length // 2, length, 2 * length]}},
         {"name": "averaging", "params": {"ema_decay": [None, 0.9]}},
     ]
-    return Space.from_json(
+    return Space.model_validate(
         {
             "name": "chaos",
             "seeds": seeds,
@@ -121,7 +123,7 @@ def create_study(
     *,
     checkpoint_every: int = 10,
     bundle: Bundle | None = None,
-) -> Study:
+) -> StoredStudy:
     """Create a study of ``space`` with its bundle and run store below ``cache``."""
     bundle = bundle or make_bundle(cache)
     definition = Definition(
@@ -129,12 +131,12 @@ def create_study(
         cache=str(cache),
         bundle_key=bundle.key,
         modalities=tuple(bundle.features.train),
-        train_rows=len(bundle.split.train),
+        train_rows=len(bundle.split["train"]),
         threads=1,
         checkpoint_every=checkpoint_every,
         dataset={"data": "random"},
     )
-    return Study.create(url, name, definition)
+    return StoredStudy.create(url, name, definition)
 
 
 class Crew:
@@ -146,7 +148,7 @@ class Crew:
         arguments: Further arguments of ``hpo.worker``.
     """
 
-    def __init__(self, study: Study, log: Path, arguments: Sequence[str] = ()) -> None:
+    def __init__(self, study: StoredStudy, log: Path, arguments: Sequence[str] = ()) -> None:
         self._arguments = [
             *("--study", study.name, "--storage", study.url, "--device", "cpu"),
             *("--heartbeat", str(HEARTBEAT_S), "--grace", str(GRACE_S), *arguments),
@@ -184,7 +186,7 @@ class Crew:
 
 
 @contextmanager
-def crew_of(study: Study, log: Path, *arguments: str) -> Iterator[Crew]:
+def crew_of(study: StoredStudy, log: Path, *arguments: str) -> Iterator[Crew]:
     """Give a crew whose workers are killed at the end."""
     crew = Crew(study, log, arguments)
     try:
@@ -213,11 +215,11 @@ class Outcome:
     curves: dict[str, dict[int, float]]
 
 
-def outcome_of(study: Study) -> Outcome:
+def outcome_of(study: StoredStudy) -> Outcome:
     """Read the outcome from the store."""
     tables = tuple(
         (table.name, row.label, row.value, row.std, row.winner, row.note)
-        for table in study_tables(study, study.ledger.tasks(study.name))
+        for table in study.tables()
         for row in table.rows
     )
     ended = study.optuna.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
@@ -225,15 +227,15 @@ def outcome_of(study: Study) -> Outcome:
     return Outcome(tables, curves)
 
 
-def violations(study: Study, reference: Outcome | None = None) -> list[str]:
+def violations(study: StoredStudy, reference: Outcome | None = None) -> list[str]:
     """Return what is wrong with a study that should be complete.
 
     Args:
         study: The study.
         reference: The undisturbed outcome to compare with; None to leave that out.
     """
-    tasks = study.ledger.tasks(study.name)
-    found = [f"task {t.position} is {t.state}" for t in tasks if t.state not in ("done", "failed")]
+    tasks = study.tasks()
+    found = [f"task {t.position} is {t.state.value}" for t in tasks if not t.state.ended]
     trials = study.optuna.get_trials()
     found += [
         f"trial {trial.number} is {trial.state.name}"
@@ -247,7 +249,7 @@ def violations(study: Study, reference: Outcome | None = None) -> list[str]:
     found += [
         f"task {task.position} is done, but its trial {task.trial} isn't"
         for task in tasks
-        if task.state == "done" and task.trial not in numbers
+        if task.state is TaskState.DONE and task.trial not in numbers
     ]
     if reference is not None:
         outcome = outcome_of(study)
@@ -263,7 +265,7 @@ def violations(study: Study, reference: Outcome | None = None) -> list[str]:
     return found
 
 
-def undisturbed(study: Study, log: Path, seconds: float = 300.0) -> Outcome:
+def undisturbed(study: StoredStudy, log: Path, seconds: float = 300.0) -> Outcome:
     """Let a single worker run a study to its end, and return the outcome.
 
     Raises:
@@ -278,7 +280,7 @@ def undisturbed(study: Study, log: Path, seconds: float = 300.0) -> Outcome:
 
 
 def chaos(
-    study: Study,
+    study: StoredStudy,
     log: Path,
     rng: random.Random,
     *,

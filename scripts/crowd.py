@@ -20,8 +20,9 @@ import optuna_dashboard
 from chaos import create_study, crew_of, violations
 from optuna.trial import TrialState
 
-from hpo.search import Space
-from hpo.service import Study, open_database
+from hpo.queue import open_storage
+from hpo.search import Space, TaskState
+from hpo.study import StoredStudy
 
 __all__ = ["crowd", "main"]
 
@@ -38,7 +39,7 @@ class _Poller(threading.Thread):
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
-        application = optuna_dashboard.wsgi(open_database(url))
+        application = optuna_dashboard.wsgi(open_storage(url))
         self._server = WSGIServer(("127.0.0.1", 0), _Quiet)
         self._server.set_app(application)
         self._ended = threading.Event()
@@ -73,7 +74,7 @@ class _Poller(threading.Thread):
 def crowd(folder: Path, seconds: float, workers: int = 8) -> tuple[int, list[str]]:
     """Run it below ``folder``; return the trials finished and what was wrong."""
     url = f"sqlite:///{folder / 'studies.db'}"
-    space = Space.from_json(
+    space = Space.model_validate(
         {
             "name": "crowd",
             "seeds": 1,
@@ -94,7 +95,7 @@ def crowd(folder: Path, seconds: float, workers: int = 8) -> tuple[int, list[str
     poller.start()
     with crew_of(study, log, "--heartbeat", "2", "--grace", "20") as crew:
         crew.start(workers)
-        while not study.ledger.counts("crowd").get("done"):
+        while not study.counts()[TaskState.DONE]:
             time.sleep(0.2)  # they are still importing
         study.ledger.limit("crowd", seconds, tasks)
         codes = crew.wait(seconds + 60)
@@ -105,10 +106,10 @@ def crowd(folder: Path, seconds: float, workers: int = 8) -> tuple[int, list[str
     return _check(study, found)
 
 
-def _check(study: Study, found: list[str]) -> tuple[int, list[str]]:
-    tasks = study.ledger.tasks(study.name)
-    done = {task.trial for task in tasks if task.state == "done"}
-    started = [task for task in tasks if task.state != "open" or task.token]
+def _check(study: StoredStudy, found: list[str]) -> tuple[int, list[str]]:
+    tasks = study.tasks()
+    done = {task.trial for task in tasks if task.state is TaskState.DONE}
+    started = [task for task in tasks if task.state is not TaskState.OPEN or task.token]
     # What is open or waiting at the end of the time is as it should be.
     found += [text for text in violations(study) if not text.endswith((" is open", " is WAITING"))]
     ended = {

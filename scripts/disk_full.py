@@ -16,6 +16,7 @@ from pathlib import Path
 
 from chaos import create_study, crew_of, greedy_space, outcome_of, undisturbed, violations
 
+from hpo.search import TaskState
 from hpo.training import RunStore, check_store
 
 __all__ = ["main"]
@@ -54,7 +55,7 @@ def scenario(folder: Path) -> list[str]:
     try:
         with crew_of(study, log, "--grace", "60") as crew:
             crew.start()
-            while not study.ledger.counts("s").get("done"):
+            while not study.counts()[TaskState.DONE]:
                 time.sleep(0.05)
             filler = small / "filler"
             _fill(filler)

@@ -20,7 +20,7 @@ from open_clip.loss import ClipLoss
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from hpo.data._demo_scenes import CLASS_NAMES, Recipe, make_scene
+from hpo.demo._scenes import CLASS_NAMES, Recipe, make_scene
 from hpo.files import atomic_write, write_json
 
 OUT = Path(__file__).resolve().parents[1] / "hpo" / "features" / "demo_clip"

@@ -14,7 +14,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from hpo.service import Ledger
+from hpo.queue import open_ledger
+from hpo.search import TaskState
 
 REPO = Path(__file__).resolve().parents[1]
 GREEDY = REPO / "search_spaces" / "greedy.yaml"
@@ -110,7 +111,7 @@ def test_finished_study_only_prints(finished: tuple[Path, str]) -> None:
 def test_printing_needs_no_pytorch() -> None:
     """Importing it takes longer than all else that a finished study needs."""
     code = (
-        "import sys, hpo.run, hpo.search, hpo.service, hpo.report, hpo.training\n"
+        "import sys, hpo.run, hpo.search, hpo.study, hpo.library, hpo.report, hpo.training\n"
         "print('torch' in sys.modules, hpo.training.Trainer.__name__, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -125,13 +126,13 @@ def test_killed_three_times_ends_with_the_same_tables(
     study = f"killed-{os.getpid()}"
     command = [sys.executable, "-m", "hpo.run", "--study", study, "--space", str(GREEDY), *SMALL]
     quick = ["--grace", "1", "--heartbeat", "0.2", "--no-refit"]
-    ledger = Ledger(f"sqlite:///{tmp_path / 'studies.db'}")
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'studies.db'}")
     for done in (3, 10, 18):
         process = subprocess.Popen(
             [*command, *quick], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         end = time.monotonic() + 120
-        while ledger.counts(study).get("done", 0) < done:
+        while ledger.counts(study)[TaskState.DONE] < done:
             assert time.monotonic() < end, f"waited 120 s for {done} configurations"
             time.sleep(0.02)
         assert kill_all(study) >= 2  # the run and at least one worker, at their work

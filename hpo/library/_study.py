@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hpo.errors import InputError
 from hpo.features import Bundle, Data
-from hpo.launch import ThreadWorker, Workers, place_workers, resolve_devices
+from hpo.launch import Workers, place_workers, resolve_devices
 from hpo.library._model import Model
 from hpo.library._progress import StudyBar
 from hpo.library._spaces import space_of
 from hpo.models import Config
-from hpo.results import refit_best
 from hpo.search import Space, Task
 from hpo.study import Definition, StoredStudy, plugins_of
 from hpo.training import METRICS, Arithmetic
@@ -110,6 +109,8 @@ class Study:
 
         def start() -> _Crew:
             if alone:
+                from hpo.launch import ThreadWorker  # PyTorch takes a second, see hpo/_lazy.py
+
                 return ThreadWorker(stored, settings, self._bundle)
             placements = place_workers(placed, workers, stored.definition.threads)
             cache = Path(stored.definition.cache)
@@ -222,6 +223,8 @@ class Study:
         Raises:
             InputError: The study isn't decided yet, or the model would be too large.
         """
+        from hpo.results import refit_best  # likewise
+
         refit = self.stored.space.refit
         trained = refit_best(
             self.stored,

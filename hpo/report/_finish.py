@@ -10,7 +10,7 @@ from hpo.errors import InputError
 from hpo.features import load_bundle
 from hpo.files import write_json
 from hpo.report._report import write_report
-from hpo.results import refit_best, study_metrics, write_predictions
+from hpo.results import study_metrics, write_predictions
 from hpo.search import Task, format_params
 from hpo.study import StoredStudy
 
@@ -93,6 +93,8 @@ def _refitted(
     study: StoredStudy, best: Task, folder: Path, device: str, console: Console
 ) -> "TrainedModel":
     """Return the model in ``folder`` if it is that of the best trial, else train and keep it."""
+    from hpo.results import refit_best  # PyTorch takes a second, see hpo/_lazy.py
+
     assert study.space.refit is not None
     with console.status("refit") as status:
         model = refit_best(

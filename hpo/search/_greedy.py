@@ -46,6 +46,9 @@ class Stage(Frozen):
     @field_validator("params")
     @classmethod
     def _type_params(cls, params: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+        empty = [field for field, values in params.items() if not values]
+        if empty:
+            raise ValueError(f"{empty[0]} must be a list of values, but has none")
         return {field: checked_values(field, values) for field, values in params.items()}
 
     @field_validator("fixed")
@@ -150,11 +153,10 @@ class GreedyStrategy(Strategy):
 
         A categorical parameter may not change its choices within an Optuna study.
         """
-        start = self.space.fixed.model_dump()
         varied = dict.fromkeys(field for stage in self._search.stages for field in stage.params)
         choices = {
             field: [
-                *([start[field]] if field in start else []),
+                self.space.fixed.value_of(field),
                 *(v for stage in self._search.stages for v in stage.params.get(field, ())),
                 *(s.fixed[field] for s in self._search.stages if field in s.fixed),
             ]

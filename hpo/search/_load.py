@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from hpo.errors import InputError, did_you_mean
 from hpo.features import ENCODED
-from hpo.models import is_value_name
+from hpo.models import CHOICES, is_value_name
 from hpo.search._checks import (
     Problem,
     check_component,
@@ -67,7 +67,7 @@ def load_space(
     origins: dict[tuple[str | int, ...], str] = {}
     suggested = [item for item in defaults if _fits(raw, item[0])]
     for key, value, origin in (*suggested, *settings):
-        place = ("fixed", key) if is_value_name(key) else tuple(key.split("."))
+        place = ("fixed", key) if _is_of_config(key) else tuple(key.split("."))
         _put(raw, place, value)
         for length in range(1, len(place) + 1):
             if length == len(place) or place[:length] not in lines:
@@ -147,6 +147,14 @@ def _explain_space(raw: Mapping[str, Any]) -> list[Problem]:
         Problem(("search", *problem.place), problem.message)
         for problem in explain(SEARCHES[kind][0], search)
     ]
+
+
+def _is_of_config(key: str) -> bool:
+    """Tell whether a setting is about a configuration rather than a path, if perhaps misspelt."""
+    choice, dot, _ = key.partition(".")
+    return is_value_name(key) or (
+        dot == "." and any(choice in registry for registry in CHOICES.values())
+    )
 
 
 def _covers(said: Place, place: Place) -> bool:

@@ -1,5 +1,6 @@
 """The sampled study: all parameters at once, suggested by an Optuna sampler."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
@@ -60,8 +61,8 @@ class Range(Frozen):
 
 
 def _domain_kind(domain: Any) -> str:
-    given = domain if isinstance(domain, dict) else vars(domain)
-    return "choices" if "choices" in given else "range"
+    choices = "choices" in domain if isinstance(domain, dict) else isinstance(domain, Choices)
+    return "choices" if choices else "range"
 
 
 Domain = Annotated[
@@ -208,5 +209,6 @@ def _distribution(field: str, domain: Choices | Range) -> BaseDistribution:
 
 
 def _value(task: Task) -> float:
+    """Return what a finished task is ranked by; a value that is no number comes last."""
     assert task.outcome is not None
-    return task.outcome.value
+    return -math.inf if math.isnan(task.outcome.value) else task.outcome.value

@@ -5,17 +5,17 @@ from pathlib import Path
 import pytest
 from report_samples import make_study, work
 
-from hpo.service import Study
+from hpo.study import StoredStudy
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Study:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> StoredStudy:
     study = make_study(tmp_path_factory.mktemp("report") / "finished")
     assert work(study)
     return study
 
 
 @pytest.fixture
-def study_folder(finished: Study) -> Path:
+def study_folder(finished: StoredStudy) -> Path:
     """Where the finished study's data, storage and cache are."""
     return Path(finished.definition.cache).parent

@@ -1,21 +1,12 @@
 """A small study on made-up embeddings, worked on in this process."""
 
-import signal
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from hpo.search import load_space
-from hpo.service import (
-    DataOptions,
-    Definition,
-    FolderDefaults,
-    Study,
-    Worker,
-    WorkerSettings,
-    prepare_bundle,
-)
+import hpo
+from hpo.study import StoredStudy
+from hpo.worker import Worker, WorkerSettings
 
 CLASSES = ("traffic light", "cat", "dog")
 WIDTHS = {"image": 6, "text": 4}
@@ -67,36 +58,17 @@ def write_data(folder: Path, rows: int = 140, test_rows: int = 30) -> Path:
     return folder
 
 
-def make_study(folder: Path, space_text: str = GREEDY) -> Study:
+def make_study(folder: Path, space_text: str = GREEDY) -> StoredStudy:
     """Create the study on ``folder/studies.db`` with its first tasks open; nothing is trained."""
-    data = write_data(folder / "data")
-    (folder / "space.yaml").write_text(space_text)
-    space = load_space(folder / "space.yaml", []).scaled()
-    cache = folder / ".hpo"
-    options = DataOptions(str(data), data / "embeddings", None, cache, "cpu", False)
-    bundle, dataset = prepare_bundle(options, FolderDefaults(), space)
-    definition = Definition(
-        space=space,
-        cache=str(cache),
-        bundle_key=bundle.key,
-        modalities=tuple(bundle.features.train),
-        train_rows=len(bundle.split.train),
-        threads=1,
-        checkpoint_every=50,
-        dataset=dataset,
-    )
-    study = Study.create(f"sqlite:///{folder / 'studies.db'}", space.name, definition)
+    source = write_data(folder / "data")
+    space = folder / "space.yaml"
+    space.write_text(space_text)
+    data = hpo.load_data(source, features=source / "embeddings", cache=folder / ".hpo")
+    study = hpo.create_study(data, space, storage=f"sqlite:///{folder / 'studies.db'}").stored
     study.open_next()
     return study
 
 
-def work(study: Study) -> bool:
+def work(study: StoredStudy) -> bool:
     """Work on the study as ``hpo.worker`` does; return whether it is complete."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    threads = torch.get_num_threads()
-    try:
-        return Worker(study, WorkerSettings(device="cpu")).run()
-    finally:
-        torch.set_num_threads(threads)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    return Worker(study, WorkerSettings()).run()

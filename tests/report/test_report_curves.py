@@ -10,16 +10,14 @@ import pytest
 
 from hpo.report._curves import Curve, CurveReader, StageCurves
 from hpo.report._figures import draw_stage
-from hpo.report._tables import study_tables
-from hpo.service import Study
+from hpo.study import StoredStudy
 from hpo.training import RunStore
 
 
 @pytest.fixture(scope="module")
-def stages(finished: Study) -> list[StageCurves]:
-    tasks = finished.ledger.tasks(finished.name)
-    reader = CurveReader(finished, tasks, finished.optuna.get_trials())
-    return [reader.read(i, table) for i, table in enumerate(study_tables(finished, tasks))]
+def stages(finished: StoredStudy) -> list[StageCurves]:
+    reader = CurveReader(finished, finished.optuna.get_trials())
+    return [reader.read(table) for table in finished.tables()]
 
 
 def make_curve(label: str, metric: Mapping[int, float], **values: Any) -> Curve:
@@ -28,10 +26,10 @@ def make_curve(label: str, metric: Mapping[int, float], **values: Any) -> Curve:
 
 
 def make_stage(*curves: Curve) -> StageCurves:
-    return StageCurves("stage", "micro_f1", curves, (), ("bce",))
+    return StageCurves("stage", "micro_f1 (%)", curves, (), ("bce",))
 
 
-def test_metric_curve_is_optunas(finished: Study, stages: list[StageCurves]) -> None:
+def test_metric_curve_is_optunas(finished: StoredStudy, stages: list[StageCurves]) -> None:
     trials = finished.optuna.get_trials()
     for curve, trial in zip(stages[0].curves, trials[:2], strict=True):
         assert dict(curve.metric) == trial.intermediate_values
@@ -41,13 +39,13 @@ def test_metric_curve_is_optunas(finished: Study, stages: list[StageCurves]) -> 
 
 
 def test_loss_of_one_head_is_the_mean_over_its_runs(
-    finished: Study, stages: list[StageCurves]
+    finished: StoredStudy, stages: list[StageCurves]
 ) -> None:
     store = RunStore(finished.definition.run_store)
     trial = finished.optuna.get_trials()[0]
     histories = [store.history(address).records for (address,) in trial.user_attrs["runs"]]
     expected = {
-        step + 1: statistics.fmean(records[step].val_loss for records in histories)
+        step + 1: statistics.fmean(records[step]["val_loss"] for records in histories)
         for step in range(4)
     }
     assert stages[0].curves[0].loss == expected
@@ -55,7 +53,7 @@ def test_loss_of_one_head_is_the_mean_over_its_runs(
 
 
 def test_loss_of_a_two_step_fusion_belongs_to_its_metric(
-    finished: Study, stages: list[StageCurves]
+    finished: StoredStudy, stages: list[StageCurves]
 ) -> None:
     """Where the better head's F1 is the trial's value, its loss is drawn; then the meta's."""
     store = RunStore(finished.definition.run_store)
@@ -67,9 +65,9 @@ def test_loss_of_a_two_step_fusion_belongs_to_its_metric(
         for image, text, meta in trial.user_attrs["runs"]:
             runs, epoch = ([image, text], step) if step <= 4 else ([meta], step - 4)
             records = [store.history(run).records[epoch - 1] for run in runs]
-            best = max(records, key=lambda record: record.micro_f1)
-            scores.append(best.micro_f1)
-            expected.append(best.val_loss)
+            best = max(records, key=lambda record: record["micro_f1"])
+            scores.append(best["micro_f1"])
+            expected.append(best["val_loss"])
         assert statistics.fmean(scores) == pytest.approx(trial.intermediate_values[step])
         assert losses[step] == pytest.approx(statistics.fmean(expected))
     assert losses[8] == trial.user_attrs["metrics"]["val_loss"]

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from optuna.trial import TrialState, create_trial
 from PIL import Image
 from report_samples import SAMPLED, make_study, work
 from rich.console import Console
 
-from hpo.report import finished_report, study_tables, write_report
+from hpo.report import finish_study, write_report
 from hpo.report.__main__ import main
 from hpo.search import NoCandidateError
-from hpo.service import Study
-from hpo.training import CURVE_COLUMNS
+from hpo.study import StoredStudy
+from hpo.training import curve_columns
+from hpo.worker import _assignment
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -27,13 +27,13 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def report(finished: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(finished: StoredStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("written") / "report"
-    write_report(finished, finished.ledger.tasks(finished.name), folder)
+    write_report(finished, finished.tasks(), folder)
     return folder
 
 
-def test_trials_hold_what_optuna_holds(finished: Study, report: Path) -> None:
+def test_trials_hold_what_optuna_holds(finished: StoredStudy, report: Path) -> None:
     rows = read_csv(report / "trials.csv")
     trials = finished.optuna.get_trials()
     assert len(rows) == len(trials) == 5
@@ -48,14 +48,14 @@ def test_trials_hold_what_optuna_holds(finished: Study, report: Path) -> None:
         scores = [float(row["score_seed_0"]), float(row["score_seed_1"])]
         assert scores == trial.user_attrs["scores"]
         assert np.mean(scores) == pytest.approx(float(row["value"]))
-        for name in CURVE_COLUMNS:
+        for name in curve_columns(finished.definition.metrics):
             assert float(row[f"metrics_{name}"]) == trial.user_attrs["metrics"][name]
         assert int(row["epochs_trained"]) == trial.user_attrs["epochs_trained"]
         assert row["reason"] == ""
 
 
-def test_tables_hold_what_the_ledger_holds(finished: Study, report: Path) -> None:
-    tasks = finished.ledger.tasks(finished.name)
+def test_tables_hold_what_the_ledger_holds(finished: StoredStudy, report: Path) -> None:
+    tasks = finished.tasks()
     by_trial = {str(task.trial): task for task in tasks}
     rows = read_csv(report / "tables.csv")
     assert [row["candidate"] for row in rows] == [
@@ -66,7 +66,7 @@ def test_tables_hold_what_the_ledger_holds(finished: Study, report: Path) -> Non
     for row in rows:
         outcome = by_trial[row["trial"]].outcome
         assert outcome is not None
-        assert (float(row["value"]), float(row["std"])) == (outcome["value"], outcome["std"])
+        assert (float(row["value"]), float(row["std"])) == (outcome.value, outcome.std)
     for stage in ("fusion", "rate × dropout"):
         of_stage = [row for row in rows if row["stage"] == stage]
         best = max(of_stage, key=lambda row: float(row["value"]))
@@ -96,10 +96,10 @@ class _Page(HTMLParser):
             self.cells[-1] += data
 
 
-def test_page_shows_every_score_and_needs_nothing_else(finished: Study, report: Path) -> None:
+def test_page_shows_every_score_and_needs_nothing_else(finished: StoredStudy, report: Path) -> None:
     page = _Page()
     page.feed((report / "index.html").read_text(encoding="utf-8"))
-    tables = study_tables(finished, finished.ledger.tasks(finished.name))
+    tables = finished.tables()
     for row in (row for table in tables for row in table.rows):
         assert f"{row.value:.3f} ± {row.std:.3f}" in page.cells
     assert page.files == [
@@ -113,8 +113,10 @@ def test_page_shows_every_score_and_needs_nothing_else(finished: Study, report: 
     assert not page.tags & {"script", "link", "iframe"}
 
 
-def test_figures_are_images_and_repeatable(finished: Study, report: Path, tmp_path: Path) -> None:
-    write_report(finished, finished.ledger.tasks(finished.name), tmp_path)
+def test_figures_are_images_and_repeatable(
+    finished: StoredStudy, report: Path, tmp_path: Path
+) -> None:
+    write_report(finished, finished.tasks(), tmp_path)
     for name in ("01_fusion.png", "02_rate_dropout.png"):
         content = (report / "figures" / name).read_bytes()
         with Image.open(io.BytesIO(content)) as image:
@@ -128,18 +130,15 @@ def test_report_while_the_study_runs(tmp_path: Path) -> None:
     task = study.ledger.claim(study.name, "somebody", 60.0)
     assert task is not None and task.config is not None
     folder = tmp_path / "report"
-    write_report(study, study.ledger.tasks(study.name), folder)
+    write_report(study, study.tasks(), folder)
     assert read_csv(folder / "trials.csv") == []
     assert "<img" not in (folder / "index.html").read_text(encoding="utf-8")
 
-    trial = create_trial(
-        state=TrialState.RUNNING,
-        user_attrs={"task": task.position, "stage": "fusion", "config": task.config},
-        intermediate_values={1: 50.0, 2: 60.0},
-    )
-    study.storage.create_new_trial(study.optuna._study_id, template_trial=trial)
-    study.ledger.attach(study.name, task, 0)
-    write_report(study, study.ledger.tasks(study.name), folder)
+    trial = study.trials.begin(task, study.strategy.attributes(task))
+    assert trial is not None
+    study.trials.append(trial, [(1, 50.0), (2, 60.0)], {})
+    study.trials.leave()
+    write_report(study, study.tasks(), folder)
     (row,) = read_csv(folder / "trials.csv")
     assert (row["state"], row["stage"], row["value"]) == ("running", "fusion", "")
     rows = read_csv(folder / "tables.csv")
@@ -162,7 +161,7 @@ def test_reason_of_a_failure_is_told_even_if_no_candidate_is_left(
     def fail(*_args: Any, **_options: Any) -> None:
         raise RuntimeError("broken | on\npurpose")
 
-    monkeypatch.setattr("hpo.service._worker.run_trial", fail)
+    monkeypatch.setattr(_assignment, "run_trial", fail)
     with pytest.raises(NoCandidateError, match=r"All candidates of the stage 'fusion' failed\."):
         work(study)
     out = tmp_path / "report"
@@ -177,7 +176,7 @@ def test_reason_of_a_failure_is_told_even_if_no_candidate_is_left(
 def test_sampled_study_shows_its_best_trials_and_draws_the_others(tmp_path: Path) -> None:
     study = make_study(tmp_path, SAMPLED)
     assert work(study)
-    paths = write_report(study, study.ledger.tasks(study.name), tmp_path / "report")
+    paths = write_report(study, study.tasks(), tmp_path / "report")
     assert [path.name for path in paths] == [
         "trials.csv",
         "tables.md",
@@ -191,9 +190,9 @@ def test_sampled_study_shows_its_best_trials_and_draws_the_others(tmp_path: Path
     assert len(read_csv(tmp_path / "report" / "trials.csv")) == 12
 
 
-def test_finished_report_writes_the_same_folder(finished: Study, tmp_path: Path) -> None:
+def test_a_finished_study_has_the_same_folder(finished: StoredStudy, tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=200)
-    assert finished_report(finished, console, tmp_path, "cpu", refit=False) == 0
+    finish_study(finished, console, tmp_path, "cpu", refit=False)
     names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert names == {
         "metrics.json",
@@ -207,7 +206,7 @@ def test_finished_report_writes_the_same_folder(finished: Study, tmp_path: Path)
 
 
 def test_command_prints_its_files(
-    finished: Study,
+    finished: StoredStudy,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -230,7 +229,7 @@ def test_command_prints_its_files(
 
 
 def test_command_without_the_runs_leaves_the_losses_out(
-    finished: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: StoredStudy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--study", "small", "--storage", finished.url, "--out", str(tmp_path / "out")]
     assert main([*arguments, "--cache", str(tmp_path / "absent")]) == 0
@@ -242,7 +241,7 @@ def test_command_without_the_runs_leaves_the_losses_out(
 
 
 def test_command_refuses_what_it_cannot_do(
-    finished: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: StoredStudy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--study", "smal", "--storage", finished.url]) == 2
     assert re.fullmatch(

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from optuna.trial import TrialState
-from service_samples import create_study, crew_of, make_bundle, violations, wait_for
 from sqlalchemy import create_engine, make_url, text
+from worker_samples import create_study, crew_of, make_bundle, violations, wait_for
 
 from hpo.features import load_bundle
-from hpo.search import Space, run_trial
-from hpo.service import Study, Task
+from hpo.search import Decision, Space, Task, TaskState, Verdict, run_trial
+from hpo.study import StoredStudy
 from hpo.training import Arithmetic, RunStore, Trainer, open_device
 
 EPOCHS = 800
@@ -28,34 +27,31 @@ def one_stage(*dropouts: float) -> Space:
     fixed = {"hidden": [16], "lr": 0.01, "batch_size": 120, "epochs": EPOCHS}
     stages = [{"name": "dropout", "params": {"dropout": list(dropouts)}}]
     search = {"kind": "greedy", "stages": stages}
-    return Space.from_json({"name": "one", "seeds": 1, "fixed": fixed, "search": search})
+    return Space.model_validate({"name": "one", "seeds": 1, "fixed": fixed, "search": search})
 
 
-def first_task(study: Study) -> Task:
-    return study.ledger.tasks(study.name)[0]
+def first_task(study: StoredStudy) -> Task:
+    return study.tasks()[0]
 
 
-def in_the_midst(study: Study, step: int = 20) -> bool:
-    tasks = study.ledger.tasks(study.name)
+def in_the_midst(study: StoredStudy, step: int = 20) -> bool:
+    tasks = study.tasks()
     progress = tasks[0].progress if tasks else None
-    return progress is not None and progress["step"] >= step
+    return progress is not None and progress.step >= step
 
 
-def trained_in_peace(study: Study, folder: Path) -> float:
+def trained_in_peace(study: StoredStudy, folder: Path) -> float:
     """The value of the study's first task, trained here from nothing."""
-    config = study.normalise(study.space.fixed).model_copy(
-        update={"dropout": study.space.search.stages[0].params["dropout"][0]}
-    )
-    threads = torch.get_num_threads()
-    try:
-        device = open_device("cpu", Arithmetic())
-        trainer = Trainer(load_bundle(study.definition.bundle), device, RunStore(folder))
-        return run_trial(trainer, study.space, config, on_step=lambda progress: None).value
-    finally:
-        torch.set_num_threads(threads)
+    config = study.space.fixed.replace(dropout=study.space.search.values_of("dropout")[0])
+    device = open_device("cpu", Arithmetic())
+    trainer = Trainer(load_bundle(study.definition.bundle), device, RunStore(folder))
+    go_on = Verdict(Decision.CONTINUE)
+    outcome = run_trial(trainer, study.space, config, on_step=lambda progress: go_on)
+    assert outcome is not None
+    return outcome.value
 
 
-def start_worker(study: Study, log: Path) -> "subprocess.Popen[bytes]":
+def start_worker(study: StoredStudy, log: Path) -> "subprocess.Popen[bytes]":
     """A worker as users start it; the URL, which may hold a password, is in the environment."""
     command = [sys.executable, "-m", "hpo.worker", "--study", study.name, "--device", "cpu"]
     with log.open("ab") as output:
@@ -82,7 +78,7 @@ def test_a_signal_hands_the_trial_back_and_another_goes_on(
         assert time.monotonic() - sent < 5
         assert code == 3, crew.log.read_text()
         task = first_task(study)
-        assert (task.state, task.token, task.trial, task.attempts) == ("open", 1, 0, 0)
+        assert (task.state, task.token, task.trial, task.attempts) == (TaskState.OPEN, 1, 0, 0)
         (trial,) = study.optuna.get_trials()
         assert trial.state == TrialState.WAITING
         reached = max(trial.intermediate_values)
@@ -98,7 +94,7 @@ def test_a_signal_hands_the_trial_back_and_another_goes_on(
     assert trial.value == trained_in_peace(study, tmp_path / "calm")
 
 
-def stop_between_transactions(study: Study, pid: int) -> None:
+def stop_between_transactions(study: StoredStudy, pid: int) -> None:
     """Stop a process while it holds no lock of the database, which would hold up everybody."""
     for _ in range(50):
         os.kill(pid, signal.SIGSTOP)
@@ -140,7 +136,9 @@ def test_a_worker_that_was_only_slow_cannot_write(url: str, tmp_path: Path) -> N
         assert slow.pid is not None
         stop_between_transactions(study, slow.pid)
         crew.start()
-        wait_for(lambda: first_task(study).state == "done", "the other one to take over", 60)
+        wait_for(
+            lambda: first_task(study).state is TaskState.DONE, "the other one to take over", 60
+        )
         before, trials = first_task(study), study.optuna.get_trials()
         assert before.token == 2
         old, new = trials[0], trials[before.trial or 0]
@@ -154,7 +152,7 @@ def test_a_worker_that_was_only_slow_cannot_write(url: str, tmp_path: Path) -> N
     assert (after.outcome, after.token, after.trial) == (before.outcome, 2, before.trial)
     assert trials[0] == old
     assert trials[new.number] == new
-    owners = {str(task.owner).rpartition(":")[2] for task in study.ledger.tasks("one")[1:]}
+    owners = {str(task.owner).rpartition(":")[2] for task in study.tasks()[1:]}
     assert str(slow.pid) in owners  # it went on with other work
     assert new.value == trained_in_peace(study, tmp_path / "calm")
 

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 from optuna.trial import TrialState
-from service_samples import create_study, crew_of, violations, wait_for
+from worker_samples import create_study, crew_of, violations, wait_for
 
-from hpo.search import Space
-from hpo.service import Study, Worker, WorkerSettings
+from hpo.search import Space, TaskState
+from hpo.study import StoredStudy
 from hpo.training import Trainer
+from hpo.worker import Worker, WorkerSettings
 
 
-def one_task(url: str, folder: Path) -> Study:
+def one_task(url: str, folder: Path) -> StoredStudy:
     space = {
         "name": "one",
         "seeds": 1,
@@ -24,15 +25,15 @@ def one_task(url: str, folder: Path) -> Study:
             "stages": [{"name": "dropout", "params": {"dropout": [0.1]}}],
         },
     }
-    return create_study(url, "s", Space.from_json(space), folder)
+    return create_study(url, "s", Space.model_validate(space), folder)
 
 
 HANGING = """
 import sys, time
 from hpo import worker
-from hpo.service import _worker
+from hpo.worker import _assignment
 
-_worker.run_trial = lambda *arguments, **options: time.sleep(3600)
+_assignment.run_trial = lambda *arguments, **options: time.sleep(3600)
 sys.exit(worker.main(sys.argv[1:]))
 """
 
@@ -46,9 +47,9 @@ def test_a_run_that_hangs_is_ended_and_counted(tmp_path: Path) -> None:
         done = subprocess.run([*command, *quick], capture_output=True, text=True, timeout=100)
         assert done.returncode == 75, done.stderr
         assert "no progress for 1 s; the worker ends." in done.stderr
-        (task,) = study.ledger.tasks("s")
+        (task,) = study.tasks()
         assert task.attempts == attempt
-        assert task.state == ("failed" if attempt == 3 else "open")
+        assert task.state is (TaskState.FAILED if attempt == 3 else TaskState.OPEN)
         assert task.reason == "no progress for 1 s"
     trials = study.optuna.get_trials()
     assert [trial.state for trial in trials] == [TrialState.FAIL] * 3
@@ -72,21 +73,21 @@ def test_out_of_memory_halves_the_micro_batch_of_that_trial(
     assert Worker(study, WorkerSettings()).run()
     assert sizes == [1024, 512, 256]
     assert violations(study) == []
-    assert study.ledger.tasks("s")[0].attempts == 0
+    assert study.tasks()[0].attempts == 0
 
 
 def test_a_deadline_interrupts_a_trial_and_leaves_it_resumable(tmp_path: Path) -> None:
     study = one_task(f"sqlite:///{tmp_path / 's.db'}", tmp_path)
     long = study.space.model_dump(mode="json")
     long["fixed"]["epochs"] = 100_000
-    slow = create_study(study.url, "slow", Space.from_json(long), tmp_path)
+    slow = create_study(study.url, "slow", Space.model_validate(long), tmp_path)
     with crew_of(slow, tmp_path / "log") as crew:
         crew.start()
-        wait_for(lambda: any(task.progress for task in slow.ledger.tasks("slow")), "a start", 60)
+        wait_for(lambda: any(task.progress for task in slow.tasks()), "a start", 60)
         slow.ledger.limit("slow", 0.5, None)
         crew.end()
         crew.start()
         assert crew.wait(60)[-1] == 3, crew.log.read_text()
-    (task,) = slow.ledger.tasks("slow")
-    assert task.state in ("open", "claimed")
+    (task,) = slow.tasks()
+    assert task.state in (TaskState.OPEN, TaskState.CLAIMED)
     assert task.attempts == 0

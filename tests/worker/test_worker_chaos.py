@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from service_samples import (
+from worker_samples import (
     LENGTH,
     Outcome,
     chaos,
@@ -38,7 +38,7 @@ def test_two_workers_on_another_store_get_the_same_numbers(
     assert violations(study, reference) == []
     assert outcome_of(study) == reference
     trials = study.optuna.get_trials()
-    assert len(trials) == len(study.ledger.tasks("calm"))
+    assert len(trials) == len(study.tasks())
     assert len({trial.user_attrs["worker"] for trial in trials}) == 2
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from hpo.errors import InputError
-from hpo.service import Placement, place_workers, resolve_devices
+from hpo.launch import Placement, place_workers, resolve_devices
 
 
 def count(devices: int) -> Callable[[], int]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from optuna.trial import TrialState
-from service_samples import (
+from worker_samples import (
     LENGTH,
     Outcome,
     create_study,
@@ -16,8 +16,7 @@ from service_samples import (
     wait_for,
 )
 
-from hpo.report import study_tables
-from hpo.search import Space
+from hpo.search import Space, TaskState
 
 #: A hidden layer whose weights fit into no address space.
 TOO_WIDE = 10**15
@@ -26,7 +25,7 @@ TOO_WIDE = 10**15
 def space_of(*stages: dict[str, Any]) -> Space:
     fixed = {"hidden": [16], "lr": 0.01, "batch_size": 120, "epochs": 20}
     search = {"kind": "greedy", "stages": list(stages)}
-    return Space.from_json({"name": "small", "seeds": 1, "fixed": fixed, "search": search})
+    return Space.model_validate({"name": "small", "seeds": 1, "fixed": fixed, "search": search})
 
 
 def test_a_configuration_that_fails_is_given_up_and_the_study_goes_on(
@@ -41,8 +40,8 @@ def test_a_configuration_that_fails_is_given_up_and_the_study_goes_on(
         crew.start()
         assert crew.wait(60) == [0], crew.log.read_text()
     assert violations(study) == []
-    task = study.ledger.tasks("s")[0]
-    assert (task.state, task.attempts, task.token) == ("failed", 3, 3)
+    task = study.tasks()[0]
+    assert (task.state, task.attempts, task.token) == (TaskState.FAILED, 3, 3)
     failed = study.optuna.get_trials(states=(TrialState.FAIL,))
     assert len(failed) == 3
     for trial in failed:
@@ -51,7 +50,7 @@ def test_a_configuration_that_fails_is_given_up_and_the_study_goes_on(
         assert "can't allocate memory" in trial.user_attrs["failed"]
         assert trial.user_attrs["traceback"].startswith("Traceback (most recent call last):")
         assert "run_trial" in trial.user_attrs["traceback"]
-    layers, dropout = study_tables(study, study.ledger.tasks("s"))
+    layers, dropout = study.tables()
     assert [row.winner for row in layers.rows] == [False, True]
     assert layers.rows[0].note == f"failed: {task.reason}"
     assert dropout.decided
@@ -99,7 +98,7 @@ def test_after_the_deadline_nothing_is_started(tmp_path: Path) -> None:
     with crew_of(study, tmp_path / "log") as crew:
         crew.start()
         assert crew.wait(60) == [3], crew.log.read_text()
-    assert [task.token for task in study.ledger.tasks("s")] == [0, 0]
+    assert [task.token for task in study.tasks()] == [0, 0]
 
 
 def test_the_deadline_ends_a_trial_in_its_midst(tmp_path: Path) -> None:
@@ -107,11 +106,11 @@ def test_the_deadline_ends_a_trial_in_its_midst(tmp_path: Path) -> None:
     study = create_study(f"sqlite:///{tmp_path / 'store.db'}", "s", space, tmp_path)
     with crew_of(study, tmp_path / "log") as crew:
         crew.start()
-        wait_for(lambda: any(task.progress for task in study.ledger.tasks("s")), "a trial to go on")
+        wait_for(lambda: any(task.progress for task in study.tasks()), "a trial to go on")
         study.ledger.limit("s", 0.3, None)
         assert crew.wait(6) == [3], crew.log.read_text()
-    (task,) = study.ledger.tasks("s")
-    assert (task.state, task.attempts) == ("open", 0)
+    (task,) = study.tasks()
+    assert (task.state, task.attempts) == (TaskState.OPEN, 0)
     (trial,) = study.optuna.get_trials()
     assert trial.state == TrialState.WAITING
     assert trial.intermediate_values
@@ -125,7 +124,7 @@ def test_a_store_that_is_restarted_loses_nothing(
     with crew_of(study, tmp_path / "log") as crew:
         crew.start(2)
         wait_for(
-            lambda: sum(task.state == "done" for task in study.ledger.tasks("s")) >= 3,
+            lambda: sum(task.state is TaskState.DONE for task in study.tasks()) >= 3,
             "three finished tasks",
         )
         postgres.stop()
@@ -138,16 +137,16 @@ def test_a_store_that_is_restarted_loses_nothing(
     assert "The store can't be reached" in log
     assert "Going on." in log
     stored = [study.optuna.user_attrs, [trial.user_attrs for trial in study.optuna.get_trials()]]
-    for where in (log, str(stored), str(study.ledger.study("s")), str(study.ledger.tasks("s"))):
+    for where in (log, str(stored), str(study.ledger.study("s")), str(study.tasks())):
         assert postgres.PASSWORD not in where
     assert violations(study, reference) == []
-    assert all(task.attempts == 0 for task in study.ledger.tasks("s"))
+    assert all(task.attempts == 0 for task in study.tasks())
 
 
 def test_a_sampled_study_has_the_trials_it_asks_for_and_no_two_alike(
     url: str, tmp_path: Path
 ) -> None:
-    space = Space.from_json(
+    space = Space.model_validate(
         {
             "name": "tpe",
             "seeds": 1,
@@ -185,8 +184,8 @@ def test_a_sampled_study_has_the_trials_it_asks_for_and_no_two_alike(
         last = max(trial.intermediate_values)
         assert last in (3, 9)
         assert trial.user_attrs["pruned"] == f"SuccessiveHalvingPruner at step {last}"
-    best = study.best(study.ledger.tasks("s"))
+    best = study.best()
     assert best is not None
     assert best.outcome is not None
     finished = [trial.value for trial in trials if trial.value is not None]
-    assert best.outcome["value"] == max(finished)
+    assert best.outcome.value == max(finished)

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,18 +24,12 @@ from ray.cluster_utils import Cluster  # noqa: E402
 from hpo.data import Split  # noqa: E402
 from hpo.errors import InputError  # noqa: E402
 from hpo.features import Bundle, FeatureInfo, Features  # noqa: E402
-from hpo.report import study_tables  # noqa: E402
-from hpo.search import load_space  # noqa: E402
-from hpo.service import (  # noqa: E402
-    Definition,
-    RayWorkers,
-    Study,
-    Worker,
-    WorkerSettings,
-    connect_ray,
-)
-from hpo.service._ray import in_memory  # noqa: E402
-from hpo.service._ray_plan import _plan  # noqa: E402
+from hpo.launch import RayWorkers, ThreadWorker, connect_ray  # noqa: E402
+from hpo.launch._ray import in_memory  # noqa: E402
+from hpo.launch._ray_plan import _plan  # noqa: E402
+from hpo.search import TaskState, load_space  # noqa: E402
+from hpo.study import Definition, StoredStudy  # noqa: E402
+from hpo.worker import WorkerSettings  # noqa: E402
 
 ROWS, TRAIN = 2000, 1600
 SETTINGS = WorkerSettings(heartbeat=0.2, grace=2.0)
@@ -98,12 +91,12 @@ def bundle() -> Bundle:
         classes=tuple("abcde"),
         ids=tuple(f"{row}.jpg" for row in range(ROWS)),
         test_ids=(),
-        split=Split(np.arange(TRAIN), np.arange(TRAIN, ROWS)),
+        split=Split(train=np.arange(TRAIN), val=np.arange(TRAIN, ROWS)),
         dataset_fingerprint="f" * 64,
     )
 
 
-def make_study(url: str, name: str, folder: Path) -> Study:
+def make_study(url: str, name: str, folder: Path) -> StoredStudy:
     folder.mkdir()
     (folder / "tiny.yaml").write_text(SPACE)
     definition = Definition(
@@ -117,26 +110,32 @@ def make_study(url: str, name: str, folder: Path) -> Study:
         run_store_gb=1.0,
         dataset={},
     )
-    study = Study.create(url, name, definition)
+    study = StoredStudy.create(url, name, definition)
     assert not study.open_next()
     return study
 
 
-def train_undisturbed(study: Study, bundle: Bundle) -> None:
-    """One local worker; in a thread, so that it leaves this process's signals alone."""
-    thread = threading.Thread(target=Worker(study, SETTINGS, bundle).run)
-    thread.start()
-    thread.join()
+def cache_of(study: StoredStudy) -> Path:
+    return Path(study.definition.cache)
 
 
-def results(study: Study) -> tuple[Any, Any]:
+def train_undisturbed(study: StoredStudy, bundle: Bundle) -> None:
+    """One local worker, in a thread of this process."""
+    worker = ThreadWorker(study, SETTINGS, bundle)
+    while worker.watch():
+        time.sleep(0.05)
+
+
+def results(study: StoredStudy) -> tuple[Any, Any]:
     """Tables and outcomes, without what tells attempts apart: trial numbers, epochs of each."""
-    tasks = study.ledger.tasks(study.name)
+    tasks = study.tasks()
     tables = [
         (table.name, [dataclasses.replace(row, trial=None) for row in table.rows])
-        for table in study_tables(study, tasks)
+        for table in study.tables(tasks)
     ]
-    outcomes = [{**(task.outcome or {}), "epochs_trained": None} for task in tasks]
+    outcomes = [
+        dataclasses.replace(task.outcome, epochs_trained=0) for task in tasks if task.outcome
+    ]
     return tables, outcomes
 
 
@@ -163,17 +162,17 @@ def kill_node(cluster: Cluster, node: Any) -> list[int]:
     return started
 
 
-def worker_under(study: Study, node: Any) -> int | None:
+def worker_under(study: StoredStudy, node: Any) -> int | None:
     """Return the process of a node, known by its parent, that holds a task and got ahead."""
-    for task in study.ledger.tasks(study.name):
-        if task.state == "claimed" and task.progress and task.owner:
+    for task in study.tasks():
+        if task.state is TaskState.CLAIMED and task.progress and task.owner:
             pid = int(task.owner.rpartition(":")[2])
             if parent_of(pid) == raylet_of(node):
                 return pid
     return None
 
 
-def frozen_worker(study: Study, node: Any, postgres: Any) -> int | None:
+def frozen_worker(study: StoredStudy, node: Any, postgres: Any) -> int | None:
     """Stop the worker of a node in the middle of a task, holding no lock of the database."""
     pid = worker_under(study, node)
     if pid is None:
@@ -208,7 +207,7 @@ def test_a_killed_node_and_a_slow_worker_change_nothing(
     shared = make_study(url, "shared", tmp_path / "shared")
     plan = connect_ray(cluster.address, url)
     assert (plan.workers, plan.nodes, plan.device) == (2, 2, "cpu")
-    workers = RayWorkers("shared", plan, SETTINGS, bundle)
+    workers = RayWorkers("shared", plan, SETTINGS, bundle, cache_of(shared))
     second = next(iter(cluster.worker_nodes))
     try:
         # One worker sleeps until Ray has started the other one again on a new node; in that time
@@ -236,18 +235,18 @@ def test_stop_checkpoints_and_hands_back(
 ) -> None:
     url = postgres.new_url()
     study = make_study(url, "stopped", tmp_path / "stopped")
-    workers = RayWorkers("stopped", connect_ray(cluster.address, url), SETTINGS, bundle)
+    workers = RayWorkers(
+        "stopped", connect_ray(cluster.address, url), SETTINGS, bundle, cache_of(study)
+    )
     try:
-        wait_for(
-            lambda: sum(bool(task.progress) for task in study.ledger.tasks("stopped")) == 2, workers
-        )
+        wait_for(lambda: sum(bool(task.progress) for task in study.tasks()) == 2, workers)
     finally:
         began = time.monotonic()
         workers.stop()
     assert time.monotonic() - began < 5
     assert workers.exit_codes == [3, 3]
     assert not workers.watch()
-    assert {task.state for task in study.ledger.tasks("stopped")} == {"open"}
+    assert {task.state for task in study.tasks()} == {TaskState.OPEN}
     assert [t.state.name for t in study.optuna.get_trials(deepcopy=False)] == ["WAITING"] * 2
     assert len(list(study.definition.run_store.rglob("*.state.safetensors"))) >= 2
 
@@ -258,7 +257,9 @@ def test_workers_without_a_place_are_not_waited_for(
     url = postgres.new_url()
     study = make_study(url, "crowded", tmp_path / "crowded")
     study.ledger.limit("crowded", 1e-6, None)  # its time is over before it begins
-    workers = RayWorkers("crowded", connect_ray(cluster.address, url, workers=3), SETTINGS, bundle)
+    workers = RayWorkers(
+        "crowded", connect_ray(cluster.address, url, workers=3), SETTINGS, bundle, cache_of(study)
+    )
     try:
         while workers.watch():
             time.sleep(0.05)
