@@ -62,6 +62,7 @@ def _main(argv: Sequence[str] | None) -> int:
             open_device(resolve_devices(arguments.device)[0], study.definition.arithmetic),
             RunStore(Path(folder)),
             metrics=study.definition.metrics,
+            scored=study.space.scored_epochs(),
             milestones=study.space.lengths(),
         )
         outcome = run_trial(trainer, study.space, config, on_step=on_step)

@@ -78,6 +78,7 @@ def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) ->
         open_device(device, definition.arithmetic),
         RunStore(definition.run_store),
         metrics=definition.metrics,
+        scored=study.space.scored_epochs(),
     )
     truth = bundle.labels_of("val") > 0
     mine = _probabilities(trainer, best, "val")

@@ -25,6 +25,9 @@ from hpo.training import head_runs
 
 __all__ = ["PromoteSearch", "PromoteStrategy"]
 
+#: Rungs at most; the last one is beyond any number of epochs.
+_RUNGS = 16
+
 
 class PromoteSearch(SampledSearch):
     """Suggestions of an Optuna sampler, promoted from rung to rung.
@@ -44,6 +47,10 @@ class PromoteSearch(SampledSearch):
     first_rung: PositiveInt = 5
     reduction_factor: Annotated[int, Field(ge=2)] = 3
     finalists: PositiveInt = 3
+
+    def scored_epochs(self) -> frozenset[int] | None:
+        """Return the rungs."""
+        return frozenset(self.first_rung * self.reduction_factor**k for k in range(_RUNGS))
 
     def scaled(self, scale: Scale) -> Self:
         """Return the search at a scale."""

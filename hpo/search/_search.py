@@ -38,6 +38,10 @@ class Search(Frozen, abc.ABC):
     def given(raw: Mapping[str, Any]) -> Iterator[Given]:
         """Yield the configuration fields that a file gives values to, however wrong it is."""
 
+    def scored_epochs(self) -> frozenset[int] | None:
+        """Return the epochs, beside the last one, that decisions need scores of; None for all."""
+        return None
+
     def scaled(self, scale: Scale) -> Self:
         """Return the search at a scale."""
         changed = self.changed(scale.apply)

@@ -94,6 +94,9 @@ class Space(Frozen):
         search: What is varied, and how; see ``SEARCHES``.
         divergence: When a trial is given up as diverged.
         refit: None for no refit.
+        evaluate_every: Score runs on the validation rows after every so many epochs, for a curve.
+            By default a study that promotes scores at rungs and at the end, any other after every
+            epoch, which its decisions need.
         thresholds: How the thresholds of the refitted model are chosen; None for 0.5.
         max_model_mb: The model of the refit may not be larger, in 10⁶ bytes.
         reference: Where the stages' reference scores come from.
@@ -109,6 +112,7 @@ class Space(Frozen):
     search: Annotated[SerializeAsAny[Search], BeforeValidator(_search_of)]
     divergence: DivergenceRule = DivergenceRule()
     refit: Refit | None = Refit()
+    evaluate_every: PositiveInt | None = None
     thresholds: Thresholds | None = None
     max_model_mb: PositiveFloat = 100.0
     reference: Reference | None = None
@@ -121,6 +125,15 @@ class Space(Frozen):
             message = "Input should be {expected}"
             raise PydanticCustomError("literal_error", message, {"expected": expected})
         return metric
+
+    @model_validator(mode="after")
+    def _check_evaluate_every(self) -> "Space":
+        if self.evaluate_every not in (None, 1) and self.search.scored_epochs() is None:
+            raise ValueError(
+                f"evaluate_every is {self.evaluate_every}, but must be 1 with search kind "
+                f"{self.search.kind}, which decides by every epoch"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_widths(self) -> "Space":
@@ -161,6 +174,16 @@ class Space(Frozen):
     def from_stored(raw: Mapping[str, Any]) -> "Space":
         """Return the space that ``model_dump(mode="json")`` gave, perhaps an older version's."""
         return Space.model_validate({**raw, "fixed": FixedValues.from_stored(raw["fixed"])})
+
+    def scored_epochs(self) -> frozenset[int] | None:
+        """Return the epochs after which runs are scored on the validation rows; None for all."""
+        rungs = self.search.scored_epochs()
+        every = self.evaluate_every
+        if rungs is None or every == 1:
+            return None
+        longest = max(self.lengths())
+        asked = range(every, longest + 1, every) if every is not None else ()
+        return frozenset(epoch for epoch in rungs if epoch < longest) | self.lengths() | set(asked)
 
     def lengths(self) -> frozenset[int]:
         """Return every number of epochs that the space may ask for by name."""

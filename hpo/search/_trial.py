@@ -1,5 +1,6 @@
 """One trial: a configuration over all seeds."""
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -139,7 +140,8 @@ def _scores(models: Sequence["ModelRun"], space: Space) -> tuple[float, ...]:
 def _outcome(
     models: Sequence["ModelRun"], space: Space, pruned: str | None, trained: int
 ) -> TrialOutcome:
-    scores = _scores(models, space)
+    # A trial that is given up in an epoch that isn't scored has no score either.
+    scores = tuple(s if math.isfinite(s) else 0.0 for s in _scores(models, space))
     if any(model.ended for model in models):
         # One seed whose loss is not finite makes the configuration a diverging one: it scores 0.
         scores = (0.0,) * len(models)

@@ -1,5 +1,6 @@
 """One worker's trainer: opens runs on its device and puts heads and meta-classifier together."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
@@ -30,6 +31,7 @@ class Trainer:
         store: The run store.
         metrics: Names of what is measured after each epoch, beside ``STANDING_METRICS``; by
             default all that are registered.
+        scored: The epochs after which runs are scored on the validation rows; by default all.
         micro_batch: Rows in flight at once; by default those of the device.
         checkpoint_every: Epochs between resumable states.
         milestones: Lengths that the search may ask for; the weights of heads are kept there, since
@@ -47,6 +49,7 @@ class Trainer:
         store: RunStore,
         *,
         metrics: Sequence[str] | None = None,
+        scored: Iterable[int] | None = None,
         micro_batch: int | None = None,
         checkpoint_every: int = 50,
         milestones: Iterable[int] = (),
@@ -59,6 +62,7 @@ class Trainer:
         self.numerics = device.numerics(micro_batch)
         named = METRICS if metrics is None else metrics
         self.metrics = metric_functions(tuple(dict.fromkeys((*STANDING_METRICS, *named))))
+        self._scored = None if scored is None else tuple(scored)
         self._checkpoint_every = checkpoint_every
         self._milestones = frozenset(milestones)
         self._poll = poll
@@ -90,6 +94,7 @@ class Trainer:
             seed=seed,
             numerics=self.numerics,
             metrics=tuple(self.metrics),
+            scored=self._scored,
         )
 
     def stored_logits(self, config: Config, seed: int, epochs: int, part: str) -> Tensor | None:
@@ -262,4 +267,5 @@ class ModelRun:
 
 def _micro_f1(record: EpochRecord) -> float:
     """Return by which number the better head of a two-step fusion is told."""
-    return record["micro_f1"]
+    value = record["micro_f1"]
+    return value if math.isfinite(value) else -math.inf  # after an epoch that wasn't scored
