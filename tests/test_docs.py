@@ -622,3 +622,21 @@ def test_stable_names() -> None:
         assert inspect.getdoc(getattr(hpo, name)), name
     for status in ("0", "1", "2", "3", "4", "130"):
         assert re.search(rf"^\| `{status}` \|", text, re.MULTILINE)
+
+
+def test_the_hooks_are_the_checks_of_the_makefile() -> None:
+    config = yaml.safe_load((REPO / ".pre-commit-config.yaml").read_text())
+    hooks = [hook for repo in config["repos"] for hook in repo["hooks"]]
+    assert {repo["repo"] for repo in config["repos"]} == {"local"}
+    assert {hook["language"] for hook in hooks} == {"system"}  # nothing is downloaded
+    lint = (REPO / "Makefile").read_text()
+    for hook in hooks:
+        assert f"$(BIN)/{hook['entry'].partition(' --')[0]}" in lint
+
+
+def test_templates_of_issues_have_a_head() -> None:
+    templates = [*(REPO / ".github" / "ISSUE_TEMPLATE").glob("*.md")]
+    assert templates
+    for path in templates:
+        head = yaml.safe_load(path.read_text().split("---\n")[1])
+        assert {"name", "about"} <= head.keys()

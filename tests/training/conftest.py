@@ -8,7 +8,7 @@ from training_runs import Undisturbed
 from training_samples import make_bundle
 
 from hpo.features import Bundle
-from hpo.models import Config
+from hpo.models import Config, all_registries
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +17,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_registered() -> Iterator[None]:
+    yield
+    for registry in all_registries():
+        for name in list(registry):
+            registry.forget(name)
 
 
 @pytest.fixture(scope="session")
