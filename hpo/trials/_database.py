@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from hpo.errors import InputError
 from hpo.trials._engine import engine_arguments, reporting_failure, tune
-from hpo.trials._known import knows_optuna
+from hpo.trials._known import knows_names, knows_optuna
 from hpo.trials._url import check_url, redact
 
 __all__ = ["open_database"]
@@ -37,18 +37,21 @@ def open_database(url: str) -> RDBStorage:
         shown = parsed.render_as_string(hide_password=False)
         return _retry_creation(lambda: kind(shown, engine_kwargs=arguments))
 
+    kind: type[RDBStorage] = RDBStorage
+    if knows_names():
+        from hpo.trials._reading import Database
+
+        kind = Database
     with reporting_failure(url):
         try:
-            storage = create(RDBStorage)
+            storage = create(kind)
         except RuntimeError as error:  # the tables are of another version; Optuna says what to do
             raise InputError(f"--storage {redact(url)}: {error}") from None
         with storage.engine.connect() as connection:
             known = knows_optuna(connection)
-        if known:
-            from hpo.trials._reading import Database
-
+        if not known and kind is not RDBStorage:
             storage.engine.dispose()
-            storage = create(Database)
+            storage = create(RDBStorage)
     tune(storage.engine)
     return storage
 
