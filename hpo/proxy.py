@@ -9,6 +9,9 @@ from hpo._options import DEFAULT_STORAGE, guarded, positive
 
 __all__ = ["main"]
 
+#: Seconds in which calls that are under way may end after SIGTERM.
+_GRACE_S = 2
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
@@ -29,22 +32,26 @@ def _main(argv: Sequence[str] | None) -> int:
     arguments = parser.parse_args(argv)
 
     from hpo.errors import InputError
-    from hpo.service import redact
+    from hpo.queue import redact
 
     try:
-        from hpo.service._proxy import serve
+        from hpo.queue._server import serve
     except ImportError:
         raise InputError("The proxy needs gRPC; pip install 'hpo[grpc]'.") from None
     try:
         server = serve(arguments.storage, arguments.host, arguments.port)
     except RuntimeError as error:
         raise InputError(f"--port {arguments.port}: can't be listened on: {error}") from None
-    signal.signal(signal.SIGTERM, lambda *_: server.stop(grace=2))
-    print(
-        f"serving {redact(arguments.storage)} at grpc://{arguments.host}:{arguments.port}",
-        flush=True,
-    )
-    server.wait_for_termination()
+    before = signal.signal(signal.SIGTERM, lambda *_: server.stop(grace=_GRACE_S))
+    try:
+        print(
+            f"serving {redact(arguments.storage)} at grpc://{arguments.host}:{arguments.port}",
+            flush=True,
+        )
+        server.wait_for_termination()
+    finally:
+        server.stop(grace=None)
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 

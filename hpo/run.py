@@ -130,7 +130,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from hpo.data import make_split
     from hpo.features import DataOptions, folder_defaults, modality_names, prepare_data
     from hpo.launch import place_workers, resolve_devices
-    from hpo.library import open_study, space_of
+    from hpo.library import find_space, open_study, space_of
     from hpo.report import Screen, finish_study
     from hpo.search import parse_setting
     from hpo.study import load_plugins
@@ -153,7 +153,7 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = [(*parse_setting(text), "--set") for text in arguments.set]
     if arguments.seeds is not None:
         settings.append(("seeds", arguments.seeds, "--seeds"))
-    source = arguments.space or arguments.study
+    source = arguments.space or find_space(arguments.study)
     modalities = arguments.modalities or _modalities(options, modality_names)
     space = space_of(source, settings, suggested, modalities)
     out = arguments.out or Path("runs") / arguments.study

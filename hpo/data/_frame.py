@@ -85,6 +85,11 @@ def dataset_of_frame(
         for kind in _ROW_KINDS:
             if (getattr(used, kind) is None) != (getattr(found[1], kind) is None):
                 problems.add(f"only one of the frame and the test frame has a column '{kind}'")
+        if found[1].labels is not None:
+            problems.add(
+                f"the test frame has a column of labels, '{found[1].labels}', but rows to predict "
+                "must have none; drop it"
+            )
     if used.labels is None and not problems:
         problems.add(
             f"the frame has no column of labels; say which it is with columns={{'labels': …}}; its "
@@ -104,8 +109,7 @@ def dataset_of_frame(
     masks = [np.ones(len(rows), dtype=bool) for rows in parts]
     if images == "exist" and used.image is not None:
         for number, rows in enumerate(parts):
-            parts[number] = replace(rows, images=tuple(Path(name) for name in rows.ids))
-            masks[number] = np.array([Path(name).is_file() for name in rows.ids])
+            parts[number], masks[number] = _with_images(rows)
             if not skip_bad_images:
                 problems.add(
                     f"{rows.place(index)}: there is no image file '{rows.ids[index]}'"
@@ -190,6 +194,12 @@ def _rows(frame: "pd.DataFrame", used: _Columns, table: str, problems: Problems)
     # As in train.csv, where an empty cell is an empty caption; pandas makes it NaN.
     texts = tuple("" if is_missing(value) else str(value) for value in captions)
     return Rows(tuple(ids), texts, None, table=table)
+
+
+def _with_images(rows: Rows) -> tuple[Rows, np.ndarray]:
+    """Take the ids for paths; return the rows with them, and bool [N], True if there is a file."""
+    paths = tuple(Path(name) for name in rows.ids)
+    return replace(rows, images=paths), np.array([path.is_file() for path in paths], dtype=bool)
 
 
 def _labels(

@@ -6,7 +6,8 @@ from hpo.features._data import Data
 from hpo.features._encoder import DEFAULT_ENCODER, DEMO_ENCODER, Encoder, resolve_encoder
 from hpo.features._extract import extract_features
 from hpo.features._features import Counts, FeatureInfo, Features, load_features
-from hpo.features._import import import_arrays, import_features, modality_names
+from hpo.features._import import import_arrays, import_features
+from hpo.features._import_names import modality_names
 from hpo.features._load import load_data
 from hpo.features._modalities import ENCODED, in_order, reads_images
 from hpo.features._progress import ConsoleProgress, Progress

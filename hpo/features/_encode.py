@@ -1,9 +1,10 @@
 """Encode captions and image files and store them as it goes: read, decode ahead, encode, write."""
 
+import contextlib
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,8 +162,13 @@ def encode_images(
     report = _Report("encoding images", len(paths), progress)
     batch: list[tuple[bytes, torch.Tensor]] = []
     try:
-        with ThreadPoolExecutor(threads) as pool:
-            results = _map_ahead(pool, read, paths, _BATCHES_AHEAD * batch_size)
+        with (
+            ThreadPoolExecutor(threads) as pool,
+            # Closed first on an error, which then needn't wait for all that was asked for ahead.
+            contextlib.closing(
+                _map_ahead(pool, read, paths, _BATCHES_AHEAD * batch_size)
+            ) as results,
+        ):
             for done, (path, got) in enumerate(results, start=1):
                 if got.key is not None:
                     hashes.remember(got.version, got.key)
@@ -252,7 +258,7 @@ class _Report:
 
 def _map_ahead(
     pool: ThreadPoolExecutor, function: Callable[[T], U], items: Iterable[T], ahead: int
-) -> Iterator[tuple[T, U]]:
+) -> Generator[tuple[T, U], None, None]:
     """Yield (item, result) in order with at most ``ahead`` results waiting.
 
     ``Executor.map`` would start on all items at once and hold every result in memory.

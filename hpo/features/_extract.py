@@ -3,7 +3,6 @@
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from hpo._machine import usable_cores
 from hpo.errors import InputError
 from hpo.features._chunks import ChunkStore
-from hpo.features._encode import LateModel, encode_captions, encode_images
+from hpo.features._encode import LateModel
 from hpo.features._encoder import Encoder, resolve_encoder
 from hpo.features._features import (
     Counts,
@@ -24,7 +23,8 @@ from hpo.features._features import (
     write_info,
 )
 from hpo.features._folder import build_folder, discard_folder
-from hpo.features._hashes import FileHashes, encoded_folder, hash_bytes
+from hpo.features._hashes import encoded_folder
+from hpo.features._items import PARTS, Captions, Images
 from hpo.features._modalities import ENCODED, chosen, reads_images
 from hpo.features._precision import precision_on
 from hpo.features._progress import Progress
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["extract_features"]
 
 _BATCH_SIZES = {"float16": 256, "float32": 32}
-_PARTS = ("train", "test")
-_GROUP = 512
 
 
 def extract_features(
@@ -80,7 +78,7 @@ def extract_features(
             or encoded; all such images are listed, and what could be encoded is stored.
         OSError: The store can't be written.
     """
-    assert "train" in parts and set(parts) <= set(_PARTS)
+    assert "train" in parts and set(parts) <= set(PARTS)
     problems = [
         f"{name} is {value}, but must be at least 1"
         for name, value in (("threads", threads), ("batch_size", batch_size))
@@ -97,14 +95,14 @@ def extract_features(
     encoder_key = spec.key(precision)
     size = batch_size or _BATCH_SIZES[precision]
 
-    captions: dict[str, _Captions] = {}
-    images: dict[str, _Images] = {}
+    captions: dict[str, Captions] = {}
+    images: dict[str, Images] = {}
     for name in names:
         if ENCODED[name].reads == "captions":
-            captions[name] = _Captions(parts)
+            captions[name] = Captions(parts)
         else:
-            images[name] = _Images(parts, store, threads, progress)
-    items: dict[str, _Captions | _Images] = {name: (captions | images)[name] for name in names}
+            images[name] = Images(parts, store, threads, progress)
+    items: dict[str, Captions | Images] = {name: (captions | images)[name] for name in names}
     if all(one.known for one in images.values()):
         found = _open(store, encoder_key, {name: one.keys() for name, one in items.items()})
         if found is not None:
@@ -132,120 +130,6 @@ def extract_features(
     return replace(features, counts=counts, left_out=left_out)
 
 
-class _Captions:
-    """The captions of all rows, each with its content key."""
-
-    def __init__(self, parts: Mapping[str, "Rows"]) -> None:
-        self.encoded = 0
-        self._keys: dict[str, list[bytes]] = {part: [] for part in _PARTS}
-        self._captions: dict[bytes, str] = {}
-        for part, rows in parts.items():
-            for caption in rows.captions:
-                key = hash_bytes(caption.encode("utf-8", "surrogatepass"))
-                self._keys[part].append(key)
-                self._captions[key] = caption
-
-    @property
-    def distinct(self) -> int:
-        """How many different captions there are."""
-        return len(self._captions)
-
-    def encode(
-        self, model: LateModel, store: ChunkStore, batch_size: int, progress: Progress | None
-    ) -> None:
-        """Encode those that the store hasn't got."""
-        missing = {key: text for key, text in self._captions.items() if key not in store}
-        if missing:
-            encode_captions(model, missing, store, batch_size=batch_size, progress=progress)
-        self.encoded = len(missing)
-
-    def keys(self) -> Mapping[str, Sequence[bytes]]:
-        """Return the key of each row's caption."""
-        return self._keys
-
-
-class _Images:
-    """The image files of all rows; those that are known get their content key without reading."""
-
-    def __init__(
-        self, parts: Mapping[str, "Rows"], cache: Path, threads: int, progress: Progress | None
-    ) -> None:
-        self.encoded = 0
-        self._parts = parts
-        self._hashes = FileHashes(cache)
-        self._faults: dict[Path, str] = {}
-        self._keys: dict[Path, bytes | None] = {
-            path: None for rows in parts.values() for path in rows.images or ()
-        }
-        paths = list(self._keys)
-        with ThreadPoolExecutor(threads) as pool:
-            for start in range(0, len(paths), _GROUP):
-                group = paths[start : start + _GROUP]
-                self._keys |= zip(group, pool.map(self._known, group), strict=True)
-                if progress is not None:
-                    progress("looking for new images", start + len(group), len(paths))
-
-    @property
-    def known(self) -> bool:
-        """Whether the content of every file is known."""
-        return None not in self._keys.values()
-
-    @property
-    def distinct(self) -> int:
-        """How many different images there are, apart from those that can't be encoded."""
-        return len({key for path, key in self._keys.items() if path not in self._faults})
-
-    def _known(self, path: Path) -> bytes | None:
-        try:
-            return self._hashes.known(path)[1]
-        except OSError:
-            return None  # reading it will say why
-
-    def encode(
-        self,
-        model: LateModel,
-        store: ChunkStore,
-        batch_size: int,
-        threads: int,
-        progress: Progress | None,
-    ) -> None:
-        """Read the files that are not known to be in the store, and encode those that aren't."""
-        to_read = [path for path, key in self._keys.items() if key is None or key not in store]
-        if not to_read:
-            return
-        result = encode_images(
-            model,
-            to_read,
-            self._hashes,
-            store,
-            batch_size=batch_size,
-            threads=threads,
-            progress=progress,
-        )
-        self._keys |= result.keys
-        self._faults = result.faults
-        self.encoded = result.encoded
-
-    def faults(self) -> dict[str, dict[int, str]]:
-        """Say for each part which rows have an image that can't be encoded, and why."""
-        return {
-            part: {
-                index: f"{rows.place(index)}: image '{path.parent.name}/{path.name}' "
-                + self._faults[path]
-                for index, path in enumerate(rows.images or ())
-                if path in self._faults
-            }
-            for part, rows in self._parts.items()
-        }
-
-    def keys(self) -> Mapping[str, Sequence[bytes]]:
-        """Return the key of each row's image; that of one that can't be encoded has no meaning."""
-        keys: dict[str, Sequence[bytes]] = dict.fromkeys(_PARTS, ())
-        for part, rows in self._parts.items():
-            keys[part] = [self._keys[path] or b"" for path in rows.images or ()]
-        return keys
-
-
 def _refuse(parts: Mapping[str, "Rows"], bad: Mapping[str, Mapping[int, str]], skip: bool) -> None:
     """Raise an error for bad images, or if a part would have no row left."""
     from hpo.data import Problems
@@ -268,7 +152,7 @@ def _kept(
     """Return the keys of the rows that are not left out."""
     return {
         part: [key for index, key in enumerate(keys[part]) if index not in bad.get(part, ())]
-        for part in _PARTS
+        for part in PARTS
     }
 
 

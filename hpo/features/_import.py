@@ -1,7 +1,7 @@
 """Take over embeddings that exist already: check everything, then copy them as float16."""
 
 import functools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from hpo.features._arrays import (
     check_values,
     open_array,
 )
-from hpo.features._clip_retrieval import SHARD_FOLDERS, find_clip_retrieval, has_shards
+from hpo.features._clip_retrieval import find_clip_retrieval
 from hpo.features._features import (
     FeatureInfo,
     Features,
@@ -26,30 +26,21 @@ from hpo.features._features import (
     write_info,
 )
 from hpo.features._folder import build_folder, discard_folder
-from hpo.features._modalities import array_files, chosen, in_order, name_fault
+from hpo.features._import_names import (
+    as_argument,
+    as_flag,
+    folder_title,
+    named,
+    names_in,
+    nothing_there,
+)
+from hpo.features._modalities import array_files, in_order
 from hpo.files import content_key
 
-__all__ = ["import_arrays", "import_features", "modality_names"]
+__all__ = ["import_arrays", "import_features"]
 
 _PARTS = ("train", "test")
 _Sources = dict[tuple[str, str], Source]
-
-
-def modality_names(folder: Path) -> tuple[str, ...]:
-    """List the modalities of an embeddings folder, without reading an array.
-
-    They are the names of its files ``NAME.npy``, and what ``clip-retrieval inference`` left there.
-    The order is that of all lists of modalities: image, text, then others by name.
-
-    Raises:
-        InputError: There is no such folder, or a file's name can't be that of a modality.
-    """
-    problems: list[str] = []
-    names = _names_in(folder, None, problems)
-    if problems:
-        raise InputError(problems, _title(folder))
-    files = array_files(folder)
-    return tuple(name for name in names if name not in files or "train" in files[name])
 
 
 def import_features(
@@ -89,13 +80,13 @@ def import_features(
         OSError: The store can't be written.
     """
     problems: list[str] = []
-    names = _names_in(folder, modalities, problems)
+    names = names_in(folder, modalities, problems)
     files = array_files(folder)
     shards = [name for name in names if name not in files]
     # Without a test.csv nobody asks for its rows, nor for a modality that only they have.
     names = tuple(n for n in names if n in shards or test_rows or "train" in files[n])
     if not names and not problems:
-        problems.append(_nothing())
+        problems.append(nothing_there())
     counts = (dataset_rows, test_rows)
     faults: dict[str, list[str]] = {name: [] for name in names}
     sources: _Sources = {}
@@ -115,8 +106,8 @@ def import_features(
     if shards:
         all_ids = None if ids is None else [*ids, *test_ids]
         sources |= find_clip_retrieval(folder, shards, dataset_rows, test_rows, all_ids, problems)
-    advice = _flag if modalities is None else None
-    return _import(sources, faults, problems, store, _title(folder), tables, advice)
+    advice = as_flag if modalities is None else None
+    return _import(sources, faults, problems, store, folder_title(folder), tables, advice)
 
 
 def import_arrays(
@@ -150,7 +141,9 @@ def import_arrays(
     problems: list[str] = []
     given = {"train": arrays, "test": test_arrays or {}}
     there = dict.fromkeys([*given["train"], *given["test"]])
-    names = _named(there, modalities, "features['{}']", _argument, problems)
+    if not there:
+        problems.append("features has no arrays, but must have one at least")
+    names = named(there, modalities, "features['{}']", as_argument, problems)
     counts = (rows, test_rows)
     faults: dict[str, list[str]] = {name: [] for name in names}
     sources: _Sources = {}
@@ -168,66 +161,8 @@ def import_arrays(
                 )
             sources[part, name] = Source(called, [array], np.arange(len(array)))
     title = "The embeddings given can't be used:"
-    advice = _argument if modalities is None else None
+    advice = as_argument if modalities is None else None
     return _import(sources, faults, problems, store, title, tables, advice)
-
-
-def _flag(names: Sequence[str]) -> str:
-    """Say how the command line takes only these modalities."""
-    return f"--modalities {','.join(names)}"
-
-
-def _argument(names: Sequence[str]) -> str:
-    """Say how Python takes only these modalities."""
-    return f"modalities={list(names)}"
-
-
-def _title(folder: Path) -> str:
-    return f"The embeddings folder '{folder}' can't be used:"
-
-
-def _names_in(folder: Path, wanted: Sequence[str] | None, problems: list[str]) -> tuple[str, ...]:
-    """Return the modalities of a folder that are ``wanted``, None for all, in order."""
-    if not folder.is_dir():
-        problems.append("there is no such folder")
-        return ()
-    files = array_files(folder)
-    there = dict.fromkeys(files)
-    if not _has_plain(files):
-        there |= {name: None for name in SHARD_FOLDERS if has_shards(folder, name)}
-    if not there:
-        problems.append(_nothing())
-        return ()
-    return _named(there, wanted, "{}.npy", _flag, problems)
-
-
-def _nothing() -> str:
-    plain = " nor ".join(f"{name}.npy" for name in SHARD_FOLDERS)
-    shards = " or ".join(f"{place}/" for place in SHARD_FOLDERS.values())
-    return f"there is neither {plain}, nor {shards}"
-
-
-def _has_plain(files: Mapping[str, Mapping[str, Path]]) -> bool:
-    """Say whether what clip-retrieval can encode is in files of its own instead."""
-    return any(name in files for name in SHARD_FOLDERS)
-
-
-def _named(
-    there: Collection[str],
-    wanted: Sequence[str] | None,
-    called: str,
-    advice: Callable[[Sequence[str]], str],
-    problems: list[str],
-) -> tuple[str, ...]:
-    """Return the modalities to take; say which names can't be one."""
-    faults = {name: fault for name in there if (fault := name_fault(name))}
-    good = in_order(name for name in there if name not in faults)
-    if wanted is None:
-        leave = f" or leave it out: {advice(good)}" if good else ""
-        problems += [
-            f"{called.format(name)}: {fault}; rename it{leave}" for name, fault in faults.items()
-        ]
-    return chosen(wanted, good, problems)
 
 
 def _import(

@@ -113,6 +113,9 @@ def chosen(
     if wanted is None:
         return in_order(there)
     listed = ", ".join(in_order(there)) or "none"
+    if isinstance(wanted, str):
+        problems.append(f"modalities is the text '{wanted}', but must be a list of names")
+        return ()
     if not wanted:
         problems.append(f"no modality is asked for, but must be one at least; there are: {listed}")
     for name in dict.fromkeys(wanted):

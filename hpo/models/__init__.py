@@ -20,6 +20,7 @@ from hpo.models._config import (
     field_names,
     is_value_name,
     is_whole_number,
+    option_names,
     typed_value,
 )
 from hpo.models._registry import Entry, Origin, Parameter, Registry, all_registries, rule_of
@@ -27,7 +28,13 @@ from hpo.models._registry import Entry, Origin, Parameter, Registry, all_registr
 if TYPE_CHECKING:
     from hpo.models._assembled import AssembledModel
     from hpo.models._dropout import Dropout, seed_dropout
-    from hpo.models._fusion import MetaClassifier, build_meta, build_module, is_fitted
+    from hpo.models._fusion import (
+        MetaClassifier,
+        build_meta,
+        build_module,
+        is_fitted,
+        load_weights,
+    )
     from hpo.models._heads import GatedHead, MLPHead
     from hpo.models._losses import asymmetric_loss, build_loss
     from hpo.models._scaling import FeatureScaling
@@ -37,7 +44,13 @@ else:
         {
             "_assembled": ("AssembledModel",),
             "_dropout": ("Dropout", "seed_dropout"),
-            "_fusion": ("MetaClassifier", "build_meta", "build_module", "is_fitted"),
+            "_fusion": (
+                "MetaClassifier",
+                "build_meta",
+                "build_module",
+                "is_fitted",
+                "load_weights",
+            ),
             "_heads": ("GatedHead", "MLPHead"),
             "_losses": ("asymmetric_loss", "build_loss"),
             "_scaling": ("FeatureScaling",),
@@ -73,7 +86,9 @@ __all__ = [
     "is_two_step",
     "is_value_name",
     "is_whole_number",
+    "load_weights",
     "modalities_read",
+    "option_names",
     "owner_of",
     "rule_of",
     "seed_dropout",

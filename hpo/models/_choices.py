@@ -94,8 +94,15 @@ def check_fusion(fusion: str, modalities: Sequence[str]) -> None:
     """Check that a fusion can be used on features with these modalities.
 
     Raises:
-        InputError: It is neither registered nor one of them, or needs more than there are.
+        InputError: It is neither registered nor one of them, or needs more than there are; or a
+            modality has the name of a registered one.
     """
+    both = [name for name in modalities if name in FUSIONS]
+    if both:
+        raise InputError(
+            f"'{both[0]}' names a modality of the features and a fusion, but must be one of them; "
+            "rename one."
+        )
     if modalities_read(fusion, modalities) is not None:
         return
     there = ", ".join(modalities) or "none"

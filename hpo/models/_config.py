@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from hpo.errors import did_you_mean
 from hpo.files import content_key
 from hpo.models._choices import CHOICES, owner_of
 from hpo.models._registry import Parameter, rule_of
@@ -30,6 +31,7 @@ __all__ = [
     "is_value_name",
     "is_whole_number",
     "neutral",
+    "option_names",
     "option_parameter",
     "typed_value",
 ]
@@ -114,10 +116,12 @@ class Config(BaseModel):
     def _gather_options(cls, raw: Any) -> Any:
         if not isinstance(raw, Mapping):
             return raw
-        options = dict(raw.get("options", ()))
-        options |= {key: value for key, value in raw.items() if "." in key}
-        fields = {key: value for key, value in raw.items() if "." not in key and key != "options"}
-        return {**fields, "options": tuple(sorted(options.items()))} if options else fields
+        dotted = {k: v for k, v in raw.items() if isinstance(k, str) and "." in k}
+        if not dotted:
+            return raw
+        fields = {key: value for key, value in raw.items() if key not in dotted}
+        options = dict(fields.get("options", ())) | dotted
+        return {**fields, "options": tuple(sorted(options.items()))}
 
     @model_validator(mode="after")
     def _check_options(self) -> Self:
@@ -125,7 +129,8 @@ class Config(BaseModel):
         for option, value in self.options:
             parameter = option_parameter(option)
             if parameter is None:
-                raise ValueError(f"unknown parameter '{option}'")
+                known = option_names()
+                raise ValueError(f"unknown parameter '{option}'{did_you_mean(option, known)}")
             field, entry = owner_of(option) or ("", None)
             taken = entry is not None and getattr(self, field) == entry.name
             if not taken and not self._any_options:
@@ -137,7 +142,7 @@ class Config(BaseModel):
                 checked = parameter.check(value)
             except ValidationError as error:
                 raise ValueError(f"{option} is {value!r}, but {rule_of(error)}") from None
-            if checked != parameter.default or self._any_options:
+            if checked != parameter.default:
                 kept[option] = checked
         object.__setattr__(self, "options", tuple(sorted(kept.items())))
         return self
@@ -146,7 +151,19 @@ class Config(BaseModel):
     def _flatten(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         raw: dict[str, Any] = handler(self)
         raw.pop("options", None)
-        return raw | dict(self.options)
+        return raw | self._unsettled() | dict(self.options)
+
+    def _unsettled(self) -> dict[str, Any]:
+        """Return the parameters whose defaults could be others when a stored value is read."""
+        found = {}
+        for field, registry in CHOICES.items():
+            taken = getattr(self, field)
+            for name in registry if self._any_options else {taken} & {*registry}:
+                users = name == taken and registry[name].origin is not None
+                for key, parameter in registry[name].parameters.items():
+                    if users or parameter.default != parameter.neutral:
+                        found[f"{name}.{key}"] = parameter.default
+        return found
 
     @classmethod
     def select(cls, values: Mapping[str, Any]) -> "Config":
@@ -162,9 +179,18 @@ class Config(BaseModel):
 
     @classmethod
     def from_stored(cls, raw: Mapping[str, Any]) -> Self:
-        """Return the configuration that ``model_dump`` gave, perhaps before a field existed."""
+        """Return the configuration that ``model_dump`` gave, perhaps by an older version.
+
+        What that version didn't have, or left out since it was its default, is the neutral value.
+        """
         lacking = cls.model_fields.keys() - raw.keys() - {"options"}
-        return cls.model_validate({**{field: neutral(field) for field in lacking}, **raw})
+        values = {field: neutral(field) for field in lacking} | dict(raw)
+        for field, registry in CHOICES.items():
+            for name in registry if cls._any_options else {values[field]} & {*registry}:
+                for key, parameter in registry[name].parameters.items():
+                    if parameter.neutral != parameter.default:
+                        values.setdefault(f"{name}.{key}", parameter.neutral)
+        return cls.model_validate(values)
 
     def replace(self, **changes: Any) -> "Config":
         """Return the configuration with some values changed, checked like any other."""
@@ -178,7 +204,9 @@ class Config(BaseModel):
         """Return the configuration with all fields neutral but these, and their parameters."""
         kept = set(fields)
         values = {field: getattr(self, field) for field in kept}
-        values |= {o: v for o, v in self.options if (owner_of(o) or ("",))[0] in kept}
+        for field in kept & CHOICES.keys():
+            name = getattr(self, field)
+            values |= {f"{name}.{key}": value for key, value in self.own(field).items()}
         return Config.from_stored(values)
 
     def without(self, *fields: str) -> "Config":
@@ -238,6 +266,13 @@ class FixedValues(Config):
 
     _any_options: ClassVar[bool] = True
 
+    def value_of(self, name: str) -> Any:
+        """Return the value of a field, or of a choice's parameter whether it is taken or not."""
+        parameter = option_parameter(name)
+        if parameter is None:
+            return getattr(self, name)
+        return dict(self.options).get(name, parameter.default)
+
     def changed(self, change: Callable[[str, Any], Any]) -> "FixedValues":
         """Return the values with each changed, given its name and what it was."""
         return FixedValues.model_validate({k: change(k, v) for k, v in self.model_dump().items()})
@@ -259,9 +294,19 @@ def field_names() -> tuple[str, ...]:
     return tuple(field for field in Config.model_fields if field != "options")
 
 
-def is_value_name(name: str) -> bool:
+def option_names() -> tuple[str, ...]:
+    """Return the names of all parameters of choices, such as ``focal.gamma``."""
+    return tuple(
+        f"{name}.{key}"
+        for registry in CHOICES.values()
+        for name in registry
+        for key in registry[name].parameters
+    )
+
+
+def is_value_name(name: object) -> bool:
     """Tell whether a name is that of a field, or of a choice's parameter."""
-    return name in field_names() or option_parameter(name) is not None
+    return isinstance(name, str) and (name in field_names() or option_parameter(name) is not None)
 
 
 def typed_value(name: str, value: Any) -> Any:

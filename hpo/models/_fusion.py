@@ -1,6 +1,6 @@
 """Fusion (section 3.2 of the paper): which embeddings meet where."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,14 @@ from hpo.errors import InputError
 from hpo.models._choices import FUSIONS, HEADS
 from hpo.models._config import Config
 
-__all__ = ["MakeHead", "MetaClassifier", "build_meta", "build_module", "is_fitted"]
+__all__ = [
+    "MakeHead",
+    "MetaClassifier",
+    "build_meta",
+    "build_module",
+    "is_fitted",
+    "load_weights",
+]
 
 
 class MetaClassifier(nn.Linear):
@@ -142,8 +149,29 @@ def build_module(
 
 def is_fitted(module: nn.Module) -> bool:
     """Tell whether a head in a module is fitted in one go, by its ``fit(x, targets)``."""
-    return any(
-        callable(getattr(part, "fit", None))
-        for part in module.modules()
-        if not isinstance(part, SingleHead)
-    )
+    return any(True for _ in _fitted_heads(module))
+
+
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load the state of a module; buffers of fitted heads take the shapes that they have there.
+
+    A head that remembers its rows has as many as there were, which a new one can't know.
+
+    Raises:
+        RuntimeError: A name is missing or unknown, or another shape differs.
+    """
+    for path, head in _fitted_heads(module):
+        for inner, part in head.named_modules(prefix=path):
+            for name, buffer in list(part._buffers.items()):
+                stored = tensors.get(f"{inner}.{name}")
+                if stored is not None and (buffer is None or buffer.shape != stored.shape):
+                    device = stored.device if buffer is None else buffer.device
+                    setattr(part, name, torch.empty_like(stored, device=device))
+    module.load_state_dict(dict(tensors))
+
+
+def _fitted_heads(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the heads of a module that are fitted, each with its path."""
+    for path, part in module.named_modules():
+        if isinstance(part, SingleHead) and callable(getattr(part.head, "fit", None)):
+            yield (f"{path}.head" if path else "head"), part.head

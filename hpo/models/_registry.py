@@ -25,8 +25,14 @@ __all__ = ["Entry", "Origin", "Parameter", "Registry", "all_registries", "rule_o
 T = TypeVar("T")
 Registered = TypeVar("Registered", bound=Callable[..., Any])
 _registries: "list[Registry[Any]]" = []
-#: What a name must not be, since it stands for something else wherever names are given.
-_RESERVED = frozenset({"meta", "outputs", "all", "train", "val", "test"})
+#: What a name must not be, since it stands for something else wherever names are given: inputs of
+#: runs, parts of a split, columns of a curve, and sections of a search space.
+_RESERVED = frozenset(
+    {
+        *("meta", "outputs", "all", "train", "val", "test", "train_loss", "val_loss"),
+        *("split", "scale", "fixed", "search", "divergence", "refit", "reference"),
+    }
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,12 +218,23 @@ def _own_parameters(value: Any, standard: frozenset[str]) -> dict[str, Parameter
     except (TypeError, ValueError):
         return {}
     target = value.__init__ if inspect.isclass(value) else value
-    hints = typing.get_type_hints(target, include_extras=True)
     return {
-        name: Parameter(hints.get(name, Any), parameter.default)
+        name: Parameter(_annotation_of(target, name), parameter.default)
         for name, parameter in signature.parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in standard
     }
+
+
+def _annotation_of(target: Any, name: str) -> Any:
+    """Return the type of an argument, however the others are annotated; ``Any`` without one.
+
+    Some may have names in their annotations that are only there for a type checker.
+    """
+    target = inspect.unwrap(target)
+    annotation = getattr(target, "__annotations__", {}).get(name, Any)
+    holder = type("_Holder", (), {"__annotations__": {name: annotation}})
+    names = getattr(target, "__globals__", {})
+    return typing.get_type_hints(holder, names, names, include_extras=True)[name]
 
 
 def _origin_of(value: Any) -> Origin:

@@ -60,6 +60,8 @@ def _migrate(connection: Connection, url: str) -> None:
     version: str | None = None
     if _VERSION_TABLE in tables:
         version = connection.execute(_READ_VERSION).scalar_one_or_none()
+    if version == HEAD:  # another process was faster
+        return
     known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
     if version is not None and version not in known:
         raise InputError(

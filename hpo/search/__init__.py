@@ -6,7 +6,8 @@ from hpo.search._plan import Plan, PlannedStage
 from hpo.search._pruning import Divergence, DivergenceRule, decision_steps, make_pruner
 from hpo.search._sampled import Choices, OptunaSearch, Range, SampledStrategy
 from hpo.search._sampling import make_sampler, param_value
-from hpo.search._space import SEARCHES, Space, make_strategy
+from hpo.search._search import Search
+from hpo.search._space import SEARCHES, Space, make_strategy, register_search
 from hpo.search._strategy import (
     Board,
     Decision,
@@ -43,6 +44,7 @@ __all__ = [
     "Progress",
     "Range",
     "SampledStrategy",
+    "Search",
     "Space",
     "Stage",
     "StageTable",
@@ -60,5 +62,6 @@ __all__ = [
     "make_strategy",
     "param_value",
     "parse_setting",
+    "register_search",
     "run_trial",
 ]

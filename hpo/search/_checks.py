@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from hpo.errors import did_you_mean
-from hpo.models import CHOICES, field_names, is_value_name, typed_value
+from hpo.models import CHOICES, field_names, is_value_name, option_names, typed_value
 from hpo.search._registry import PRUNERS, SAMPLERS
 from hpo.search._values import Place
 
@@ -67,13 +67,7 @@ def check_config_name(place: Place, field: str) -> list[Problem]:
     """Check that there is such a configuration field, or parameter of a choice."""
     if is_value_name(field):
         return []
-    own = [
-        f"{name}.{parameter}"
-        for registry in CHOICES.values()
-        for name in registry
-        for parameter in registry[name].parameters
-    ]
-    known = [*field_names(), *(own if "." in field else ())]
+    known = [*field_names(), *(option_names() if "." in str(field) else ())]
     hint = did_you_mean(field, known)
     return [Problem(place, f"unknown parameter '{field}'{hint}; allowed: {', '.join(known)}")]
 
@@ -128,11 +122,20 @@ def explain(model: type[BaseModel], raw: Mapping[str, Any]) -> list[Problem]:
     try:
         model.model_validate(raw)
     except ValidationError as error:
+        errors = error.errors()
+        places = [details["loc"] for details in errors]
         return [
             Problem(_place(raw, _location(details)), _message(model, details))
-            for details in error.errors()
+            for details in errors
+            # A list is too short when nothing is left of it but what has faults itself.
+            if details["type"] != "too_short" or not _is_inside(details["loc"], places)
         ]
     return []
+
+
+def _is_inside(place: Place, places: Sequence[Place]) -> bool:
+    """Tell whether one of the places is inside of a place."""
+    return any(other != place and other[: len(place)] == place for other in places)
 
 
 def _location(details: Any) -> Place:

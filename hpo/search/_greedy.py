@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from pydantic import Field, field_validator, model_validator
@@ -18,10 +18,11 @@ from hpo.errors import InputError
 from hpo.models import Config, modalities_read
 from hpo.search._plan import Plan, PlannedStage, RunSharing
 from hpo.search._sampling import param_value
+from hpo.search._search import Search
 from hpo.search._strategy import Board, NoCandidateError, Opening, Strategy
 from hpo.search._tables import StageTable, table_row
 from hpo.search._task import NewTask, Task
-from hpo.search._values import Change, Component, Frozen, Given, Scale, checked_values
+from hpo.search._values import Change, Frozen, Given, checked_values
 from hpo.training import head_runs
 
 __all__ = ["Candidate", "GreedySearch", "GreedyStage", "GreedyStrategy", "Stage"]
@@ -45,6 +46,9 @@ class Stage(Frozen):
     @field_validator("params")
     @classmethod
     def _type_params(cls, params: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+        empty = [field for field, values in params.items() if not values]
+        if empty:
+            raise ValueError(f"{empty[0]} must be a list of values, but has none")
         return {field: checked_values(field, values) for field, values in params.items()}
 
     @field_validator("fixed")
@@ -60,12 +64,11 @@ class Stage(Frozen):
         return self
 
 
-class GreedySearch(Frozen):
+class GreedySearch(Search):
     """Stages, one after the other; ties go to the earlier candidate."""
 
     kind: Literal["greedy"]
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
-    pruner: Component = Component(name="NopPruner")
 
     def values_of(self, field: str) -> tuple[Any, ...]:
         """Return the values that any stage tries or fixes."""
@@ -90,14 +93,6 @@ class GreedySearch(Frozen):
             for stage in self.stages
         )
         return self.model_copy(update={"stages": stages})
-
-    def scaled(self, scale: Scale) -> "GreedySearch":
-        """Return the search at a scale."""
-        changed = self.changed(scale.apply)
-        return changed.model_copy(update={"pruner": self.pruner.scaled(scale)})
-
-    #: What is the same at any number of trials, and so may differ between two of the same study.
-    extensible: ClassVar[frozenset[str]] = frozenset()
 
     @staticmethod
     def given(raw: Mapping[str, Any]) -> Iterator[Given]:
@@ -158,11 +153,10 @@ class GreedyStrategy(Strategy):
 
         A categorical parameter may not change its choices within an Optuna study.
         """
-        start = self.space.fixed.model_dump()
         varied = dict.fromkeys(field for stage in self._search.stages for field in stage.params)
         choices = {
             field: [
-                *([start[field]] if field in start else []),
+                self.space.fixed.value_of(field),
                 *(v for stage in self._search.stages for v in stage.params.get(field, ())),
                 *(s.fixed[field] for s in self._search.stages if field in s.fixed),
             ]

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from hpo.errors import InputError
+from hpo.errors import InputError, did_you_mean
 from hpo.features import ENCODED
-from hpo.models import is_value_name
+from hpo.models import CHOICES, is_value_name
 from hpo.search._checks import (
     Problem,
     check_component,
@@ -67,7 +67,7 @@ def load_space(
     origins: dict[tuple[str | int, ...], str] = {}
     suggested = [item for item in defaults if _fits(raw, item[0])]
     for key, value, origin in (*suggested, *settings):
-        place = ("fixed", key) if is_value_name(key) else tuple(key.split("."))
+        place = ("fixed", key) if _is_of_config(key) else tuple(key.split("."))
         _put(raw, place, value)
         for length in range(1, len(place) + 1):
             if length == len(place) or place[:length] not in lines:
@@ -77,7 +77,7 @@ def load_space(
     said = [problem.place for problem in problems]
     problems += [
         problem
-        for problem in explain(Space, raw)
+        for problem in _explain_space(raw)
         if not any(_covers(place, problem.place) for place in said)
     ]
     if problems:
@@ -127,6 +127,34 @@ def _check_fields(raw: Mapping[str, Any], modalities: Sequence[str]) -> list[Pro
                 faults += check_config_value(where, field, item, modalities)
         problems += [fault for fault in faults if fault not in problems]
     return problems
+
+
+def _explain_space(raw: Mapping[str, Any]) -> list[Problem]:
+    """Return what the schema has to say; of the search, what that of its kind has to say."""
+    search = raw.get("search")
+    problems = explain(Space, raw)
+    if not isinstance(search, dict):
+        return problems
+    problems = [problem for problem in problems if problem.place[:1] != ("search",)]
+    kind = search.get("kind")
+    if "kind" not in search:
+        return [*problems, Problem(("search",), "'kind' is missing in search")]
+    if kind not in SEARCHES:
+        known = list(SEARCHES)
+        rule = f"must be one of: {', '.join(known)}{did_you_mean(kind, known)}"
+        return [*problems, Problem(("search", "kind"), f"kind is '{kind}', but {rule}")]
+    return problems + [
+        Problem(("search", *problem.place), problem.message)
+        for problem in explain(SEARCHES[kind][0], search)
+    ]
+
+
+def _is_of_config(key: str) -> bool:
+    """Tell whether a setting is about a configuration rather than a path, if perhaps misspelt."""
+    choice, dot, _ = key.partition(".")
+    return is_value_name(key) or (
+        dot == "." and any(choice in registry for registry in CHOICES.values())
+    )
 
 
 def _covers(said: Place, place: Place) -> bool:

@@ -1,5 +1,6 @@
 """The sampled study: all parameters at once, suggested by an Optuna sampler."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
@@ -24,10 +25,11 @@ from pydantic import (
 from hpo.models import Config, is_whole_number
 from hpo.search._plan import Plan, PlannedStage
 from hpo.search._sampling import make_sampler, param_value
+from hpo.search._search import Search
 from hpo.search._strategy import Board, Opening, Strategy
 from hpo.search._tables import StageTable, table_row
 from hpo.search._task import NewTask, Task, TaskState
-from hpo.search._values import Change, Component, Frozen, Given, Scale, checked_values
+from hpo.search._values import Change, Component, Frozen, Given, checked_values
 
 __all__ = ["Choices", "OptunaSearch", "Range", "SampledStrategy"]
 
@@ -59,8 +61,8 @@ class Range(Frozen):
 
 
 def _domain_kind(domain: Any) -> str:
-    given = domain if isinstance(domain, dict) else vars(domain)
-    return "choices" if "choices" in given else "range"
+    choices = "choices" in domain if isinstance(domain, dict) else isinstance(domain, Choices)
+    return "choices" if choices else "range"
 
 
 Domain = Annotated[
@@ -69,13 +71,12 @@ Domain = Annotated[
 ]
 
 
-class OptunaSearch(Frozen):
+class OptunaSearch(Search):
     """All parameters at once, suggested by an Optuna sampler, stopped by an Optuna pruner."""
 
     kind: Literal["optuna"]
     trials: PositiveInt = 100
     sampler: Component = Component(name="TPESampler")
-    pruner: Component = Component(name="NopPruner")
     seed: Annotated[int, Field(ge=0)] = 0
     params: Annotated[dict[str, Domain], Field(min_length=1)]
 
@@ -108,11 +109,6 @@ class OptunaSearch(Frozen):
 
         params = {field: within(field, domain) for field, domain in self.params.items()}
         return self.model_copy(update={"params": params})
-
-    def scaled(self, scale: Scale) -> "OptunaSearch":
-        """Return the search at a scale."""
-        changed = self.changed(scale.apply)
-        return changed.model_copy(update={"pruner": self.pruner.scaled(scale)})
 
     @staticmethod
     def given(raw: Mapping[str, Any]) -> Iterator[Given]:
@@ -213,5 +209,6 @@ def _distribution(field: str, domain: Choices | Range) -> BaseDistribution:
 
 
 def _value(task: Task) -> float:
+    """Return what a finished task is ranked by; a value that is no number comes last."""
     assert task.outcome is not None
-    return task.outcome.value
+    return -math.inf if math.isnan(task.outcome.value) else task.outcome.value

@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from hpo.data import SplitSpec, TailSplit
@@ -11,17 +19,39 @@ from hpo.models import HEADS, FixedValues
 from hpo.search._greedy import GreedySearch, GreedyStrategy
 from hpo.search._pruning import DivergenceRule
 from hpo.search._sampled import OptunaSearch, SampledStrategy
+from hpo.search._search import Search
 from hpo.search._strategy import Strategy
 from hpo.search._values import Frozen, Scale
 from hpo.training import METRICS
 
-__all__ = ["SEARCHES", "Space", "make_strategy"]
+__all__ = ["SEARCHES", "Space", "make_strategy", "register_search"]
 
 #: The kinds of search: what stands in a file, and the strategy that carries it out.
-SEARCHES: dict[str, tuple[type[GreedySearch | OptunaSearch], type[Strategy]]] = {
+SEARCHES: dict[str, tuple[type[Search], type[Strategy]]] = {
     "greedy": (GreedySearch, GreedyStrategy),
     "optuna": (OptunaSearch, SampledStrategy),
 }
+
+
+def register_search(kind: str, search: type[Search], strategy: type[Strategy]) -> None:
+    """Make a kind of search known, so that ``search: {kind: KIND}`` is carried out by a strategy.
+
+    Args:
+        kind: Its name.
+        search: What stands in the file.
+        strategy: Takes spaces whose search is of that class.
+    """
+    SEARCHES[kind] = (search, strategy)
+
+
+def _search_of(raw: Any) -> Any:
+    """Return the search that a file describes, by its kind."""
+    if not isinstance(raw, Mapping):
+        return raw
+    kind = raw.get("kind")
+    if kind not in SEARCHES:
+        raise ValueError(f"kind is {kind!r}, but must be one of: {', '.join(SEARCHES)}")
+    return SEARCHES[kind][0].model_validate(raw)
 
 
 class Refit(Frozen):
@@ -63,7 +93,7 @@ class Space(Frozen):
     train_rows: PositiveInt | None = None
     scale: Scale = Scale()
     fixed: FixedValues = FixedValues()
-    search: Annotated[GreedySearch | OptunaSearch, Field(discriminator="kind")]
+    search: Annotated[SerializeAsAny[Search], BeforeValidator(_search_of)]
     divergence: DivergenceRule = DivergenceRule()
     refit: Refit | None = Refit()
     max_model_mb: PositiveFloat = 100.0

@@ -6,6 +6,7 @@ from hpo._lazy import exported_late
 from hpo.training._arithmetic import COMPILERS, PRECISIONS, Arithmetic
 from hpo.training._curve import (
     METRICS,
+    STANDING_METRICS,
     EpochRecord,
     constant_micro_f1,
     curve_columns,
@@ -75,6 +76,7 @@ __all__ = [
     "COMPILERS",
     "METRICS",
     "PRECISIONS",
+    "STANDING_METRICS",
     "TRAINER_VERSION",
     "Arithmetic",
     "Damage",

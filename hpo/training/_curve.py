@@ -8,7 +8,14 @@ from numpy.typing import ArrayLike
 
 from hpo.models import Registry
 
-__all__ = ["METRICS", "EpochRecord", "constant_micro_f1", "curve_columns", "metric_label"]
+__all__ = [
+    "METRICS",
+    "STANDING_METRICS",
+    "EpochRecord",
+    "constant_micro_f1",
+    "curve_columns",
+    "metric_label",
+]
 
 #: One epoch's row of a curve, by column: ``train_loss``, the mean over rows and classes while
 #: training (dropout active); ``val_loss``, the same on the validation rows in evaluation mode; and
@@ -20,7 +27,11 @@ _LOSSES = ("train_loss", "val_loss")
 #: ``metric(logits, targets, **own)`` → number, of float32 logits [rows, K] and 0/1 targets
 #: [rows, K]; larger is better. The trait ``unit`` is shown behind the name.
 METRICS: Registry[Callable[..., Any]] = Registry("metric")
-for _name in ("micro_f1", "samples_f1", "macro_f1", "map"):
+
+#: What is measured in every run, so that it is in the curve of every address. Any other metric,
+#: one that the package gets later included, is a part of the addresses of the runs that have it.
+STANDING_METRICS = ("micro_f1", "samples_f1", "macro_f1", "map")
+for _name in STANDING_METRICS:
     METRICS.declare(_name, f"hpo.training._metrics:{_name}", unit="%")
 
 

@@ -59,9 +59,10 @@ class Device:
         """Set the process up to compute as stated, and back to what it was.
 
         On a CPU that is the number of threads, which changes the last bits of sums. On CUDA,
-        algorithms are deterministic. Where all of it holds already nothing is set, so that this
-        may be entered for every epoch. Threads are PyTorch's setting for a whole process: two of
-        its threads must not compute on devices with different ones at the same time.
+        algorithms are deterministic. PyTorch's compiler may compile as many shapes as a study has.
+        Where all of it holds already nothing is set, so that this may be entered for every epoch.
+        Threads are PyTorch's setting for a whole process: two of its threads must not compute on
+        devices with different ones at the same time.
         """
         with contextlib.ExitStack() as stack:
             threads = torch.get_num_threads()
@@ -70,6 +71,11 @@ class Device:
                 stack.callback(torch.set_num_threads, threads)
             if self.torch.type == "cuda":
                 stack.enter_context(_deterministic(self.torch))
+            if self.arithmetic.compiler != "off":
+                # It takes a second or two, which uncompiled training needn't wait for.
+                from torch._dynamo import config
+
+                stack.enter_context(config.patch(recompile_limit=_RECOMPILE_LIMIT))
             yield
 
 
@@ -156,9 +162,8 @@ def compiled(module: nn.Module, compiler: str) -> Callable[[Mapping[str, Tensor]
     """
     if compiler == "off":
         return module
-    import torch._dynamo  # a second or two, which uncompiled training needn't wait for
+    import torch._dynamo
 
-    torch._dynamo.config.recompile_limit = _RECOMPILE_LIMIT
     for layer in module.modules():
         if isinstance(layer, Dropout):
             # On a CPU the bits come from numpy, whose random state can't be traced.

@@ -5,18 +5,19 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from hpo.models import build_loss, load_weights
 from hpo.training._data import RunData
 from hpo.training._forward import forward
+from hpo.training._spec import RunSpec
 
 __all__ = ["FittedLearner"]
-
-_ROWS_AT_ONCE = 4096
 
 
 class FittedLearner:
     """A module whose first epoch fits it, and whose further epochs change nothing.
 
     Args:
+        spec: The run.
         module: Maps embeddings to logits; the head in it has ``fit(x, targets)``, which takes the
             embeddings of all training rows, float32 [rows, width], and their 0/1 targets
             [rows, K].
@@ -27,7 +28,9 @@ class FittedLearner:
         whole: Whether it is fitted.
     """
 
-    def __init__(self, module: nn.Module, data: RunData) -> None:
+    def __init__(self, spec: RunSpec, module: nn.Module, data: RunData) -> None:
+        self._micro_batch = spec.numerics.micro_batch
+        self._criterion = build_loss(spec.config)
         self._data = data
         self.module = module.to(data.train.targets.device)
         self.epoch = 0
@@ -35,17 +38,15 @@ class FittedLearner:
 
     @torch.no_grad()
     def train_epoch(self, poll: Callable[[], None]) -> Tensor:
-        """Fit the module, and return the mean cross-entropy on the training rows."""
+        """Fit the module, and return the mean loss on the training rows; see ``Learner``."""
         poll()
         train = self._data.train
         if self.epoch == 0:
             self.module.fit(train.inputs, train.targets)  # type: ignore[operator]
-        logits = self.logits(train.inputs)
+        loss: Tensor = self._criterion(self.logits(train.inputs), train.targets).double()
         self.epoch += 1
         self.whole = True
-        return nn.functional.binary_cross_entropy_with_logits(
-            logits.double(), train.targets.double()
-        )
+        return loss / train.targets.numel()
 
     def state(self) -> dict[str, Tensor]:
         """Return the fitted weights."""
@@ -53,7 +54,8 @@ class FittedLearner:
 
     def restore(self, epoch: int, tensors: Mapping[str, Tensor]) -> None:
         """Take over fitted weights."""
-        self.module.load_state_dict(dict(tensors))
+        load_weights(self.module, tensors)
+        self.module.to(self._data.train.targets.device)
         self.epoch = epoch
         self.whole = epoch > 0
 
@@ -63,4 +65,4 @@ class FittedLearner:
 
     def logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return the logits [rows, K]."""
-        return forward(self.module, inputs, _ROWS_AT_ONCE)
+        return forward(self.module, inputs, self._micro_batch)

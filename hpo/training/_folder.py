@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hpo.errors import InputError
 from hpo.files import atomic_write, write_json
-from hpo.models import AssembledModel, Config
+from hpo.models import CHOICES, AssembledModel, Config, check_fusion, load_weights
 from hpo.training._device import Device
 
 __all__ = ["TrainedModel"]
@@ -69,7 +69,7 @@ class TrainedModel:
         """Read a model folder.
 
         Raises:
-            InputError: It isn't one, or it is damaged.
+            InputError: It isn't one, it is damaged, or a part of a user's own is not here.
         """
         try:
             raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -78,9 +78,12 @@ class TrainedModel:
                     f"The model {folder} has format {raw['format']}, but this version reads "
                     f"{_FORMAT}."
                 )
-            config = Config.from_stored(raw["config"])
+            try:
+                config = _checked_config(raw["config"], tuple(raw["widths"]))
+            except InputError as error:
+                raise InputError(f"The model {folder} can't be used: {error}") from None
             module = AssembledModel(config, raw["widths"], len(raw["classes"]))
-            module.load_state_dict(load_file(folder / "model.safetensors"))
+            load_weights(module, load_file(folder / "model.safetensors"))
             return TrainedModel(
                 module,
                 config,
@@ -126,3 +129,18 @@ class TrainedModel:
             parts.append(self.module(part).sigmoid().cpu())
         empty = np.zeros((0, len(self.classes)), dtype=np.float32)
         return torch.cat(parts).numpy() if parts else empty
+
+
+def _checked_config(raw: Mapping[str, Any], modalities: tuple[str, ...]) -> Config:
+    """Return a stored configuration.
+
+    Raises:
+        InputError: It names a choice that is not registered.
+        ValueError: It is damaged otherwise.
+    """
+    for field, registry in CHOICES.items():
+        if field in raw and field != "fusion":
+            registry[raw[field]]
+    config = Config.from_stored(raw)
+    check_fusion(config.fusion, modalities)
+    return config

@@ -65,5 +65,5 @@ def make_learner(
     """
     module = build(torch.Generator().manual_seed(spec.stream))
     if is_fitted(module):
-        return FittedLearner(module, data)
+        return FittedLearner(spec, module, data)
     return GradientLearner(spec, module, data)

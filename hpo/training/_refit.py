@@ -4,7 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hpo.errors import InputError
-from hpo.models import AssembledModel, Config, check_fusion, head_names, modalities_read
+from hpo.models import (
+    AssembledModel,
+    Config,
+    check_fusion,
+    head_names,
+    load_weights,
+    modalities_read,
+)
 from hpo.training._folder import TrainedModel
 from hpo.training._trainer import Trainer
 
@@ -33,7 +40,8 @@ def refit(
         on_step: Called with steps done and steps in all.
 
     Raises:
-        InputError: The model would be larger than ``max_model_mb``; nothing was trained.
+        InputError: The model is larger than ``max_model_mb``; nothing was trained, unless its
+            size only followed from that.
         RuntimeError: The training diverged.
     """
     data = trainer.data
@@ -41,11 +49,7 @@ def refit(
     read = modalities_read(config.fusion, data.modalities) or ()
     widths = {name: data.widths[name] for name in read}
     module = AssembledModel(config, widths, data.classes)
-    if module.megabytes() > max_model_mb:
-        raise InputError(
-            f"The model of the best trial has {module.megabytes():.1f} MB, but max_model_mb is "
-            f"{max_model_mb:g}."
-        )
+    _check_size(module, max_model_mb)
     if config.batch_size >= data.rows("train"):
         config = config.replace(batch_size=data.rows("all"))
     run = trainer.model(config, seed, rows="all")
@@ -57,13 +61,14 @@ def refit(
     run.finish()
     heads = head_names(config.fusion, data.modalities)
     for name, spec in zip(heads, run.specs, strict=False):
-        module.heads[name].load_state_dict(trainer.weights(spec, config.epochs))
+        load_weights(module.heads[name], trainer.weights(spec, config.epochs))
     if module.meta is not None:
         module.meta.load_state_dict(trainer.weights(run.specs[-1], config.epochs))
     with trainer.device.in_use():
         for name, scaling in data.scaling(config.feature_scaling, "all").items():
             if name in module.scaling:
                 module.scaling[name].load_state_dict(scaling.state_dict())
+    _check_size(module, max_model_mb)  # only now it is known of a head that remembers its rows
     info = data.bundle.features.info
     return TrainedModel(
         module=module,
@@ -79,3 +84,11 @@ def refit(
         },
         origin={**origin, "seed": seed, "rows": data.rows("all")},
     )
+
+
+def _check_size(module: AssembledModel, max_model_mb: float) -> None:
+    if module.megabytes() > max_model_mb:
+        raise InputError(
+            f"The model of the best trial has {module.megabytes():.1f} MB, but max_model_mb is "
+            f"{max_model_mb:g}."
+        )

@@ -116,8 +116,10 @@ class Session:
 
     def checkpoint(self) -> None:
         """Store the resumable state of what was trained so far; nothing if nothing was."""
-        if self._live is not None and self._live.whole and self._reason is None:
-            self._save("state", self._live)
+        live = self._live
+        # An epoch whose record was never made, since measuring it failed, is not to be kept.
+        if live is not None and live.whole and live.epoch <= self.known and self._reason is None:
+            self._save("state", live)
 
     def finish(self) -> None:
         """Store state and weights of the current epoch and give the memory back."""

@@ -3,14 +3,14 @@
 import dataclasses
 import functools
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from hpo.files import content_key
 from hpo.models import CHOICES, Config, Entry, head_names, is_two_step
-from hpo.training._curve import METRICS
+from hpo.training._curve import METRICS, STANDING_METRICS
 
 __all__ = ["TRAINER_VERSION", "Numerics", "RunSpec", "head_runs", "plan_model"]
 
@@ -55,7 +55,8 @@ class RunSpec:
         seed: Of weights, masks and order.
         numerics: See there.
         sources: The runs a meta-classifier reads, and the epoch of each.
-        plugins: SHA-256 of each user's module that has a part in it, by kind and name.
+        plugins: SHA-256 of each user's module that has a part in it, by kind and name; empty for
+            a metric of the package that not every run has.
     """
 
     bundle: str
@@ -114,10 +115,14 @@ def plan_model(
         config: What to train.
         modalities: Those that the features have.
         bundle: See ``RunSpec``; likewise ``rows``, ``seed`` and ``numerics``.
-        metrics: The metrics of each epoch; those of a user's own are part of the address, since
-            a stored curve has to have them.
+        metrics: The metrics of each epoch; those that not every run has are part of the address,
+            since a stored curve has to have them.
     """
-    measured = _origins(("metric", METRICS[name]) for name in metrics)
+    measured = tuple(
+        (f"metric {name}", _sha256(METRICS[name]))
+        for name in metrics
+        if name not in STANDING_METRICS
+    )
 
     def spec(inputs: str, seen: Config, *sources: tuple[RunSpec, int]) -> RunSpec:
         plugins = (*measured, *_plugins_of(seen))
@@ -142,18 +147,15 @@ def head_runs(config: Config, modalities: Sequence[str]) -> tuple[str, ...]:
 
 
 def _plugins_of(config: Config) -> tuple[tuple[str, str], ...]:
-    """Return the users' modules that have a part in a configuration."""
-    return _origins(
-        (field, registry[getattr(config, field)])
-        for field, registry in CHOICES.items()
-        if getattr(config, field) in registry
-    )
-
-
-def _origins(entries: Iterable[tuple[str, Entry[Any]]]) -> tuple[tuple[str, str], ...]:
-    """Return kind and name, and the SHA-256 of the module, of the entries of users' own."""
+    """Return kind, name and SHA-256 of the users' own choices in a configuration."""
+    named = ((field, getattr(config, field)) for field in CHOICES)
     return tuple(
-        (f"{kind} {entry.name}", entry.origin.sha256)
-        for kind, entry in entries
-        if entry.origin is not None
+        (f"{field} {name}", sha256)
+        for field, name in named
+        if name in CHOICES[field] and (sha256 := _sha256(CHOICES[field][name]))
     )
+
+
+def _sha256(entry: Entry[Any]) -> str:
+    """Return the SHA-256 of the module that brought an entry; empty for one of the package."""
+    return entry.origin.sha256 if entry.origin is not None else ""

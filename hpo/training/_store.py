@@ -22,7 +22,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from hpo.files import atomic_write, write_json
-from hpo.training._curve import EpochRecord, curve_columns
+from hpo.training._curve import STANDING_METRICS, EpochRecord, curve_columns
 from hpo.training._spec import RunSpec
 
 __all__ = ["History", "RunFile", "RunStore", "Snapshot"]
@@ -39,8 +39,9 @@ __all__ = ["History", "RunFile", "RunStore", "Snapshot"]
 Kind = Literal["state", "weights", "ended", "curve"]
 _NAME = re.compile(r"(\d{6})\.(state|weights|ended|curve)\.safetensors")
 _CURVE = "curve"
+_ABOUT = "about"
 #: The columns of curves that were stored without their names.
-_FIRST_COLUMNS = curve_columns(("micro_f1", "samples_f1", "macro_f1", "map"))
+_FIRST_COLUMNS = curve_columns(STANDING_METRICS)
 _log = logging.getLogger(__name__)
 
 
@@ -94,11 +95,11 @@ class RunStore:
         for entry in sorted(self._entries(address), reverse=True):
             opened = self._read(entry, tensors=False)
             if opened is not None:
-                curve, metadata, _ = opened
-                names = json.loads(metadata["columns"]) if "columns" in metadata else _FIRST_COLUMNS
+                curve, about, _ = opened
+                names = about.get("columns", _FIRST_COLUMNS)
                 return History(
                     tuple(dict(zip(names, row, strict=True)) for row in curve.tolist()),
-                    metadata.get("ended"),
+                    about.get("ended"),
                 )
         return History()
 
@@ -144,10 +145,9 @@ class RunStore:
             curve = np.array([[*record.values()] for record in records], dtype=np.float64)
             content = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
             content[_CURVE] = torch.from_numpy(curve.reshape(len(records), len(columns)))
-            metadata = {"crc32": _checksum(content), "columns": json.dumps(columns)}
-            metadata |= {"ended": ended} if ended else {}
+            about = {"columns": columns} | ({"ended": ended} if ended else {})
             with atomic_write(path) as file:
-                file.write(save(content, metadata=metadata))
+                file.write(_to_bytes(content, about))
 
         if self._read(_Entry(epoch, kind, path), tensors=False) is None:
             self._attempt(write)
@@ -164,10 +164,8 @@ class RunStore:
         if not any(other.epoch >= epoch for other in others):
             opened = self._read(entry, tensors=False)
         if opened is not None:
-            content = {_CURVE: opened[0]}
-            metadata = {**opened[1], "crc32": _checksum(content)}
             with atomic_write(entry.path.with_name(f"{epoch:06d}.curve.safetensors")) as file:
-                file.write(save(content, metadata=metadata))
+                file.write(_to_bytes({_CURVE: opened[0]}, opened[1]))
         entry.path.unlink(missing_ok=True)
 
     def files(self, address: str) -> list[RunFile]:
@@ -218,24 +216,40 @@ class RunStore:
     @staticmethod
     def _read(
         entry: _Entry, *, tensors: bool
-    ) -> tuple[Tensor, dict[str, str], dict[str, Tensor]] | None:
-        """Return curve, metadata and, if asked for, the other tensors; None if it can't be read."""
+    ) -> tuple[Tensor, dict[str, Any], dict[str, Tensor]] | None:
+        """Return the curve, what is said of it and, if asked for, the other tensors.
+
+        None if the file can't be read.
+        """
         try:
             with safe_open(entry.path, framework="pt") as file:
                 names = set(file.keys()) - {_CURVE}
                 content = {name: file.get_tensor(name) for name in names} if tensors else {}
                 curve, metadata = file.get_tensor(_CURVE), file.metadata() or {}
+            # Without columns' names, it stood in the metadata as it is.
+            about = json.loads(metadata[_ABOUT]) if _ABOUT in metadata else dict(metadata)
+            checksum = about.pop("crc32", None)
             if tensors:
-                if metadata.get("crc32") != _checksum({**content, _CURVE: curve}):
+                if checksum != _checksum({**content, _CURVE: curve}):
                     raise SafetensorError("its checksum is wrong")
                 os.utime(entry.path)  # used now; what was not used for long is dropped first
-            return curve, metadata, content
+            return curve, about, content
         except FileNotFoundError:
             return None  # dropped by another worker that has gone further
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, ValueError) as error:
             # Written whole, so damaged since; the epochs before it can be trained again.
             _log.warning("The run file %s can't be read and is passed over: %s", entry.path, error)
             return None
+
+
+def _to_bytes(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
+    """Return the content of a file, the same bytes for the same content.
+
+    Entries of the metadata come in any order, so there is but one.
+    """
+    said = json.dumps({**about, "crc32": _checksum(tensors)}, sort_keys=True)
+    content: bytes = save(dict(tensors), metadata={_ABOUT: said})
+    return content
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from hpo.features import Bundle
-from hpo.models import Config, build_meta, build_module, check_fusion
-from hpo.training._curve import METRICS, EpochRecord, constant_micro_f1
+from hpo.models import Config, build_meta, build_module, check_fusion, load_weights
+from hpo.training._curve import METRICS, STANDING_METRICS, EpochRecord, constant_micro_f1
 from hpo.training._data import Part, RunData, TrainingData
 from hpo.training._device import Device
 from hpo.training._forward import forward
@@ -28,7 +28,8 @@ class Trainer:
         bundle: Features, labels and split.
         device: Where, and how it computes.
         store: The run store.
-        metrics: Names of what is measured after each epoch; by default all that are registered.
+        metrics: Names of what is measured after each epoch, beside ``STANDING_METRICS``; by
+            default all that are registered.
         micro_batch: Rows in flight at once; by default those of the device.
         checkpoint_every: Epochs between resumable states.
         milestones: Lengths that the search may ask for; the weights of heads are kept there, since
@@ -56,7 +57,8 @@ class Trainer:
             self.data = TrainingData(bundle, device)
         self.store = store
         self.numerics = device.numerics(micro_batch)
-        self.metrics = metric_functions(tuple(METRICS if metrics is None else metrics))
+        named = METRICS if metrics is None else metrics
+        self.metrics = metric_functions(tuple(dict.fromkeys((*STANDING_METRICS, *named))))
         self._checkpoint_every = checkpoint_every
         self._milestones = frozenset(milestones)
         self._poll = poll
@@ -132,7 +134,7 @@ class Trainer:
         parts = {"train": data.train} | ({"val": data.val} if data.val is not None else {})
         for source, epoch in spec.sources:
             module = self.build(source, torch.Generator().manual_seed(0))
-            module.load_state_dict(self.weights(source, epoch))
+            load_weights(module, self.weights(source, epoch))
             module.to(self.data.device)
             for name, part in parts.items():
                 logits = forward(module, part.inputs, self.numerics.micro_batch)

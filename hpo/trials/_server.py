@@ -85,7 +85,7 @@ class _Forwarder(grpc.GenericRpcHandler):  # type: ignore[misc]
 
         def answer(request: bytes, context: grpc.ServicerContext) -> Any:
             try:
-                return inner(request, timeout=context.time_remaining(), wait_for_ready=True)
+                return inner(request, wait_for_ready=True)
             except grpc.RpcError as error:
                 context.abort(error.code(), error.details())
 

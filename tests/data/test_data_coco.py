@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -162,10 +163,29 @@ def test_file_names_stay_inside_the_folder(coco: Path, tmp_path: Path, name: str
         convert_coco(coco / "i.json", coco / "c.json", tmp_path / "out")
 
 
+def test_images_are_copied_where_windows_makes_no_links(
+    coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, target: Path) -> None:
+        raise OSError(1314, "A required privilege is not held by the client")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    files = (coco / "i.json", coco / "c.json")
+    with pytest.raises(OSError, match="privilege"):
+        convert_coco(*files, tmp_path / "out", images=coco / "photos")
+    monkeypatch.setattr("hpo.data._coco.os", SimpleNamespace(name="nt"))
+    assert convert_coco(*files, tmp_path / "out", images=coco / "photos").images == 3
+    assert not any(path.is_symlink() for path in (tmp_path / "out" / "data").iterdir())
+
+
 def test_the_command_line(coco: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [str(coco / "i.json"), str(coco / "c.json"), str(tmp_path / "out")]
     assert main([*files, "--categories", "traffic light,person", "--images", f"{coco}/photos"]) == 0
     assert "2 classes, 3 images placed" in capsys.readouterr().out
     assert load_dataset(tmp_path / "out").classes == ("person", "traffic_light")
     assert main([*files, "--categories", "boat"]) == 2
-    assert "category 'boat' is not in the instances file" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "error: The COCO files can't be converted:\n"
+        "  category 'boat' is not in the instances file\n"
+        "  no image has any of the categories, but train.csv needs a label\n"
+    )

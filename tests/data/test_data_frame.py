@@ -146,10 +146,12 @@ def test_columns_that_are_not_clear() -> None:
         "the frame has no column 'fiel' (did you mean 'file'?); its columns are 'ImageID', "
         "'Labels', 'file'",
     ]
-    test = pd.DataFrame({"caption": ["x"]})
+    test = pd.DataFrame({"caption": ["x"], "Label": ["y"]})
     assert problems_of(frame_of(["x"] * 3), test=test) == [
         "only one of the frame and the test frame has a column 'image'",
         "only one of the frame and the test frame has a column 'caption'",
+        "the test frame has a column of labels, 'Label', but rows to predict must have none; drop "
+        "it",
     ]
 
 

@@ -335,6 +335,24 @@ def test_arrays_are_like_files(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("arrays", "modalities", "problem"),
+    [
+        ({}, None, "features has no arrays, but must have one at least"),
+        ({"a": [[1.0]]}, "a", "modalities is the text 'a', but must be a list of names"),
+        ({"a": [[1.0]]}, [], "no modality is asked for, but must be one at least; there are: a"),
+        ({"a": 1.0}, None, "features['a'] has shape [], but must be [rows, width]"),
+        ({"a": np.ones((1, 0))}, None, "features['a'] is 0 wide, but must be at least 1"),
+    ],
+)
+def test_arrays_that_are_none(
+    arrays: dict[str, np.ndarray], modalities: list[str] | None, problem: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        import_arrays(arrays, 1, tmp_path, modalities=modalities)
+    assert caught.value.problems == [problem]
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the COMP5329 data set is not here")
 def test_real_embeddings(tmp_path: Path) -> None:
     folder = SHARED / "datasets" / "comp5329" / "features"

@@ -7,9 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpo.data import Dataset, StratifiedSplit, TailSplit
+from hpo.data import Dataset, StratifiedSplit, TailSplit, make_split
 from hpo.errors import InputError
-from hpo.features import Counts, Data, load_bundle, load_data, read_embeddings
+from hpo.features import (
+    Counts,
+    Data,
+    DataOptions,
+    folder_defaults,
+    load_bundle,
+    load_data,
+    prepare_data,
+    read_embeddings,
+)
 
 MakeDataset = Callable[..., Dataset]
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "datasets"
@@ -213,6 +222,30 @@ def test_arguments_that_do_not_go_together(
         load_data(**arguments)  # type: ignore[arg-type]
     assert caught.value.title == "These arguments don't make data:"
     assert caught.value.problems == problems
+
+
+def test_what_is_wrong_with_the_rows_is_said_before_encoding(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(dataset: Dataset) -> None:
+        make_split(dataset, TailSplit(kind="tail", val_rows=6))
+
+    monkeypatch.setattr("hpo.features._source.extract_features", None)
+    options = DataOptions(folder, None, "demo", tmp_path, "cpu", False, ("text",))
+    with pytest.raises(InputError, match="val_rows is 6, but must be less than the 6 rows of"):
+        prepare_data(options, folder_defaults(options), refuse)
+
+
+def test_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hpo.demo._folder.DEMO_TRAIN_ROWS", 30)
+    monkeypatch.setattr("hpo.demo._folder.DEMO_TEST_ROWS", 5)
+    calls: list[str] = []
+    data = load_data(
+        "demo", cache=tmp_path, device="cpu", progress=lambda label, *_: calls.append(label)
+    )
+    assert (data.rows, data.test_rows, data.widths) == (30, 5, {"image": 64, "text": 64})
+    assert data.features.info.encoder == "demo" and data.settings["scale.width"] == 0.125
+    assert {"encoding images", "encoding captions"} <= set(calls)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the data sets are not here")

@@ -1,16 +1,14 @@
 """Stores to test on: each database, and a proxy in front of one."""
 
 import itertools
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from queue_samples import proxy, unknown_optuna, unused_port
 
 from hpo.queue import Ledger, open_ledger
-from hpo.trials import _known
 
 _names = (f"s{number}" for number in itertools.count())
 
@@ -32,27 +30,9 @@ def new_database(
     return f"sqlite:///{tmp_path_factory.mktemp('store') / 'store.db'}"
 
 
-@contextmanager
-def proxy(database: str) -> Iterator[str]:
-    """Serve a database; give the proxy's URL."""
-    pytest.importorskip("grpc")
-    from hpo.queue._server import serve
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = serve(database, "127.0.0.1", port)
-    yield f"grpc://127.0.0.1:{port}"
-    server.stop(grace=None)
-
-
-@contextmanager
-def unknown_optuna() -> Iterator[None]:
-    """Let Optuna's tables be of a revision that the package doesn't know."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_known, "REVISION", "v2.0.0.a")
-        patch.setattr(_known, "_said", threading.Event())
-        yield
+@pytest.fixture
+def free_port() -> int:
+    return unused_port()
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql", "grpc"])

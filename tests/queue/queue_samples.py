@@ -1,11 +1,16 @@
-"""Tasks and outcomes to test with."""
+"""Tasks and outcomes to test with, and stores in unusual states."""
 
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
 
 from hpo.models import Config
 from hpo.queue import Ledger
 from hpo.search import NewTask, Task, TrialOutcome
+from hpo.trials import _known
 
 GRACE = 30.0
 OUTCOME = TrialOutcome(
@@ -63,3 +68,31 @@ def race(count: int, action: Callable[[int], object]) -> None:
         thread.join()
     if errors:
         raise errors[0]
+
+
+@contextmanager
+def proxy(database: str) -> Iterator[str]:
+    """Serve a database; give the proxy's URL."""
+    pytest.importorskip("grpc")
+    from hpo.queue._server import serve
+
+    port = unused_port()
+    server = serve(database, "127.0.0.1", port)
+    yield f"grpc://127.0.0.1:{port}"
+    server.stop(grace=None)
+
+
+def unused_port() -> int:
+    """Return a port that nobody listens on at the moment."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def unknown_optuna() -> Iterator[None]:
+    """Let Optuna's tables be of a revision that the package doesn't know."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_known, "REVISION", "v2.0.0.a")
+        patch.setattr(_known, "_said", threading.Event())
+        yield

@@ -8,8 +8,8 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 
-from hpo.service import Patience
-from hpo.service import _patience as module
+from hpo.queue import Patience, waiting
+from hpo.queue import _patience as module
 
 
 @pytest.fixture
@@ -116,3 +116,38 @@ def test_waiting_ends_when_the_poll_raises(waits: list[float]) -> None:
     with pytest.raises(KeyboardInterrupt):
         Patience(poll)(failing([operational() for _ in range(100)]))
     assert len(waits) == 4
+
+
+class Thing:
+    """Has a method and a property that fail twice each time they are needed."""
+
+    plain = 7
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = [operational(), operational()]
+
+    def twice(self, number: int, *, plus: int) -> int:
+        failing(self.errors)()
+        return 2 * number + plus
+
+    @property
+    def asked(self) -> str:
+        return failing(self.errors)()
+
+
+def test_a_waiting_object_waits_in_every_call(waits: list[float]) -> None:
+    thing = Thing()
+    patient = waiting(thing, Patience())
+    assert patient.twice(3, plus=1) == 7
+    assert sum(waits) == pytest.approx(0.6, abs=0.2)
+    thing.errors += [operational()]
+    assert patient.asked == "done"
+    assert patient.plain == 7
+    thing.errors += [ValueError("wrong")]
+    with pytest.raises(ValueError, match="wrong"):
+        patient.twice(3, plus=1)
+    thing.errors += [operational()]
+    with pytest.raises(OperationalError):
+        thing.twice(3, plus=1)  # by itself it waits for nothing
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = patient.nothing  # type: ignore[attr-defined]

@@ -1,80 +1,141 @@
-"""Trials that the ledger writes, on every store: with their task or not at all."""
+"""A task and its trial, on every store, with Optuna's tables known and not: always in step."""
 
+import copy
 import dataclasses
+import itertools
+import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-import optuna
 import pytest
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
-    distribution_to_json,
 )
-from optuna.storages import RDBStorage
+from optuna.pruners import SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import text
+from queue_samples import GRACE, OUTCOME, config, race, unknown_optuna
 
-from hpo.service import Fenced, Ledger, NewTask, NewTrial, Task, open_database
-from hpo.service._reading import Database
+from hpo.models import Config
+from hpo.queue import Fenced, Ledger, SqlLedger, Trials, open_ledger, open_storage, open_trials
+from hpo.queue._atomic import AtomicTrials
+from hpo.queue._public import PublicTrials
+from hpo.search import NewTask, Progress, Task, TaskState
+from hpo.trials import LiveTrial, OptunaStudy, Searched, open_study, redraw
 
-GRACE = 30.0
-OUTCOME = {"value": 2.0, "pruned": None, "scores": [2.0]}
 DOMAINS: dict[str, BaseDistribution] = {
     "loss": CategoricalDistribution(["bce", "focal"]),
     "lr": FloatDistribution(1e-4, 1e-1, log=True),
-    "epochs": IntDistribution(10, 300),
+    "epochs": IntDistribution(1, 300),
 }
-PARAMS = {"loss": "focal", "lr": 0.01, "epochs": 20}
-ATTRIBUTES = {"task": 0, "config": {"hidden": [16]}}
+SHOWN = {
+    "std": 0.5,
+    "scores": [1.5, 2.5],
+    "metrics": {"micro_f1": 2.0},
+    "runs": [["a", "b"], ["c", "d"]],
+    "epochs_trained": 8,
+}
+TAKEN_OVER = r"Task \d+ of the study was taken over\."
+
+_numbers = itertools.count()
+
+
+def sampler(position: int, attempt: int) -> BaseSampler:
+    return TPESampler(n_startup_trials=3, seed=100 * position + attempt)
+
+
+SEARCHED = Searched(
+    domains=lambda values: DOMAINS,
+    shown=lambda config: {name: getattr(config, name) for name in DOMAINS},
+    to_config=Config.model_validate,
+    sampler=sampler,
+)
+
+
+class Process:
+    """What a process that works on a study has open.
+
+    Args:
+        url: The store.
+        name: The study.
+        before: One whose connections it has, to save the time of opening them.
+    """
+
+    def __init__(self, url: str, name: str, before: "Process | None" = None) -> None:
+        self.name = name
+        self.ledger: Ledger = open_ledger(url) if before is None else before.ledger
+        self.ledger.define(name, {})
+        pruner = SuccessiveHalvingPruner(min_resource=1, reduction_factor=2)
+        storage = open_storage(url) if before is None else before.source.backend
+        self.source: OptunaStudy = open_study(storage, name, pruner)
+        self.source.hold(None)  # what the one before held went with it
+        self.trials: Trials = open_trials(self.source, self.ledger, SEARCHED)
+
+    def close(self) -> None:
+        self.ledger.close()
+        engine = getattr(self.source.backend, "engine", None)
+        if engine is not None:
+            engine.dispose()
+
+    def open(self, *numbers: int) -> None:
+        """Open a task for each number, which is its position and stands for its configuration."""
+        self.ledger.open_tasks(self.name, [NewTask(i, 0, config(i), ()) for i in numbers])
+
+    def claim(self, owner: str = "a", grace: float = GRACE) -> Task:
+        task = self.ledger.claim(self.name, owner, grace)
+        assert task is not None
+        return task
+
+    def begin(self, task: Task) -> LiveTrial:
+        trial = self.trials.begin(task, {"stage": "loss"})
+        assert trial is not None
+        return trial
+
+    def started(self) -> tuple[Task, LiveTrial]:
+        """A claimed task and its trial."""
+        self.open(0)
+        task = self.claim()
+        return task, self.begin(task)
+
+    def stored(self) -> list[FrozenTrial]:
+        """The trials as they are in the storage, with nothing left out."""
+        storage = self.source.storage
+        trials = storage.get_all_trials(self.source.id)
+        return [
+            storage.get_trial(
+                storage.get_trial_id_from_study_id_trial_number(self.source.id, trial.number)
+            )
+            for trial in trials
+        ]
+
+    def tasks(self) -> list[Task]:
+        return self.ledger.tasks(self.name)
 
 
 @pytest.fixture
-def database(shared_store: tuple[str, str]) -> Database:
-    """Optuna's storage as the store has it."""
-    return open_database(shared_store[1])
+def new_process(either_store: tuple[str, str, bool]) -> Iterator[Callable[[], Process]]:
+    """Opens a study, a new one for each test, as another process would."""
+    name = f"t{next(_numbers)}"
+    opened: list[Process] = []
+
+    def make() -> Process:
+        opened.append(Process(either_store[0], name))
+        return opened[-1]
+
+    yield make
+    for process in opened:
+        process.close()
 
 
 @pytest.fixture
-def study_id(database: Database) -> int:
-    """A study in Optuna's storage."""
-    return database.create_new_study([optuna.study.StudyDirection.MAXIMIZE])
-
-
-def new_trial(study_id: int) -> NewTrial:
-    params = {
-        name: (domain.to_internal_repr(PARAMS[name]), distribution_to_json(domain))
-        for name, domain in DOMAINS.items()
-    }
-    return NewTrial(study_id, params, ATTRIBUTES)
-
-
-def claim(ledger: Ledger, grace: float = GRACE) -> Task:
-    task = ledger.claim("s", "a", grace)
-    assert task is not None
-    return task
-
-
-def begin(ledger: Ledger, task: Task, study_id: int) -> int:
-    begun = ledger.begin("s", task, new_trial(study_id))
-    assert begun is not None
-    return begun[0]
-
-
-def started(ledger: Ledger, study_id: int) -> tuple[Task, int]:
-    """A claimed task and the id of its trial."""
-    ledger.open_tasks("s", [NewTask(0, 0, "key", {"lr": 1}, ("run",))])
-    task = claim(ledger)
-    return task, begin(ledger, task, study_id)
-
-
-def drawn(task: Task, key: str | None) -> Task:
-    return dataclasses.replace(task, config_key=key, config={"lr": 1}, runs=("run",))
+def here(new_process: Callable[[], Process]) -> Process:
+    return new_process()
 
 
 def content(trial: FrozenTrial) -> dict[str, object]:
@@ -86,49 +147,495 @@ def content(trial: FrozenTrial) -> dict[str, object]:
     }
 
 
-def test_a_trial_is_as_optuna_s_own(ledger: Ledger, database: Database, study_id: int) -> None:
-    task, ours = started(ledger, study_id)
-    template = create_trial(
-        state=TrialState.RUNNING, params=PARAMS, distributions=DOMAINS, user_attrs=ATTRIBUTES
-    )
-    theirs = database.create_new_trial(study_id, template)
-    curve = [(1, 0.1 + 0.2), (2, math.nan), (3, 60.0)]
-    assert ledger.append(ours, curve, {"completed_rung_0": 60.0})
-    for step, value in curve:
-        database.set_trial_intermediate_value(theirs, step, value)
-    database.set_trial_system_attr(theirs, "completed_rung_0", 60.0)
-    assert content(database.get_trial(ours)) == content(database.get_trial(theirs))
-    ledger.complete("s", task, ours, OUTCOME, {"scores": [2.0]}, [(4, 2.0)])
-    database.set_trial_intermediate_value(theirs, 4, 2.0)
-    database.set_trial_user_attr(theirs, "scores", [2.0])
-    database.set_trial_state_values(theirs, TrialState.COMPLETE, [2.0])
-    assert content(database.get_trial(ours)) == content(database.get_trial(theirs))
-    assert [database.get_trial(trial).number for trial in (ours, theirs)] == [0, 1]
+def drawn(task: Task, number: int, key: bool = True) -> Task:
+    chosen = config(number)
+    return dataclasses.replace(task, key=chosen.key if key else None, config=chosen, runs=("run",))
 
 
-def test_times_are_those_of_the_clock_on_the_wall(
-    ledger: Ledger, database: Database, study_id: int
+def test_the_store_decides_how_trials_are_written(
+    here: Process, either_store: tuple[str, str, bool]
 ) -> None:
-    task, trial_id = started(ledger, study_id)
-    ledger.complete("s", task, trial_id, OUTCOME, {}, [])
-    for trial in (database.get_trial(trial_id), database.get_all_trials(study_id)[0]):
-        for moment in (trial.datetime_start, trial.datetime_complete):
+    assert here.ledger.writes_trials is either_store[2]
+    assert type(here.trials) is (AtomicTrials if either_store[2] else PublicTrials)
+
+
+def test_a_trial_is_as_optuna_s_own(here: Process) -> None:
+    task, ours = here.started()
+    assert task.config is not None
+    storage = here.source.storage
+    template = create_trial(
+        state=TrialState.RUNNING,
+        params={"loss": "bce", "lr": 0.001, "epochs": 1},
+        distributions=DOMAINS,
+        user_attrs={
+            "task": 0,
+            "worker": "a",
+            "token": 1,
+            "stage": "loss",
+            "config": task.config.model_dump(mode="json"),
+        },
+    )
+    theirs = storage.create_new_trial(here.source.id, template)
+    curve = [(1, 0.1 + 0.2), (2, math.nan), (3, 60.0)]
+    assert here.trials.append(ours, curve, {"completed_rung_0": 60.0})
+    for step, value in curve:
+        storage.set_trial_intermediate_value(theirs, step, value)
+    storage.set_trial_system_attr(theirs, "completed_rung_0", 60.0)
+    mine, other = here.stored()
+    assert content(mine) == content(other)
+    for step, value in curve:
+        ours.note(step, value)
+    ours.remember({"completed_rung_0": 60.0})
+    assert content(ours.frozen) == content(mine)
+    here.trials.complete(task, ours, OUTCOME, [(4, 2.0)])
+    storage.set_trial_intermediate_value(theirs, 4, 2.0)
+    for key, shown in SHOWN.items():
+        storage.set_trial_user_attr(theirs, key, shown)
+    storage.set_trial_state_values(theirs, TrialState.COMPLETE, [2.0])
+    mine, other = here.stored()
+    assert content(mine) == content(other)
+    assert [mine.number, other.number] == [0, 1] == [ours.number, 1]
+
+
+def test_times_are_those_of_the_clock_on_the_wall(here: Process) -> None:
+    task, trial = here.started()
+    here.trials.complete(task, trial, OUTCOME, [])
+    for stored in (here.stored()[0], here.trials.all()[0]):
+        for moment in (stored.datetime_start, stored.datetime_complete):
             assert moment is not None
             assert abs(moment - datetime.now()) < timedelta(seconds=60)
 
 
-def test_a_begun_task_knows_its_trial_and_its_configuration(ledger: Ledger, study_id: int) -> None:
-    ledger.open_tasks("s", [NewTask(0, 0), NewTask(1, 0)])
-    first, second = claim(ledger), claim(ledger)
-    assert (first.config_key, first.config, first.runs) == (None, None, ())
-    begin(ledger, drawn(first, "same"), study_id)
-    assert ledger.begin("s", drawn(second, "same"), new_trial(study_id)) is None
-    stored = ledger.tasks("s")
-    assert (stored[0].config, stored[0].runs, stored[0].trial) == ({"lr": 1}, ("run",), 0)
+def test_a_begun_task_knows_its_trial_and_its_configuration(here: Process) -> None:
+    here.ledger.open_tasks(here.name, [NewTask(0, 0), NewTask(1, 0)])
+    first, second = here.claim(), here.claim()
+    here.begin(drawn(first, 5))
+    assert here.trials.begin(drawn(second, 5), {}) is None
+    stored = here.tasks()
+    assert (stored[0].config, stored[0].runs, stored[0].trial) == (config(5), ("run",), 0)
     assert (stored[1].config, stored[1].trial) == (None, None)
-    begin(ledger, drawn(second, "other"), study_id)  # nothing was left of the first attempt
-    assert [task.config_key for task in ledger.tasks("s")] == ["same", "other"]
-    assert [task.trial for task in ledger.tasks("s")] == [0, 1]
+    here.begin(drawn(second, 6))  # nothing was left of the first attempt
+    assert [task.key for task in here.tasks()] == [config(5).key, config(6).key]
+    assert [task.trial for task in here.tasks()] == [0, 1]
+    assert [trial.number for trial in here.stored()] == [0, 1]
+
+
+def test_a_repeat_has_no_key(here: Process) -> None:
+    here.ledger.open_tasks(here.name, [NewTask(0, 0), NewTask(1, 0)])
+    here.begin(drawn(here.claim(), 5))
+    here.begin(drawn(here.claim(), 5, key=False))
+    assert [(task.key, task.config) for task in here.tasks()] == [
+        (config(5).key, config(5)),
+        (None, config(5)),
+    ]
+
+
+def test_an_old_token_writes_no_trial(here: Process, new_process: Callable[[], Process]) -> None:
+    old, trial = here.started()
+    there = new_process()
+    new = there.claim("b", grace=0.0)
+    before = here.stored()
+    with pytest.raises(Fenced, match=TAKEN_OVER):
+        here.trials.begin(old, {})
+    assert here.stored() == before
+    with pytest.raises(Fenced, match=TAKEN_OVER):
+        here.trials.complete(old, trial, OUTCOME, [])
+    assert here.stored() == before
+    there.trials.close_former(new)
+    assert here.stored()[0].user_attrs["failed"] == ("its worker died; another one went on with it")
+    assert not here.trials.append(trial, [(1, 50.0)], {})
+    with pytest.raises(Fenced):
+        here.trials.complete(old, trial, OUTCOME, [])
+    assert there.trials.take_up(new) is None
+    there.trials.complete(new, there.begin(new), OUTCOME, [])
+    with pytest.raises(Fenced):
+        here.trials.complete(old, trial, dataclasses.replace(OUTCOME, value=9.0), [])
+    (task,) = there.tasks()
+    assert (task.state, task.outcome, task.trial) == (TaskState.DONE, OUTCOME, 1)
+    assert [t.state for t in there.stored()] == [TrialState.FAIL, TrialState.COMPLETE]
+
+
+def test_an_outcome_counts_only_with_its_trial(here: Process) -> None:
+    task, trial = here.started()
+    here.source.storage.set_trial_state_values(trial.id, TrialState.FAIL)
+    with pytest.raises(Fenced, match=r"The trial of task 0 was ended by somebody else\."):
+        here.trials.complete(task, trial, OUTCOME, [])
+    (stored,) = here.tasks()
+    assert (stored.state, stored.outcome) == (TaskState.CLAIMED, None)
+
+
+@pytest.mark.parametrize("reason", [None, "SuccessiveHalvingPruner at step 20"])
+def test_completing_twice_is_completing_once(here: Process, reason: str | None) -> None:
+    task, trial = here.started()
+    outcome = dataclasses.replace(OUTCOME, pruned=reason)
+    here.trials.complete(task, trial, outcome, [(1, 2.0)])
+    (done,) = here.stored()
+    assert done.state == (TrialState.COMPLETE if reason is None else TrialState.PRUNED)
+    assert (done.value, done.user_attrs.get("pruned")) == (2.0, reason)
+    here.trials.complete(task, trial, outcome, [(1, 2.0)])
+    assert here.stored() == [done]
+    assert [t.state for t in here.tasks()] == [TaskState.DONE]
+    assert here.ledger.claim(here.name, "b", 0.0) is None
+
+
+def test_values_are_appended_once_each(here: Process) -> None:
+    _, trial = here.started()
+    assert here.trials.append(trial, [(1, 50.0), (2, 60.0)], {"note": 1})
+    assert here.trials.append(trial, [(2, 61.0), (3, 70.0)], {"note": 2})  # the first stays
+    assert here.trials.append(trial, [], {})
+    assert here.trials.append(trial, [(4, math.inf)], {})
+    (stored,) = here.stored()
+    assert math.isnan(stored.intermediate_values.pop(4))  # a gap in the curve
+    assert stored.intermediate_values == {1: 50.0, 2: 60.0, 3: 70.0}
+    assert stored.system_attrs == {"note": 2}
+
+
+@pytest.mark.parametrize("state", [TrialState.FAIL, TrialState.COMPLETE, TrialState.WAITING])
+def test_a_trial_that_is_not_running_takes_no_values(here: Process, state: TrialState) -> None:
+    _, trial = here.started()
+    here.trials.append(trial, [(1, 50.0)], {})
+    value = [50.0] if state == TrialState.COMPLETE else None
+    here.source.storage.set_trial_state_values(trial.id, state, value)
+    assert not here.trials.append(trial, [(2, 60.0)], {"note": 1})
+    (stored,) = here.stored()
+    assert (stored.intermediate_values, stored.system_attrs) == ({1: 50.0}, {})
+
+
+@pytest.mark.parametrize("way", ["handed back", "paused"])
+def test_a_trial_is_taken_up_as_it_was(
+    here: Process, new_process: Callable[[], Process], way: str
+) -> None:
+    task, trial = here.started()
+    assert here.trials.take_up(task) is None
+    here.trials.append(trial, [(1, 50.0), (2, 60.0)], {"completed_rung_0": 50.0})
+    if way == "handed back":
+        here.trials.hand_back(task, trial)
+    else:
+        here.trials.pause(task, trial, Progress(2, 9, 60.0, trial.number))
+        assert here.ledger.claim(here.name, "b", 0.0) is None
+        assert here.ledger.resume(here.name, [0]) == 1
+    here.trials.leave()
+    assert here.stored()[0].state == TrialState.WAITING
+    there = new_process()
+    again = there.claim("b")
+    there.trials.close_former(again)
+    taken = there.trials.take_up(again)
+    assert taken is not None
+    assert (taken.id, taken.number, taken.config) == (trial.id, 0, config(0))
+    assert taken.frozen.intermediate_values == {1: 50.0, 2: 60.0}
+    assert taken.frozen.system_attrs == {"completed_rung_0": 50.0}
+    assert not here.trials.append(trial, [], {}) or there.stored()[0].state == TrialState.RUNNING
+    with pytest.raises(Fenced):
+        here.trials.complete(task, trial, OUTCOME, [])
+    there.trials.complete(again, taken, OUTCOME, [(3, 2.0)])
+    (stored,) = there.stored()
+    assert (stored.state, list(stored.intermediate_values)) == (TrialState.COMPLETE, [1, 2, 3])
+
+
+def test_a_waiting_trial_that_somebody_ended_is_begun_anew(here: Process) -> None:
+    task, trial = here.started()
+    here.trials.hand_back(task, trial)
+    here.source.storage.set_trial_state_values(trial.id, TrialState.FAIL)
+    again = here.claim()
+    assert here.trials.take_up(again) is None
+    assert here.begin(again).number == 1
+
+
+def test_a_task_fails_with_its_trials(here: Process) -> None:
+    here.open(0)
+    for attempt in range(3):
+        task = here.claim()
+        here.trials.close_former(task)
+        trial = here.begin(task)
+        assert here.trials.fail(task, trial, f"reason {attempt}", "trace") is (attempt == 2)
+    (stored,) = here.tasks()
+    assert (stored.state, stored.reason) == (TaskState.FAILED, "reason 2")
+    for attempt, failed in enumerate(here.stored()):
+        assert failed.state == TrialState.FAIL
+        assert failed.user_attrs["failed"] == f"reason {attempt}"
+        assert failed.user_attrs["traceback"] == "trace"
+
+
+def test_a_task_without_a_trial_fails_and_is_handed_back(here: Process) -> None:
+    here.open(0)
+    here.trials.hand_back(here.claim(), None)
+    assert not here.trials.fail(here.claim(), None, "why")
+    assert [(task.state, task.token) for task in here.tasks()] == [(TaskState.OPEN, 2)]
+    assert here.stored() == []
+
+
+def test_racing_writers_lose_nothing(here: Process, new_process: Callable[[], Process]) -> None:
+    """Two write each step, and all begin trials, whose numbers follow each other."""
+    _, trial = here.started()
+    here.open(*range(1, 13))
+    processes = [new_process() for _ in range(4)]
+
+    def write(index: int) -> None:
+        mine = processes[index]
+        for step in range(index % 2, 20, 2):
+            mine.trials.append(trial, [(step, float(step))], {})
+        for _ in range(3):
+            mine.begin(mine.claim())
+
+    race(4, write)
+    here.trials.leave()
+    stored = here.stored()
+    assert stored[0].intermediate_values == {step: float(step) for step in range(20)}
+    assert [trial.number for trial in stored] == list(range(13))
+    assert {task.trial for task in here.tasks()} == set(range(13))
+
+
+def test_a_held_trial_is_read_once_it_has_ended(here: Process) -> None:
+    task, trial = here.started()
+    here.trials.append(trial, [(1, 50.0)], {})
+    (read,) = here.trials.all()
+    assert read.state == TrialState.RUNNING
+    here.trials.complete(task, trial, OUTCOME, [(2, 60.0)])
+    (read,) = here.trials.all()
+    assert (read.state, read.user_attrs["scores"]) == (TrialState.COMPLETE, [1.5, 2.5])
+    assert read.intermediate_values == {1: 50.0, 2: 60.0}
+
+
+def finish(process: Process, values: list[float]) -> None:
+    """Complete a task for each value."""
+    first = len(process.tasks())
+    process.open(*range(first, first + len(values)))
+    for value in values:
+        task = process.claim()
+        trial = process.begin(task)
+        trial.note(1, value)
+        _, noted = process.trials.should_prune(trial)
+        process.trials.append(trial, [(1, value)], noted)
+        process.trials.complete(task, trial, dataclasses.replace(OUTCOME, value=value), [])
+
+
+def test_a_trial_is_judged_by_what_is_known_here(here: Process) -> None:
+    finish(here, [1.0, 2.0, 3.0])
+    here.open(3)
+    trial = here.begin(here.claim())
+    trial.note(1, 1.5)
+    trial.note(1, 9.0)  # the first value of a step stays
+    assert here.trials.should_prune(trial) == (True, {"completed_rung_0": 1.5})
+    stored = here.stored()[-1]
+    assert (stored.system_attrs, stored.intermediate_values) == ({}, {})
+    assert trial.frozen.system_attrs == {}
+
+
+def test_suggestions_follow_from_the_history_alone(
+    here: Process, new_process: Callable[[], Process]
+) -> None:
+    first = here.trials.draw(9, 0)
+    assert first == new_process().trials.draw(9, 0)
+    finish(here, [1.0, 2.0, 3.0, 4.0])
+    chosen, draw = here.trials.draw(9, 0)
+    assert (draw.trials, draw.unfinished) == (4, ())
+    assert new_process().trials.draw(9, 0) == (chosen, draw)
+    assert here.trials.draw(9, 1)[0] != chosen
+    finish(here, [5.0])
+    assert redraw(here.source, SEARCHED, draw) == chosen
+    assert len(here.stored()) == 5  # nothing was created
+
+
+class CrashError(Exception):
+    """The process is gone, or the store before it answered."""
+
+
+class Breaking:
+    """Passes calls on, until one of them, before or after which it breaks.
+
+    Args:
+        thing: What does the work.
+        calls: Counts the calls of all things of a process that write.
+        at: The call that breaks.
+        carried_out: Whether it has an effect.
+    """
+
+    def __init__(self, thing: Any, calls: Iterator[int], at: int, carried_out: bool) -> None:
+        self._thing, self._calls, self._at, self._carried_out = thing, calls, at, carried_out
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._thing, name)
+        if not callable(value) or name.startswith("get_"):
+            return value
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            breaks = next(self._calls) == self._at
+            if breaks and not self._carried_out:
+                raise CrashError
+            result = value(*args, **kwargs)
+            if breaks:
+                raise CrashError
+            return result
+
+        return call
+
+
+def breaking(process: Process, at: int, carried_out: bool) -> Process:
+    """Let a process break at one of its calls that write."""
+    calls = itertools.count()
+    storage = Breaking(process.source.storage, calls, at, carried_out)
+    source = dataclasses.replace(process.source, storage=storage)  # type: ignore[arg-type]
+    ledger: Any = Breaking(process.ledger, calls, at, carried_out)
+    broken = copy.copy(process)
+    broken.ledger = ledger
+    broken.trials = type(process.trials)(source, ledger, SEARCHED)  # type: ignore[call-arg]
+    return broken
+
+
+def points(url: str) -> Iterator[int]:
+    """Calls at which to break: every one on SQLite, fewer where each takes longer."""
+    return itertools.count(step=1 if url.startswith("sqlite") else 9)
+
+
+def work(process: Process, do: Callable[..., Any]) -> None:
+    """Work on two tasks as a worker does: one is paused on its way, the other fails once.
+
+    Args:
+        process: Who works.
+        do: Carries out a call of the trials.
+    """
+    trials = process.trials
+    while (task := process.ledger.claim(process.name, "a", 0.0)) is not None:
+        do(trials.close_former, task)
+        trial = do(trials.take_up, task) or do(trials.begin, task, {})
+        if not do(trials.append, trial, [(1, 1.0)], {"note": 1}):
+            continue
+        try:
+            if task.position == 0 and not process.ledger.pauses(process.name):
+                do(trials.pause, task, trial, Progress(1, 2, 1.0))
+                process.ledger.resume(process.name, [0])
+            elif task.position == 1 and task.attempts == 0:
+                do(trials.fail, task, trial, "why")
+            else:
+                do(trials.complete, task, trial, OUTCOME, [(2, 2.0)])
+        except Fenced:
+            continue
+        finally:
+            trials.leave()
+    process.ledger.resume(process.name, [0])
+    trials.reconcile()
+
+
+def once(method: Callable[..., Any], *arguments: Any) -> Any:
+    return method(*arguments)
+
+
+def check(process: Process) -> None:
+    """Check that tasks and trials say the same."""
+    assert [task.state for task in process.tasks()] == [TaskState.DONE] * 2
+    stored = process.stored()
+    assert all(trial.state.is_finished() for trial in stored)
+    for task in process.tasks():
+        done = [
+            trial
+            for trial in stored
+            if trial.state == TrialState.COMPLETE and trial.user_attrs["task"] == task.position
+        ]
+        assert [trial.number for trial in done] == [task.trial]
+        assert done[0].value == 2.0
+        assert done[0].intermediate_values == {1: 1.0, 2: 2.0}
+        assert {key: done[0].user_attrs[key] for key in SHOWN} == SHOWN
+
+
+def test_a_process_that_dies_at_any_call_leaves_nothing_to_be_lost(
+    here: Process, either_store: tuple[str, str, bool]
+) -> None:
+    url = either_store[0]
+    for at in points(url):
+        name = f"t{next(_numbers)}"
+        first = Process(url, name, here)
+        first.open(0, 1)
+        try:
+            work(breaking(first, at, carried_out=False), once)
+        except CrashError:
+            second = Process(url, name, here)
+            for _ in range(2):  # what was paused when the first one died is resumed by then
+                work(second, once)
+            check(second)
+        else:
+            assert at > 15  # it has no more calls than this
+            return
+
+
+def test_an_answer_that_is_lost_at_any_call_is_asked_for_again(
+    here: Process, either_store: tuple[str, str, bool]
+) -> None:
+    """As ``waiting`` does; the calls of the ledger alone are the worker's own matter."""
+    url = either_store[0]
+    lost = 0
+
+    def again(method: Callable[..., Any], *arguments: Any) -> Any:
+        nonlocal lost
+        try:
+            return method(*arguments)
+        except CrashError:
+            lost += 1
+            return method(*arguments)
+
+    for at in points(url):
+        process = Process(url, f"t{next(_numbers)}", here)
+        process.open(0, 1)
+        before = lost
+        try:
+            work(breaking(process, at, carried_out=True), again)
+        except CrashError:  # of the ledger alone
+            continue
+        for _ in range(2):
+            work(process, again)
+        check(process)
+        if lost == before and at > 15:
+            return
+
+
+def test_what_public_calls_left_half_done_is_made_good_by_whoever_opens_next(
+    either_store: tuple[str, str, bool],
+) -> None:
+    url, database, _ = either_store
+    with unknown_optuna():
+        left = Process(database, f"t{next(_numbers)}")
+        task, trial = left.started()
+        left.ledger.complete(left.name, task, OUTCOME)
+        left.close()
+    later = Process(url, left.name)
+    later.trials.reconcile()
+    (stored,) = later.stored()
+    assert (stored.state, stored.value, stored.number) == (TrialState.COMPLETE, 2.0, trial.number)
+    later.trials.reconcile()
+    assert later.stored() == [stored]
+    later.close()
+
+
+def test_an_outcome_whose_trial_is_gone_gets_one(here: Process) -> None:
+    here.open(0)
+    task = here.claim()
+    here.ledger.complete(here.name, task, OUTCOME)
+    here.trials.reconcile()
+    (stored,) = here.stored()
+    assert (stored.state, stored.value) == (TrialState.COMPLETE, 2.0)
+    assert stored.user_attrs["config"] == config(0).model_dump(mode="json")
+    here.trials.reconcile()
+    assert here.stored() == [stored]
+
+
+def test_a_study_that_was_deleted_in_optuna_is_said_to_be_gone(here: Process) -> None:
+    here.open(0)
+    here.source.storage.delete_study(here.source.id)
+    with pytest.raises(KeyError):
+        here.trials.begin(here.claim(), {})
+
+
+def test_what_is_not_known_is_said_once(
+    tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    with unknown_optuna():
+        url = f"sqlite:///{tmp_path_factory.mktemp('store') / 'store.db'}"
+        for name in ("a", "b"):
+            Process(url, name).close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "Optuna 5.0.0 is not as this version of hpo knows it (its tables are of revision "
+        "v3.2.0.a, not v2.0.0.a); its public calls are used instead, which take longer."
+    ]
 
 
 def test_a_task_that_ends_while_it_is_taken_over_is_done(
@@ -139,199 +646,45 @@ def test_a_task_that_ends_while_it_is_taken_over_is_done(
     Only on PostgreSQL: SQLite lets nobody write between the two.
     """
     url = postgres.new_url()
-    database = open_database(url)
-    study_id = database.create_new_study([optuna.study.StudyDirection.MAXIMIZE])
-    owner, other = Ledger(url), Ledger(url)
-    owner.define("s", {})
-    task, trial_id = started(owner, study_id)
-    taken = Ledger._take
+    owner, other = Process(url, "s"), Process(url, "s")
+    task, trial = owner.started()
+    taken = SqlLedger._take
 
-    def complete_first(self: Ledger, *arguments: Any) -> Task | None:
-        owner.complete("s", task, trial_id, OUTCOME, {}, [])
+    def complete_first(self: SqlLedger, *arguments: Any) -> Task | None:
+        owner.trials.complete(task, trial, OUTCOME, [])
         return taken(self, *arguments)
 
-    monkeypatch.setattr(Ledger, "_take", complete_first)
-    assert other.claim("s", "b", 0.0) is None
+    monkeypatch.setattr(SqlLedger, "_take", complete_first)
+    assert other.ledger.claim("s", "b", 0.0) is None
     monkeypatch.undo()
-    assert other.claim("s", "b", 0.0) is None
-    assert [(t.state, t.token, t.outcome) for t in other.tasks("s")] == [("done", 1, OUTCOME)]
+    assert other.ledger.claim("s", "b", 0.0) is None
+    assert [(t.state, t.token, t.outcome) for t in other.tasks()] == [(TaskState.DONE, 1, OUTCOME)]
     owner.close()
     other.close()
 
 
-def test_a_repeat_has_no_key(ledger: Ledger, study_id: int) -> None:
-    ledger.open_tasks("s", [NewTask(0, 0), NewTask(1, 0)])
-    begin(ledger, drawn(claim(ledger), "same"), study_id)
-    begin(ledger, drawn(claim(ledger), None), study_id)
-    assert [(task.config_key, task.config) for task in ledger.tasks("s")] == [
-        ("same", {"lr": 1}),
-        (None, {"lr": 1}),
-    ]
-
-
-def test_an_old_token_writes_no_trial(ledger: Ledger, database: Database, study_id: int) -> None:
-    old, trial_id = started(ledger, study_id)
-    new = claim(ledger, grace=0.0)
-    before = database.get_trial(trial_id)
-    taken_over = r"Task 0 of the study was taken over\."
-    with pytest.raises(Fenced, match=taken_over):
-        ledger.begin("s", old, new_trial(study_id))
-    with pytest.raises(Fenced, match=taken_over):
-        ledger.complete("s", old, trial_id, OUTCOME, {"a": 1}, [(1, 50.0)])
-    assert database.get_trial(trial_id) == before
-    assert database.get_n_trials(study_id) == 1
-    ledger.complete("s", new, begin(ledger, new, study_id), OUTCOME, {}, [])
-    with pytest.raises(Fenced, match=taken_over):
-        ledger.complete("s", old, trial_id, {**OUTCOME, "value": 9.0}, {}, [])
-    (task,) = ledger.tasks("s")
-    assert (task.state, task.outcome, task.trial) == ("done", OUTCOME, 1)
-
-
-def test_an_outcome_counts_only_with_its_trial(
-    ledger: Ledger, database: Database, study_id: int
-) -> None:
-    task, trial_id = started(ledger, study_id)
-    database.set_trial_state_values(trial_id, TrialState.FAIL)
-    with pytest.raises(Fenced, match=r"The trial of task 0 was ended by somebody else\."):
-        ledger.complete("s", task, trial_id, OUTCOME, {}, [])
-    (stored,) = ledger.tasks("s")
-    assert (stored.state, stored.outcome) == ("claimed", None)
-
-
-@pytest.mark.parametrize("reason", [None, "SuccessiveHalvingPruner at step 20"])
-def test_completing_twice_is_completing_once(
-    ledger: Ledger, database: Database, study_id: int, reason: str | None
-) -> None:
-    task, trial_id = started(ledger, study_id)
-    outcome = {**OUTCOME, "pruned": reason}
-    ledger.complete("s", task, trial_id, outcome, {"std": 0.0}, [(1, 2.0)])
-    done = database.get_trial(trial_id)
-    assert done.state == (TrialState.COMPLETE if reason is None else TrialState.PRUNED)
-    ledger.complete("s", task, trial_id, outcome, {"std": 0.0}, [(1, 2.0)])
-    assert database.get_trial(trial_id) == done
-    assert [t.state for t in ledger.tasks("s")] == ["done"]
-    assert ledger.claim("s", "b", 0.0) is None
-
-
-def test_values_are_appended_once_each(ledger: Ledger, database: Database, study_id: int) -> None:
-    _, trial_id = started(ledger, study_id)
-    assert ledger.append(trial_id, [(1, 50.0), (2, 60.0)], {"note": 1})
-    assert ledger.append(trial_id, [(2, 61.0), (3, 70.0)], {"note": 2})  # of a step the first stays
-    assert ledger.append(trial_id, [], {})
-    assert ledger.append(trial_id, [(4, math.inf)], {})
-    trial = database.get_trial(trial_id)
-    assert math.isnan(trial.intermediate_values.pop(4))  # a gap in the curve
-    assert trial.intermediate_values == {1: 50.0, 2: 60.0, 3: 70.0}
-    assert trial.system_attrs == {"note": 2}
-
-
-@pytest.mark.parametrize("state", [TrialState.FAIL, TrialState.COMPLETE, TrialState.WAITING])
-def test_a_trial_that_is_not_running_takes_no_values(
-    ledger: Ledger, database: Database, study_id: int, state: TrialState
-) -> None:
-    _, trial_id = started(ledger, study_id)
-    ledger.append(trial_id, [(1, 50.0)], {})
-    value = [50.0] if state == TrialState.COMPLETE else None
-    database.set_trial_state_values(trial_id, state, value)
-    assert not ledger.append(trial_id, [(2, 60.0)], {"note": 1})
-    assert not ledger.append(999_999, [(2, 60.0)], {})
-    trial = database.get_trial(trial_id)
-    assert (trial.intermediate_values, trial.system_attrs) == ({1: 50.0}, {})
-
-
-def test_racing_writers_lose_nothing(
-    ledger: Ledger, new_ledger: Callable[[], Ledger], database: Database, study_id: int
-) -> None:
-    """Two write each step, and all begin trials, whose numbers follow each other."""
-    _, trial_id = started(ledger, study_id)
-    ledger.open_tasks("s", [NewTask(i, 0, f"key{i}", {}) for i in range(1, 21)])
-    ledgers = [new_ledger() for _ in range(4)]
+def test_threads_may_write_while_the_trial_is_worked_on(here: Process) -> None:
+    """The pulse appends while the one that trains asks the pruner."""
+    finish(here, [1.0, 2.0])
+    here.open(2)
+    trial = here.begin(here.claim())
+    stop = threading.Event()
     errors: list[BaseException] = []
 
-    def write(index: int) -> None:
-        mine = ledgers[index]
+    def pulse() -> None:
         try:
-            for step in range(index, 40, 2):
-                mine.append(trial_id, [(step, float(step))], {})
-            for _ in range(5):
-                begin(mine, claim(mine), study_id)
+            for step in itertools.count(1):
+                if stop.is_set():
+                    return
+                assert here.trials.append(trial, [(step, float(step))], {})
         except BaseException as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=write, args=(index,)) for index in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    thread = threading.Thread(target=pulse)
+    thread.start()
+    for step in range(1, 40):
+        trial.note(step, float(step))
+        here.trials.should_prune(trial)
+    stop.set()
+    thread.join()
     assert errors == []
-    trials = database.get_all_trials(study_id)
-    assert trials[0].intermediate_values == {step: float(step) for step in range(40)}
-    assert [trial.number for trial in trials] == list(range(21))
-    assert {task.trial for task in ledger.tasks("s")} == set(range(21))
-
-
-def test_history_reads_as_optuna_reads_it(database: Database, study_id: int) -> None:
-    curve = {1: 0.1 + 0.2, 2: math.inf, 3: -math.inf}
-    for state, values in (
-        (TrialState.COMPLETE, [math.inf]),
-        (TrialState.PRUNED, None),
-        (TrialState.RUNNING, None),
-        (TrialState.WAITING, None),
-        (TrialState.FAIL, None),
-    ):
-        template = create_trial(
-            state=state,
-            values=values,
-            params=PARAMS,
-            distributions=DOMAINS,
-            user_attrs=ATTRIBUTES,
-            system_attrs={"completed_rung_0": 1.5},
-            intermediate_values=curve,
-        )
-        database.create_new_trial(study_id, template)
-    database.create_new_trial(study_id)
-    everything = (study_id, None, set[int](), -1)
-    trials = database._get_trials(*everything)
-    assert len(trials) == 6
-    assert trials == RDBStorage._get_trials(database, *everything)
-    assert list(trials[0].params) == list(PARAMS)
-    ids = [trial._trial_id for trial in trials]
-    for question in (
-        (study_id, None, {ids[1], ids[5]}, ids[3]),
-        (study_id, (TrialState.RUNNING,), set[int](), -1),
-        (study_id, None, set[int](), ids[-1]),
-        (study_id, None, {ids[0]}, ids[-1]),
-    ):
-        assert database._get_trials(*question) == RDBStorage._get_trials(database, *question)
-    with pytest.raises(KeyError):
-        database.get_all_trials(999_999)
-
-
-def test_a_long_history_is_read_whole(database: Database, study_id: int) -> None:
-    with database.engine.begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO trials (number, study_id, state) VALUES (:number, :study, 'RUNNING')"
-            ),
-            [{"number": number, "study": study_id} for number in range(1201)],
-        )
-    trials = database.get_all_trials(study_id)
-    database.set_trial_user_attr(trials[-1]._trial_id, "last", True)
-    trials = database.get_all_trials(study_id)
-    assert [trial.number for trial in trials] == list(range(1201))
-    assert trials[-1].user_attrs == {"last": True}
-
-
-def test_a_held_trial_is_read_once_it_has_ended(
-    ledger: Ledger, database: Database, study_id: int
-) -> None:
-    task, trial_id = started(ledger, study_id)
-    ledger.append(trial_id, [(1, 50.0)], {})
-    database.held = trial_id
-    (trial,) = database.get_all_trials(study_id)
-    assert (trial.state, trial.user_attrs) == (TrialState.RUNNING, {})
-    assert trial.intermediate_values == {}
-    ledger.complete("s", task, trial_id, OUTCOME, {}, [(2, 60.0)])
-    (trial,) = database.get_all_trials(study_id)
-    assert (trial.state, trial.user_attrs) == (TrialState.COMPLETE, ATTRIBUTES)
-    assert trial.intermediate_values == {1: 50.0, 2: 60.0}

@@ -11,10 +11,3 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'store.db'}"
     return str(request.getfixturevalue("postgres").new_url())
-
-
-@pytest.fixture
-def unknown_optuna(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Optuna's tables are of a revision that the package doesn't know."""
-    monkeypatch.setattr("hpo.trials._known.REVISION", "v2.0.0.a")
-    monkeypatch.setattr("hpo.trials._known._said", __import__("threading").Event())

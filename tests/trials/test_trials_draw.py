@@ -1,18 +1,18 @@
 """Suggestions are drawn before their trial exists, and drawn again from the same history."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import (
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.samplers import RandomSampler
+from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState, create_trial
 
 from hpo.models import Config
-from hpo.search import Space, distributions_of, param_value, redraw, sample_config
+from hpo.search import Space, make_strategy, param_value
+from hpo.trials import OptunaStudy, Searched, open_study, redraw, sample_config
 
 PARAMS: dict[str, Any] = {
     "hidden": {"choices": [[64], [64, 32]]},
@@ -31,62 +31,39 @@ SAMPLERS: list[dict[str, Any]] = [
 ]
 
 
-def space_of(sampler: dict[str, Any] | None = None, seed: int = 0) -> Space:
+def searched_by(sampler: dict[str, Any] | None = None, seed: int = 0) -> Searched:
     search = {"kind": "optuna", "params": PARAMS, "seed": seed}
     search |= {"sampler": sampler} if sampler else {}
-    return Space.from_json({"name": "s", "fixed": {"optimizer": "adamw"}, "search": search})
-
-
-def study_of(space: Space, trials: int) -> optuna.Study:
-    """A study with a history: finished trials, and a running one."""
-    study = optuna.create_study(direction="maximize")
-    for position in range(trials):
-        config, _ = sample_config(study, space, position, attempt=0)
-        study.add_trial(finished(space, config, 50.0 + 7 * position % 11))
-    return study
-
-
-def finished(space: Space, config: Config, value: float | None) -> optuna.trial.FrozenTrial:
-    distributions = distributions_of(space)
-    return create_trial(
-        state=TrialState.RUNNING if value is None else TrialState.COMPLETE,
-        value=value,
-        params={name: param_value(getattr(config, name)) for name in distributions},
-        distributions=distributions,
+    space = Space.model_validate({"name": "s", "fixed": {"optimizer": "adamw"}, "search": search})
+    strategy = make_strategy(space, ("image", "text"))
+    return Searched(
+        domains=strategy.domains,
+        shown=lambda config: {
+            name: param_value(value) for name, value in strategy.params(config).items()
+        },
+        to_config=strategy.draw,
+        sampler=strategy.sampler,
     )
 
 
-def test_distributions_of_a_sampled_space() -> None:
-    assert distributions_of(space_of()) == {
-        "hidden": CategoricalDistribution(("64", "64-32")),
-        "loss": CategoricalDistribution(("bce", "focal", "asl")),
-        "lr": FloatDistribution(1e-4, 1e-1, log=True),
-        "dropout": FloatDistribution(0.0, 0.8, step=0.1),
-        "epochs": IntDistribution(10, 100, step=10),
-        "ema_decay": CategoricalDistribution((None, 0.9)),
-    }
+def study_of(searched: Searched, trials: int) -> OptunaStudy:
+    """A study with a history of finished trials."""
+    source = open_study(InMemoryStorage(), "s")
+    for position in range(trials):
+        config, _ = sample_config(source, searched, position, attempt=0)
+        source.study.add_trial(trial_of(searched, config, 50.0 + 7 * position % 11))
+    return source
 
 
-def test_distributions_of_a_greedy_space_have_every_value_of_any_stage() -> None:
-    stages = [
-        {"name": "a", "params": {"hidden": [[8], [8, 4]], "lr": [0.1, 0.2]}},
-        {"name": "b", "fixed": {"lr": 0.3, "epochs": 7}, "params": {"lr": [0.2, 0.4]}},
-    ]
-    search = {"kind": "greedy", "stages": stages}
-    fixed = {"hidden": [16], "lr": 0.1}
-    space = Space.from_json({"name": "s", "fixed": fixed, "search": search})
-    assert distributions_of(space) == {
-        "hidden": CategoricalDistribution(("16", "8", "8-4")),
-        "lr": CategoricalDistribution((0.1, 0.2, 0.4, 0.3)),
-    }
-
-
-@pytest.mark.parametrize(
-    ("value", "stored"),
-    [((2048, 512), "2048-512"), ((), ""), (None, None), (0.5, 0.5), ("bce", "bce"), (3, 3)],
-)
-def test_values_are_stored_as_optuna_can(value: Any, stored: Any) -> None:
-    assert param_value(value) == stored
+def trial_of(searched: Searched, config: Config, value: float | None) -> optuna.trial.FrozenTrial:
+    """A trial that is finished, or is running if it has no value."""
+    params = searched.shown(config)
+    return create_trial(
+        state=TrialState.RUNNING if value is None else TrialState.COMPLETE,
+        value=value,
+        params=dict(params),
+        distributions=dict(searched.domains(params)),
+    )
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS[:-1], ids=str)
@@ -94,37 +71,67 @@ def test_values_are_stored_as_optuna_can(value: Any, stored: Any) -> None:
 def test_a_suggestion_lies_in_the_space_and_is_repeatable(
     sampler: dict[str, Any], trials: int
 ) -> None:
-    space = space_of(sampler)
-    study = study_of(space, trials)
-    config, draw = sample_config(study, space, 9, attempt=0)
+    searched = searched_by(sampler)
+    source = study_of(searched, trials)
+    config, draw = sample_config(source, searched, 9, attempt=0)
     assert config.optimizer == "adamw"
     assert config.hidden in ((64,), (64, 32))
     assert 1e-4 <= config.lr <= 1e-1
     assert config.epochs % 10 == 0
     assert config.ema_decay in (None, 0.9)
-    assert sample_config(study, space, 9, attempt=0) == (config, draw)
-    assert sample_config(study, space, 10, attempt=0)[0] != config
-    assert sample_config(study, space, 9, attempt=1)[0] != config
-    assert sample_config(study, space_of(sampler, seed=1), 9, attempt=0)[0] != config
-    assert len(study.trials) == trials  # nothing was created
+    assert sample_config(source, searched, 9, attempt=0) == (config, draw)
+    assert sample_config(source, searched, 10, attempt=0)[0] != config
+    assert sample_config(source, searched, 9, attempt=1)[0] != config
+    assert sample_config(source, searched_by(sampler, seed=1), 9, attempt=0)[0] != config
+    assert len(source.study.trials) == trials  # nothing was created
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=str)
 def test_a_suggestion_is_drawn_again_after_the_history_went_on(sampler: dict[str, Any]) -> None:
-    space = space_of(sampler)
-    study = study_of(space, 6)
-    running, _ = sample_config(study, space, 6, attempt=0)
-    storage, study_id = study._storage, study._study_id
-    trial_id = storage.create_new_trial(study_id, finished(space, running, None))
-    config, draw = sample_config(study, space, 7, attempt=2)
+    searched = searched_by(sampler)
+    source = study_of(searched, 6)
+    running, _ = sample_config(source, searched, 6, attempt=0)
+    trial_id = source.storage.create_new_trial(source.id, trial_of(searched, running, None))
+    config, draw = sample_config(source, searched, 7, attempt=2)
     assert (draw.position, draw.attempt, draw.trials, draw.unfinished) == (7, 2, 7, (6,))
-    storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [99.0])
-    study.add_trial(finished(space, config, 98.0))
-    assert redraw(study, space, draw) == config
+    source.storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [99.0])
+    source.study.add_trial(trial_of(searched, config, 98.0))
+    assert redraw(source, searched, draw) == config
 
 
 def test_what_was_learned_changes_the_suggestion() -> None:
-    space = space_of({"name": "TPESampler", "n_startup_trials": 3})
-    first = sample_config(study_of(space, 2), space, 9, attempt=0)[0]
-    assert first == sample_config(study_of(space, 0), space, 9, attempt=0)[0]  # still at random
-    assert first != sample_config(study_of(space, 8), space, 9, attempt=0)[0]
+    searched = searched_by({"name": "TPESampler", "n_startup_trials": 3})
+    first = sample_config(study_of(searched, 2), searched, 9, attempt=0)[0]
+    assert (
+        first == sample_config(study_of(searched, 0), searched, 9, attempt=0)[0]
+    )  # still at random
+    assert first != sample_config(study_of(searched, 8), searched, 9, attempt=0)[0]
+
+
+def test_a_parameter_with_a_condition_is_drawn_when_the_condition_is_known() -> None:
+    loss = CategoricalDistribution(["bce", "focal"])
+    gamma = FloatDistribution(0.0, 5.0)
+
+    def domains(values: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+        return {"loss": loss, **({"focal.gamma": gamma} if values.get("loss") == "focal" else {})}
+
+    searched = Searched(
+        domains=domains,
+        shown=lambda config: {"loss": config.loss, **dict(config.options)},
+        to_config=Config.select,
+        sampler=lambda position, attempt: RandomSampler(seed=position),
+    )
+    source = open_study(InMemoryStorage(), "s")
+    drawn = [sample_config(source, searched, position, 0)[0] for position in range(12)]
+    assert {config.loss for config in drawn} == {"bce", "focal"}
+    assert all(bool(config.options) == (config.loss == "focal") for config in drawn)
+    assert len({config.options for config in drawn}) > 3
+
+
+def test_a_draw_writes_nothing() -> None:
+    searched = searched_by({"name": "TPESampler", "multivariate": True, "n_startup_trials": 1})
+    source = study_of(searched, 4)
+    before = source.study.get_trials()
+    sample_config(source, searched, 9, attempt=0)
+    assert source.study.get_trials() == before
+    assert source.storage.get_study_system_attrs(source.id) == {}

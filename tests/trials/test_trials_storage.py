@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from hpo import worker
 from hpo.errors import InputError
-from hpo.service import Ledger, _storage, check_url, open_database, open_storage, redact
-from hpo.service._reading import Database
+from hpo.queue import SqlLedger, open_storage
+from hpo.trials import _engine, check_url, open_database, redact
+from hpo.trials._reading import Database
+from hpo.worker.__main__ import main
 
 SECRET = "s3cret-w0rd"
 
@@ -49,8 +50,8 @@ def test_a_connection_that_broke_while_idle_is_replaced(
     postgres: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = postgres.new_url()
-    ledger, other = Ledger(url), create_engine(postgres.new_url())
-    monkeypatch.setattr(_storage, "_IDLE_S", 0.0)
+    ledger, other = SqlLedger(url), create_engine(postgres.new_url())
+    monkeypatch.setattr(_engine, "_IDLE_S", 0.0)
     for _ in range(2):
         assert ledger.studies() == []
         with other.begin() as connection:
@@ -167,7 +168,7 @@ def test_a_password_is_in_no_error_and_no_log(
     with pytest.raises(InputError) as caught:
         open_storage(url)
     monkeypatch.setenv("HPO_STORAGE", url)
-    assert worker.main(["--study", "s"]) == 2
+    assert main(["--study", "s"]) == 2
     shown = [str(caught.value), repr(caught.value), caplog.text, *capfd.readouterr(), redact(url)]
     for where in shown:
         assert SECRET not in where

@@ -1,0 +1,166 @@
+"""The proxy: what travels, what is refused, and a process that is left as it was."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from queue_samples import OUTCOME, claim, config, proxy, tasks_of, unknown_optuna
+from sqlalchemy.exc import OperationalError
+
+from hpo import proxy as command
+from hpo.errors import InputError
+from hpo.models import Config
+from hpo.queue import Ledger, StudyRow, open_ledger, open_storage
+from hpo.queue._wire import METHOD, from_bytes, to_bytes
+from hpo.search import NewTask, Progress, Task, TaskState
+from hpo.trials import NewTrial, TrialEnd, open_study
+
+grpc = pytest.importorskip("grpc")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with proxy(f"sqlite:///{tmp_path_factory.mktemp('store') / 'store.db'}") as served:
+        yield served
+
+
+@pytest.fixture
+def channel(url: str) -> Iterator[Any]:
+    with grpc.insecure_channel(url.removeprefix("grpc://")) as opened:
+        yield opened.unary_unary(METHOD)
+
+
+TRAVELLERS = [
+    None,
+    {"a": [1, {"b": None}], "c": 2.5},
+    [[1, 2.0], [2, float("inf")]],
+    Config(hidden=(8, 4), loss="focal", **{"focal.gamma": 2.0}),
+    TaskState.PAUSED,
+    Progress(1, 2, 50.0, 3),
+    OUTCOME,
+    NewTask(4, 1, config(3), ("a", "b")),
+    Task(4, 1, "key", config(3), ("a",), TaskState.DONE, "me", 2, 0.5, 1, 7, None, OUTCOME, "x"),
+    StudyRow({"space": [1, [2]]}, None, 3),
+    NewTrial(1, {"lr": (0.1, "{}")}, {"task": 0, "scores": [1.0]}),
+    TrialEnd(1, ((1, 2.0), (2, 3.0)), {"scores": [1.0]}),
+    {TaskState.OPEN: 1, TaskState.DONE: 0},
+    {3: (Progress(1, 2, 50.0), Progress(2, 2, 60.0))},
+]
+
+
+@pytest.mark.parametrize("value", TRAVELLERS, ids=lambda value: type(value).__name__)
+def test_what_travels_arrives_as_it_was(value: Any) -> None:
+    arrived = from_bytes(to_bytes(value))
+    if isinstance(value, NewTrial):
+        assert arrived == NewTrial(1, {"lr": [0.1, "{}"]}, value.attributes)  # type: ignore[dict-item]
+    else:
+        assert arrived == value
+
+
+def test_every_call_of_the_contract_can_be_called(url: str) -> None:
+    from hpo.queue._remote import RemoteLedger
+
+    assert RemoteLedger.__mro__[1] is Ledger
+    assert not RemoteLedger.__abstractmethods__
+
+
+@pytest.mark.parametrize("name", ["close", "_write", "__init__", "no_such_call"])
+def test_nothing_else_can_be_called(channel: Any, name: str) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        channel(to_bytes([name]))
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert caught.value.details() == f"The ledger has no call {name!r}."
+
+
+@pytest.mark.parametrize(
+    "request_", [b"", b"{", b"\xff", json.dumps(["claim", {"__type__": "Popen"}]).encode()]
+)
+def test_garbage_harms_nobody(channel: Any, url: str, request_: bytes) -> None:
+    with pytest.raises(grpc.RpcError):
+        channel(request_)
+    ledger = open_ledger(url)
+    assert isinstance(ledger.studies(), list)
+    ledger.close()
+
+
+def test_a_database_that_is_away_is_what_the_client_waits_for(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hpo.queue import SqlLedger
+    from hpo.queue._patience import _passing
+
+    def away(self: SqlLedger) -> list[str]:
+        raise OperationalError("SELECT 1", {}, Exception("server closed the connection"))
+
+    monkeypatch.setattr(SqlLedger, "studies", away)
+    ledger = open_ledger(url)
+    with pytest.raises(grpc.RpcError) as caught:
+        ledger.studies()
+    assert _passing(caught.value) == (
+        "The store can't be reached (the database: server closed the connection)"
+    )
+    ledger.close()
+
+
+def test_a_proxy_that_isn_t_there_is_said_to_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from optuna.storages import GrpcStorageProxy
+
+    def wait_server_ready(self: GrpcStorageProxy, timeout: int | None = None) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(GrpcStorageProxy, "wait_server_ready", wait_server_ready)
+    with pytest.raises(InputError) as caught:
+        open_storage("grpc://127.0.0.1:9")
+    assert str(caught.value) == "--storage grpc://127.0.0.1:9: no proxy answers there."
+
+
+def test_a_proxy_works_without_optuna_s_private_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its public server runs inside then, and all calls come through one port."""
+    monkeypatch.setattr("hpo.trials._server._optunas_own", lambda *_: None)
+    with unknown_optuna(), proxy(f"sqlite:///{tmp_path / 'store.db'}") as url:
+        source = open_study(open_storage(url), "s")
+        trial = source.storage.create_new_trial(source.id)
+        source.storage.set_trial_user_attr(trial, "a", [1])
+        (stored,) = source.study.get_trials()
+        assert stored.user_attrs == {"a": [1]}
+        with pytest.raises(KeyError):
+            source.storage.get_study_id_from_name("unknown")
+        ledger = open_ledger(url)
+        assert not ledger.writes_trials
+        ledger.define("s", {})
+        assert ledger.open_tasks("s", tasks_of(2)) == 2
+        assert claim(ledger, "s").position == 0
+        ledger.close()
+
+
+def test_the_command_serves_until_it_is_told_to_stop_and_leaves_the_handlers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], free_port: int
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+
+    def stop() -> None:
+        end = time.monotonic() + 30
+        while signal.getsignal(signal.SIGTERM) is before and time.monotonic() < end:
+            time.sleep(0.02)
+        ledger = open_ledger(f"grpc://127.0.0.1:{free_port}")
+        found.append(ledger.studies())
+        ledger.close()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    found: list[list[str]] = []
+    thread = threading.Thread(target=stop)
+    thread.start()
+    assert command.main(["--storage", url, "--port", str(free_port)]) == 0
+    thread.join()
+    assert found == [[]]
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert capsys.readouterr().out == f"serving {url} at grpc://127.0.0.1:{free_port}\n"
