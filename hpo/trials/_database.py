@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-import optuna
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
@@ -29,8 +28,6 @@ def open_database(url: str) -> RDBStorage:
             of Optuna made its tables.
     """
     parsed = check_url(url)
-    # Optuna warns that its SQLite may lock up; what it warns of is dealt with here.
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
 
     def create(kind: type[RDBStorage]) -> RDBStorage:
         arguments = engine_arguments(parsed)
