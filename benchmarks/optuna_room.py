@@ -42,7 +42,7 @@ _HEARTBEAT_S = 2.0
 _STUDIES = ((10, 0), (1000, 7))
 _RUNNING_STEPS = 150
 #: Trials that are timed together.
-_BLOCK = 4
+_BLOCK = 2
 _NAME = "room"
 
 Way = Callable[[OptunaStudy, Ledger, int], None]
