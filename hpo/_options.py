@@ -53,7 +53,8 @@ def add_plugin_option(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="MODULE|FILE.py",
-        help="import losses, heads, fusions or metrics of your own; may be given several times",
+        help="import a module with losses, heads, fusions or metrics of your own; may be given "
+        "several times",
     )
 
 
@@ -67,14 +68,14 @@ def add_timing_options(parser: argparse.ArgumentParser) -> None:
         type=positive(float),
         default=20.0,
         metavar="SECONDS",
-        help="a worker not heard of for so long is taken for dead (default: %(default)g)",
+        help="a worker that is silent for this long is taken for dead (default: %(default)g)",
     )
     parser.add_argument(
         "--stall-timeout",
         type=positive(float),
         default=600.0,
         metavar="SECONDS",
-        help="a run without progress for so long is ended as failed (default: %(default)g)",
+        help="a trial without progress for this long is ended as failed (default: %(default)g)",
     )
 
 
@@ -85,7 +86,9 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
         try:
             value = kind(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is no {kind.__name__}") from None
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not {'a whole number' if kind is int else 'a number'}"
+            ) from None
         if not value > 0:
             raise argparse.ArgumentTypeError(f"is {text}, but must be above 0")
         return value
@@ -106,7 +109,7 @@ def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | N
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("stopped; run the same command again to continue", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # the reader of a pipe went away; nothing is left to be told

@@ -29,42 +29,56 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m hpo.predict", description=__doc__, allow_abbrev=False
+        prog="python -m hpo.predict",
+        description="Label rows with a trained model; only the model folder is needed.",
+        allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--model", type=Path, required=True, metavar="DIR", help="such as runs/NAME/model")
+    add(
+        "--model",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="model folder, such as runs/NAME/model",
+    )
     add(
         "--data",
         required=True,
         metavar="DIR|demo",
         help="data folder; the rows are those of test.csv if it is there, else of train.csv",
     )
-    add("--features", type=Path, metavar="DIR", help="embeddings of the rows that exist already")
+    add("--features", type=Path, metavar="DIR", help="folder with embeddings of the rows")
     add(
         "--encoder",
         metavar="PATH",
-        help="where the model's encoder is on this machine (default: where it was)",
+        help="where the model's encoder is on this machine (default: where it was in training)",
     )
     add(
         "--out",
         type=Path,
         default=Path("predictions.csv"),
         metavar="FILE",
-        help="default: %(default)s",
+        help="file of the predictions (default: %(default)s)",
     )
     add(
         "--probabilities",
         type=Path,
         metavar="FILE",
-        help="write these as well: ImageID and a column for each class",
+        help="also write the probabilities there: ImageID and a column per class",
     )
     add(
         "--skip-bad-images",
         action="store_true",
         help="give no labels to rows whose image can't be read, and go on",
     )
-    add("--cache", type=Path, default=Path(".hpo"), metavar="DIR", help="where features are kept")
-    add("--threads", type=positive(int), default=1, metavar="N", help="of the model, on CPU")
+    add(
+        "--cache",
+        type=Path,
+        default=Path(".hpo"),
+        metavar="DIR",
+        help="folder of stored embeddings",
+    )
+    add("--threads", type=positive(int), default=1, metavar="N", help="on a CPU (default: 1)")
     add("--devices", default="auto", metavar="auto|cpu|cuda:0", help="default: %(default)s")
     add_plugin_option(parser)
     return parser

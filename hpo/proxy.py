@@ -19,16 +19,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(prog="hpo proxy", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="hpo proxy",
+        description="Serve one database to many workers over gRPC.",
+        allow_abbrev=False,
+    )
     parser.add_argument(
-        "--storage", default=DEFAULT_STORAGE, metavar="URL", help="default: %(default)s"
+        "--storage",
+        default=DEFAULT_STORAGE,
+        metavar="URL",
+        help="database to serve (default: %(default)s)",
     )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
         help="address to listen on; there is no authentication (default: %(default)s)",
     )
-    parser.add_argument("--port", type=positive(int), default=13000, help="default: %(default)s")
+    parser.add_argument(
+        "--port", type=positive(int), default=13000, help="port (default: %(default)s)"
+    )
     arguments = parser.parse_args(argv)
 
     from hpo.errors import InputError
@@ -41,7 +50,9 @@ def _main(argv: Sequence[str] | None) -> int:
     try:
         server = serve(arguments.storage, arguments.host, arguments.port)
     except RuntimeError as error:
-        raise InputError(f"--port {arguments.port}: can't be listened on: {error}") from None
+        raise InputError(
+            f"--port {arguments.port}: the proxy can't listen on it: {error}"
+        ) from None
     before = signal.signal(signal.SIGTERM, lambda *_: server.stop(grace=_GRACE_S))
     try:
         print(

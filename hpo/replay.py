@@ -17,10 +17,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(prog="hpo replay", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="hpo replay",
+        description="Train a trial again and compare it with what is stored, bit by bit.",
+        allow_abbrev=False,
+    )
     add_study_options(parser, cache=True)
-    parser.add_argument("--trial", type=int, required=True, metavar="N", help="its number")
-    parser.add_argument("--device", default="auto", help="default: %(default)s")
+    parser.add_argument("--trial", type=int, required=True, metavar="N", help="number of the trial")
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu or cuda:N (default: %(default)s)"
+    )
     arguments = parser.parse_args(argv)
 
     from hpo.features import load_bundle

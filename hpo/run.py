@@ -35,11 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m hpo.run", description=__doc__, allow_abbrev=False
+        prog="python -m hpo.run",
+        description="Run a study to its end, then refit and predict. Run it again to resume.",
+        allow_abbrev=False,
     )
     add = parser.add_argument
     add_study_options(parser, cache=False)
-    add("--space", type=Path, metavar="FILE", help="default: search_spaces/NAME.yaml")
+    add(
+        "--space", type=Path, metavar="FILE", help="search space (default: search_spaces/NAME.yaml)"
+    )
     add("--data", default="demo", metavar="DIR|demo", help="data folder (default: %(default)s)")
     add("--features", type=Path, metavar="DIR", help="embeddings that exist already")
     add(
@@ -54,56 +58,93 @@ def _parser() -> argparse.ArgumentParser:
         help="embeddings to use, such as image,text (default: all that are there)",
     )
     add("--skip-bad-images", action="store_true", help="leave out rows whose image can't be read")
-    add("--cache", type=Path, default=Path(".hpo"), metavar="DIR", help="features and runs")
-    add("--workers", type=positive(int), metavar="N", help="default: one a device, on CPU a core")
-    add("--threads", type=positive(int), default=1, metavar="N", help="of a worker, on CPU")
-    add("--precision", default="float32", metavar="float32|tf32|bf16", help="of training steps")
+    add(
+        "--cache",
+        type=Path,
+        default=Path(".hpo"),
+        metavar="DIR",
+        help="folder of stored embeddings and training runs (default: %(default)s)",
+    )
+    add(
+        "--workers",
+        type=positive(int),
+        metavar="N",
+        help="number of workers (default: one per GPU, or one per CPU core)",
+    )
+    add(
+        "--threads",
+        type=positive(int),
+        default=1,
+        metavar="N",
+        help="per worker, on a CPU (default: 1)",
+    )
+    add(
+        "--precision",
+        default="float32",
+        metavar="float32|tf32|bf16",
+        help="precision of training steps (default: %(default)s)",
+    )
     add(
         "--compile",
         default="off",
         metavar="MODE",
-        help="of training steps, a mode of torch.compile: off, default, reduce-overhead (CUDA "
-        "graphs) or max-autotune (default: %(default)s)",
+        help="compile training steps with a mode of torch.compile: off, default, reduce-overhead "
+        "(CUDA graphs) or max-autotune (default: %(default)s)",
     )
-    add("--devices", default="auto", metavar="auto|cpu|cuda:0,…", help="default: %(default)s")
+    add(
+        "--devices",
+        default="auto",
+        metavar="auto|cpu|cuda:0,…",
+        help="devices of the workers (default: %(default)s, which is all GPUs, or else the CPU)",
+    )
     add(
         "--backend",
         choices=("local", "ray"),
         default="local",
         help="workers are processes here, or actors in a Ray cluster (default: %(default)s)",
     )
-    add("--ray-address", metavar="auto|HOST:PORT", help="of the cluster (default: auto)")
+    add(
+        "--ray-address", metavar="auto|HOST:PORT", help="address of the Ray cluster (default: auto)"
+    )
     add(
         "--gpus-per-worker",
         type=positive(float),
         metavar="G",
-        help="with --backend ray: 1 or a fraction (default: 1 if the cluster has GPUs)",
+        help="with --backend ray: 1, or a fraction of a GPU (default: 1 if the cluster has GPUs)",
     )
-    add("--seeds", type=positive(int), metavar="R", help="runs of each configuration")
-    add("--trials", type=positive(int), metavar="N", help="at most so many trials in the study")
-    add("--timeout", type=positive(float), metavar="SECONDS", help="stop the study after so long")
+    add("--seeds", type=positive(int), metavar="R", help="training runs per configuration")
+    add(
+        "--trials", type=positive(int), metavar="N", help="stop when the study has this many trials"
+    )
+    add("--timeout", type=positive(float), metavar="SECONDS", help="stop after this time")
     add(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="override a fixed value of the space (lr=0.01) or a setting (scale.width=0.25)",
+        help="override a fixed value of the space (lr=0.01) or a key of it (scale.width=0.25); may "
+        "be given several times",
     )
-    add("--out", type=Path, metavar="DIR", help="default: runs/NAME")
-    add("--no-refit", action="store_true", help="end after the study")
+    add("--out", type=Path, metavar="DIR", help="folder of the results (default: runs/NAME)")
+    add(
+        "--no-refit",
+        action="store_true",
+        help="stop after the study, without refit and predictions",
+    )
     add(
         "--checkpoint-every",
         type=positive(int),
         default=50,
         metavar="EPOCHS",
-        help="at most so many epochs are lost when a worker is killed (default: %(default)s)",
+        help="epochs between checkpoints, which is what a killed worker loses at most "
+        "(default: %(default)s)",
     )
     add(
         "--run-store-gb",
         type=positive(float),
         default=20.0,
         metavar="GB",
-        help="limit of weights and states kept, in 10^9 bytes (default: %(default)g)",
+        help="size limit of the stored weights and states, in 10^9 bytes (default: %(default)g)",
     )
     add_timing_options(parser)
     return parser
@@ -179,7 +220,8 @@ def _run(arguments: argparse.Namespace) -> int:
         checkpoint_every=arguments.checkpoint_every,
         run_store_gb=arguments.run_store_gb,
     )
-    study.stored.ledger.limit(study.name, arguments.timeout, arguments.trials)
+    trials = study.stored.trials_asked if arguments.trials is None else arguments.trials
+    study.stored.ledger.limit(study.name, arguments.timeout, trials)
     study.stored.open_next()
     screen = Screen(study.stored, study.stored.plan(), console)
     placements = place_workers(devices, arguments.workers, arguments.threads)
@@ -206,14 +248,14 @@ def _run(arguments: argparse.Namespace) -> int:
             lambda: _start(arguments, study, bundle, placements, ray_plan),
             screen.update,
             timeout=arguments.timeout,
-            trials=arguments.trials,
+            trials=trials,
         )
         if complete:
             screen.stop()
             refit = not arguments.no_refit
             finish_study(study.stored, console, out, devices[0], refit=refit)
             return 0
-    console.print("The study is not complete; the same command goes on from here.")
+    console.print("The study is not complete. Run the same command again to continue.")
     return UNFINISHED
 
 

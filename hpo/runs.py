@@ -17,15 +17,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(prog="hpo runs", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="hpo runs",
+        description="List, check or prune the stored training runs.",
+        allow_abbrev=False,
+    )
     parser.add_argument("action", choices=("list", "check", "prune"))
-    parser.add_argument("--cache", type=Path, default=Path(".hpo"), metavar="DIR")
+    parser.add_argument(
+        "--cache", type=Path, default=Path(".hpo"), metavar="DIR", help="default: %(default)s"
+    )
     parser.add_argument(
         "--run-store-gb",
         type=positive(float),
         default=20.0,
         metavar="GB",
-        help="prune to at most so many 10^9 bytes; curves stay (default: %(default)g)",
+        help="prune weights and states to at most this many 10^9 bytes (default: %(default)g)",
     )
     arguments = parser.parse_args(argv)
 

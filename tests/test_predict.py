@@ -4,8 +4,7 @@ import csv
 import io
 import json
 import re
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,12 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from hpo.data import make_split
-from hpo.features import DataOptions, FolderDefaults, prepare_data, resolve_encoder
+import hpo
+from hpo.features import resolve_encoder
 from hpo.models import AssembledModel, Config
 from hpo.predict import main
-from hpo.report import finished_report
-from hpo.search import load_space
-from hpo.service import Definition, Study, Worker, WorkerSettings
-from hpo.training import TrainedModel
+from hpo.report import finish_study
+from hpo.training import TrainedModel, open_device
 
 WIDTHS = {"image": 6, "text": 4}
 CLASSES = ("cat", "dog", "traffic light")
@@ -37,17 +34,6 @@ search:
   stages: [{name: fusion, params: {fusion: [sum]}}]
 refit: {rows: all}
 """
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """A worker and a command set the threads and signal handlers of their process."""
-    threads = torch.get_num_threads()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    torch.set_num_threads(threads)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def write_embeddings(folder: Path, rows: int = 20, test_rows: int = 5) -> Path:
@@ -84,12 +70,12 @@ def write_model(
             "preprocessing": found.preprocessing,
         }
         widths = dict.fromkeys(WIDTHS, int(found.config["embed_dim"]))
-    module = AssembledModel(config, widths, len(CLASSES))
+    kept = {name: widths[name] for name in ("image", "text") if fusion in (name, "sum")}
+    module = AssembledModel(config, kept, len(CLASSES))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator))
-    kept = {name: widths[name] for name in ("image", "text") if fusion in (name, "sum")}
     model = TrainedModel(module, config, kept, CLASSES, (0.5, 0.4, 0.6), source | features, {})
     model.save(folder)
     return model
@@ -143,26 +129,12 @@ def test_same_bytes_as_the_study(tmp_path: Path, command: Callable[..., str]) ->
         np.save(data / "embeddings" / f"{name}.npy", array[:140])
         np.save(data / "embeddings" / f"{name}_test.npy", array[140:])
     (tmp_path / "space.yaml").write_text(SPACE)
-    space = load_space(tmp_path / "space.yaml", []).scaled()
-    options = DataOptions(str(data), data / "embeddings", None, cache, "cpu", False)
-    data_set = prepare_data(
-        options, FolderDefaults(), lambda found: make_split(found, space.split, space.train_rows)
-    )
-    bundle = data_set.bundle(space.split, space.train_rows)
-    definition = Definition(
-        space=space,
-        cache=str(cache),
-        bundle_key=bundle.key,
-        modalities=("image", "text"),
-        train_rows=100,
-        threads=1,
-        checkpoint_every=50,
-        dataset=dict(data_set.description),
-    )
-    study = Study.create(f"sqlite:///{tmp_path / 'studies.db'}", "small", definition)
-    assert Worker(study, WorkerSettings(device="cpu")).run()
+    found = hpo.load_data(data, features=data / "embeddings", cache=cache)
+    space, storage = tmp_path / "space.yaml", f"sqlite:///{tmp_path / 'studies.db'}"
+    study = hpo.create_study(found, space, storage=storage)
+    assert study.optimize(workers=1, progress=False)
     out = tmp_path / "out"
-    assert finished_report(study, Console(file=io.StringIO()), out, "cpu", refit=True) == 0
+    finish_study(study.stored, Console(file=io.StringIO()), out, "cpu", refit=True)
 
     printed = command("--model", "out/model", "--features", "data/embeddings", "--out", "p.csv")
     assert printed == "predicted 30 rows of data/test.csv, 3 classes\n  p.csv\n"
@@ -294,7 +266,7 @@ def test_images_and_captions_go_through_the_models_encoder(
         )
     encoded = {path.name for path in (tmp_path / "cache" / "encoded").glob("*/*")}
     assert encoded == set(inputs), "and no other modality"
-    expected = model.probabilities(inputs, torch.device("cpu"))
+    expected = model.probabilities(inputs, open_device("cpu"))
     assert 0.01 < expected.min() < expected.max() < 0.99, "saturated outputs would hide an error"
     written = np.array([row[1:] for row in read(tmp_path / "q.csv")[1:]], dtype=np.float32)
     np.testing.assert_allclose(written, expected, rtol=0, atol=1e-5)

@@ -37,7 +37,9 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="hpo coco", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="hpo coco", description="Make a data folder from the annotation files of COCO."
+    )
     add = parser.add_argument
     add("instances", type=Path, help="instances_*.json")
     add("captions", type=Path, help="captions_*.json of the same images")

@@ -18,7 +18,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m hpo.features", description=__doc__, allow_abbrev=False
+        prog="python -m hpo.features",
+        description="Encode a data folder, or import embeddings that exist already.",
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--data",

@@ -87,7 +87,7 @@ def save_bundle(store: Path, dataset: "Dataset", features: Features, split: "Spl
     if not features_folder(store, features.key).is_dir():
         problems.append(f"the features '{features.key}' are not in the store '{store}'")
     if problems:
-        raise InputError(problems, "These features and rows don't make a bundle:")
+        raise InputError(problems, "These features and rows don't fit together:")
     content = {"labels": labels}
     content |= {f"split_{name}": np.ascontiguousarray(part) for name, part in split.items()}
     rows = {"ids": list(dataset.train.ids), "test_ids": list(test_ids)}

@@ -174,7 +174,7 @@ class Model:
         if images is not None and captions is not None and len(images) != len(captions):
             problems.append(f"there are {len(images)} images, but {len(captions)} captions")
         if problems:
-            raise InputError(problems, "The model can't be asked for labels:")
+            raise InputError(problems, "The model can't predict from this input:")
         encoder = encoder_of(self.trained, "The model", self.encoder, self.cache)
         features = extract_features(
             {"train": rows},

@@ -138,7 +138,7 @@ class Study:
             Whether the study is complete.
         """
         stored = self.stored
-        stored.ledger.limit(stored.name, timeout, trials)
+        stored.ledger.limit(stored.name, timeout, stored.trials_asked if trials is None else trials)
         if stored.open_next():
             observe(stored.tasks())
             return True

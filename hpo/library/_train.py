@@ -190,7 +190,7 @@ def _split_of(data: Data, split: SplitSpec | Mapping[str, Any] | None) -> SplitS
     except ValidationError as error:
         rules = "; ".join(str(details["msg"]) for details in error.errors())
         raise InputError(
-            f"split is {split!r}, but must be such as {{'kind': 'tail', 'val_rows': 600}}, "
+            f"split is {split!r}, but must be like {{'kind': 'tail', 'val_rows': 600}}, "
             f"{{'kind': 'stratified', 'val_fraction': 0.2}} or {{'kind': 'column'}}: {rules}."
         ) from None
     return checked

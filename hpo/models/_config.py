@@ -228,6 +228,15 @@ class Config(BaseModel):
             for key, parameter in CHOICES[field][name].parameters.items()
         }
 
+    def values(self) -> dict[str, Any]:
+        """Return all fields, and all parameters of the choices taken, by name."""
+        own = {
+            f"{getattr(self, field)}.{key}": value
+            for field in CHOICES
+            for key, value in self.own(field).items()
+        }
+        return self.model_dump() | own
+
     def keyed(self) -> dict[str, Any]:
         """Return what keys and addresses hash: equal for configurations that train equally.
 

@@ -126,8 +126,8 @@ class Registry(Generic[T]):
         if name not in self._entries:
             raise InputError(
                 f"There is no {self.kind} '{name}'{did_you_mean(name, list(self))}; "
-                f"there are: {', '.join(self)}. One of your own comes with --plugin MODULE, or "
-                f"from Python with hpo.register_{self.kind}."
+                f"there are: {', '.join(self)}. For one of your own, pass --plugin MODULE, or "
+                f"call hpo.register_{self.kind} from Python."
             )
         return self._entries[name]
 

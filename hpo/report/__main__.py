@@ -17,10 +17,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m hpo.report", description=__doc__, allow_abbrev=False
+        prog="python -m hpo.report",
+        description="Write the tables and figures of a study, finished or not.",
+        allow_abbrev=False,
     )
     add_study_options(parser, cache=True)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: runs/NAME/report")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the report (default: runs/NAME/report)"
+    )
     arguments = parser.parse_args(argv)
 
     from hpo.errors import InputError

@@ -30,7 +30,7 @@ def encoder_of(model: TrainedModel, name: str, given: str | None, cache: Path) -
     except InputError as error:
         if given is not None:
             raise
-        hint = f"{name} reads embeddings of it; say where it is (--encoder)."
+        hint = f"{name} reads embeddings of it; say where it is with --encoder."
         raise InputError([*error.problems, hint], error.title) from None
     problems = [
         f"{what}: '{model.features[key]}' there, '{here}' here"

@@ -111,7 +111,7 @@ class Candidate:
 
     Attributes:
         config: The whole configuration.
-        params: The values that this stage varies.
+        params: The values that this stage varies; without parameters of choices not taken.
         reference: Published score in percent, or None.
         key: Shared by equal configurations of all stages.
     """
@@ -317,7 +317,12 @@ class GreedyStrategy(Strategy):
             if self._is_possible(config.fusion):
                 reference = stage.reference[position] if stage.reference else None
                 key = config.key
-                grid.setdefault(key, Candidate(config, params, reference, key))
+                shown = {
+                    name: value
+                    for name, value in params.items()
+                    if "." not in name or name in config.values()
+                }
+                grid.setdefault(key, Candidate(config, shown, reference, key))
         if not grid:
             raise InputError(
                 f"The stage '{stage.name}' has no candidate for features with "

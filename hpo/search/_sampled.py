@@ -93,6 +93,11 @@ class OptunaSearch(Search):
             for field, domain in params.items()
         }
 
+    @property
+    def trials_wanted(self) -> int | None:
+        """How many trials a study is to have."""
+        return self.trials
+
     def values_of(self, field: str) -> tuple[Any, ...]:
         """Return the values that a field's choices name; none for a range."""
         domain = self.params.get(field)

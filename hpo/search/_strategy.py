@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 
-from hpo.models import CHOICES, Config, owner_of
+from hpo.models import Config, owner_of
 from hpo.search._plan import Plan
 from hpo.search._pruning import decision_steps
 from hpo.search._tables import StageTable
@@ -176,10 +176,7 @@ class Strategy(abc.ABC):
 
         Those of choices that it doesn't take are left out.
         """
-        values = config.model_dump()
-        for field in CHOICES:
-            name = getattr(config, field)
-            values |= {f"{name}.{key}": value for key, value in config.own(field).items()}
+        values = config.values()
         return {name: values[name] for name in self.distributions if name in values}
 
     def domains(self, values: Mapping[str, Any]) -> dict[str, BaseDistribution]:

@@ -27,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m hpo.worker", description=__doc__, allow_abbrev=False
+        prog="python -m hpo.worker",
+        description="Work on a study until it is complete, from any process or machine.",
+        allow_abbrev=False,
     )
     add_study_options(parser, cache=True)
     parser.add_argument(

@@ -3,21 +3,35 @@
 import pytest
 import torch
 
-from hpo.models import FUSIONS, TWO_STEP, AssembledModel, Config, FeatureScaling, modalities_of
+from hpo.models import (
+    FUSIONS,
+    AssembledModel,
+    Config,
+    FeatureScaling,
+    head_names,
+    modalities_read,
+)
 
 WIDTHS = {"image": 12, "text": 8}
 
 
+def read_by(fusion: str) -> tuple[str, ...]:
+    read = modalities_read(fusion, tuple(WIDTHS))
+    assert read is not None
+    return read
+
+
 def assemble(fusion: str, scaling: str = "none") -> AssembledModel:
     config = Config(fusion=fusion, hidden=(6,), feature_scaling=scaling)
-    return AssembledModel(config, WIDTHS, 5).eval()
+    widths = {name: WIDTHS[name] for name in read_by(fusion)}
+    return AssembledModel(config, widths, 5).eval()
 
 
 @pytest.mark.parametrize("scaling", ["none", "l2", "standard"])
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("fusion", [*WIDTHS, *FUSIONS])
 def test_stored_embeddings_to_logits(fusion: str, scaling: str) -> None:
     module = assemble(fusion, scaling)
-    raw = {name: torch.randn(9, WIDTHS[name]).half() for name in modalities_of(fusion)}
+    raw = {name: torch.randn(9, WIDTHS[name]).half() for name in read_by(fusion)}
     assert module.scaling.keys() == raw.keys()
     for name, layer in module.scaling.items():
         layer.fit(raw[name])
@@ -27,7 +41,7 @@ def test_stored_embeddings_to_logits(fusion: str, scaling: str) -> None:
     scaled = {name: FeatureScaling(scaling, x.shape[1]).fit(x)(x) for name, x in raw.items()}
     total = sum(head(scaled) for head in module.heads.values())
     torch.testing.assert_close(logits, total)  # the meta-classifier is the identity yet
-    assert list(module.heads) == list(TWO_STEP.get(fusion, (fusion,)))
+    assert tuple(module.heads) == head_names(fusion, tuple(WIDTHS))
     if module.meta is not None:
         with torch.no_grad():
             module.meta.head.weight.mul_(2)

@@ -5,14 +5,17 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from hpo.errors import InputError
 from hpo.models import (
     FUSIONS,
-    TWO_STEP,
     Config,
     MetaClassifier,
     build_meta,
     build_module,
-    modalities_of,
+    check_fusion,
+    head_names,
+    is_two_step,
+    modalities_read,
 )
 
 WIDTHS = {"image": 12, "text": 8}
@@ -26,7 +29,9 @@ def build(fusion: str, config: Config = CONFIG, seed: int = 0) -> nn.Module:
 
 
 @pytest.mark.parametrize("head", ["mlp", "gmlp"])
-@pytest.mark.parametrize("fusion", [name for name in FUSIONS if name not in TWO_STEP])
+@pytest.mark.parametrize(
+    "fusion", ["image", "text", *(name for name in FUSIONS if not is_two_step(name))]
+)
 def test_logits_for_modalities_of_different_widths(fusion: str, head: str) -> None:
     config = CONFIG.model_copy(update={"head": head})
     assert build(fusion, config)(INPUTS).shape == (10, 5)
@@ -86,13 +91,56 @@ def test_meta_classifier_starts_as_the_identity() -> None:
     assert torch.equal(build_meta(5)({"outputs": logits}), logits)
 
 
+BOTH = ("image", "text")
+
+
 def test_modalities() -> None:
-    assert modalities_of("image") == ("image",)
-    assert modalities_of("text") == ("text",)
+    assert modalities_read("image", BOTH) == ("image",)
+    assert modalities_read("text", BOTH) == ("text",)
     for fusion in FUSIONS:
-        if fusion not in ("image", "text"):
-            assert modalities_of(fusion) == ("image", "text")
-    assert TWO_STEP == {"sum": ("image", "text"), "mixed": ("concat", "image", "text")}
+        assert modalities_read(fusion, BOTH) == BOTH
+        assert modalities_read(fusion, ("text",)) is None
+    assert modalities_read("audio", BOTH) is None
+    heads = {name: head_names(name, BOTH) for name in (*BOTH, *FUSIONS) if is_two_step(name)}
+    assert heads == {"sum": ("image", "text"), "mixed": ("concat", "image", "text")}
+    assert head_names("concat", BOTH) == ("concat",)
+
+
+@pytest.mark.parametrize(
+    ("fusion", "modalities", "message"),
+    [
+        (
+            "late",
+            BOTH,
+            "The fusion is 'late', but must be a modality of the features (image, text) or one "
+            "of: concat, sum, mixed, sum_joint, mixed_joint.",
+        ),
+        (
+            "mixd",
+            BOTH,
+            "The fusion is 'mixd' (did you mean 'mixed'?), but must be a modality of the features "
+            "(image, text) or one of: concat, sum, mixed, sum_joint, mixed_joint.",
+        ),
+        (
+            "concat",
+            ("text",),
+            "The fusion is 'concat', which needs two modalities or more, but the features have "
+            "text.",
+        ),
+        (
+            "image",
+            ("image", "concat"),
+            "'concat' names a modality of the features and a fusion, but must be one of them; "
+            "rename one.",
+        ),
+    ],
+)
+def test_a_fusion_that_the_features_cannot_have(
+    fusion: str, modalities: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        check_fusion(fusion, modalities)
+    assert str(caught.value) == message
 
 
 def test_defaults_are_the_papers_starting_values() -> None:
@@ -116,7 +164,9 @@ def test_defaults_are_the_papers_starting_values() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("fusion", "late", "Input should be 'image', 'text', 'concat', 'sum', 'mixed'"),
+        ("fusion", "Late", "Input should be 'concat', 'sum', 'mixed', 'sum_joint', 'mixed_joint'"),
+        ("head", "mpl", "Input should be 'mlp', 'gmlp'"),
+        ("loss", "bse", "Input should be 'bce', 'focal', 'asl'"),
         ("dropout", 1.0, "Input should be less than 1"),
         ("lr", 0, "Input should be greater than 0"),
         ("hidden", [16, 0], "Input should be greater than 0"),

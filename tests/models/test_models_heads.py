@@ -13,7 +13,7 @@ from hpo.models._linear import Linear
 def make(kind: str, width: int, hidden: tuple[int, ...], classes: int = 5, **options) -> nn.Module:
     options = {"activation": "gelu", "dropout": 0.5, "seed": 0} | options
     generator = torch.Generator().manual_seed(options.pop("seed"))
-    return HEADS[kind](width, hidden, classes, generator=generator, **options)
+    return HEADS[kind].load()(width, hidden, classes, generator=generator, **options)
 
 
 @pytest.mark.parametrize("kind", ["mlp", "gmlp"])

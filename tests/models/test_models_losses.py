@@ -1,11 +1,19 @@
 """Losses against PyTorch's, torchvision's and the written-out formula."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torchvision.ops import sigmoid_focal_loss
 
-from hpo.models import LOSSES, AsymmetricLoss
+from hpo.models import LOSSES, Config, asymmetric_loss, build_loss
+
+SETTINGS = {"bce": (0, 0, 0), "focal": (3, 3, 0), "asl": (4, 1, 0.05)}
+
+
+def loss_of(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    return build_loss(Config(loss=name))
 
 
 def sample(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
@@ -24,20 +32,39 @@ def formula(logits: Tensor, targets: Tensor, neg: float, pos: float, m: float) -
 
 
 def test_losses_are_the_three_settings_of_table_4() -> None:
-    settings = {name: (x.gamma_neg, x.gamma_pos, x.clip) for name, x in LOSSES.items()}
-    assert settings == {"bce": (0, 0, 0), "focal": (3, 3, 0), "asl": (4, 1, 0.05)}
+    logits, targets = sample()
+    assert SETTINGS.keys() == {*LOSSES}
+    for name, setting in SETTINGS.items():
+        assert torch.equal(
+            loss_of(name)(logits, targets), asymmetric_loss(logits, targets, *setting)
+        )
+    own = {name: {k: p.default for k, p in LOSSES[name].parameters.items()} for name in LOSSES}
+    assert own == {
+        "bce": {},
+        "focal": {"gamma": 3.0},
+        "asl": {"gamma_neg": 4.0, "gamma_pos": 1.0, "clip": 0.05},
+    }
+
+
+def test_own_parameters_are_those_of_the_formula() -> None:
+    logits, targets = sample()
+    focal = build_loss(Config.model_validate({"loss": "focal", "focal.gamma": 1.5}))
+    assert torch.equal(focal(logits, targets), asymmetric_loss(logits, targets, 1.5, 1.5, 0))
+    own = {"asl.gamma_neg": 2.0, "asl.gamma_pos": 0.5, "asl.clip": 0.1}
+    asl = build_loss(Config.model_validate({"loss": "asl", **own}))
+    assert torch.equal(asl(logits, targets), asymmetric_loss(logits, targets, 2.0, 0.5, 0.1))
 
 
 def test_bce_is_pytorchs() -> None:
     logits, targets = sample()
     expected = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-    assert torch.equal(LOSSES["bce"](logits, targets), expected)
+    assert torch.equal(loss_of("bce")(logits, targets), expected)
 
 
 def test_focal_is_torchvisions() -> None:
     logits, targets = sample()
     expected = sigmoid_focal_loss(logits, targets, alpha=-1, gamma=3, reduction="sum")
-    torch.testing.assert_close(LOSSES["focal"](logits, targets), expected)
+    torch.testing.assert_close(loss_of("focal")(logits, targets), expected)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +74,7 @@ def test_value_and_gradient_are_the_formulas(setting: tuple[float, float, float]
     logits, targets = sample()
     logits.requires_grad_()
     reference = logits.detach().double().requires_grad_()
-    loss = AsymmetricLoss(*setting)(logits, targets)
+    loss = asymmetric_loss(logits, targets, *setting)
     expected = formula(reference, targets, *setting)
     torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-5)
     (gradient,) = torch.autograd.grad(loss, logits)
@@ -59,12 +86,12 @@ def test_value_and_gradient_are_the_formulas(setting: tuple[float, float, float]
 def test_gradient_is_that_of_finite_differences(name: str) -> None:
     logits, targets = sample(torch.float64)
     logits = logits[:2].requires_grad_()
-    assert torch.autograd.gradcheck(LOSSES[name], (logits, targets[:2]))
+    assert torch.autograd.gradcheck(loss_of(name), (logits, targets[:2]))
 
 
 def test_asl_ignores_negatives_below_the_clip() -> None:
     easy = torch.full((1, 1), -4.0, requires_grad=True)  # p = 0.018 < m = 0.05
-    loss = LOSSES["asl"](easy, torch.zeros(1, 1))
+    loss = loss_of("asl")(easy, torch.zeros(1, 1))
     loss.backward()
     assert loss.item() == 0
     assert easy.grad is not None and easy.grad.item() == 0
@@ -74,13 +101,13 @@ def test_asl_ignores_negatives_below_the_clip() -> None:
 def test_extreme_logits_stay_finite(name: str) -> None:
     logits = torch.tensor([[100.0, -100.0, 1e4, -1e4, 0.0]]).repeat(2, 1).requires_grad_()
     targets = torch.tensor([[1.0], [0.0]]).expand(2, 5)
-    loss = LOSSES[name](logits, targets)
+    loss = loss_of(name)(logits, targets)
     loss.backward()
     assert torch.isfinite(loss)
     assert logits.grad is not None and torch.isfinite(logits.grad).all()
     # Sure and right costs nothing; sure and wrong costs, and is pushed the right way.
     single = [
-        LOSSES[name](z.reshape(1, 1), y.reshape(1, 1))
+        loss_of(name)(z.reshape(1, 1), y.reshape(1, 1))
         for z, y in zip(logits.detach()[:, 0], targets[:, 0], strict=True)
     ]
     assert single[0] < 1e-30
@@ -90,16 +117,12 @@ def test_extreme_logits_stay_finite(name: str) -> None:
 
 def test_nan_logits_give_a_nan_loss() -> None:
     logits = torch.tensor([[0.0, float("nan")]])
-    for criterion in LOSSES.values():
+    for criterion in map(loss_of, LOSSES):
         assert torch.isnan(criterion(logits, torch.tensor([[1.0, 0.0]])))
 
 
 def test_loss_of_pieces_adds_up_to_the_whole() -> None:
     logits, targets = sample(torch.float64)
-    for criterion in LOSSES.values():
+    for criterion in map(loss_of, LOSSES):
         pieces = sum(criterion(logits[i : i + 7], targets[i : i + 7]) for i in range(0, 40, 7))
         torch.testing.assert_close(pieces, criterion(logits, targets))
-
-
-def test_repr_shows_the_setting() -> None:
-    assert repr(LOSSES["asl"]) == "AsymmetricLoss(gamma_neg=4, gamma_pos=1, clip=0.05)"

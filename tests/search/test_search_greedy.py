@@ -6,28 +6,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from search_samples import BOTH, greedy_space
 
 from hpo.errors import InputError
 from hpo.models import Config
-from hpo.report import make_plan
 from hpo.search import (
     Candidate,
+    FixedBoard,
     GreedyStage,
+    GreedyStrategy,
     NoCandidateError,
     Space,
-    config_key,
-    greedy_stages,
     load_space,
+    make_strategy,
 )
-from hpo.service import Definition, Study
 
 PAPER = Path(__file__).resolve().parents[2] / "search_spaces" / "greedy.yaml"
-BOTH = ("image", "text")
 
 
 def space_of(*stages: dict[str, Any], **fixed: Any) -> Space:
-    search = {"kind": "greedy", "stages": list(stages)}
-    return Space.from_json({"name": "s", "fixed": fixed, "search": search})
+    return greedy_space(*stages, fixed=fixed)
 
 
 def stages_of(
@@ -36,10 +34,9 @@ def stages_of(
     modalities: tuple[str, ...] = BOTH,
     rows: int = 25_000,
 ) -> list[GreedyStage]:
-    def normalise(config: Config) -> Config:
-        return config.model_copy(update={"batch_size": min(config.batch_size, rows)})
-
-    return greedy_stages(space, score, normalise, modalities)
+    strategy = make_strategy(space.capped(rows), modalities)
+    assert isinstance(strategy, GreedyStrategy)
+    return strategy.stages(score)
 
 
 def reference(candidate: Candidate) -> float:
@@ -105,7 +102,7 @@ def test_the_incumbent_reappears_as_the_same_candidate() -> None:
     again = {"name": "again", "params": {"loss": ["asl", "focal"], "dropout": [0.5, 0.2]}}
     first, second = stages_of(space_of(LOSSES, again), lambda c: float(c.config.loss == "focal"))
     assert first.winner is not None
-    assert first.winner.key == second.candidates[2].key == config_key(Config(loss="focal"))
+    assert first.winner.key == second.candidates[2].key == Config(loss="focal").key
     assert first.winner.key not in {second.candidates[i].key for i in (0, 1, 3)}
 
 
@@ -170,19 +167,10 @@ def test_the_paper_s_scores_give_the_paper_s_winners() -> None:
     assert [len(stage.candidates) for stage in stages] == [2, 5, 3, 3, 9, 4, 3, 8]
 
 
-def test_the_plan_of_the_paper_counts_shared_epochs_once(tmp_path: Path) -> None:
-    definition = Definition(
-        space=load_space(PAPER),
-        cache=str(tmp_path),
-        bundle_key="none",
-        modalities=BOTH,
-        train_rows=25_000,
-        threads=1,
-        checkpoint_every=50,
-        dataset={},
-    )
-    study = Study.create(f"sqlite:///{tmp_path / 'store.db'}", "greedy", definition)
-    plan = make_plan(study, [])
+def test_the_plan_of_the_paper_counts_shared_epochs_once() -> None:
+    strategy = make_strategy(load_space(PAPER).capped(25_000), BOTH)
+    plan = strategy.plan(FixedBoard([]))
+    assert plan.in_stages
     # 2 × 200 + 5 × 200 + 3 × 300 + 3 × 200 + 9 × 200 + (100 + 200 + 300 + 400) + 3 × 300 + 8 × 300,
     # the last two with the 300 epochs that won
     assert [stage.asked for stage in plan.stages] == [
@@ -197,4 +185,3 @@ def test_the_plan_of_the_paper_counts_shared_epochs_once(tmp_path: Path) -> None
     ]
     assert (plan.asked, plan.trained, plan.seeds, plan.assumed) == (9000, 6100, 3, True)
     assert [stage.new for stage in plan.stages] == [2, 4, 3, 2, 8, 3, 2, 6]
-    study.ledger.close()

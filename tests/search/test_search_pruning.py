@@ -1,6 +1,5 @@
 """When a pruner is asked, and when a run is given up as diverged."""
 
-import copy
 import math
 import random
 from typing import Any
@@ -9,9 +8,8 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from hpo.search import Divergence, decision_steps, make_pruner, should_prune
+from hpo.search import Component, Divergence, DivergenceRule, decision_steps, make_pruner
 from hpo.search._registry import PRUNERS
-from hpo.search._space import Component, DivergenceRule
 
 STEPS = 60
 
@@ -64,60 +62,6 @@ PRUNERS_TO_COMPARE = [
     component("ThresholdPruner", lower=30.0, n_warmup_steps=4, interval_steps=6),
     component("PatientPruner", patience=3, wrapped={"name": "MedianPruner"}),
 ]
-
-
-def pruned_from_memory_at(pruner: Component, seed: int) -> list[int | None]:
-    """What ``pruned_at`` returns, with trials held in memory and written after each decision."""
-    rng = random.Random(seed)
-    study = optuna.create_study(
-        study_name="s", direction="maximize", pruner=make_pruner(pruner, STEPS)
-    )
-    storage, asked = study._storage, decision_steps(pruner)
-    found: list[int | None] = []
-    for _ in range(30):
-        quality = rng.uniform(0, 50)
-        curve = [quality + step * rng.uniform(0, 1) for step in range(1, STEPS + 1)]
-        trial_id = study.ask()._trial_id
-        trial = copy.deepcopy(storage.get_trial(trial_id))
-        end, written = None, 0
-        for step, value in enumerate(curve, start=1):
-            trial.intermediate_values[step] = value
-            if step < STEPS and asked(step):
-                pruned, noted = should_prune(study, trial)
-                assert len(storage.get_trial(trial_id).intermediate_values) == written
-                for there, known in list(trial.intermediate_values.items())[written:]:
-                    storage.set_trial_intermediate_value(trial_id, there, known)
-                for key, note in noted.items():
-                    storage.set_trial_system_attr(trial_id, key, note)
-                trial.system_attrs.update(noted)
-                written = step
-                if pruned:
-                    end = step
-                    break
-        state = TrialState.COMPLETE if end is None else TrialState.PRUNED
-        study.tell(trial.number, curve[-1] if end is None else None, state=state)
-        found.append(end)
-    return found
-
-
-@pytest.mark.parametrize("pruner", PRUNERS_TO_COMPARE, ids=str)
-def test_a_trial_in_memory_is_pruned_where_optuna_s_own_loop_prunes_it(pruner: Component) -> None:
-    assert pruned_from_memory_at(pruner, seed=1) == pruned_at(pruner, lambda step: True, seed=1)
-
-
-def test_a_decision_leaves_trial_and_storage_as_they_were() -> None:
-    pruner = component("SuccessiveHalvingPruner", min_resource=1, reduction_factor=2)
-    study = optuna.create_study(direction="maximize", pruner=make_pruner(pruner, STEPS))
-    for value in (1.0, 2.0, 3.0):
-        other = study.ask()
-        other.report(value, 1)
-        other.should_prune()
-    trial = copy.deepcopy(study._storage.get_trial(study.ask()._trial_id))
-    trial.intermediate_values[1] = 1.5
-    assert should_prune(study, trial) == (True, {"completed_rung_0": 1.5})
-    assert trial.system_attrs == {}
-    stored = study._storage.get_trial(trial._trial_id)
-    assert (stored.system_attrs, stored.intermediate_values) == ({}, {})
 
 
 @pytest.mark.parametrize("pruner", PRUNERS_TO_COMPARE, ids=str)

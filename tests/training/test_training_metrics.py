@@ -9,11 +9,19 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, f1_score
 from torch import Tensor
+from training_samples import FIRST_METRICS
 
 from hpo.data import load_dataset
-from hpo.training import CURVE_COLUMNS, EpochRecord, constant_micro_f1, multilabel_metrics
+from hpo.training import METRICS, constant_micro_f1, curve_columns, metric_functions
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
+
+
+def multilabel_metrics(logits: Tensor, targets: Tensor) -> Tensor:
+    """All metrics of the package, in the order in which they are declared."""
+    values = [measure(logits, targets) for measure in metric_functions(FIRST_METRICS).values()]
+    assert all(value.shape == () and value.dtype == torch.float64 for value in values)
+    return torch.stack(values)
 
 
 def reference(logits: Tensor, targets: Tensor) -> list[float]:
@@ -122,6 +130,7 @@ def test_constant_score_of_the_papers_validation_rows() -> None:
     assert samples == pytest.approx(63.227, abs=5e-4)
 
 
-def test_a_record_names_the_columns() -> None:
-    expected = ("train_loss", "val_loss", "micro_f1", "samples_f1", "macro_f1", "map")
-    assert expected == CURVE_COLUMNS == EpochRecord._fields
+def test_columns_of_a_curve() -> None:
+    assert FIRST_METRICS == ("micro_f1", "samples_f1", "macro_f1", "map")
+    expected = ("train_loss", "val_loss", *FIRST_METRICS)
+    assert curve_columns(tuple(METRICS)) == expected

@@ -11,16 +11,17 @@ from training_samples import CONFIG, make_bundle, make_trainer
 
 from hpo.errors import InputError
 from hpo.features import Bundle
-from hpo.models import AssembledModel, Config, build_meta, modalities_of
+from hpo.models import AssembledModel, Config, build_meta
 from hpo.training import (
     Interrupted,
     TrainedModel,
     Trainer,
     forward,
+    open_device,
     refit,
 )
 
-CPU = torch.device("cpu")
+CPU = open_device("cpu")
 
 
 def fit(trainer: Trainer, config: Config = CONFIG, **options: object) -> TrainedModel:
@@ -85,7 +86,8 @@ def test_full_batch_grows_with_the_rows(tmp_path: Path, bundle: Bundle) -> None:
     trainer = make_trainer(tmp_path, bundle)
     for size, expected in ((219, 219), (220, 300), (1000, 300)):
         model = fit(trainer, CONFIG.model_copy(update={"batch_size": size}))
-        assert trainer.normalise(model.config, "all").batch_size == expected
+        (spec,) = trainer.model(model.config, 0, rows="all").specs
+        assert spec.config.batch_size == expected
     sizes = {
         trainer.store.describe(address)["config"]["batch_size"]
         for address in trainer.store.addresses()
@@ -170,7 +172,17 @@ def test_folder_that_is_no_model(tmp_path: Path, model: TrainedModel) -> None:
     content = json.loads(config.read_text())
     for change, message in (
         ({"format": 9}, rf"^The model {folder} has format 9, but this version reads 1\.$"),
-        ({"config": {"fusion": "late"}}, rf"^{folder} is no model folder: 1 validation error"),
+        ({"config": {"lr": 0}}, rf"^{folder} is no model folder: 1 validation error"),
+        (
+            {"config": {"fusion": "late"}},
+            rf"^The model {folder} can't be used: The fusion is 'late', but must be a modality of "
+            r"the features \(image, text\) or one of: concat, ",
+        ),
+        (
+            {"config": {"head": "knn"}},
+            rf"^The model {folder} can't be used: There is no head 'knn'; there are: mlp, gmlp\. "
+            r"For one of your own, pass --plugin MODULE, or call hpo\.register_head from Python\.$",
+        ),
         ({"classes": ["a", "b"]}, rf"^The weights in {folder} don't fit its config: "),
     ):
         config.write_text(json.dumps(content | change))
@@ -196,8 +208,7 @@ def test_folder_with_damaged_weights(tmp_path: Path, model: TrainedModel) -> Non
         TrainedModel.load(folder)
 
 
-def test_module_reads_what_the_fusion_needs() -> None:
-    for fusion in ("image", "sum"):
-        config = Config(fusion=fusion, hidden=(4,))
-        widths = {"image": 12, "text": 8}
-        assert set(AssembledModel(config, widths, 5).scaling) == set(modalities_of(fusion))
+def test_model_reads_what_the_fusion_needs(tmp_path: Path, bundle: Bundle) -> None:
+    for fusion, read in (("image", {"image"}), ("sum", {"image", "text"})):
+        model = fit(make_trainer(tmp_path, bundle), Config(fusion=fusion, hidden=(4,), epochs=1))
+        assert set(model.module.scaling) == set(model.widths) == read

@@ -7,12 +7,30 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_samples import CONFIG, make_trainer, open_session, same_bits, train
+from training_samples import (
+    CONFIG,
+    FIRST_METRICS,
+    make_trainer,
+    open_session,
+    same_bits,
+    scores_of,
+    train,
+)
 
 from hpo.features import Bundle
-from hpo.models import LOSSES, Config, build_module, seed_dropout
-from hpo.training import Part, RunData, RunStore, Session, forward, multilabel_metrics
+from hpo.models import Config, asymmetric_loss, build_loss, build_module, seed_dropout
+from hpo.training import (
+    Part,
+    RunData,
+    RunStore,
+    Session,
+    forward,
+    make_learner,
+    metric_functions,
+    open_device,
+)
 
+METRICS = metric_functions(FIRST_METRICS)
 PLAIN = CONFIG.model_copy(update={"dropout": 0.0})
 
 
@@ -21,8 +39,8 @@ def test_it_learns(tmp_path: Path, bundle: Bundle, fusion: str) -> None:
     trainer = make_trainer(tmp_path, bundle)
     config = CONFIG.model_copy(update={"fusion": fusion})
     records = train(open_session(trainer, config), 40)
-    assert records[-1].train_loss < 0.8 * records[0].train_loss
-    assert records[-1].micro_f1 > trainer.constant_score() + 5
+    assert records[-1]["train_loss"] < 0.8 * records[0]["train_loss"]
+    assert records[-1]["micro_f1"] > trainer.constant_score() + 5
 
 
 @pytest.mark.parametrize(
@@ -55,16 +73,16 @@ def test_full_batch_against_a_plain_loop(
     )
     for record in train(session, 4):
         optimizer.zero_grad()
-        loss = LOSSES[config.loss](module(x), y)
+        loss = build_loss(config)(module(x), y)
         loss.backward()
         optimizer.step()
         with torch.no_grad():
             logits = module(x_val)
-            val_loss = LOSSES[config.loss](logits, y_val)
-        assert record.train_loss == pytest.approx(loss.item() / y.numel(), rel=1e-4)
-        assert record.val_loss == pytest.approx(val_loss.item() / y_val.numel(), rel=1e-4)
-        metrics = multilabel_metrics(logits, y_val)
-        assert record[2:] == pytest.approx(metrics.tolist(), abs=0.5)
+            val_loss = build_loss(config)(logits, y_val)
+        assert record["train_loss"] == pytest.approx(loss.item() / y.numel(), rel=1e-4)
+        assert record["val_loss"] == pytest.approx(val_loss.item() / y_val.numel(), rel=1e-4)
+        for name, measure in METRICS.items():
+            assert record[name] == pytest.approx(measure(logits, y_val).item(), abs=0.5)
     for name, tensor in module.state_dict().items():
         torch.testing.assert_close(session.weights()[name].double(), tensor, rtol=1e-3, atol=1e-4)
 
@@ -76,7 +94,7 @@ def test_every_row_is_in_one_batch_of_an_epoch(tmp_path: Path, bundle: Bundle) -
     for size in (219, 110, 64, 7):
         config = small.model_copy(update={"batch_size": size})
         record = open_session(make_trainer(tmp_path, bundle), config).advance()
-        assert record.train_loss == pytest.approx(whole.train_loss, rel=1e-6)
+        assert record["train_loss"] == pytest.approx(whole["train_loss"], rel=1e-6)
 
 
 class Recorder(torch.nn.Linear):
@@ -101,8 +119,16 @@ def test_order_of_rows(tmp_path: Path, bundle: Bundle) -> None:
         config = CONFIG.model_copy(update={"batch_size": batch_size})
         (spec,) = trainer.model(config, seed).specs
         recorder = Recorder()
-        store = RunStore(tmp_path / "none")
-        session = Session(spec, RunData(part, part), lambda _: recorder, store, checkpoint_every=50)
+        data = RunData(part, part)
+        session = Session(
+            spec,
+            data,
+            open_device("cpu"),
+            lambda: make_learner(spec, data, lambda _: recorder),
+            METRICS,
+            RunStore(tmp_path / "none"),
+            checkpoint_every=50,
+        )
         seen = []
         for _ in range(2):
             session.advance()
@@ -135,14 +161,17 @@ def test_average_of_weights_is_equation_6(tmp_path: Path, bundle: Bundle) -> Non
             expected[name] = value if epoch == 0 else 0.8 * expected[name] + 0.2 * value
         for name, value in averaged.weights().items():
             torch.testing.assert_close(value.double(), expected[name], rtol=1e-5, atol=1e-6)
-        assert record.train_loss == trainer.store.history(plain.spec.address).records[-1][0]
+        assert (
+            record["train_loss"]
+            == trainer.store.history(plain.spec.address).records[-1]["train_loss"]
+        )
     # What is scored is the average.
     module = trainer.build(averaged.spec, torch.Generator())
     module.load_state_dict(averaged.weights())
     val = trainer.data.run_data("none", "train").val
     assert val is not None
-    metrics = multilabel_metrics(forward(module, val.inputs, 50), val.targets)
-    assert record[2:] == tuple(metrics.tolist())
+    logits = forward(module, val.inputs, 50)
+    assert scores_of(record) == tuple(m(logits, val.targets).item() for m in METRICS.values())
 
 
 def test_average_counts_steps_not_epochs(tmp_path: Path, bundle: Bundle) -> None:
@@ -166,7 +195,7 @@ def test_gradient_of_micro_batches_is_that_of_the_batch(tmp_path: Path, bundle: 
         for start in range(0, data.rows, size):
             rows = slice(start, start + size)
             inputs = {name: x[rows] for name, x in data.inputs.items()}
-            LOSSES["bce"](module(inputs), data.targets[rows]).backward()
+            asymmetric_loss(module(inputs), data.targets[rows], 0, 0, 0).backward()
         return torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None])
 
     whole = gradient(data.rows)
@@ -183,7 +212,7 @@ def test_micro_batches_change_only_the_last_bits(
     def run(size: int) -> tuple[torch.Tensor, list[float]]:
         session = open_session(make_trainer(tmp_path, bundle, micro_batch=size), config)
         record = session.advance()
-        return torch.cat([x.flatten() for x in session.weights().values()]), list(record)
+        return torch.cat([x.flatten() for x in session.weights().values()]), list(record.values())
 
     weights, record = run(1000)
     for size in (1, 37, 64):
@@ -210,12 +239,12 @@ def test_seeds_inputs_and_epochs_differ(tmp_path: Path, bundle: Bundle) -> None:
     trainer = make_trainer(tmp_path, bundle)
     starts = [open_session(trainer, CONFIG, seed).weights() for seed in (0, 1)]
     assert not torch.equal(starts[0]["head.0.weight"], starts[1]["head.0.weight"])
-    losses = [open_session(trainer, CONFIG, seed).advance().train_loss for seed in (0, 1)]
+    losses = [open_session(trainer, CONFIG, seed).advance()["train_loss"] for seed in (0, 1)]
     assert losses[0] != losses[1]
     still = CONFIG.model_copy(update={"lr": 1e-12})
     first, second = train(open_session(trainer, still), 2)
-    assert first.train_loss != second.train_loss  # another mask
-    assert first.val_loss == pytest.approx(second.val_loss, rel=1e-6)
+    assert first["train_loss"] != second["train_loss"]  # another mask
+    assert first["val_loss"] == pytest.approx(second["val_loss"], rel=1e-6)
 
 
 def test_heads_of_equal_width_start_from_different_weights(tmp_path: Path, bundle: Bundle) -> None:
@@ -245,8 +274,9 @@ def test_weights_are_not_changed_by_further_training(tmp_path: Path, bundle: Bun
 def test_refit_has_no_validation_scores(tmp_path: Path, bundle: Bundle) -> None:
     model = make_trainer(tmp_path, bundle).model(CONFIG, 0, rows="all")
     (record, _) = train(model, 2)
-    assert math.isfinite(record.train_loss)
-    assert all(math.isnan(value) for value in record[1:])
+    assert math.isfinite(record["train_loss"])
+    assert len(record) == 6
+    assert all(math.isnan(value) for name, value in record.items() if name != "train_loss")
     assert model.ended is None
 
 

@@ -6,16 +6,28 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_samples import CONFIG
+from training_samples import CONFIG, FIRST_METRICS
 
 import hpo.files
-from hpo.training import EpochRecord, History, Numerics, RunSpec, RunStore, Snapshot
+from hpo.training import (
+    EpochRecord,
+    History,
+    Numerics,
+    RunSpec,
+    RunStore,
+    Snapshot,
+    curve_columns,
+)
 
+COLUMNS = curve_columns(FIRST_METRICS)
 SPEC = RunSpec("bundle", "train", "image", CONFIG, 0, Numerics("cpu", 1, 50, "2.4"))
 
 
 def records(count: int) -> tuple[EpochRecord, ...]:
-    return tuple(EpochRecord(1 / (n + 1), 0.1 * n, n, n / 3, n, n) for n in range(count))
+    return tuple(
+        dict(zip(COLUMNS, (1 / (n + 1), 0.1 * n, n, n / 3, n, n), strict=True))
+        for n in range(count)
+    )
 
 
 def weights(value: float) -> dict[str, torch.Tensor]:

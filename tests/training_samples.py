@@ -10,14 +10,16 @@ import torch
 from hpo.data import Split
 from hpo.features import Bundle, FeatureInfo, Features
 from hpo.models import Config
-from hpo.training import EpochRecord, ModelRun, RunStore, Session, Trainer
+from hpo.training import Arithmetic, EpochRecord, ModelRun, RunStore, Session, Trainer, open_device
 
-WIDTHS = {"image": 12, "text": 8}
+WIDTHS = {"image": 12, "text": 8, "audio": 6}
+BOTH = ("image", "text")
+FIRST_METRICS = ("micro_f1", "samples_f1", "macro_f1", "map")
 CONFIG = Config(hidden=(16,), lr=0.01, batch_size=1000, epochs=6)
 
 
 def make_bundle(
-    modalities: Sequence[str] = ("image", "text"),
+    modalities: Sequence[str] = BOTH,
     *,
     train: Sequence[int] = tuple(range(220)),
     val: Sequence[int] = tuple(range(220, 300)),
@@ -27,7 +29,7 @@ def make_bundle(
     rng = np.random.default_rng(0)
     labels = (rng.random((300, 5)) < [0.7, 0.3, 0.2, 0.1, 0.1]).astype(np.uint8)
     arrays = {}
-    for name, width in WIDTHS.items():  # both are drawn, so that each is the same in any bundle
+    for name, width in WIDTHS.items():  # all are drawn, so that each is the same in any bundle
         directions = rng.normal(size=(5, width))
         arrays[name] = (labels @ directions + rng.normal(size=(300, width))).astype(np.float16)
     kept = {name: arrays[name] for name in modalities}
@@ -40,7 +42,7 @@ def make_bundle(
         classes=tuple("abcde"),
         ids=tuple(f"{row}.jpg" for row in range(300)),
         test_ids=(),
-        split=Split(np.array(train, dtype=np.int64), np.array(val, dtype=np.int64)),
+        split=Split(train=np.array(train, dtype=np.int64), val=np.array(val, dtype=np.int64)),
         dataset_fingerprint="f" * 64,
     )
 
@@ -48,7 +50,8 @@ def make_bundle(
 def make_trainer(folder: Path, bundle: Bundle | None = None, **options: Any) -> Trainer:
     options = {"micro_batch": 50, "checkpoint_every": 50} | options
     store = options.pop("store", None) or RunStore(folder)
-    device = options.pop("device", torch.device("cpu"))
+    arithmetic = options.pop("arithmetic", Arithmetic())
+    device = open_device(options.pop("device", "cpu"), arithmetic)
     return Trainer(bundle or make_bundle(), device, store, **options)
 
 
@@ -56,6 +59,11 @@ def open_session(trainer: Trainer, config: Config = CONFIG, seed: int = 0) -> Se
     """The run of a configuration that is a single one."""
     (spec,) = trainer.model(config, seed).specs
     return trainer.open(spec)
+
+
+def scores_of(record: EpochRecord) -> tuple[float, ...]:
+    """The metrics of a record that every run has."""
+    return tuple(record[name] for name in FIRST_METRICS)
 
 
 def train(run: Session | ModelRun, epochs: int) -> list[EpochRecord]:
