@@ -193,7 +193,7 @@ class SampledStrategy(Strategy):
                 if isinstance(domain, Range)
                 else next(item for item in domain.choices if param_value(item) == value)
             )
-        return Config.select({**self.space.fixed.model_dump(), **drawn})
+        return self.space.fixed.taken(drawn)
 
     def sampler(self, position: int, attempt: int) -> BaseSampler:
         """Return the space's sampler, seeded for one suggestion."""
