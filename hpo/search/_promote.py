@@ -15,7 +15,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PositiveInt
 
-from hpo.models import Config
 from hpo.search._plan import Plan, PlannedStage
 from hpo.search._sampled import SampledSearch, SampledStrategy
 from hpo.search._strategy import Board, Decision, Opening, Verdict
@@ -138,7 +137,7 @@ class PromoteStrategy(SampledStrategy):
         """Give the first task the fixed values as its configuration, if the space has them."""
         if task.position > 0 or not self.has_values(self.space.fixed):
             return task
-        config = Config.select(self.space.fixed.model_dump())
+        config = self.space.fixed.taken({})
         return dataclasses.replace(task, config=config, runs=head_runs(config, self.modalities))
 
     def _is_rung(self, progress: Progress) -> bool:
