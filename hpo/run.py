@@ -274,8 +274,8 @@ def _scaling_notes(data: "Data", space: "Space") -> list[str]:
     norms = ", ".join(f"{name} {data.norms[name]:.2f}" for name in small)
     return [
         f"note: embeddings look normalised (norm: {norms}), and this study doesn't scale them. "
-        "Adam hardly trains on them at the usual learning rates: 100 epochs of the paper's sum head "
-        "end at a micro-F1 of 68.2 instead of 82.3 (docs/log.md). --set feature_scaling=auto "
+        "Adam hardly trains on them at the usual learning rates: 100 epochs of the paper's sum "
+        "head end at a micro-F1 of 68.2 instead of 82.3 (docs/log.md). --set feature_scaling=auto "
         "scales them."
     ]
 
