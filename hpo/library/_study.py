@@ -97,7 +97,8 @@ class Study:
 
         Raises:
             InputError: A device doesn't exist, or workers in other processes would lack a part
-                that was registered in this one.
+                that was registered in this one; or the study's space meant something else when it
+                was made.
             NoCandidateError: All candidates of a stage failed.
         """
         placed = resolve_devices(devices)
@@ -138,6 +139,7 @@ class Study:
             Whether the study is complete.
         """
         stored = self.stored
+        stored.definition.check_meaning(self.name)
         stored.ledger.limit(stored.name, timeout, stored.trials_asked if trials is None else trials)
         if stored.open_next():
             observe(stored.tasks())

@@ -12,6 +12,9 @@ from hpo.training import TRAINER_VERSION, Arithmetic
 
 __all__ = ["Definition"]
 
+#: What the values of a space mean: 1, ``l2`` brings embeddings to a norm of 1; 2, to √width.
+_FORMAT = 2
+
 #: What was measured by every study that doesn't say.
 _FIRST_METRICS = ("micro_f1", "samples_f1", "macro_f1", "map")
 
@@ -35,6 +38,7 @@ class Definition:
         metrics: Names of what is measured after each epoch.
         plugins: The users' own parts that the study needs.
         trainer: The version of the trainer that began it; None if it wasn't noted.
+        format: What the values of the space mean; 1 where it wasn't noted.
     """
 
     space: Space
@@ -51,6 +55,7 @@ class Definition:
     metrics: tuple[str, ...] = _FIRST_METRICS
     plugins: tuple[PluginUse, ...] = ()
     trainer: int | None = TRAINER_VERSION
+    format: int = _FORMAT
 
     @property
     def bundle(self) -> Path:
@@ -66,6 +71,24 @@ class Definition:
     def arithmetic(self) -> Arithmetic:
         """How workers compute."""
         return Arithmetic(self.threads, self.precision, self.compiler)
+
+    def check_meaning(self, study: str) -> None:
+        """Check that what the space says still means what it meant when the study was made.
+
+        Args:
+            study: Its name, for the message.
+
+        Raises:
+            InputError: It doesn't, so that trials old and new could not be compared.
+        """
+        space = self.space
+        scalings = (space.fixed.feature_scaling, *space.search.values_of("feature_scaling"))
+        if self.format < _FORMAT and "l2" in scalings:
+            raise InputError(
+                f"The study '{study}' was made when feature_scaling l2 brought embeddings to a "
+                "norm of 1; it now brings them to √width, so its trials can't be compared with "
+                "new ones. Begin a new study under another name (--study NAME --space FILE)."
+            )
 
     def strategy(self) -> Strategy:
         """Return what decides in this study."""
@@ -94,6 +117,7 @@ class Definition:
         return Definition(
             **{
                 "trainer": None,
+                "format": 1,
                 **raw,
                 "space": Space.from_stored(raw["space"]),
                 "modalities": tuple(raw["modalities"]),

@@ -66,13 +66,15 @@ class StoredStudy:
         """Create the study, or open it if it exists and is the same.
 
         Raises:
-            InputError: The storage is no good, or has a study of this name that is another one.
+            InputError: The storage is no good, or has a study of this name that is another one, or
+                whose space meant something else when it was made.
         """
         # The parameters that trials show are then among the choices that Optuna knows.
         space = definition.space.capped(definition.train_rows)
         definition = dataclasses.replace(definition, space=space)
         ledger = open_ledger(url)
         stored = Definition.from_json(ledger.define(name, definition.to_json()))
+        stored.check_meaning(name)
         differences = stored.differences(definition)
         if differences:
             raise InputError(
