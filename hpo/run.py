@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+#: The study of those who have no wish of their own.
+DEFAULT_STUDY = "best"
 #: Exit status of a study that was left before its end.
 UNFINISHED = 3
 
@@ -41,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add_study_options(parser, cache=False)
+    add_study_options(parser, cache=False, default=DEFAULT_STUDY)
     add(
         "--space", type=Path, metavar="FILE", help="search space (default: search_spaces/NAME.yaml)"
     )
