@@ -23,6 +23,7 @@ from hpo.models._config import (
     option_names,
     typed_value,
 )
+from hpo.models._plugins import PluginUse, plugin_uses, plugins_of_config
 from hpo.models._registry import Entry, Origin, Parameter, Registry, all_registries, rule_of
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ __all__ = [
     "MetaClassifier",
     "Origin",
     "Parameter",
+    "PluginUse",
     "Registry",
     "all_registries",
     "asymmetric_loss",
@@ -90,6 +92,8 @@ __all__ = [
     "modalities_read",
     "option_names",
     "owner_of",
+    "plugin_uses",
+    "plugins_of_config",
     "rule_of",
     "seed_dropout",
     "typed_value",

@@ -1,36 +1,19 @@
 """Parts of a user's own: brought in by the user, recorded with a study, demanded of its workers."""
 
-import dataclasses
+import contextlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import InputError
-from hpo.models import CHOICES, Entry, Registry
+from hpo.models import CHOICES, PluginUse, Registry, plugin_uses
 from hpo.search import Space
 from hpo.training import METRICS
 
 __all__ = ["PluginUse", "check_plugins", "load_plugins", "plugins_of"]
-
-
-@dataclasses.dataclass(frozen=True)
-class PluginUse:
-    """A part of a user's own that a study needs.
-
-    Attributes:
-        kind: ``fusion``, ``head``, ``loss`` or ``metric``.
-        name: By which configurations name it.
-        module: The module that registered it.
-        sha256: Of that module's file.
-    """
-
-    kind: str
-    name: str
-    module: str
-    sha256: str
 
 
 def load_plugins(names: Sequence[str]) -> None:
@@ -50,14 +33,15 @@ def load_plugins(names: Sequence[str]) -> None:
             if name.endswith(".py"):
                 _import_file(Path(name))
             else:
-                importlib.import_module(name)
+                with _working_folder_importable():
+                    importlib.import_module(name)
         except InputError:
             raise
         # Whatever a user's module raises while it is imported.
         except Exception as error:
             problems.append(
                 f"--plugin {name}: can't be imported: {type(error).__name__}: {error}. It must be "
-                "a module that Python finds (see PYTHONPATH), or the path of a .py file."
+                "a module in the working folder or on PYTHONPATH, or the path of a .py file."
             )
     if problems:
         raise InputError(problems)
@@ -73,7 +57,7 @@ def plugins_of(space: Space) -> tuple[PluginUse, ...]:
         for value in (getattr(space.fixed, field), *space.search.values_of(field)):
             if value in registry:
                 named.append((registry, value))
-    return tuple(dict.fromkeys(_uses((registry.kind, registry[name]) for registry, name in named)))
+    return plugin_uses(named)
 
 
 def check_plugins(study: str, needed: Sequence[PluginUse]) -> None:
@@ -82,20 +66,15 @@ def check_plugins(study: str, needed: Sequence[PluginUse]) -> None:
     Raises:
         InputError: Something is missing or is another version; all of it is listed.
     """
-    registries = {registry.kind: registry for registry in (*CHOICES.values(), METRICS)}
     problems = []
     for plugin in needed:
-        what = f"the {plugin.kind} '{plugin.name}' of the module {plugin.module}"
-        registry = registries.get(plugin.kind)
-        if registry is None or plugin.name not in registry:
-            problems.append(
-                f"{what} is not here; make that module available and give --plugin {plugin.module}"
-            )
+        if not plugin.is_here:
+            problems.append(plugin.lacking())
             continue
-        origin = registry[plugin.name].origin
+        origin = plugin.here
         if origin is None or origin.sha256 != plugin.sha256:
             problems.append(
-                f"{what} is another version here: its SHA-256 is "
+                f"{plugin} is another version here: its SHA-256 is "
                 f"{'none' if origin is None else origin.sha256[:12]}, but must be "
                 f"{plugin.sha256[:12]}"
             )
@@ -103,12 +82,15 @@ def check_plugins(study: str, needed: Sequence[PluginUse]) -> None:
         raise InputError(problems, f"The study '{study}' can't be worked on by this process:")
 
 
-def _uses(entries: Iterable[tuple[str, Entry[Any]]]) -> Iterable[PluginUse]:
-    return (
-        PluginUse(kind, entry.name, entry.origin.module, entry.origin.sha256)
-        for kind, entry in entries
-        if entry.origin is not None
-    )
+@contextlib.contextmanager
+def _working_folder_importable() -> Iterator[None]:
+    """Let modules of the working folder be found, as ``python -m`` does and ``hpo`` does not."""
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
 
 
 def _import_file(path: Path) -> None:

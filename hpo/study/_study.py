@@ -59,7 +59,9 @@ class StoredStudy:
         self.name = name
         self.definition = definition
         self.ledger = ledger
-        self._plain_ledger = ledger
+        #: The study that ``patient`` was called of, and what its ledger and trials wait for.
+        self._plain = self
+        self._patience: Patience | None = None
 
     @staticmethod
     def create(url: str, name: str, definition: Definition) -> "StoredStudy":
@@ -127,8 +129,8 @@ class StoredStudy:
     def patient(self, patience: Patience) -> "StoredStudy":
         """Return the study with a ledger and trials that wait for a store that is away."""
         other = copy.copy(self)
-        other.ledger = waiting(self.ledger, patience)
-        other.__dict__["trials"] = waiting(self.trials, patience)
+        other.ledger = waiting(self._plain.ledger, patience)
+        other._patience = patience
         return other
 
     @property
@@ -141,19 +143,22 @@ class StoredStudy:
         """What decides in this study."""
         return self.definition.strategy()
 
-    @cached_property
+    @property
     def trials(self) -> Trials:
         """The study's trials in Optuna's storage, which is opened when they are first needed."""
-        return open_trials(self._source, self._plain_ledger, self._searched)
+        plain = self._plain
+        if self._patience is None:
+            return plain._trials
+        return waiting(self._patience(lambda: plain._trials), self._patience)
 
     @property
     def optuna(self) -> optuna.Study:
         """The plain Optuna study."""
-        return self._source.study
+        return self._plain._source.study
 
     def redraw(self, draw: Draw) -> Config:
         """Draw the configuration of an earlier trial again, from the history that it had."""
-        return redraw(self._source, self._searched, draw)
+        return redraw(self._plain._source, self._searched, draw)
 
     def tasks(self) -> list[Task]:
         """Return all tasks, by position."""
@@ -213,6 +218,10 @@ class StoredStudy:
             study.set_user_attr("seeds", self.space.seeds)
             study.set_user_attr("data", dict(self.definition.dataset))
             study.set_metric_names([metric_label(self.space.metric)])
+
+    @cached_property
+    def _trials(self) -> Trials:
+        return open_trials(self._source, self.ledger, self._searched)
 
     @cached_property
     def _source(self) -> OptunaStudy:

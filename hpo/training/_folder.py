@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,20 @@ from torch import Tensor
 
 from hpo.errors import InputError
 from hpo.files import atomic_write, write_json
-from hpo.models import CHOICES, AssembledModel, Config, check_fusion, load_weights
+from hpo.models import (
+    CHOICES,
+    AssembledModel,
+    Config,
+    PluginUse,
+    check_fusion,
+    load_weights,
+    plugins_of_config,
+)
 from hpo.training._device import Device
 
 __all__ = ["TrainedModel"]
 
+_log = logging.getLogger(__name__)
 _FORMAT = 1
 _ROWS_AT_ONCE = 4096
 
@@ -56,6 +66,9 @@ class TrainedModel:
             {
                 "format": _FORMAT,
                 "config": self.config.model_dump(mode="json"),
+                "plugins": [
+                    dataclasses.asdict(plugin) for plugin in plugins_of_config(self.config)
+                ],
                 "widths": dict(self.widths),
                 "classes": list(self.classes),
                 "thresholds": list(self.thresholds),
@@ -79,6 +92,7 @@ class TrainedModel:
                     f"{_FORMAT}."
                 )
             try:
+                _check_plugins(folder, [PluginUse(**use) for use in raw.get("plugins", ())])
                 config = _checked_config(raw["config"], tuple(raw["widths"]))
             except InputError as error:
                 raise InputError(f"The model {folder} can't be used: {error}") from None
@@ -129,6 +143,23 @@ class TrainedModel:
             parts.append(self.module(part).sigmoid().cpu())
         empty = np.zeros((0, len(self.classes)), dtype=np.float32)
         return torch.cat(parts).numpy() if parts else empty
+
+
+def _check_plugins(folder: Path, needed: Sequence[PluginUse]) -> None:
+    """Check that a user's own parts of a model are here; warn of those that are other versions.
+
+    Raises:
+        InputError: Some are not; all of them are listed.
+    """
+    missing = [plugin.lacking() for plugin in needed if not plugin.is_here]
+    if missing:
+        raise InputError(missing)
+    for plugin in needed:
+        origin = plugin.here
+        if plugin.kind != "loss" and (origin is None or origin.sha256 != plugin.sha256):
+            _log.warning(
+                "The model %s was trained with another version of %s than is here.", folder, plugin
+            )
 
 
 def _checked_config(raw: Mapping[str, Any], modalities: tuple[str, ...]) -> Config:

@@ -4,13 +4,12 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-import optuna
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from hpo.errors import InputError
 from hpo.trials._engine import engine_arguments, reporting_failure, tune
-from hpo.trials._known import knows_optuna
+from hpo.trials._known import knows_names, knows_optuna
 from hpo.trials._url import check_url, redact
 
 __all__ = ["open_database"]
@@ -29,26 +28,27 @@ def open_database(url: str) -> RDBStorage:
             of Optuna made its tables.
     """
     parsed = check_url(url)
-    # Optuna warns that its SQLite may lock up; what it warns of is dealt with here.
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
 
     def create(kind: type[RDBStorage]) -> RDBStorage:
         arguments = engine_arguments(parsed)
         shown = parsed.render_as_string(hide_password=False)
         return _retry_creation(lambda: kind(shown, engine_kwargs=arguments))
 
+    kind: type[RDBStorage] = RDBStorage
+    if knows_names():
+        from hpo.trials._reading import Database
+
+        kind = Database
     with reporting_failure(url):
         try:
-            storage = create(RDBStorage)
+            storage = create(kind)
         except RuntimeError as error:  # the tables are of another version; Optuna says what to do
             raise InputError(f"--storage {redact(url)}: {error}") from None
         with storage.engine.connect() as connection:
             known = knows_optuna(connection)
-        if known:
-            from hpo.trials._reading import Database
-
+        if not known and kind is not RDBStorage:
             storage.engine.dispose()
-            storage = create(Database)
+            storage = create(RDBStorage)
     tune(storage.engine)
     return storage
 

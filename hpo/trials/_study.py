@@ -43,7 +43,16 @@ def open_study(storage: BaseStorage, name: str, pruner: BasePruner | None = None
         pruner: Judges its trials in this process; never stored.
     """
     cached = get_storage(storage)
-    study = optuna.create_study(
-        storage=cached, study_name=name, direction="maximize", load_if_exists=True, pruner=pruner
-    )
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # of its line about a new study
+    try:
+        study = optuna.create_study(
+            storage=cached,
+            study_name=name,
+            direction="maximize",
+            load_if_exists=True,
+            pruner=pruner,
+        )
+    finally:
+        optuna.logging.set_verbosity(verbosity)
     return OptunaStudy(study, cached, cached.get_study_id_from_name(name), storage)
