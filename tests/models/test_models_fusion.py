@@ -110,16 +110,16 @@ def test_modalities() -> None:
     ("fusion", "modalities", "message"),
     [
         (
-            "late",
+            "video",
             BOTH,
-            "The fusion is 'late', but must be a modality of the features (image, text) or one "
-            "of: concat, sum, mixed, sum_joint, mixed_joint.",
+            "The fusion is 'video', but must be a modality of the features (image, text) or one "
+            "of: concat, sum, mixed, sum_joint, mixed_joint, gated.",
         ),
         (
             "mixd",
             BOTH,
             "The fusion is 'mixd' (did you mean 'mixed'?), but must be a modality of the features "
-            "(image, text) or one of: concat, sum, mixed, sum_joint, mixed_joint.",
+            "(image, text) or one of: concat, sum, mixed, sum_joint, mixed_joint, gated.",
         ),
         (
             "concat",
@@ -143,14 +143,14 @@ def test_a_fusion_that_the_features_cannot_have(
     assert str(caught.value) == message
 
 
-def test_defaults_are_the_papers_starting_values() -> None:
+def test_defaults_are_the_papers_starting_values_but_for_scaling() -> None:
     assert Config().model_dump() == {
         "fusion": "image",
         "head": "mlp",
         "hidden": (2048,),
         "activation": "gelu",
         "dropout": 0.5,
-        "feature_scaling": "none",
+        "feature_scaling": "auto",
         "loss": "bce",
         "optimizer": "adam",
         "lr": 0.001,
@@ -158,16 +158,21 @@ def test_defaults_are_the_papers_starting_values() -> None:
         "batch_size": 25_000,
         "epochs": 200,
         "ema_decay": None,
+        "input_dropout": 0.0,
+        "modality_dropout": 0.0,
     }
 
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("fusion", "Late", "Input should be 'concat', 'sum', 'mixed', 'sum_joint', 'mixed_joint'"),
+        ("fusion", "Late", "'concat', 'sum', 'mixed', 'sum_joint', 'mixed_joint', 'gated'"),
         ("head", "mpl", "Input should be 'mlp', 'gmlp'"),
         ("loss", "bse", "Input should be 'bce', 'focal', 'asl'"),
         ("dropout", 1.0, "Input should be less than 1"),
+        ("input_dropout", 1.0, "Input should be less than 1"),
+        ("modality_dropout", -0.1, "Input should be greater than or equal to 0"),
+        ("feature_scaling", "l1", "Input should be 'none', 'auto', 'l2' or 'standard'"),
         ("lr", 0, "Input should be greater than 0"),
         ("hidden", [16, 0], "Input should be greater than 0"),
         ("ema_decay", 1, "Input should be less than 1"),
