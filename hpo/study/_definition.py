@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import InputError
+from hpo.models import default_of, field_names, neutral
 from hpo.search import Space, Strategy, make_strategy
 from hpo.study._plugins import PluginUse
 from hpo.training import TRAINER_VERSION, Arithmetic
@@ -126,6 +127,21 @@ class Definition:
             }
         )
 
+    def kept_defaults(self, other: "Definition") -> dict[str, Any]:
+        """Return the fixed values that this older study keeps where ``other`` has today's default.
+
+        A space that leaves a field out means the default of its time. When that changes, the
+        study goes on with what it was made with, the neutral value.
+        """
+        if self.format == other.format:
+            return {}
+        return {
+            field: getattr(self.space.fixed, field)
+            for field in field_names()
+            if getattr(self.space.fixed, field) == neutral(field)
+            and getattr(other.space.fixed, field) == default_of(field) != neutral(field)
+        }
+
     def differences(self, other: "Definition") -> list[str]:
         """Return what decides the results and is different in ``other``, in words."""
         found = []
@@ -133,11 +149,12 @@ class Definition:
             found.append(f"data: {dict(self.dataset)} there, {dict(other.dataset)} here")
         mine, theirs = self.space.model_dump(mode="json"), other.space.model_dump(mode="json")
         # More trials of a sampled study go on with it.
-        extensible = {f"search.{key}" for key in self.space.search.extensible}
+        allowed = {f"search.{key}" for key in self.space.search.extensible}
+        allowed |= {f"fixed.{field}" for field in self.kept_defaults(other)}
         found += [
             f"{place}: {a!r} there, {b!r} here"
             for place, a, b in _different((), mine, theirs)
-            if place not in extensible
+            if place not in allowed
         ]
         for name in ("threads", "precision", "compiler", "metrics"):
             a, b = getattr(self, name), getattr(other, name)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +38,8 @@ from hpo.trials import (
 )
 
 __all__ = ["StoredStudy", "finished_trial"]
+
+_log = logging.getLogger(__name__)
 
 
 class StoredStudy:
@@ -86,6 +89,14 @@ class StoredStudy:
                     "--storage.",
                 ],
                 title=f"The study '{name}' in {redact(url)} is a different one:",
+            )
+        for field, value in stored.kept_defaults(definition).items():
+            _log.warning(
+                "The study '%s' was made when %s was %s unless the space said something else, and "
+                "goes on with that.",
+                name,
+                field,
+                value,
             )
         check_plugins(name, stored.plugins)
         # The cache may have moved since; where it is now is what the caller says.
