@@ -93,7 +93,7 @@ class _Counts:
         # 2TP + FP + FN when summed
         sums = predicted.astype(np.float32) + truth.astype(np.float32)
         self._by_class = np.concatenate([hits, sums], axis=1)
-        self._by_row = _f1(hits.sum(axis=1), sums.sum(axis=1)).astype(np.float32)
+        self._by_row = _f1(hits.sum(axis=1, dtype=np.float64), sums.sum(axis=1, dtype=np.float64))
         self._classes = truth.shape[1]
 
     def scores(self, weights: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
@@ -106,7 +106,7 @@ class _Counts:
         return {
             "micro_f1": 100 * _f1(hits.sum(axis=1), both.sum(axis=1)),
             "macro_f1": 100 * _f1(hits, both).mean(axis=1),
-            "samples_f1": 100.0 * (weights @ self._by_row) / weights.sum(axis=1),
+            "samples_f1": 100 * (weights @ self._by_row) / weights.sum(axis=1),
         }
 
 
