@@ -74,6 +74,23 @@ def test_joint_is_the_meta_classifier_of_the_sum(fusion: str, names: list[str]) 
     assert all(parameter.grad is not None for parameter in module.parameters())
 
 
+def test_gated_starts_as_the_plain_sum_and_weighs_row_by_row() -> None:
+    module = build("gated")
+    plain = build("sum_joint")
+    assert torch.equal(module(INPUTS), plain(INPUTS))  # the weights are 1 yet
+    with torch.no_grad():
+        module.gate.weight.normal_()
+        module.gate.bias.normal_()
+        module.meta.weight.normal_()
+    beside = torch.cat([INPUTS["image"], INPUTS["text"]], dim=1)
+    weights = 2 * torch.softmax(beside @ module.gate.weight.T + module.gate.bias, dim=1)
+    image, text = (module.heads[name](INPUTS) for name in WIDTHS)
+    total = weights[:, :1] * image + weights[:, 1:] * text
+    torch.testing.assert_close(module(INPUTS), total @ module.meta.weight.T)
+    module(INPUTS).sum().backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())
+
+
 def test_heads_of_a_joint_module_start_differently() -> None:
     config = Config(hidden=(6,))
     module = build_module(

@@ -54,8 +54,7 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             "kind: greedy",
             "kind: gredy",
             5,
-            "kind is 'gredy', but must be one of: greedy, optuna, promote (did you mean "
-            "'greedy'?)",
+            "kind is 'gredy', but must be one of: greedy, optuna, promote (did you mean 'greedy'?)",
         ),
         (
             GREEDY,
