@@ -28,6 +28,8 @@ __all__ = ["main"]
 
 #: A norm up to which embeddings count as normalised.
 _NORMALISED = 1.5
+#: The study of those who have no wish of their own.
+DEFAULT_STUDY = "best"
 #: Exit status of a study that was left before its end.
 UNFINISHED = 3
 
@@ -44,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add_study_options(parser, cache=False)
+    add_study_options(parser, cache=False, default=DEFAULT_STUDY)
     add(
         "--space", type=Path, metavar="FILE", help="search space (default: search_spaces/NAME.yaml)"
     )

@@ -27,6 +27,7 @@ from hpo.models._registry import Parameter, rule_of
 __all__ = [
     "Config",
     "FixedValues",
+    "default_of",
     "field_names",
     "is_value_name",
     "is_whole_number",
@@ -332,6 +333,11 @@ def neutral(field: str) -> Any:
     info = Config.model_fields[field]
     extra = info.json_schema_extra
     return extra["neutral"] if isinstance(extra, dict) and "neutral" in extra else info.default
+
+
+def default_of(field: str) -> Any:
+    """Return the value of a field that a configuration has which doesn't name it."""
+    return Config.model_fields[field].default
 
 
 def field_names() -> tuple[str, ...]:

@@ -191,7 +191,7 @@ def build_module(
             f"The fusion '{name}' trains its heads together, but the head '{config.head}' is "
             "fitted, not trained; use concat, sum, mixed or one modality with it."
         )
-    if config.modality_dropout > 0 and len(widths) > 1:
+    if config.modality_dropout > 0 and len(widths) > 1 and not is_fitted(module):
         return ModalityDropout(config.modality_dropout, module)
     return module
 

@@ -110,7 +110,6 @@ def _results(
     if judgement is not None:
         found["judged"] = judgement.to_json(study.space.metric)
     trained = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
-    trained += sum(past.trained for pauses in study.pauses().values() for past in pauses)
     if refits:
         model, epochs = _refitted(study, best, out / "model", device, console)
         if judgement is not None:

@@ -1,5 +1,6 @@
 """The screen of a run: the plan, live progress, a table a stage; plain lines in a pipe."""
 
+import math
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -115,10 +116,12 @@ class Screen:
             if task.state is not TaskState.CLAIMED or task.progress is None:
                 continue
             progress = task.progress
+            scored = math.isfinite(progress.value)
             lines.append(
                 Text(
                     f"trial {progress.trial:>3}  {self._study.strategy.stage_name(task)}  "
-                    f"epoch {progress.step}/{progress.steps}  {progress.value:.3f}"
+                    f"epoch {progress.step}/{progress.steps}"
+                    + (f"  {progress.value:.3f}" if scored else "")
                 )
             )
         values = [task.outcome.value for task in tasks if task.outcome is not None]

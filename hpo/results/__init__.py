@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from hpo._lazy import exported_late
-from hpo.results._intervals import Interval, f1_difference, f1_intervals, f1_scores
+from hpo.results._intervals import Interval, f1_differences, f1_intervals, f1_scores
 from hpo.results._metrics import study_metrics
 from hpo.results._predictions import write_csv, write_predictions, write_probabilities
 from hpo.results._thresholds import tune_thresholds
@@ -26,7 +26,7 @@ __all__ = [
     "Interval",
     "Judgement",
     "encoder_of",
-    "f1_difference",
+    "f1_differences",
     "f1_intervals",
     "f1_scores",
     "judge",

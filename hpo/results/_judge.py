@@ -1,6 +1,7 @@
 """How good the winner is, and how sure that is: intervals, ties, and rows that no decision saw."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.features import Bundle, load_bundle
-from hpo.results._intervals import Interval, f1_difference, f1_intervals
+from hpo.results._intervals import F1_SCORES, Interval, f1_differences, f1_intervals
 from hpo.results._thresholds import tune_thresholds
 from hpo.search import Task
 from hpo.study import StoredStudy
@@ -19,6 +20,7 @@ __all__ = ["Judgement", "judge", "scores_on_test"]
 #: Configurations that are compared with the winner, the best ones.
 _COMPARED = 20
 Probabilities = NDArray[np.float32]
+Predictions = NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,21 +91,19 @@ def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) ->
     if study.space.thresholds is not None:
         mean = np.mean(mine, axis=0)
         thresholds = tune_thresholds(mean, truth, study.space.thresholds.metrics)
-    tied, compared = [], 0
-    metric = study.space.metric if study.space.metric in ("macro_f1", "samples_f1") else "micro_f1"
-    for task in _rivals(best, tasks):
-        theirs = _probabilities(trainer, task, "val")
-        if theirs is None:
-            continue
-        compared += 1
-        difference = f1_difference(predicted, [p > 0.5 for p in theirs], truth)[metric]
-        if difference.low <= 0 <= difference.high and task.trial is not None:
-            tied.append(task.trial)
+    metric = study.space.metric if study.space.metric in F1_SCORES else "micro_f1"
+    rivals, theirs = _rivals(trainer, best, tasks)
+    differences = f1_differences(predicted, theirs, truth)
+    tied = [
+        rival.trial
+        for rival, difference in zip(rivals, differences, strict=True)
+        if difference[metric].low <= 0 <= difference[metric].high and rival.trial is not None
+    ]
     return Judgement(
         validation=f1_intervals(predicted, truth),
         untouched=_on_test(trainer, best, bundle),
         tied=tuple(tied),
-        compared=compared,
+        compared=len(rivals),
         thresholds=tuple(float(t) for t in thresholds),
         tuned=f1_intervals([p > thresholds for p in mine], truth),
     )
@@ -131,19 +131,27 @@ def scores_on_test(
     )
 
 
-def _rivals(best: Task, tasks: Sequence[Task]) -> list[Task]:
-    """Return the best of the other trials that weren't pruned."""
+def _rivals(
+    trainer: Trainer, best: Task, tasks: Sequence[Task]
+) -> tuple[list[Task], list[list[Predictions]]]:
+    """Return the best of the other trials that weren't pruned, and what each seed predicts."""
     others = [
         task
         for task in tasks
-        if task.outcome is not None and not task.outcome.pruned and task.key != best.key
+        if task.outcome is not None and not task.outcome.pruned and task.position != best.position
     ]
-    return sorted(others, key=_value, reverse=True)[:_COMPARED]
+    rivals, theirs = [], []
+    for task in sorted(others, key=_value, reverse=True)[:_COMPARED]:
+        probabilities = _probabilities(trainer, task, "val")
+        if probabilities is not None:
+            rivals.append(task)
+            theirs.append([p > 0.5 for p in probabilities])
+    return rivals, theirs
 
 
 def _value(task: Task) -> float:
     assert task.outcome is not None
-    return task.outcome.value
+    return -math.inf if math.isnan(task.outcome.value) else task.outcome.value
 
 
 def _probabilities(trainer: Trainer, task: Task, part: str) -> list[Probabilities] | None:

@@ -35,11 +35,13 @@ def refit_best(
         on_step: Called with steps done and steps in all.
 
     Raises:
-        InputError: The model would be larger than the space allows; nothing was trained.
+        InputError: The model would be larger than the space allows, or the space meant something
+            else when the study was made; nothing was trained.
         RuntimeError: The training diverged.
     """
     assert best.config is not None  # it has an outcome
     definition = study.definition
+    definition.check_meaning(study.name)
     origin = {"study": study.name, "trial": best.trial, "bundle": definition.bundle_key}
     if kept is not None:
         try:

@@ -10,22 +10,26 @@ trained with the others.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, field_validator
 
 from hpo.search._plan import Plan, PlannedStage
 from hpo.search._sampled import SampledSearch, SampledStrategy
 from hpo.search._strategy import Board, Decision, Opening, Verdict
 from hpo.search._task import NewTask, Progress, Task, TaskState
-from hpo.search._values import Scale
+from hpo.search._values import Component, Scale
 from hpo.training import head_runs
 
 __all__ = ["PromoteSearch", "PromoteStrategy"]
 
 #: Rungs at most; the last one is beyond any number of epochs.
 _RUNGS = 16
+
+#: How far each task was whenever it was paused, by position.
+Pauses: TypeAlias = Mapping[int, Sequence[Progress]]
 
 
 class PromoteSearch(SampledSearch):
@@ -46,6 +50,15 @@ class PromoteSearch(SampledSearch):
     first_rung: PositiveInt = 5
     reduction_factor: Annotated[int, Field(ge=2)] = 3
     finalists: PositiveInt = 3
+
+    @field_validator("pruner")
+    @classmethod
+    def _check_pruner(cls, pruner: Component) -> Component:
+        if pruner.name != "NopPruner":
+            raise ValueError(
+                f"pruner is {pruner.name}, but kind promote stops trials by itself; leave it out"
+            )
+        return pruner
 
     def scored_epochs(self) -> frozenset[int] | None:
         """Return the rungs."""
@@ -75,21 +88,20 @@ class PromoteStrategy(SampledStrategy):
         are: their scores are in the run store.
         """
         opening = super().next(board)
-        opening = dataclasses.replace(opening, tasks=tuple(map(self._first, opening.tasks)))
-        tasks = board.tasks()
+        new = tuple(map(self._first, opening.tasks))
+        left = _unfinished(board)
+        paused = {task.position for task in left if task.state is TaskState.PAUSED}
         pauses = board.pauses()
-        paused = {task.position for task in tasks if task.state is TaskState.PAUSED}
-        due = self._due(pauses) & paused
-        active = any(task.state in (TaskState.OPEN, TaskState.CLAIMED) for task in tasks)
-        if not due and not active and not opening.tasks:
-            due = self._next_finalist(tasks, pauses, paused) or paused
-        complete = opening.complete and not due
-        return Opening(opening.tasks, complete, tuple(sorted(due)))
+        resumed = self._due(pauses) & paused
+        if not resumed and not new and len(paused) == len(left):
+            resumed = self._finalists(board.tasks(), pauses) & paused or paused
+        return Opening(new, opening.complete and not left, tuple(sorted(resumed)))
 
     def decide(self, task: Task, progress: Progress, board: Board, should_prune: Any) -> Verdict:
-        """Pause at every rung that the trial reaches for the first time.
+        """Pause at every rung that the trial reaches for the first time, and go on from there.
 
-        One that was promoted there goes on, and one that goes on although it wasn't is ended.
+        When those that were not promoted go on as well, which ``next`` lets them do at the end,
+        they are ended. A step that has no score is no rung.
         """
         if progress.step >= progress.steps or not self._is_rung(progress):
             return Verdict(Decision.CONTINUE)
@@ -97,12 +109,9 @@ class PromoteStrategy(SampledStrategy):
         reached = max((past.step for past in pauses.get(task.position, ())), default=0)
         if progress.step > reached:
             return Verdict(Decision.PAUSE)
-        if progress.step < reached:
+        if progress.step < reached or not self._is_closing(board, pauses):
             return Verdict(Decision.CONTINUE)
-        wanted = self._due(pauses) | self._finalists(board.tasks(), pauses)
-        if task.position in wanted:
-            return Verdict(Decision.CONTINUE)
-        peers = len(self._at_rung(pauses, progress.step))
+        peers = len(_at_rung(pauses, progress.step))
         return Verdict(
             Decision.PRUNE,
             f"not among the best 1/{self._promote.reduction_factor} of {peers} at step "
@@ -111,18 +120,17 @@ class PromoteStrategy(SampledStrategy):
 
     def best(self, tasks: Sequence[Task]) -> Task | None:
         """Return the best of those with the most seeds and all epochs; the first of equal ones."""
-        finished = [task for task in tasks if task.outcome is not None]
-        whole = [task for task in finished if task.outcome and task.outcome.pruned is None]
+        whole = [task for task in tasks if _is_whole(task)]
         most = max((len(task.outcome.scores) for task in whole if task.outcome), default=0)
         final = [task for task in whole if task.outcome and len(task.outcome.scores) == most]
-        return super().best(final or finished)
+        return super().best(final or tasks)
 
     def plan(self, board: Board) -> Plan:
         """Return the plan: how far trials get if as many as may are promoted."""
         search = self._promote
         done = board.counts().get(TaskState.DONE, 0)
         trials = self._wanted(board)
-        longest = max(self.space.lengths())
+        longest = max(self.space.ends())
         left, before, epochs = trials, 0, 0
         rung = search.first_rung
         while rung < longest:
@@ -135,13 +143,15 @@ class PromoteStrategy(SampledStrategy):
 
     def _first(self, task: NewTask) -> NewTask:
         """Give the first task the fixed values as its configuration, if the space has them."""
-        if task.position > 0 or not self.has_values(self.space.fixed):
-            return task
         config = self.space.fixed.taken({})
+        if task.position > 0 or not self.has_values(config):
+            return task
         return dataclasses.replace(task, config=config, runs=head_runs(config, self.modalities))
 
     def _is_rung(self, progress: Progress) -> bool:
         """Tell whether a step is first_rung · η^k, or the last one before more seeds."""
+        if math.isnan(progress.value):
+            return False
         search = self._promote
         if self.space.seeds > 1 and progress.step == progress.steps - 1:
             return True
@@ -150,44 +160,53 @@ class PromoteStrategy(SampledStrategy):
             rung *= search.reduction_factor
         return rung == progress.step
 
-    def _due(self, pauses: Mapping[int, Sequence[Progress]]) -> set[int]:
+    def _is_closing(self, board: Board, pauses: Pauses) -> bool:
+        """Tell whether all that goes on are trials that were not promoted, to be ended."""
+        promoted = self._due(pauses) | self._finalists(board.tasks(), pauses)
+        return all(
+            task.state is not TaskState.PAUSED
+            and task.position in pauses
+            and task.position not in promoted
+            for task in _unfinished(board)
+        )
+
+    def _due(self, pauses: Pauses) -> set[int]:
         """Return who is among the best 1/η of its last rung."""
         last = {position: past[-1].step for position, past in pauses.items()}
         due: set[int] = set()
         for step in set(last.values()):
-            ranked = self._at_rung(pauses, step)
+            ranked = _at_rung(pauses, step)
             best = ranked[: len(ranked) // self._promote.reduction_factor]
             due |= {position for position in best if last[position] == step}
         return due
 
-    @staticmethod
-    def _at_rung(pauses: Mapping[int, Sequence[Progress]], step: int) -> list[int]:
-        """Return who paused at a step, the best first, the earlier of equal ones first."""
-        values = {
-            position: progress.value
-            for position, past in pauses.items()
-            for progress in past
-            if progress.step == step
-        }
-        return sorted(values, key=lambda position: (-values[position], position))
+    def _finalists(self, tasks: Sequence[Task], pauses: Pauses) -> set[int]:
+        """Return who still has to go all the way: the best by rung and value, if any lack."""
+        lacking = max(self._promote.finalists - sum(map(_is_whole, tasks)), 0)
+        able = [t.position for t in tasks if not t.state.ended and t.position in pauses]
+        able.sort(key=lambda p: (-pauses[p][-1].step, -pauses[p][-1].value, p))
+        return set(able[:lacking])
 
-    def _finalists(
-        self, tasks: Sequence[Task], pauses: Mapping[int, Sequence[Progress]]
-    ) -> set[int]:
-        """Return who goes all the way: the best by rung and value, as many as are wanted."""
-        ended = {task.position for task in tasks if task.outcome and task.outcome.pruned is None}
-        ranked = sorted(
-            pauses, key=lambda p: (p not in ended, -pauses[p][-1].step, -pauses[p][-1].value, p)
-        )
-        failed = {task.position for task in tasks if task.state is TaskState.FAILED}
-        pruned = {task.position for task in tasks if task.outcome and task.outcome.pruned}
-        able = [position for position in ranked if position not in failed | pruned]
-        return set(able[: self._promote.finalists])
 
-    def _next_finalist(
-        self,
-        tasks: Sequence[Task],
-        pauses: Mapping[int, Sequence[Progress]],
-        paused: set[int],
-    ) -> set[int]:
-        return self._finalists(tasks, pauses) & paused
+def _unfinished(board: Board) -> list[Task]:
+    """Return the tasks that will still be worked on; beyond a limit none is begun."""
+    tasks = board.tasks()
+    begun = [task for task in tasks if task.token > 0 or task.state is not TaskState.OPEN]
+    full = board.limit is not None and len(begun) >= board.limit
+    return [task for task in (begun if full else tasks) if not task.state.ended]
+
+
+def _at_rung(pauses: Pauses, step: int) -> list[int]:
+    """Return who paused at a step, the best first, the earlier of equal ones first."""
+    values = {
+        position: progress.value
+        for position, past in pauses.items()
+        for progress in past
+        if progress.step == step
+    }
+    return sorted(values, key=lambda position: (-values[position], position))
+
+
+def _is_whole(task: Task) -> bool:
+    """Tell whether a task has a result of all its epochs."""
+    return task.outcome is not None and task.outcome.pruned is None

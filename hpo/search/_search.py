@@ -34,6 +34,10 @@ class Search(Frozen, abc.ABC):
     def values_of(self, field: str) -> tuple[Any, ...]:
         """Return the values of a configuration field that the search names; none for a range."""
 
+    def ends(self) -> frozenset[int]:
+        """Return every number of epochs that a trial may have, if the search varies it."""
+        return frozenset(self.values_of("epochs"))
+
     @abc.abstractmethod
     def changed(self, change: Change) -> Self:
         """Return the search with every value of a configuration field changed."""

@@ -181,9 +181,14 @@ class Space(Frozen):
         every = self.evaluate_every
         if rungs is None or every == 1:
             return None
-        longest = max(self.lengths())
+        ends = self.ends()
+        longest = max(ends)
         asked = range(every, longest + 1, every) if every is not None else ()
-        return frozenset(epoch for epoch in rungs if epoch < longest) | self.lengths() | set(asked)
+        return frozenset(epoch for epoch in rungs if epoch < longest) | ends | set(asked)
+
+    def ends(self) -> frozenset[int]:
+        """Return every number of epochs that a trial may have."""
+        return self.search.ends() | {self.fixed.epochs}
 
     def lengths(self) -> frozenset[int]:
         """Return every number of epochs that the space may ask for by name."""

@@ -126,7 +126,7 @@ class Trainer:
         if stored is None:
             return None
         module = self.build(spec, torch.Generator().manual_seed(0))
-        module.load_state_dict(dict(stored.tensors))
+        load_weights(module, stored.tensors)
         return forward(module.to(self.data.device), inputs, self.numerics.micro_batch)
 
     def constant_score(self) -> float:

@@ -8,6 +8,7 @@ about a trial that this process holds. Nothing here uses a private name of Optun
 
 import copy
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ class Draw:
         attempt: How many earlier draws were repeats of other trials.
         trials: The trials numbered below this were there,
         unfinished: and all of them were finished but these.
-        paused: Of these the ones that waited at a step, each with that step.
+        paused: Of these the ones that waited, each with the last step that it had a score of.
     """
 
     position: int
@@ -86,9 +87,10 @@ def sample_config(
     trials = source.study.get_trials(deepcopy=False)
     unfinished = tuple(trial.number for trial in trials if not trial.state.is_finished())
     paused = {
-        trial.number: max(trial.intermediate_values)
+        trial.number: max(scored)
         for trial in trials
-        if trial.state is TrialState.WAITING and trial.intermediate_values
+        if trial.state is TrialState.WAITING
+        and (scored := [s for s, v in trial.intermediate_values.items() if math.isfinite(v)])
     }
     seen = [_as_pruned(t, paused[t.number]) if t.number in paused else t for t in trials]
     config = _sample(source, seen, searched, position, attempt)

@@ -174,8 +174,8 @@ def test_folder_that_is_no_model(tmp_path: Path, model: TrainedModel) -> None:
         ({"format": 9}, rf"^The model {folder} has format 9, but this version reads 1\.$"),
         ({"config": {"lr": 0}}, rf"^{folder} is no model folder: 1 validation error"),
         (
-            {"config": {"fusion": "late"}},
-            rf"^The model {folder} can't be used: The fusion is 'late', but must be a modality of "
+            {"config": {"fusion": "video"}},
+            rf"^The model {folder} can't be used: The fusion is 'video', but must be a modality of "
             r"the features \(image, text\) or one of: concat, ",
         ),
         (
