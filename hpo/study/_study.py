@@ -19,6 +19,7 @@ from hpo.search import (
     Strategy,
     Task,
     TaskState,
+    experimental,
     make_pruner,
     param_value,
 )
@@ -203,7 +204,8 @@ class StoredStudy:
             study.set_user_attr("metric", self.space.metric)
             study.set_user_attr("seeds", self.space.seeds)
             study.set_user_attr("data", dict(self.definition.dataset))
-            study.set_metric_names([metric_label(self.space.metric)])
+            with experimental():
+                study.set_metric_names([metric_label(self.space.metric)])
 
     @cached_property
     def _trials(self) -> Trials:
