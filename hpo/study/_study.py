@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -69,7 +70,7 @@ class StoredStudy:
         space = definition.space.capped(definition.train_rows)
         definition = dataclasses.replace(definition, space=space)
         ledger = open_ledger(url)
-        stored = Definition.from_json(ledger.define(name, definition.to_json()))
+        stored = _read(name, ledger.define(name, definition.to_json()))
         differences = stored.differences(definition)
         if differences:
             raise InputError(
@@ -80,7 +81,6 @@ class StoredStudy:
                 ],
                 title=f"The study '{name}' in {redact(url)} is a different one:",
             )
-        check_plugins(name, stored.plugins)
         # The cache may have moved since; where it is now is what the caller says.
         stored = dataclasses.replace(stored, cache=definition.cache)
         study = StoredStudy(url, name, stored, ledger)
@@ -111,10 +111,9 @@ class StoredStudy:
                 f"--study {name}: {redact(url)} has no such study"
                 f"{did_you_mean(name, names)}; {known}."
             )
-        definition = Definition.from_json(row.definition)
+        definition = _read(name, row.definition)
         if cache is not None:
             definition = dataclasses.replace(definition, cache=str(cache.absolute()))
-        check_plugins(name, definition.plugins)
         return StoredStudy(url, name, definition, ledger)
 
     def patient(self, patience: Patience) -> "StoredStudy":
@@ -228,6 +227,16 @@ class StoredStudy:
             to_config=strategy.draw,
             sampler=strategy.sampler,
         )
+
+
+def _read(name: str, raw: Mapping[str, Any]) -> Definition:
+    """Return the stored definition of a study.
+
+    Raises:
+        InputError: A part of a user's own is not here, or this version doesn't know all of it.
+    """
+    check_plugins(name, Definition.plugins_in(raw))
+    return Definition.from_json(raw)
 
 
 def finished_trial(study: StoredStudy, number: int) -> FrozenTrial:

@@ -59,7 +59,8 @@ def settings() -> dict[str, Any]:
         "numpy errors": np.geterr(),
         "matplotlib": dict(matplotlib.rcParams),
         "streams": (sys.stdout, sys.stderr, sys.excepthook, threading.excepthook),
-        "threads": {thread.name for thread in threading.enumerate()},
+        # tqdm keeps one for all bars of the process
+        "threads": {thread.name for thread in threading.enumerate()} - {"tqdm_monitor"},
         "umask": mask(),
     }
 
@@ -207,7 +208,13 @@ def write_data(folder: Path) -> None:
 
 def test_ctrl_c_hands_the_task_back(tmp_path: Path) -> None:
     """Wherever the thread that watches is, and the next call goes on from there."""
-    space = {**SPACE, "split": TAIL, "fixed": {"hidden": [8], "epochs": 3000}, "seeds": 1}
+    space = {
+        **SPACE,
+        "split": TAIL,
+        "seeds": 1,
+        "fixed": {"hidden": [8], "epochs": 30_000},
+        "divergence": {"patience": 30_000},
+    }
     study = hpo.create_study(
         array_data(tmp_path / "cache"), space, storage=f"sqlite:///{tmp_path / 's.db'}"
     ).stored
