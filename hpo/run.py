@@ -220,7 +220,8 @@ def _run(arguments: argparse.Namespace) -> int:
         checkpoint_every=arguments.checkpoint_every,
         run_store_gb=arguments.run_store_gb,
     )
-    study.stored.ledger.limit(study.name, arguments.timeout, arguments.trials)
+    trials = study.stored.trials_asked if arguments.trials is None else arguments.trials
+    study.stored.ledger.limit(study.name, arguments.timeout, trials)
     study.stored.open_next()
     screen = Screen(study.stored, study.stored.plan(), console)
     placements = place_workers(devices, arguments.workers, arguments.threads)
@@ -247,7 +248,7 @@ def _run(arguments: argparse.Namespace) -> int:
             lambda: _start(arguments, study, bundle, placements, ray_plan),
             screen.update,
             timeout=arguments.timeout,
-            trials=arguments.trials,
+            trials=trials,
         )
         if complete:
             screen.stop()

@@ -140,10 +140,10 @@ class Study:
             Whether the study is complete.
         """
         stored = self.stored
-        stored.ledger.limit(stored.name, timeout, trials)
+        stored.ledger.limit(stored.name, timeout, stored.trials_asked if trials is None else trials)
         if stored.open_next():
             observe(stored.tasks())
-            return True
+            return self._settled()
         crew = start()
         try:
             while True:
@@ -152,11 +152,18 @@ class Study:
                 tasks = stored.tasks()
                 observe(tasks)
                 if not running:
-                    return stored.best(tasks) is not None and stored.open_next()
+                    complete = stored.best(tasks) is not None and stored.open_next()
+                    return complete and self._settled()
                 # Looking at thousands of tasks takes its time, which is the workers' as well.
                 time.sleep(max(_POLL_S, 10 * (time.monotonic() - began)))
         finally:
             crew.stop()
+
+    def _settled(self) -> bool:
+        """Give every trial in Optuna the end that its task has, where that can lag; return True."""
+        if not self.stored.ledger.writes_trials:
+            self.stored.trials.reconcile()
+        return True
 
     @property
     def best_task(self) -> Task:

@@ -93,6 +93,11 @@ class OptunaSearch(Search):
             for field, domain in params.items()
         }
 
+    @property
+    def trials_wanted(self) -> int | None:
+        """How many trials a study is to have."""
+        return self.trials
+
     def values_of(self, field: str) -> tuple[Any, ...]:
         """Return the values that a field's choices name; none for a range."""
         domain = self.params.get(field)
@@ -188,7 +193,7 @@ class SampledStrategy(Strategy):
                 if isinstance(domain, Range)
                 else next(item for item in domain.choices if param_value(item) == value)
             )
-        return Config.select({**self.space.fixed.model_dump(), **drawn})
+        return self.space.fixed.taken(drawn)
 
     def sampler(self, position: int, attempt: int) -> BaseSampler:
         """Return the space's sampler, seeded for one suggestion."""

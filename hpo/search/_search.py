@@ -23,6 +23,11 @@ class Search(Frozen, abc.ABC):
     #: Keys that may differ between two definitions of the same study.
     extensible: ClassVar[frozenset[str]] = frozenset()
 
+    @property
+    def trials_wanted(self) -> int | None:
+        """How many trials a study is to have; None where that follows from something else."""
+        return None
+
     @abc.abstractmethod
     def values_of(self, field: str) -> tuple[Any, ...]:
         """Return the values of a configuration field that the search names; none for a range."""

@@ -48,9 +48,14 @@ class StoredStudy:
         name: The study's name.
         definition: As it is stored.
         ledger: The queue.
+
+    Attributes:
+        trials_asked: How many trials the space asked for this time, where the study was made with
+            another number; None where it was the same.
     """
 
     def __init__(self, url: str, name: str, definition: Definition, ledger: Ledger) -> None:
+        self.trials_asked: int | None = None
         self.url = url
         self.name = name
         self.definition = definition
@@ -84,6 +89,8 @@ class StoredStudy:
         # The cache may have moved since; where it is now is what the caller says.
         stored = dataclasses.replace(stored, cache=definition.cache)
         study = StoredStudy(url, name, stored, ledger)
+        wanted, had = definition.space.search.trials_wanted, stored.space.search.trials_wanted
+        study.trials_asked = wanted if wanted != had else None
         study.describe()
         return study
 

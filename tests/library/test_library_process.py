@@ -48,7 +48,7 @@ def settings() -> dict[str, Any]:
         "default type": torch.get_default_dtype(),
         "gradients": torch.is_grad_enabled(),
         "environment": dict(os.environ),
-        "logging": [(log.level, log.propagate, list(log.handlers)) for log in logs],
+        **{f"log {x.name}": (x.level, x.propagate, list(x.handlers)) for x in logs},
         "Optuna's logging": optuna.logging.get_verbosity(),
         "warnings": list(warnings.filters),
         "folder": Path.cwd(),

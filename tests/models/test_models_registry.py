@@ -75,14 +75,14 @@ def test_what_comes_with_the_package_is_not_forgotten() -> None:
         (
             LOSSES,
             "fokal",
-            "There is no loss 'fokal' (did you mean 'focal'?); there are: bce, focal, asl. One of "
-            "your own comes with --plugin MODULE, or from Python with hpo.register_loss.",
+            "There is no loss 'fokal' (did you mean 'focal'?); there are: bce, focal, asl. For "
+            "one of your own, pass --plugin MODULE, or call hpo.register_loss from Python.",
         ),
         (
             HEADS,
             "knn",
-            "There is no head 'knn'; there are: mlp, gmlp. One of your own comes with --plugin "
-            "MODULE, or from Python with hpo.register_head.",
+            "There is no head 'knn'; there are: mlp, gmlp. For one of your own, pass --plugin "
+            "MODULE, or call hpo.register_head from Python.",
         ),
     ],
 )

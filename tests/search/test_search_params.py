@@ -17,7 +17,6 @@ from hpo.search import (
     SampledStrategy,
     load_space,
     make_strategy,
-    param_value,
     parse_setting,
 )
 
@@ -105,44 +104,12 @@ def test_trials_of_a_greedy_study_show_what_their_configuration_has() -> None:
             assert domains[name].to_external_repr(domains[name].to_internal_repr(value)) == value
 
 
-def test_greedy_distributions_have_every_value_of_any_stage() -> None:
-    stages = [
-        {"name": "a", "params": {"hidden": [[8], [8, 4]], "lr": [0.1, 0.2]}},
-        {"name": "b", "fixed": {"lr": 0.3, "epochs": 7}, "params": {"lr": [0.2, 0.4]}},
-    ]
-    assert greedy(*stages, hidden=[16], lr=0.1).distributions == {
-        "hidden": CategoricalDistribution(("16", "8", "8-4")),
-        "lr": CategoricalDistribution((0.1, 0.2, 0.4, 0.3)),
-    }
-
-
-def test_sampled_distributions() -> None:
-    params = {
-        "hidden": {"choices": [[64], [64, 32]]},
-        "loss": {"choices": ["bce", "focal", "asl"]},
-        "lr": {"low": 1e-4, "high": "1e-1", "log": True},
-        "dropout": {"low": 0.0, "high": 0.8, "step": 0.1},
-        "epochs": {"low": 10, "high": 100, "step": 10},
-        "ema_decay": {"choices": [None, 0.9]},
-        "focal.gamma": {"low": 0, "high": "5"},
-    }
+def test_domains_of_what_a_choice_has() -> None:
+    params = {"focal.gamma": {"low": 0, "high": "5"}, "asl.clip": {"choices": ["1e-1", 0]}}
     assert sampled(params).distributions == {
-        "hidden": CategoricalDistribution(("64", "64-32")),
-        "loss": CategoricalDistribution(("bce", "focal", "asl")),
-        "lr": FloatDistribution(1e-4, 1e-1, log=True),
-        "dropout": FloatDistribution(0.0, 0.8, step=0.1),
-        "epochs": IntDistribution(10, 100, step=10),
-        "ema_decay": CategoricalDistribution((None, 0.9)),
         "focal.gamma": FloatDistribution(0.0, 5.0),
+        "asl.clip": CategoricalDistribution((0.1, 0.0)),
     }
-
-
-@pytest.mark.parametrize(
-    ("value", "stored"),
-    [((2048, 512), "2048-512"), ((), ""), (None, None), (0.5, 0.5), ("bce", "bce"), (3, 3)],
-)
-def test_values_are_stored_as_optuna_can(value: Any, stored: Any) -> None:
-    assert param_value(value) == stored
 
 
 CONDITIONAL = {

@@ -33,6 +33,7 @@ def test_the_kinds_are_told_apart(tmp_path: Path) -> None:
     sampled = load_space(write(tmp_path, SAMPLED))
     assert isinstance(sampled.search, OptunaSearch)
     assert sampled.search.sampler.arguments == {"multivariate": True}
+    assert (greedy.search.trials_wanted, sampled.search.trials_wanted) == (None, 5)
 
 
 def test_settings_override_the_file(tmp_path: Path) -> None:

@@ -181,8 +181,7 @@ def test_folder_that_is_no_model(tmp_path: Path, model: TrainedModel) -> None:
         (
             {"config": {"head": "knn"}},
             rf"^The model {folder} can't be used: There is no head 'knn'; there are: mlp, gmlp\. "
-            r"One of your own comes with --plugin MODULE, or from Python with "
-            r"hpo\.register_head\.$",
+            r"For one of your own, pass --plugin MODULE, or call hpo\.register_head from Python\.$",
         ),
         ({"classes": ["a", "b"]}, rf"^The weights in {folder} don't fit its config: "),
     ):
