@@ -131,7 +131,7 @@ def test_a_head_goes_into_a_model_folder_and_back(tmp_path: Path, bundle: Bundle
     found = loaded.probabilities(bundle.features.train, open_device("cpu"))
     np.testing.assert_array_equal(found, expected)
     HEADS.forget("low_rank")
-    with pytest.raises(InputError, match=r"can't be used: There is no head 'low_rank'; .*--plugin"):
+    with pytest.raises(InputError, match=r"the head 'low_rank' of the module \S+ is not here; .*--plugin"):
         TrainedModel.load(tmp_path / "model")
 
 
