@@ -5,7 +5,6 @@ import contextlib
 import logging
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -139,9 +138,6 @@ def _reporting() -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     log.addHandler(handler)
     try:
-        with warnings.catch_warnings():
-            # What of Optuna is experimental is known and tested; users can do nothing about it.
-            warnings.filterwarnings("ignore", message=".* is experimental")
-            yield
+        yield
     finally:
         log.removeHandler(handler)

@@ -53,7 +53,8 @@ class Model:
             ) from error
 
     def _load(self, encoder: Encoder) -> None:
-        with quiet():
+        # layers draw weights from PyTorch's own random numbers, before they are read
+        with quiet(), torch.random.fork_rng(devices=()):
             model, transform = open_clip.create_model_from_pretrained(
                 encoder.model,
                 encoder.pretrained,

@@ -1,5 +1,6 @@
 """Fusion (section 3.2 of the paper): which embeddings meet where."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
 import torch
@@ -143,7 +144,8 @@ def gated(
 
 def build_meta(classes: int) -> nn.Module:
     """Return a meta-classifier that is trained by itself; its input is named ``outputs``."""
-    return SingleHead(("outputs",), MetaClassifier(classes))
+    with _apart():
+        return SingleHead(("outputs",), MetaClassifier(classes))
 
 
 def build_module(
@@ -182,10 +184,12 @@ def build_module(
             config.input_dropout,
         )
 
-    if name not in FUSIONS:
-        return make_head(name)
-    own = config.own("fusion") if name == config.fusion else {}
-    module: nn.Module = FUSIONS[name].load()(make_head, widths, classes, generator=generator, **own)
+    with _apart(generator):
+        if name not in FUSIONS:
+            return make_head(name)
+        own = config.own("fusion") if name == config.fusion else {}
+        load = FUSIONS[name].load()
+        module: nn.Module = load(make_head, widths, classes, generator=generator, **own)
     if not isinstance(module, SingleHead) and is_fitted(module):
         raise InputError(
             f"The fusion '{name}' trains its heads together, but the head '{config.head}' is "
@@ -194,6 +198,20 @@ def build_module(
     if config.modality_dropout > 0 and len(widths) > 1 and not is_fitted(module):
         return ModalityDropout(config.modality_dropout, module)
     return module
+
+
+@contextlib.contextmanager
+def _apart(generator: torch.Generator | None = None) -> Iterator[None]:
+    """Leave PyTorch's own random numbers alone, from which layers draw weights unless told not to.
+
+    Args:
+        generator: Their seed meanwhile is that of the generator, so that a layer of a user's that
+            draws from them, and not from the generator, has the same weights each time.
+    """
+    with torch.random.fork_rng(devices=()):
+        if generator is not None:
+            torch.default_generator.manual_seed(generator.initial_seed())
+        yield
 
 
 def is_fitted(module: nn.Module) -> bool:

@@ -5,6 +5,7 @@ from hpo.search._load import load_space, parse_setting
 from hpo.search._plan import Plan, PlannedStage
 from hpo.search._promote import PromoteSearch, PromoteStrategy
 from hpo.search._pruning import Divergence, DivergenceRule, decision_steps, make_pruner
+from hpo.search._registry import experimental
 from hpo.search._sampled import Choices, OptunaSearch, Range, SampledStrategy
 from hpo.search._sampling import make_sampler, param_value
 from hpo.search._search import Search
@@ -58,6 +59,7 @@ __all__ = [
     "TrialOutcome",
     "Verdict",
     "decision_steps",
+    "experimental",
     "format_params",
     "load_space",
     "make_pruner",

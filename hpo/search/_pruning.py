@@ -8,7 +8,7 @@ import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
 from pydantic import Field, PositiveInt
 
-from hpo.search._registry import PRUNERS
+from hpo.search._registry import PRUNERS, experimental
 from hpo.search._values import Component, Frozen
 
 __all__ = ["Divergence", "DivergenceRule", "decision_steps", "make_pruner"]
@@ -77,10 +77,12 @@ def make_pruner(component: Component, max_steps: int) -> BasePruner:
     if component.name == "PatientPruner":
         wrapped = arguments.pop("wrapped", None)
         inner = make_pruner(Component.model_validate(wrapped), max_steps) if wrapped else None
-        return optuna.pruners.PatientPruner(inner, **arguments)
+        with experimental():
+            return optuna.pruners.PatientPruner(inner, **arguments)
     if component.name == "HyperbandPruner":
         arguments.setdefault("max_resource", max_steps)
-    return PRUNERS[component.name](**arguments)
+    with experimental():
+        return PRUNERS[component.name](**arguments)
 
 
 def decision_steps(component: Component) -> Callable[[int], bool]:

@@ -1,10 +1,13 @@
 """The samplers and pruners that a search space can name; names never reach an import."""
 
-from collections.abc import Callable
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
 
 from optuna import pruners, samplers
+from optuna.exceptions import ExperimentalWarning
 
-__all__ = ["PRUNERS", "SAMPLERS"]
+__all__ = ["PRUNERS", "SAMPLERS", "experimental"]
 
 SAMPLERS: dict[str, Callable[..., samplers.BaseSampler]] = {
     "TPESampler": samplers.TPESampler,
@@ -22,3 +25,14 @@ PRUNERS: dict[str, Callable[..., pruners.BasePruner]] = {
     "ThresholdPruner": pruners.ThresholdPruner,
     "WilcoxonPruner": pruners.WilcoxonPruner,
 }
+
+
+@contextlib.contextmanager
+def experimental() -> Iterator[None]:
+    """Use something that Optuna calls experimental without a warning.
+
+    What is used here is known and tested, and users can do nothing about it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield

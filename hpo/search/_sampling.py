@@ -4,7 +4,7 @@ from typing import Any
 
 import optuna
 
-from hpo.search._registry import SAMPLERS
+from hpo.search._registry import SAMPLERS, experimental
 from hpo.search._values import Component
 
 __all__ = ["make_sampler", "param_value"]
@@ -25,7 +25,8 @@ def make_sampler(
         attempt: How many earlier draws were repeats of other trials.
     """
     mixed = (seed * 1_000_003 + position * 1_009 + attempt) % 2**32
-    return SAMPLERS[component.name](**component.arguments, seed=mixed)
+    with experimental():
+        return SAMPLERS[component.name](**component.arguments, seed=mixed)
 
 
 def param_value(value: Any) -> str | int | float | bool | None:

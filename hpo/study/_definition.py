@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from hpo.errors import InputError
-from hpo.models import default_of, field_names, neutral
+from hpo.models import PluginUse, default_of, field_names, neutral
 from hpo.search import Space, Strategy, make_strategy
-from hpo.study._plugins import PluginUse
 from hpo.training import TRAINER_VERSION, Arithmetic
 
 __all__ = ["Definition"]
@@ -105,6 +106,9 @@ class Definition:
     def from_json(raw: Mapping[str, Any]) -> "Definition":
         """Return the definition that ``to_json`` wrote, perhaps of an earlier version.
 
+        Args:
+            raw: What is stored; the users' own parts that it names must be here.
+
         Raises:
             InputError: It has something that this version doesn't know.
         """
@@ -115,15 +119,24 @@ class Definition:
                 f"{', '.join(sorted(unknown))}, which this one doesn't know. Upgrade hpo to go on "
                 "with it."
             )
+        try:
+            space = Space.from_stored(raw["space"])
+        except ValidationError as error:
+            places = [".".join(map(str, e["loc"])) for e in error.errors()]
+            raise InputError(
+                "The study's search space has something that this version of hpo doesn't know, at "
+                f"{', '.join(dict.fromkeys(places))}. A newer one may have made it: upgrade hpo to "
+                "go on with it."
+            ) from None
         return Definition(
             **{
                 "trainer": None,
                 "format": 1,
                 **raw,
-                "space": Space.from_stored(raw["space"]),
+                "space": space,
                 "modalities": tuple(raw["modalities"]),
                 "metrics": tuple(raw.get("metrics", _FIRST_METRICS)),
-                "plugins": tuple(PluginUse(**plugin) for plugin in raw.get("plugins", ())),
+                "plugins": Definition.plugins_in(raw),
             }
         )
 
@@ -141,6 +154,11 @@ class Definition:
             if getattr(self.space.fixed, field) == neutral(field)
             and getattr(other.space.fixed, field) == default_of(field) != neutral(field)
         }
+
+    @staticmethod
+    def plugins_in(raw: Mapping[str, Any]) -> tuple[PluginUse, ...]:
+        """Return the users' own parts that a stored definition needs before it can be read."""
+        return tuple(PluginUse(**plugin) for plugin in raw.get("plugins", ()))
 
     def differences(self, other: "Definition") -> list[str]:
         """Return what decides the results and is different in ``other``, in words."""

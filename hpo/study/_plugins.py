@@ -13,7 +13,7 @@ from hpo.models import CHOICES, PluginUse, Registry, plugin_uses
 from hpo.search import Space
 from hpo.training import METRICS
 
-__all__ = ["PluginUse", "check_plugins", "load_plugins", "plugins_of"]
+__all__ = ["check_plugins", "load_plugins", "plugins_of"]
 
 
 def load_plugins(names: Sequence[str]) -> None:

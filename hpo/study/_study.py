@@ -3,10 +3,10 @@
 import copy
 import dataclasses
 import logging
-import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -22,6 +22,7 @@ from hpo.search import (
     Strategy,
     Task,
     TaskState,
+    experimental,
     make_pruner,
     param_value,
 )
@@ -79,7 +80,7 @@ class StoredStudy:
         space = definition.space.capped(definition.train_rows)
         definition = dataclasses.replace(definition, space=space)
         ledger = open_ledger(url)
-        stored = Definition.from_json(ledger.define(name, definition.to_json()))
+        stored = _read(name, ledger.define(name, definition.to_json()))
         stored.check_meaning(name)
         differences = stored.differences(definition)
         if differences:
@@ -99,7 +100,6 @@ class StoredStudy:
                 field,
                 value,
             )
-        check_plugins(name, stored.plugins)
         # The cache may have moved since; where it is now is what the caller says.
         stored = dataclasses.replace(stored, cache=definition.cache)
         study = StoredStudy(url, name, stored, ledger)
@@ -132,10 +132,9 @@ class StoredStudy:
                 f"--study {name}: {redact(url)} has no such study"
                 f"{did_you_mean(name, names)}; {known}."
             )
-        definition = Definition.from_json(row.definition)
+        definition = _read(name, row.definition)
         if cache is not None:
             definition = dataclasses.replace(definition, cache=str(cache.absolute()))
-        check_plugins(name, definition.plugins)
         return StoredStudy(url, name, definition, ledger)
 
     def patient(self, patience: Patience) -> "StoredStudy":
@@ -229,9 +228,7 @@ class StoredStudy:
             study.set_user_attr("metric", self.space.metric)
             study.set_user_attr("seeds", self.space.seeds)
             study.set_user_attr("data", dict(self.definition.dataset))
-            with warnings.catch_warnings():
-                # Optuna calls it experimental, about which a user can do nothing.
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            with experimental():
                 study.set_metric_names([metric_label(self.space.metric)])
 
     @cached_property
@@ -255,6 +252,16 @@ class StoredStudy:
             to_config=strategy.draw,
             sampler=strategy.sampler,
         )
+
+
+def _read(name: str, raw: Mapping[str, Any]) -> Definition:
+    """Return the stored definition of a study.
+
+    Raises:
+        InputError: A part of a user's own is not here, or this version doesn't know all of it.
+    """
+    check_plugins(name, Definition.plugins_in(raw))
+    return Definition.from_json(raw)
 
 
 def finished_trial(study: StoredStudy, number: int) -> FrozenTrial:

@@ -1,5 +1,6 @@
 """Opening Optuna's storage in a database."""
 
+import logging
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -39,11 +40,15 @@ def open_database(url: str) -> RDBStorage:
         from hpo.trials._reading import Database
 
         kind = Database
+    alembic = logging.getLogger("alembic")
+    level = alembic.level
     with reporting_failure(url):
         try:
             storage = create(kind)
         except RuntimeError as error:  # the tables are of another version; Optuna says what to do
             raise InputError(f"--storage {redact(url)}: {error}") from None
+        finally:
+            alembic.setLevel(level)  # which Optuna raises to that of warnings
         with storage.engine.connect() as connection:
             known = knows_optuna(connection)
         if not known and kind is not RDBStorage:

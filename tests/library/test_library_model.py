@@ -20,9 +20,9 @@ def kept(model: hpo.Model, home: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def test_rows(demo: hpo.Data, home: Path) -> tuple[list[Path], list[str]]:
-    """Images and captions of the first rows to predict of the demo."""
+    """Images and captions of the rows to predict of the demo."""
     with (home / ".hpo" / "demo" / "test.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))[:40]
+        rows = list(csv.DictReader(file))
     images = [home / ".hpo" / "demo" / "images" / row["ImageID"] for row in rows]
     return images, [row["Caption"] for row in rows]
 
@@ -54,21 +54,21 @@ def test_images_and_captions_get_what_the_command_gives(
     images, captions = test_rows
     loaded = hpo.load_model(kept, cache=home / ".hpo")
     labels = loaded.predict(images=images, captions=captions)
-    rows = read(out)[: len(images)]
+    rows = read(out)
     assert [row["Labels"].split() for row in rows] == labels
     probabilities = loaded.predict_proba(images=images, captions=captions)
     assert list(probabilities.index) == [str(path) for path in images]
     assert probabilities.index.name == "image"
     assert list(probabilities.columns) == list(loaded.classes)
-    written = pd.read_csv(table, dtype=np.float32, index_col="ImageID")
-    np.testing.assert_array_equal(probabilities.to_numpy(), written.to_numpy()[: len(images)])
+    cells = [list(row.values())[1:] for row in read(table)]
+    np.testing.assert_array_equal(probabilities.to_numpy(), np.array(cells, dtype=np.float32))
 
 
 def test_embeddings_get_the_same_as_what_they_are_of(
     demo: hpo.Data, model: hpo.Model, test_rows: tuple[list[Path], list[str]]
 ) -> None:
     images, captions = test_rows
-    embeddings = {name: demo.features.test[name][: len(images)] for name in model.modalities}
+    embeddings = {name: demo.features.test[name] for name in model.modalities}
     encoded = model.predict_proba(images=images, captions=captions).to_numpy()
     for kind in (np.float16, np.float32, np.float64):
         given = {name: np.asarray(array, dtype=kind) for name, array in embeddings.items()}
