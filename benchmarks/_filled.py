@@ -116,13 +116,19 @@ def fill(source: OptunaStudy, trials: int, epochs: int) -> None:
 
 
 def add_running(source: OptunaStudy, count: int, steps: int) -> None:
-    """Add trials that other workers are in the midst of."""
+    """Add trials that other workers are in the midst of, and end those that were added before."""
+    with_attributes = {"config": Config().model_dump(mode="json")}
+    storage = source.backend
+    study = source.id
+    for trial in storage.get_all_trials(study, deepcopy=False, states=(TrialState.RUNNING,)):
+        trial_id = storage.get_trial_id_from_study_id_trial_number(study, trial.number)
+        storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [50.0])
     for number in range(count):
         template = create_trial(
             state=TrialState.RUNNING,
             params={"lr": _FIRST_LR * (1 + number)},
             distributions={"lr": LR},
-            user_attrs={"task": 100_000 + number, "config": Config().model_dump(mode="json")},
+            user_attrs=with_attributes,
             intermediate_values=dict.fromkeys(range(1, steps + 1), 50.0),
         )
-        source.storage.create_new_trial(source.id, template)
+        storage.create_new_trial(study, template)

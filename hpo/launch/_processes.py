@@ -78,6 +78,11 @@ class Workers:
 
     def stop(self, patience: float = 30.0) -> None:
         """Let the workers checkpoint and hand back their trials; kill who doesn't in time."""
+        if os.name == "nt" and any(process.poll() is None for process in self._processes):
+            _log.warning(
+                "On Windows workers can't be asked to stop. They are ended, and what they were "
+                "training goes on from its last checkpoint."
+            )
         self.signal(signal.SIGTERM)
         end = time.monotonic() + patience
         for process in self._processes:

@@ -87,7 +87,8 @@ class Study:
                 default one a device, and on a CPU one a core.
             devices: ``auto`` (all CUDA devices, or else the CPU), ``cpu``, or ``cuda:0,cuda:1``.
             timeout: Stop after so many seconds.
-            trials: Stop after so many trials, those of earlier calls included.
+            trials: Stop after so many trials, those of earlier calls included. A sampled study is
+                complete with so many, instead of those that its space asks for.
             plugins: Modules or files that worker processes import for losses, heads, fusions and
                 metrics of your own.
             progress: Whether to show a bar.
@@ -96,11 +97,12 @@ class Study:
             Whether the study is complete.
 
         Raises:
-            InputError: A device doesn't exist, or workers in other processes would lack a part
-                that was registered in this one; or the study's space meant something else when it
-                was made.
+            InputError: A device doesn't exist, a number is not above 0, workers in other processes
+                would lack a part that was registered in this one, or the study's space meant
+                something else when it was made.
             NoCandidateError: All candidates of a stage failed.
         """
+        _check_positive(workers=workers, timeout=timeout, trials=trials)
         placed = resolve_devices(devices)
         stored = self.stored
         settings = WorkerSettings(device=placed[0])
@@ -143,7 +145,7 @@ class Study:
         stored.ledger.limit(stored.name, timeout, stored.trials_asked if trials is None else trials)
         if stored.open_next():
             observe(stored.tasks())
-            return True
+            return self._settled()
         crew = start()
         try:
             while True:
@@ -152,11 +154,18 @@ class Study:
                 tasks = stored.tasks()
                 observe(tasks)
                 if not running:
-                    return stored.best(tasks) is not None and stored.open_next()
+                    complete = stored.best(tasks) is not None and stored.open_next()
+                    return complete and self._settled()
                 # Looking at thousands of tasks takes its time, which is the workers' as well.
                 time.sleep(max(_POLL_S, 10 * (time.monotonic() - began)))
         finally:
             crew.stop()
+
+    def _settled(self) -> bool:
+        """Give every trial in Optuna the end that its task has, where that can lag; return True."""
+        if not self.stored.ledger.writes_trials:
+            self.stored.trials.reconcile()
+        return True
 
     @property
     def best_task(self) -> Task:
@@ -279,6 +288,9 @@ def create_study(
         InputError: The space is wrong, the storage is no good, or it has another study of this
             name; all problems are listed.
     """
+    arithmetic = Arithmetic(threads, precision, compiler)
+    arithmetic.check()
+    _check_positive(checkpoint_every=checkpoint_every, run_store_gb=run_store_gb)
     given = [(key, value, "settings") for key, value in (settings or {}).items()]
     suggested = [(key, value, "hpo.yaml") for key, value in data.settings.items()]
     read = space_of(space, given, suggested, data.modalities)
@@ -290,7 +302,7 @@ def create_study(
         bundle,
         name or (str(space) if by_name else read.name),
         storage,
-        arithmetic=Arithmetic(threads, precision, compiler),
+        arithmetic=arithmetic,
         checkpoint_every=checkpoint_every,
         run_store_gb=run_store_gb,
     )
@@ -358,6 +370,16 @@ def _check_importable(stored: StoredStudy, plugins: Sequence[str]) -> None:
             f"Worker processes don't have what was registered here: {listed}. Put it into a module "
             f"and pass {way}, or use workers=1, which works in this process."
         )
+
+
+def _check_positive(**numbers: float | None) -> None:
+    problems = [
+        f"{name} is {value}, but must be above 0."
+        for name, value in numbers.items()
+        if value is not None and not value > 0
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def _value(task: Task) -> float:

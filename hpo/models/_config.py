@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -65,6 +65,9 @@ def _registered(field: str) -> AfterValidator:
         )
 
     return AfterValidator(check)
+
+
+C = TypeVar("C", bound="Config")
 
 
 class Config(BaseModel):
@@ -178,18 +181,6 @@ class Config(BaseModel):
         return found
 
     @classmethod
-    def select(cls, values: Mapping[str, Any]) -> "Config":
-        """Return the configuration that ``values`` describe.
-
-        Args:
-            values: By field and parameter; parameters of choices that are not taken are left out.
-        """
-        taken = {str(values.get(field, cls.model_fields[field].default)) for field in CHOICES}
-        return Config.model_validate(
-            {k: v for k, v in values.items() if "." not in k or k.partition(".")[0] in taken}
-        )
-
-    @classmethod
     def from_stored(cls, raw: Mapping[str, Any]) -> Self:
         """Return the configuration that ``model_dump`` gave, perhaps by an older version.
 
@@ -205,8 +196,28 @@ class Config(BaseModel):
         return cls.model_validate(values)
 
     def replace(self, **changes: Any) -> "Config":
-        """Return the configuration with some values changed, checked like any other."""
-        return Config.select({**self.model_dump(), **changes})
+        """Return the configuration with some values changed, checked like any other.
+
+        Parameters of choices that it doesn't take any more are left out.
+        """
+        typed = {name: typed_value(name, value) for name, value in changes.items()}
+        return self._with(Config, typed)
+
+    def _with(self, kind: type[C], values: Mapping[str, Any]) -> C:
+        """Return these values with some others, by field and parameter, each in its type."""
+        fields = {field: getattr(self, field) for field in field_names()}
+        options = dict(self.options)
+        for name, value in values.items():
+            (options if "." in name else fields)[name] = value
+        taken = {fields[field] for field in CHOICES}
+        kept = {
+            option: value
+            for option, value in options.items()
+            if (kind._any_options or option.partition(".")[0] in taken)
+            and value != _parameter(option).default
+        }
+        made = kind.model_construct(**fields, options=tuple(sorted(kept.items())))
+        return cast(C, made)
 
     def capped(self, rows: int) -> "Config":
         """Return the configuration with a batch of at most ``rows``: more means all of them."""
@@ -214,16 +225,17 @@ class Config(BaseModel):
 
     def only(self, fields: Iterable[str]) -> "Config":
         """Return the configuration with all fields neutral but these, and their parameters."""
-        kept = set(fields)
-        values = {field: getattr(self, field) for field in kept}
-        for field in kept & CHOICES.keys():
-            name = getattr(self, field)
-            values |= {f"{name}.{key}": value for key, value in self.own(field).items()}
-        return Config.from_stored(values)
+        return self.without(*set(field_names()).difference(fields))
 
     def without(self, *fields: str) -> "Config":
         """Return the configuration with these fields neutral."""
-        return self.only(type(self).model_fields.keys() - {"options", *fields})
+        values = {field: neutral(field) for field in fields}
+        for field in CHOICES.keys() & values.keys():
+            registry, name = CHOICES[field], values[field]
+            if name in registry:
+                parameters = registry[name].parameters
+                values |= {f"{name}.{key}": p.neutral for key, p in parameters.items()}
+        return self._with(Config, values)
 
     def own(self, field: str) -> dict[str, Any]:
         """Return the parameters of the choice that ``field`` names, defaults included.
@@ -247,7 +259,7 @@ class Config(BaseModel):
             for field in CHOICES
             for key, value in self.own(field).items()
         }
-        return self.model_dump() | own
+        return {field: getattr(self, field) for field in field_names()} | own
 
     def keyed(self) -> dict[str, Any]:
         """Return what keys and addresses hash: equal for configurations that train equally.
@@ -256,12 +268,11 @@ class Config(BaseModel):
         of the package's choices likewise; those of a user's own are all there, since their
         defaults may change with the user's module.
         """
-        raw = self.model_dump(mode="json")
+        values = {f: getattr(self, f) for f in type(self).model_fields if f != "options"}
         fields = {
-            field: raw[field]
-            for field in type(self).model_fields
-            if field in _ALWAYS_KEYED
-            or (field != "options" and getattr(self, field) != neutral(field))
+            field: list(value) if isinstance(value, tuple) else value
+            for field, value in values.items()
+            if field in _ALWAYS_KEYED or value != neutral(field)
         }
         if self.feature_scaling == "l2":
             fields["feature_scaling"] = _L2_KEY
@@ -298,7 +309,19 @@ class FixedValues(Config):
 
     def changed(self, change: Callable[[str, Any], Any]) -> "FixedValues":
         """Return the values with each changed, given its name and what it was."""
-        return FixedValues.model_validate({k: change(k, v) for k, v in self.model_dump().items()})
+        names = (*field_names(), *(option for option, _ in self.options))
+        return self.updated({name: change(name, self.value_of(name)) for name in names})
+
+    def updated(self, values: Mapping[str, Any]) -> "FixedValues":
+        """Return the values with some others, by field and parameter, each in its type."""
+        return self._with(FixedValues, values)
+
+    def taken(self, values: Mapping[str, Any]) -> Config:
+        """Return the configuration with some other values, each in its type.
+
+        Parameters of choices that it doesn't take are left out.
+        """
+        return self._with(Config, values)
 
 
 def neutral(field: str) -> Any:
@@ -359,6 +382,13 @@ def _adapter(field: str) -> TypeAdapter[Any]:
     info = Config.model_fields[field]
     annotated: Any = Annotated[info.annotation, *info.metadata, None]
     return TypeAdapter(annotated)
+
+
+def _parameter(option: str) -> Parameter:
+    """Return the parameter of an option that was checked before."""
+    parameter = option_parameter(option)
+    assert parameter is not None
+    return parameter
 
 
 def option_parameter(option: str) -> Parameter | None:

@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from pydantic import Field, field_validator, model_validator
 
 from hpo.errors import InputError
-from hpo.models import Config, modalities_read
+from hpo.models import Config, FixedValues, modalities_read
 from hpo.search._plan import Plan, PlannedStage, RunSharing
 from hpo.search._sampling import param_value
 from hpo.search._search import Search
@@ -178,17 +178,17 @@ class GreedyStrategy(Strategy):
             NoCandidateError: A stage has only failures.
             InputError: A stage has no candidate for these modalities.
         """
-        best: dict[str, Any] = self.space.fixed.model_dump()
-        if not self._is_possible(best["fusion"]):
-            best["fusion"] = self.modalities[0]
+        best = self.space.fixed
+        if not self._is_possible(best.fusion):
+            best = best.updated({"fusion": self.modalities[0]})
         stages: list[GreedyStage] = []
         for index, stage in enumerate(self._search.stages):
-            candidates = self._candidates(stage, {**best, **stage.fixed})
+            candidates = self._candidates(stage, best.updated(stage.fixed))
             winner = _winner(candidates, [score(c) for c in candidates], stage.name)
             stages.append(GreedyStage(index, stage.name, candidates, winner))
             if winner is None:
                 break
-            best |= winner.params
+            best = best.updated(winner.params)
         return stages
 
     def next(self, board: Board) -> Opening:
@@ -308,12 +308,12 @@ class GreedyStrategy(Strategy):
 
         return self.stages(score)
 
-    def _candidates(self, stage: Stage, base: Mapping[str, Any]) -> tuple[Candidate, ...]:
+    def _candidates(self, stage: Stage, base: FixedValues) -> tuple[Candidate, ...]:
         """Return the candidates of a stage; equal ones stand once, at the first place."""
         grid: dict[str, Candidate] = {}
         for position, values in enumerate(itertools.product(*stage.params.values())):
             params = dict(zip(stage.params, values, strict=True))
-            config = Config.select({**base, **params})
+            config = base.taken(params)
             if self._is_possible(config.fusion):
                 reference = stage.reference[position] if stage.reference else None
                 key = config.key

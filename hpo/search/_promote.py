@@ -16,7 +16,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, PositiveInt, field_validator
 
-from hpo.models import Config
 from hpo.search._plan import Plan, PlannedStage
 from hpo.search._sampled import SampledSearch, SampledStrategy
 from hpo.search._strategy import Board, Decision, Opening, Verdict
@@ -144,7 +143,7 @@ class PromoteStrategy(SampledStrategy):
 
     def _first(self, task: NewTask) -> NewTask:
         """Give the first task the fixed values as its configuration, if the space has them."""
-        config = Config.select(self.space.fixed.model_dump())
+        config = self.space.fixed.taken({})
         if task.position > 0 or not self.has_values(config):
             return task
         return dataclasses.replace(task, config=config, runs=head_runs(config, self.modalities))

@@ -219,7 +219,7 @@ class SampledStrategy(Strategy):
                 if isinstance(domain, Range)
                 else next(item for item in domain.choices if param_value(item) == value)
             )
-        return Config.select({**self.space.fixed.model_dump(), **drawn})
+        return self.space.fixed.taken(drawn)
 
     def has_values(self, config: Config) -> bool:
         """Tell whether the domains of the space have the values of a configuration."""

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import logging
+import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -228,7 +229,10 @@ class StoredStudy:
             study.set_user_attr("metric", self.space.metric)
             study.set_user_attr("seeds", self.space.seeds)
             study.set_user_attr("data", dict(self.definition.dataset))
-            study.set_metric_names([metric_label(self.space.metric)])
+            with warnings.catch_warnings():
+                # Optuna calls it experimental, about which a user can do nothing.
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.set_metric_names([metric_label(self.space.metric)])
 
     @cached_property
     def _trials(self) -> Trials:

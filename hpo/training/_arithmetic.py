@@ -32,11 +32,14 @@ class Arithmetic:
     precision: str = "float32"
     compiler: str = "off"
 
-    def check(self, device_type: str) -> None:
-        """Check that a kind of device, such as ``cpu``, can do it.
+    def check(self, device_type: str | None = None) -> None:
+        """Check that there is such an arithmetic, and that a kind of device can do it.
+
+        Args:
+            device_type: Such as ``cpu``; None where it isn't known yet.
 
         Raises:
-            InputError: It can't.
+            InputError: There isn't, or it can't.
         """
         problems = [
             f"--{name} is {value!r}{did_you_mean(value, known)}, but must be one of: "
@@ -47,12 +50,14 @@ class Arithmetic:
             )
             if value not in known
         ]
-        if device_type != "cuda" and self.precision == "tf32":
+        if self.threads < 1:
+            problems.append(f"--threads is {self.threads}, but must be at least 1.")
+        if device_type not in (None, "cuda") and self.precision == "tf32":
             problems.append(
                 f"--precision is tf32, which needs cuda, but must be float32 or bf16 on "
                 f"{device_type}."
             )
-        if device_type != "cuda" and self.compiler == "reduce-overhead":
+        if device_type not in (None, "cuda") and self.compiler == "reduce-overhead":
             problems.append(
                 f"--compile is reduce-overhead, which captures CUDA graphs, but must be off, "
                 f"default or max-autotune on {device_type}."

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ _MICRO_BATCH = {"cpu": 1024, "cuda": 1 << 15}
 #: Each configuration has its own shapes; at PyTorch's limit of 8 it would stop compiling, silently.
 _RECOMPILE_LIMIT = 1024
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_NOTHING = contextlib.nullcontext()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +55,7 @@ class Device:
             self.arithmetic.compiler,
         )
 
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
+    def in_use(self) -> AbstractContextManager[None]:
         """Set the process up to compute as stated, and back to what it was.
 
         On a CPU that is the number of threads, which changes the last bits of sums. On CUDA,
@@ -64,6 +64,13 @@ class Device:
         Threads are PyTorch's setting for a whole process: two of its threads must not compute on
         devices with different ones at the same time.
         """
+        as_usual = self.torch.type == "cpu" and self.arithmetic.compiler == "off"
+        if as_usual and torch.get_num_threads() == self.arithmetic.threads:
+            return _NOTHING
+        return self._set_up()
+
+    @contextmanager
+    def _set_up(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             threads = torch.get_num_threads()
             if self.torch.type == "cpu" and threads != self.arithmetic.threads:

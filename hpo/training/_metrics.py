@@ -5,7 +5,8 @@ above 0, that is its probability above 0.5. All take logits and 0/1 targets, bot
 return percent as a float64 scalar on the device of the logits.
 """
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -13,9 +14,27 @@ from torch import Tensor
 
 from hpo.training._curve import METRICS
 
-__all__ = ["MetricFunction", "macro_f1", "map", "metric_functions", "micro_f1", "samples_f1"]
+__all__ = [
+    "MetricFunction",
+    "macro_f1",
+    "map",
+    "measure",
+    "metric_functions",
+    "micro_f1",
+    "samples_f1",
+]
 
 MetricFunction = Callable[[Tensor, Tensor], Tensor]
+
+
+class _Shared(threading.local):
+    """What the metrics of one call of ``measure`` have in common, in each thread."""
+
+    of: tuple[Tensor, Tensor] | None = None
+    counts: tuple[Tensor, Tensor] | None = None
+
+
+_shared = _Shared()
 
 
 def metric_functions(names: Sequence[str]) -> dict[str, MetricFunction]:
@@ -34,6 +53,23 @@ def metric_functions(names: Sequence[str]) -> dict[str, MetricFunction]:
         )
         for name in names
     }
+
+
+def measure(
+    functions: Mapping[str, MetricFunction], logits: Tensor, targets: Tensor
+) -> list[Tensor]:
+    """Return the metrics of the same logits and targets, in order; what they share is done once.
+
+    Args:
+        functions: What ``metric_functions`` returned.
+        logits: [rows, K].
+        targets: 0 or 1, [rows, K].
+    """
+    _shared.of, _shared.counts = (logits, targets), None
+    try:
+        return [function(logits, targets) for function in functions.values()]
+    finally:
+        _shared.of, _shared.counts = None, None
 
 
 def micro_f1(logits: Tensor, targets: Tensor) -> Tensor:
@@ -77,8 +113,15 @@ def map(logits: Tensor, targets: Tensor) -> Tensor:
 
 def _counts(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Return TP and 2TP + FP + FN of each row and class, to be summed."""
+    of = _shared.of
+    shared = of is not None and of[0] is logits and of[1] is targets
+    if shared and _shared.counts is not None:
+        return _shared.counts
     predicted, truth = (logits > 0).double(), targets.double()
-    return predicted * truth, predicted + truth
+    counts = predicted * truth, predicted + truth
+    if shared:
+        _shared.counts = counts
+    return counts
 
 
 def _f1(hits: Tensor, counts: Tensor) -> Tensor:
@@ -89,4 +132,6 @@ def _as_scalar(
     function: Callable[..., object], own: dict[str, object], logits: Tensor, targets: Tensor
 ) -> Tensor:
     value = function(logits, targets, **own)
+    if isinstance(value, Tensor) and value.dtype == torch.float64 and value.ndim == 0:
+        return value.to(logits.device)
     return torch.as_tensor(value, dtype=torch.float64, device=logits.device).reshape(())

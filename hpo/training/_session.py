@@ -11,7 +11,7 @@ from hpo.training._curve import EpochRecord, curve_columns
 from hpo.training._data import RunData
 from hpo.training._device import Device
 from hpo.training._learner import Learner
-from hpo.training._metrics import MetricFunction
+from hpo.training._metrics import MetricFunction, measure
 from hpo.training._spec import RunSpec
 from hpo.training._store import RunStore
 
@@ -60,6 +60,7 @@ class Session:
         self._device = device
         self._learn = learn
         self._metrics = metrics
+        self._columns = curve_columns(tuple(metrics))
         self._criterion = build_loss(spec.config)
         self._store = store
         self._checkpoint_every = checkpoint_every
@@ -133,7 +134,7 @@ class Session:
         loss = live.train_epoch(self._poll)
         # one transfer for all numbers of the epoch
         numbers = torch.stack([loss, *self._measure(live)]).tolist()
-        record = dict(zip(curve_columns(tuple(self._metrics)), numbers, strict=True))
+        record = dict(zip(self._columns, numbers, strict=True))
         self.trained += 1
         self._on_trained()
         if live.epoch > len(self._records):
@@ -161,7 +162,7 @@ class Session:
         logits = live.logits(val.inputs)
         with torch.no_grad():
             loss = self._criterion(logits, val.targets).double() / val.targets.numel()
-            return [loss, *(measure(logits, val.targets) for measure in self._metrics.values())]
+            return [loss, *measure(self._metrics, logits, val.targets)]
 
     def _materialise(self, epoch: int) -> Learner:
         """Return the learner as it is after ``epoch`` epochs."""

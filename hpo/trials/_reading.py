@@ -2,7 +2,8 @@
 
 Before each suggestion and each decision of a pruner, Optuna reads the trials that are new or were
 not finished yet, by seven statements and through SQLAlchemy's object mapper, in which each value
-of a curve is an object. Here it is two statements and plain rows.
+of a curve is an object. Here it is two statements and plain rows. Of a study of eight workers
+with epochs of 10 ms that saves more than 2% (``python -m benchmarks.optuna_room``).
 """
 
 import datetime

@@ -94,10 +94,10 @@ def test_fixed_values_hold_them_until_their_choice_is_taken() -> None:
     fixed = FixedValues.model_validate({"focal.gamma": 2, "asl.clip": 0.1, "lr": 0.1})
     assert (fixed.value_of("focal.gamma"), fixed.value_of("asl.gamma_neg")) == (2.0, 4.0)
     assert (fixed.value_of("loss"), fixed.value_of("lr")) == ("bce", 0.1)
-    values = fixed.model_dump()
-    assert Config.select(values) == of(lr=0.1)
-    assert Config.select({**values, "loss": "focal"}) == of(loss="focal", focal__gamma=2, lr=0.1)
-    assert Config.select({**values, "loss": "asl"}) == of(loss="asl", asl__clip=0.1, lr=0.1)
+    assert fixed.taken({}) == of(lr=0.1)
+    assert fixed.taken({"loss": "focal"}) == of(loss="focal", focal__gamma=2, lr=0.1)
+    assert fixed.taken({"loss": "asl"}) == of(loss="asl", asl__clip=0.1, lr=0.1)
+    assert fixed.updated({"loss": "asl"}).taken({"lr": 0.2}).own("loss")["clip"] == 0.1
     assert FixedValues.from_stored(fixed.model_dump(mode="json")) == fixed
     assert fixed.changed(lambda name, value: value) == fixed
     doubled = fixed.changed(lambda name, value: 4 if name == "focal.gamma" else value)

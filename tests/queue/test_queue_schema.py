@@ -1,8 +1,8 @@
 """The ledger's tables have a version, and older stores are brought up to date once and whole."""
 
 import importlib
-import shutil
 import sqlite3
+import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -23,7 +23,7 @@ from hpo.trials import redact
 
 V0001 = "hpo.queue.migrations.versions.v0001_tables"
 #: A store that was made before its tables had a version, and what is in it.
-OLD_STORE = Path(__file__).parents[1] / "data" / "old" / "studies.db"
+OLD_STORE = Path(__file__).parents[1] / "study" / "old_store" / "store.zip"
 
 
 def run(url: str, *statements: str) -> None:
@@ -181,10 +181,9 @@ def test_migrations_are_part_of_the_package() -> None:
     ]
 
 
-@pytest.mark.skipif(not OLD_STORE.exists(), reason="there is no stored older study")
 def test_a_real_older_store_reads_as_typed_objects(tmp_path: Path) -> None:
-    file = tmp_path / "studies.db"
-    shutil.copy(OLD_STORE, file)
+    with zipfile.ZipFile(OLD_STORE) as archive:
+        file = Path(archive.extract("studies.db", tmp_path))
     with closing(sqlite3.connect(file)) as store:
         rows = store.execute("SELECT count(*) FROM hpo_tasks").fetchone()[0]
         keys = store.execute("SELECT config_key FROM hpo_tasks WHERE config IS NOT NULL").fetchall()

@@ -13,7 +13,7 @@ from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState, create_trial
 
-from hpo.models import Config
+from hpo.models import Config, FixedValues
 from hpo.search import Space, make_strategy, param_value
 from hpo.trials import Draw, OptunaStudy, Searched, open_study, redraw, sample_config
 
@@ -121,7 +121,7 @@ def test_a_parameter_with_a_condition_is_drawn_when_the_condition_is_known() -> 
     searched = Searched(
         domains=domains,
         shown=lambda config: {"loss": config.loss, **dict(config.options)},
-        to_config=Config.select,
+        to_config=FixedValues().taken,
         sampler=lambda position, attempt: RandomSampler(seed=position),
     )
     source = open_study(InMemoryStorage(), "s")

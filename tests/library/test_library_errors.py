@@ -1,0 +1,137 @@
+"""What is wrong is said as the command line says it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from library_samples import CONFIG, SPACE, TAIL, array_data, arrays
+
+import hpo
+from hpo.report.__main__ import main as report
+from hpo.run import main as run
+from hpo.worker import main as worker
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a data folder and embeddings in it."""
+    embeddings, labels = arrays()
+    (tmp_path / "data").mkdir()
+    rows = [
+        f"{i}.jpg,{' '.join(map(str, np.flatnonzero(r) + 1)) or 1},x" for i, r in enumerate(labels)
+    ]
+    (tmp_path / "data" / "train.csv").write_text("\n".join(["ImageID,Labels,Caption", *rows, ""]))
+    for name, array in embeddings.items():
+        np.save(tmp_path / "data" / f"{name}.npy", array.astype(np.float32))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def message(action: Callable[[], object]) -> str:
+    with pytest.raises(hpo.InputError) as caught:
+        action()
+    return f"error: {caught.value}\n"
+
+
+@pytest.mark.parametrize(
+    ("space", "settings", "said"),
+    [
+        ("greedi", {}, "There is no search space 'greedi' (did you mean 'greedy'?)"),
+        ("greedy", {"split.val_rows": 1000}, "1000"),
+    ],
+)
+def test_a_space_that_is_wrong(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    space: str,
+    settings: dict[str, int],
+    said: str,
+) -> None:
+    given = [f"--set={key}={value}" for key, value in settings.items()]
+    command = ["--study", space, "--data", "data", "--features", "data", *given]
+    assert run(command) == 2
+    error = capsys.readouterr().err
+    data = hpo.load_data("data", features="data")
+    assert message(lambda: hpo.create_study(data, space, settings=settings)) == error
+    assert said in error
+
+
+def test_a_dictionary_is_checked_like_a_file(folder: Path) -> None:
+    data = hpo.load_data("data", features="data")
+    wrong = {**SPACE, "seeds": 0, "fixed": {"hiden": [8], "loss": "fokal"}}
+    text = message(lambda: hpo.create_study(data, wrong))
+    assert "'hiden' (did you mean 'hidden'?)" in text
+    assert "(did you mean 'focal'?)" in text
+    assert "seeds is 0, but must be greater than 0" in text
+
+
+def test_a_study_that_is_another_one_or_not_there(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = hpo.load_data("data", features="data")
+    space = {**SPACE, "split": TAIL}
+    hpo.create_study(data, space)
+    other = message(lambda: hpo.create_study(data, {**space, "seeds": 3}))
+    assert "The study 'small' in sqlite:///studies.db is a different one:" in other
+    assert "seeds: 2 there, 3 here" in other
+    missing = message(lambda: hpo.load_study("smal"))
+    for command in (worker, report):
+        assert command(["--study", "smal"]) == 2
+        assert capsys.readouterr().err == missing
+    gone = message(lambda: hpo.load_study("small", "sqlite:///none.db"))
+    assert report(["--study", "small", "--storage", "sqlite:///none.db"]) == 2
+    assert capsys.readouterr().err == gone
+
+
+def test_devices_and_arithmetic(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = hpo.load_data("data", features="data")
+    study = hpo.create_study(data, {**SPACE, "split": TAIL})
+    command = ["--study", "greedy", "--data", "data", "--features", "data"]
+    assert run([*command, "--devices", "gpu"]) == 2
+    error = capsys.readouterr().err
+    assert message(lambda: study.optimize(devices="gpu")) == error
+    assert message(lambda: hpo.train(data, CONFIG, device="gpu")) == error
+    assert message(lambda: hpo.fit(data, CONFIG, device="gpu")) == error
+    assert run([*command, "--precision", "bf61"]) == 2
+    error = capsys.readouterr().err
+    assert message(lambda: hpo.create_study(data, "greedy", precision="bf61")) == error
+    assert message(lambda: hpo.train(data, CONFIG, precision="bf61")) == error
+
+
+def test_numbers_that_are_none(tmp_path: Path) -> None:
+    data = array_data(tmp_path / "cache")
+    space = {**SPACE, "split": TAIL}
+    storage = f"sqlite:///{tmp_path / 's.db'}"
+    for name in ("threads", "checkpoint_every", "run_store_gb"):
+        text = message(
+            lambda name=name: hpo.create_study(data, space, storage=storage, **{name: 0})
+        )
+        assert f"{name} is 0, but must be " in text
+    assert not (tmp_path / "s.db").exists()
+    study = hpo.create_study(data, space, storage=storage)
+    text = message(lambda: study.optimize(workers=0, timeout=-1, trials=0))
+    assert text == (
+        "error: workers is 0, but must be above 0.\ntimeout is -1, but must be above 0.\n"
+        "trials is 0, but must be above 0.\n"
+    )
+
+
+def test_train_says_what_it_can_not_do(tmp_path: Path) -> None:
+    data = array_data(tmp_path / "cache")
+    for action, said in (
+        (lambda: hpo.train(data, CONFIG, seeds=0), "seeds is 0, but must be at least 1"),
+        (
+            lambda: hpo.train(data, CONFIG, metric="micro_f2"),
+            "There is no metric 'micro_f2' (did you mean 'micro_f1'?)",
+        ),
+        (lambda: hpo.train(data, hpo.Config(fusion="audio")), "The fusion is 'audio'"),
+        (
+            lambda: hpo.train(data, CONFIG, split={"kind": "tail", "val_rows": 0}),
+            "{'kind': 'tail', 'val_rows': 600}",
+        ),
+        (lambda: hpo.train(data, CONFIG, split={"kind": "tail", "val_rows": 500}), "500"),
+        (lambda: hpo.train(data, CONFIG, split={"kind": "column"}), "Split"),
+    ):
+        assert said in message(action)
+    assert not (tmp_path / "cache" / "runs").exists()
