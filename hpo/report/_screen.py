@@ -124,11 +124,13 @@ class Screen:
                     + (f"  {progress.value:.3f}" if scored else "")
                 )
             )
+        waiting = [task.progress for task in tasks if task.state is TaskState.PAUSED]
         values = [task.outcome.value for task in tasks if task.outcome is not None]
+        values += [progress.value for progress in waiting if progress is not None]
         best = f"best so far {max(values):.3f}" if values else "no result yet"
-        lines.append(
-            Text(f"{done} of {total} configurations, {best}, {self._time_left(done, total)}")
-        )
+        paused = f", {len(waiting)} paused" if waiting else ""
+        left = self._time_left(done, total)
+        lines.append(Text(f"{done} of {total} configurations{paused}, {best}, {left}"))
         lines.append(ProgressBar(total=total, completed=done, width=60))
         return Group(*lines)
 
