@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data import Dataset, StratifiedSplit, load_dataset, make_split
-from hpo.results import f1_difference, f1_scores
+from hpo.results import f1_differences, f1_scores
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -252,7 +252,7 @@ def _against(greedy: list[Outcome] | None, outcomes: list[Outcome]) -> tuple[str
     mine, theirs = outcomes[0], greedy[0]
     if mine.predicted is None or theirs.predicted is None or theirs.truth is None:
         return f"{mine.micro - theirs.micro:+.2f}", f"{mine.macro - theirs.macro:+.2f}"
-    difference = f1_difference([mine.predicted], [theirs.predicted], theirs.truth)
+    (difference,) = f1_differences([mine.predicted], [[theirs.predicted]], theirs.truth)
     return str(difference["micro_f1"]), str(difference["macro_f1"])
 
 
