@@ -206,6 +206,15 @@ def write_data(folder: Path) -> None:
     )
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Python's own handler, which a process that a shell started in the background lacks."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_hands_the_task_back(tmp_path: Path) -> None:
     """Wherever the thread that watches is, and the next call goes on from there."""
     space = {
