@@ -25,9 +25,23 @@ DEFAULT_STORAGE = "sqlite:///studies.db"
 NO_CANDIDATE = 4
 
 
-def add_study_options(parser: argparse.ArgumentParser, *, cache: bool) -> None:
-    """Add ``--study``, ``--storage`` and ``--plugin``, and for a study that exists ``--cache``."""
-    parser.add_argument("--study", required=True, metavar="NAME", help="name of the study")
+def add_study_options(
+    parser: argparse.ArgumentParser, *, cache: bool, default: str | None = None
+) -> None:
+    """Add ``--study``, ``--storage`` and ``--plugin``, and for a study that exists ``--cache``.
+
+    Args:
+        parser: The command's.
+        cache: Whether the study exists.
+        default: The study without ``--study``; by default it must be given.
+    """
+    parser.add_argument(
+        "--study",
+        required=default is None,
+        default=default,
+        metavar="NAME",
+        help="name of the study" + (f" (default: {default})" if default else ""),
+    )
     parser.add_argument(
         "--storage",
         default=os.environ.get("HPO_STORAGE", DEFAULT_STORAGE),

@@ -1,9 +1,10 @@
 """``hpo replay``: train a trial again from nothing, and compare with what the store has of it."""
 
 import argparse
+import math
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hpo._options import add_study_options, guarded
@@ -39,12 +40,13 @@ def _main(argv: Sequence[str] | None) -> int:
 
     load_plugins(arguments.plugin)
     study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache)
+    study.definition.check_meaning(study.name)
     trial = finished_trial(study, arguments.trial)
     config = Config.from_stored(trial.user_attrs["config"])
     equal = True
     drawn = trial.user_attrs.get("draw")
     if drawn is not None:
-        again = study.redraw(Draw(**{**drawn, "unfinished": tuple(drawn["unfinished"])}))
+        again = study.redraw(Draw.from_json(drawn))
         equal = again == config
         print(f"suggestion: {'equal' if equal else f'{again} instead of {config}'}")
     last = max(trial.intermediate_values)
@@ -62,6 +64,7 @@ def _main(argv: Sequence[str] | None) -> int:
             open_device(resolve_devices(arguments.device)[0], study.definition.arithmetic),
             RunStore(Path(folder)),
             metrics=study.definition.metrics,
+            scored=study.space.scored_epochs(),
             milestones=study.space.lengths(),
         )
         outcome = run_trial(trainer, study.space, config, on_step=on_step)
@@ -69,12 +72,17 @@ def _main(argv: Sequence[str] | None) -> int:
     stored = list(trial.user_attrs["scores"])
     for name, mine, theirs in (
         ("scores", list(outcome.scores), stored),
-        ("curve", values, dict(trial.intermediate_values)),
+        ("curve", _with_gaps(values), _with_gaps(trial.intermediate_values)),
     ):
         same = mine == theirs
         equal = equal and same
         print(f"{name}: {'equal to the last bit' if same else f'{mine} instead of {theirs}'}")
     return 0 if equal else 1
+
+
+def _with_gaps(curve: Mapping[int, float]) -> dict[int, float | None]:
+    """Return a curve with None for what is no number, so that equal curves compare as equal."""
+    return {step: value if math.isfinite(value) else None for step, value in curve.items()}
 
 
 if __name__ == "__main__":

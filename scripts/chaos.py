@@ -2,15 +2,19 @@
 
     python scripts/chaos.py --minutes 5
     python scripts/chaos.py --minutes 5 --storage postgresql+psycopg://user:password@host/name
+    python scripts/chaos.py --minutes 5 --kind promote
 
-Rounds follow each other until the time is over. In each, several workers run a small greedy study,
-and every few seconds one of them is killed and replaced. Its tables and curves must then equal the
-undisturbed ones to the last bit, no trial may be left running or waiting, and no configuration may
-have two results. The test-suite runs one short round of this on SQLite and on PostgreSQL.
+Rounds follow each other until the time is over. In each, several workers run a small study, and
+every few seconds one of them is killed and replaced. No trial may then be left running or waiting,
+and no configuration may have two results. Tables and curves of a greedy study must equal the
+undisturbed ones to the last bit. Who is promoted depends on who comes first; so in a study that
+promotes each curve and value must equal that of its own configuration, trained alone. The
+test-suite runs one short round of each on SQLite and on PostgreSQL.
 """
 
 import argparse
 import dataclasses
+import math
 import multiprocessing
 import os
 import random
@@ -18,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -29,9 +33,11 @@ from optuna.trial import TrialState
 
 from hpo import worker
 from hpo.data import Dataset, Rows, Split
-from hpo.features import Bundle, import_features, save_bundle
-from hpo.search import Space, TaskState
+from hpo.features import Bundle, import_features, load_bundle, save_bundle
+from hpo.models import Config
+from hpo.search import Decision, Progress, Space, TaskState, Verdict, run_trial
 from hpo.study import Definition, StoredStudy
+from hpo.training import RunStore, Trainer, open_device
 from hpo.trials import redact
 
 __all__ = [
@@ -39,9 +45,11 @@ __all__ = [
     "Outcome",
     "chaos",
     "create_study",
+    "differences_from_alone",
     "greedy_space",
     "make_bundle",
     "outcome_of",
+    "promote_space",
     "undisturbed",
     "violations",
 ]
@@ -110,6 +118,37 @@ def greedy_space(length: int = 60, seeds: int = 2) -> Space:
             "seeds": seeds,
             "fixed": {"hidden": [16], "batch_size": 60, "lr": 0.01, "epochs": length},
             "search": {"kind": "greedy", "stages": stages},
+            "divergence": {"patience": max(5, length // 4)},
+        }
+    )
+
+
+def promote_space(length: int = 18, seeds: int = 2, trials: int = 13) -> Space:
+    """Return a space that promotes, with shared runs, dropout of inputs and diverging runs.
+
+    Args:
+        length: Epochs of a configuration that goes all the way.
+        seeds: Runs of each finalist.
+        trials: How many are begun.
+    """
+    return Space.model_validate(
+        {
+            "name": "chaos",
+            "seeds": seeds,
+            "fixed": {
+                **{"fusion": "mixed_joint", "hidden": [16], "batch_size": 60, "lr": 0.01},
+                **{"epochs": length, "input_dropout": 0.1, "modality_dropout": 0.1},
+            },
+            "search": {
+                **{"kind": "promote", "trials": trials, "finalists": 3},
+                "first_rung": max(1, length // 9),
+                "sampler": {"name": "TPESampler", "multivariate": True, "n_startup_trials": 4},
+                "params": {
+                    "fusion": {"choices": ["image", "sum", "gated", "mixed_joint"]},
+                    "lr": {"low": 0.001, "high": 1e9, "log": True},
+                    "ema_decay": {"choices": [None, 0.9]},
+                },
+            },
             "divergence": {"patience": max(5, length // 4)},
         }
     )
@@ -265,6 +304,44 @@ def violations(study: StoredStudy, reference: Outcome | None = None) -> list[str
     return found
 
 
+def differences_from_alone(study: StoredStudy, folder: Path) -> list[str]:
+    """Return which finished trials differ from their configuration, trained alone and from nothing.
+
+    Args:
+        study: The study.
+        folder: For the run store of what is trained here.
+    """
+    trainer = Trainer(
+        load_bundle(study.definition.bundle),
+        open_device("cpu", study.definition.arithmetic),
+        RunStore(folder),
+        metrics=study.definition.metrics,
+        scored=study.space.scored_epochs(),
+    )
+    found = []
+    for trial in study.optuna.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)):
+        last, curve = max(trial.intermediate_values), {}
+
+        def on_step(progress: Progress, last: int = last, curve: Any = curve) -> Verdict:
+            curve[progress.step] = progress.value
+            ends = progress.step == last < progress.steps
+            return Verdict(Decision.PRUNE if ends else Decision.CONTINUE)
+
+        config = Config.from_stored(trial.user_attrs["config"])
+        outcome = run_trial(trainer, study.space, config, on_step=on_step)
+        assert outcome is not None  # nothing pauses it
+        if _with_gaps(curve) != _with_gaps(trial.intermediate_values):
+            found.append(f"the curve of trial {trial.number} is not that of its configuration")
+        if list(outcome.scores) != trial.user_attrs["scores"] or outcome.value != trial.value:
+            found.append(f"the scores of trial {trial.number} are not those of its configuration")
+    return found
+
+
+def _with_gaps(curve: Mapping[int, float]) -> dict[int, float | None]:
+    """Return a curve with None for what is no number, so that equal curves compare as equal."""
+    return {step: value if math.isfinite(value) else None for step, value in curve.items()}
+
+
 def undisturbed(study: StoredStudy, log: Path, seconds: float = 300.0) -> Outcome:
     """Let a single worker run a study to its end, and return the outcome.
 
@@ -348,19 +425,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--every", type=float, default=1.5, help="mean seconds between kills")
     parser.add_argument("--length", type=int, default=300, help="epochs of a configuration")
+    parser.add_argument("--kind", choices=("greedy", "promote"), default="greedy")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
     rng = random.Random(arguments.seed)
-    space = greedy_space(arguments.length)
+    greedy = arguments.kind == "greedy"
+    space = (greedy_space if greedy else promote_space)(arguments.length)
+    reference = None
     failed = rounds = kills = 0
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
         folder = Path(name)
         url = arguments.storage or f"sqlite:///{folder / 'chaos.db'}"
         print(f"storage {redact(url)}, {arguments.workers} workers", flush=True)
         began = time.monotonic()
-        calm = create_study(f"sqlite:///{folder / 'calm.db'}", "calm", space, folder / "calm")
-        reference = undisturbed(calm, folder / "calm.log")
-        print(f"undisturbed: {time.monotonic() - began:.1f} s", flush=True)
+        if greedy:
+            calm = create_study(f"sqlite:///{folder / 'calm.db'}", "calm", space, folder / "calm")
+            reference = undisturbed(calm, folder / "calm.log")
+            print(f"undisturbed: {time.monotonic() - began:.1f} s", flush=True)
         end = time.monotonic() + 60 * arguments.minutes
         while rounds == 0 or time.monotonic() < end:
             rounds += 1
@@ -382,6 +463,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 )
                 kills += killed
                 found = violations(study, reference)
+                if not greedy:
+                    found += differences_from_alone(study, folder / f"alone-{rounds}")
             except RuntimeError as error:
                 found = [str(error)]
             failed += bool(found)

@@ -361,7 +361,8 @@ def test_commands_exist(
         elif first == "python" and rest[0] == "-m" and rest[1].startswith("hpo"):
             check_parsed(parse, MODULES[rest[1]], rest[2:], place, capsys)
         elif first == "python" and rest[0] == "-m" and rest[1].startswith("benchmarks"):
-            names = [rest[1].removeprefix("benchmarks").lstrip("."), *rest[2:]]
+            # one measurement as a module has options of its own
+            names = rest[2:] if rest[1] == "benchmarks" else [rest[1].removeprefix("benchmarks.")]
             for name in names:
                 if name and not name.startswith("-") and not name.isdigit():
                     assert (REPO / "benchmarks" / f"{name}.py").is_file(), place

@@ -58,7 +58,7 @@ def write_model(
     folder: Path, fusion: str = "sum", encoder: str | None = None, **features: str
 ) -> TrainedModel:
     """A model with made-up weights, on imported embeddings or behind an encoder."""
-    config = Config.model_validate({"fusion": fusion, "hidden": (8,)})
+    config = Config.model_validate({"fusion": fusion, "hidden": (8,), "feature_scaling": "none"})
     source = {"source": "import", "encoder": "", "weights_hash": "", "preprocessing": ""}
     widths = dict(WIDTHS)
     if encoder is not None:

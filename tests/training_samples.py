@@ -15,7 +15,7 @@ from hpo.training import Arithmetic, EpochRecord, ModelRun, RunStore, Session, T
 WIDTHS = {"image": 12, "text": 8, "audio": 6}
 BOTH = ("image", "text")
 FIRST_METRICS = ("micro_f1", "samples_f1", "macro_f1", "map")
-CONFIG = Config(hidden=(16,), lr=0.01, batch_size=1000, epochs=6)
+CONFIG = Config(hidden=(16,), lr=0.01, batch_size=1000, epochs=6, feature_scaling="none")
 
 
 def make_bundle(

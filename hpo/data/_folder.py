@@ -17,7 +17,7 @@ from hpo.errors import did_you_mean
 
 __all__ = ["SPLIT_VALUES", "load_dataset", "load_rows"]
 
-SPLIT_VALUES = ("train", "val")
+SPLIT_VALUES = ("train", "val", "test")
 
 
 def load_dataset(
@@ -155,7 +155,7 @@ def _read_split_column(train: Table, problems: Problems) -> tuple[str, ...] | No
         return None
     column = tuple(cell.strip() for cell in train.columns["Split"])
     problems.add(
-        f"train.csv line {line}: Split is '{cell}', but must be 'train' or 'val'"
+        f"train.csv line {line}: Split is '{cell}', but must be 'train', 'val' or 'test'"
         for cell, line in zip(column, train.lines, strict=True)
         if cell not in SPLIT_VALUES
     )

@@ -224,7 +224,7 @@ def _split(
         return None
     values = tuple(str(value).strip() for value in frame[column])
     problems.add(
-        f"{rows.place(index)}: {column} is '{value}', but must be 'train' or 'val'"
+        f"{rows.place(index)}: {column} is '{value}', but must be 'train', 'val' or 'test'"
         for index, value in enumerate(values)
         if value not in SPLIT_VALUES
     )

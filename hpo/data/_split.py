@@ -24,22 +24,30 @@ class _Spec(BaseModel):
 
 
 class TailSplit(_Spec):
-    """Validate on the last ``val_rows`` rows, as the paper does with 5,000 of 30,000."""
+    """Validate on the last ``val_rows`` rows, as the paper does with 5,000 of 30,000.
+
+    The ``test_rows`` before them, if any are asked for, are left untouched until the end.
+    """
 
     kind: Literal["tail"]
     val_rows: int = Field(ge=1)
+    test_rows: int = Field(default=0, ge=0)
 
 
 class StratifiedSplit(_Spec):
-    """Validate on about ``val_fraction`` of the rows, with each class in the same proportion."""
+    """Validate on about ``val_fraction`` of the rows, with each class in the same proportion.
+
+    About ``test_fraction`` of all rows, drawn likewise, are left untouched until the end.
+    """
 
     kind: Literal["stratified"]
     val_fraction: float = Field(gt=0, lt=1)
+    test_fraction: float = Field(default=0.0, ge=0, lt=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
 
 
 class ColumnSplit(_Spec):
-    """Validate on the rows whose ``Split`` in train.csv is ``val``."""
+    """Validate on the rows whose ``Split`` is ``val``; leave those with ``test`` untouched."""
 
     kind: Literal["column"]
 
@@ -125,92 +133,122 @@ def make_split(
             on it.
 
     Raises:
-        InputError: A part would be empty, a class would occur in validation rows only, or
-            train.csv has no column ``Split`` where ``spec`` needs it; all that is wrong is listed.
+        InputError: A part would be empty, a class would occur in no training row, or train.csv
+            has no column ``Split`` where ``spec`` needs it; all that is wrong is listed.
+
+    Returns:
+        The parts ``train`` and ``val``, and ``test`` if one was asked for.
     """
     problems = Problems()
     if train_rows is not None and train_rows < 1:
         problems.add(f"train_rows is {train_rows}, but must be at least 1")
     total = len(dataset.train)
-    in_val = _validation_mask(dataset, spec, problems)
-    if in_val is not None:
-        if not in_val.any() or in_val.all():
-            part = "validation" if not in_val.any() else "training"
-            problems.add(
-                f"no {part} row among the {total} rows of {dataset.train.source}, but need one "
-                "at least"
-            )
-        else:
-            problems.add(_unknown_classes(dataset, in_val))
+    parts = _parts(dataset, spec, problems)
+    if parts is not None:
+        empty = [name for name in ("training", "validation") if not (parts == name).any()]
+        problems.add(
+            f"no {part} row among the {total} rows of {dataset.train.source}, but need one at least"
+            for part in empty
+        )
+        if not empty:
+            problems.add(_unknown_classes(dataset, parts))
     of = f"'{dataset.root}'" if dataset.root is not None else dataset.train.source
     problems.raise_if_any(f"The {spec.kind} split of {of} is not possible:")
-    assert in_val is not None  # without a mask there was a problem
+    assert parts is not None  # without parts there was a problem
+    test = np.flatnonzero(parts == "test").astype(np.int64)
     return Split(
-        train=np.flatnonzero(~in_val).astype(np.int64)[:train_rows],
-        val=np.flatnonzero(in_val).astype(np.int64),
+        train=np.flatnonzero(parts == "training").astype(np.int64)[:train_rows],
+        val=np.flatnonzero(parts == "validation").astype(np.int64),
+        **({"test": test} if len(test) else {}),
     )
 
 
-def _validation_mask(
+def _parts(
     dataset: Dataset, spec: TailSplit | StratifiedSplit | ColumnSplit, problems: Problems
 ) -> np.ndarray | None:
-    """Return bool [N_train], True for validation rows, or None after saying what is wrong."""
+    """Return the part of each row, or None after saying what is wrong.
+
+    Returns:
+        Text [N_train]: ``training``, ``validation`` or ``test``.
+    """
     total = len(dataset.train)
+    parts = np.full(total, "training", dtype="<U10")
     if isinstance(spec, TailSplit):
-        if spec.val_rows >= total:
+        held = spec.val_rows + spec.test_rows
+        if held >= total:
+            also = f" and test_rows {spec.test_rows}" if spec.test_rows else ""
             problems.add(
-                f"val_rows is {spec.val_rows}, but must be less than the {total} rows of "
+                f"val_rows is {spec.val_rows}{also}, but must be less than the {total} rows of "
                 f"{dataset.train.source}"
             )
             return None
-        return np.arange(total) >= total - spec.val_rows
+        parts[total - held :] = "test"
+        parts[total - spec.val_rows :] = "validation"
+        return parts
     if isinstance(spec, StratifiedSplit):
-        return _stratified_mask(dataset, spec, problems)
+        return _stratified(dataset, spec, parts, problems)
     if dataset.split_column is None:
         problems.add(
             f"{dataset.train.source} has no column 'Split', but the split 'column' reads that one"
         )
         return None
-    return np.array([part == "val" for part in dataset.split_column])
+    names = {"train": "training", "val": "validation", "test": "test"}
+    return np.array([names[part] for part in dataset.split_column])
 
 
-def _stratified_mask(
-    dataset: Dataset, spec: StratifiedSplit, problems: Problems
+def _stratified(
+    dataset: Dataset, spec: StratifiedSplit, parts: np.ndarray, problems: Problems
 ) -> np.ndarray | None:
-    """Sechidis et al. 2011, "On the Stratification of Multi-Label Data", by iterstrat."""
-    labels = dataset.labels
-    total = len(labels)
-    wanted = spec.val_fraction * total
-    if not 1 <= round(wanted) < total:
+    """Draw the test rows, and then the validation rows from the others."""
+    total = len(parts)
+    wanted = {"val_fraction": spec.val_fraction, "test_fraction": spec.test_fraction}
+    counts = {name: round(fraction * total) for name, fraction in wanted.items()}
+    for name, fraction in wanted.items():
+        if fraction and not 1 <= counts[name] < total:
+            problems.add(
+                f"{name} is {fraction}, which is {fraction * total:.2g} of the {total} rows of "
+                f"{dataset.train.source}, but must leave at least one row in each part"
+            )
+    if not problems and sum(counts.values()) >= total:
         problems.add(
-            f"val_fraction is {spec.val_fraction}, which is {wanted:.2g} of the {total} rows of "
-            f"{dataset.train.source}, but must leave at least one row in each part"
+            f"val_fraction is {spec.val_fraction} and test_fraction {spec.test_fraction}, but "
+            "together they must leave at least one row to train on"
         )
+    if problems:
         return None
+    left = np.arange(total)
+    for name, part in (("test_fraction", "test"), ("val_fraction", "validation")):
+        if counts[name]:
+            mask = _stratified_mask(dataset.labels[left], counts[name], spec.seed)
+            parts[left[mask]] = part
+            left = left[~mask]
+    return parts
+
+
+def _stratified_mask(labels: np.ndarray, rows: int, seed: int) -> np.ndarray:
+    """Sechidis et al. 2011, "On the Stratification of Multi-Label Data", by iterstrat."""
     # Brings in scikit-learn, which takes a second that other splits needn't wait for.
     from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 
     # iterstrat takes a matrix of one column for a binary target and refuses it; a column that is
     # zero everywhere asks for nothing and changes nothing.
     padded = np.pad(labels, ((0, 0), (0, 1)))
-    splitter = MultilabelStratifiedShuffleSplit(
-        n_splits=1, test_size=round(wanted), random_state=spec.seed
-    )
-    _, val = next(splitter.split(padded, padded))
-    mask = np.zeros(total, dtype=bool)
-    mask[val] = True
+    splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=rows, random_state=seed)
+    _, drawn = next(splitter.split(padded, padded))
+    mask = np.zeros(len(labels), dtype=bool)
+    mask[drawn] = True
     return mask
 
 
-def _unknown_classes(dataset: Dataset, in_val: np.ndarray) -> list[str]:
-    """Name the classes that occur in validation rows only, each with the first such row."""
-    in_training = dataset.labels[~in_val].any(axis=0)
+def _unknown_classes(dataset: Dataset, parts: np.ndarray) -> list[str]:
+    """Name the classes that occur in no training row, each with the first row that has it."""
+    in_training = dataset.labels[parts == "training"].any(axis=0)
     messages = []
-    for column in np.flatnonzero(dataset.labels[in_val].any(axis=0) & ~in_training):
+    for column in np.flatnonzero(dataset.labels.any(axis=0) & ~in_training):
         row = int(np.flatnonzero(dataset.labels[:, column])[0])
         place = dataset.train.place(row)
         messages.append(
-            f"class '{dataset.classes[column]}' occurs in validation rows only (first on {place}, "
-            f"ImageID '{dataset.train.ids[row]}'), but must occur in a training row too"
+            f"class '{dataset.classes[column]}' occurs in {parts[row]} rows only (first on "
+            f"{place}, ImageID '{dataset.train.ids[row]}'), but must occur in a training row too"
         )
     return messages

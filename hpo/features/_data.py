@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hpo.features._bundle import Bundle, save_bundle
 from hpo.features._features import Features
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from hpo.data import Dataset, SplitSpec
 
 __all__ = ["Data"]
+
+_SAMPLE = 1000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,6 +53,14 @@ class Data:
     def widths(self) -> dict[str, int]:
         """How wide the embeddings of each modality are."""
         return {name: int(array.shape[1]) for name, array in self.features.train.items()}
+
+    @property
+    def norms(self) -> dict[str, float]:
+        """The Euclidean norm of each modality's embeddings, the mean over the first 1,000 rows."""
+        return {
+            name: float(np.linalg.norm(array[:_SAMPLE].astype(np.float32), axis=1).mean())
+            for name, array in self.features.train.items()
+        }
 
     @property
     def rows(self) -> int:

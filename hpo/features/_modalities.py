@@ -61,7 +61,7 @@ _RESERVED = {
     **dict.fromkeys(("ids", "index"), _ROWS),
     **dict.fromkeys(("split", "train", "val", "test", "all"), _PART),
     **dict.fromkeys(("outputs", "meta"), "what a head gives out"),
-    **dict.fromkeys(("concat", "sum", "mixed", "sum_joint", "mixed_joint"), _FUSION),
+    **dict.fromkeys(("concat", "sum", "mixed", "sum_joint", "mixed_joint", "gated"), _FUSION),
 }
 
 

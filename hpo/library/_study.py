@@ -97,8 +97,9 @@ class Study:
             Whether the study is complete.
 
         Raises:
-            InputError: A device doesn't exist, a number is not above 0, or workers in other
-                processes would lack a part that was registered in this one.
+            InputError: A device doesn't exist, a number is not above 0, workers in other processes
+                would lack a part that was registered in this one, or the study's space meant
+                something else when it was made.
             NoCandidateError: All candidates of a stage failed.
         """
         _check_positive(workers=workers, timeout=timeout, trials=trials)
@@ -140,6 +141,7 @@ class Study:
             Whether the study is complete.
         """
         stored = self.stored
+        stored.definition.check_meaning(self.name)
         stored.ledger.limit(stored.name, timeout, stored.trials_asked if trials is None else trials)
         if stored.open_next():
             observe(stored.tasks())
@@ -235,7 +237,7 @@ class Study:
         from hpo.results import refit_best  # likewise
 
         refit = self.stored.space.refit
-        trained = refit_best(
+        trained, _ = refit_best(
             self.stored,
             self.best_task,
             resolve_devices(device)[0],

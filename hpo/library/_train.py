@@ -140,6 +140,8 @@ def fit(
 ) -> Model:
     """Train one configuration on all labelled rows, and return the model.
 
+    Rows whose ``Split`` is ``test`` are left untouched.
+
     Args:
         data: What ``load_data`` returned.
         config: See ``train``.

@@ -17,9 +17,11 @@ from hpo.models._choices import (
 from hpo.models._config import (
     Config,
     FixedValues,
+    default_of,
     field_names,
     is_value_name,
     is_whole_number,
+    neutral,
     option_names,
     typed_value,
 )
@@ -82,6 +84,7 @@ __all__ = [
     "build_meta",
     "build_module",
     "check_fusion",
+    "default_of",
     "field_names",
     "head_names",
     "is_fitted",
@@ -90,6 +93,7 @@ __all__ = [
     "is_whole_number",
     "load_weights",
     "modalities_read",
+    "neutral",
     "option_names",
     "owner_of",
     "plugin_uses",

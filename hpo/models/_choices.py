@@ -61,6 +61,7 @@ FUSIONS.declare("sum", "hpo.models._fusion:sum_joint", heads=lambda names: tuple
 FUSIONS.declare("mixed", "hpo.models._fusion:mixed_joint", heads=lambda names: ("concat", *names))
 FUSIONS.declare("sum_joint", "hpo.models._fusion:sum_joint")
 FUSIONS.declare("mixed_joint", "hpo.models._fusion:mixed_joint")
+FUSIONS.declare("gated", "hpo.models._fusion:gated")
 
 #: The fields of a configuration that name a choice with parameters of its own.
 CHOICES: dict[str, Registry[Any]] = {"fusion": FUSIONS, "head": HEADS, "loss": LOSSES}

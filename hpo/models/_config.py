@@ -27,6 +27,7 @@ from hpo.models._registry import Parameter, rule_of
 __all__ = [
     "Config",
     "FixedValues",
+    "default_of",
     "field_names",
     "is_value_name",
     "is_whole_number",
@@ -45,6 +46,8 @@ _ALWAYS_KEYED = frozenset(
         *("optimizer", "lr", "weight_decay", "batch_size", "epochs", "ema_decay"),
     }
 )
+#: ``l2`` once meant a norm of 1; what was trained so must not be taken for what it means now.
+_L2_KEY = "l2 to √width"
 _MODALITY = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -68,7 +71,9 @@ C = TypeVar("C", bound="Config")
 
 
 class Config(BaseModel):
-    """A configuration, as trials carry it. Defaults are the paper's starting values (Table 1).
+    """A configuration, as trials carry it.
+
+    Defaults are the paper's starting values (Table 1), but for ``feature_scaling``.
 
     Parameters that belong to one choice are given by its name, as ``focal.gamma``; they exist only
     together with it::
@@ -82,8 +87,9 @@ class Config(BaseModel):
         hidden: Widths of the hidden layers; empty means a linear head.
         activation: After each hidden layer.
         dropout: Probability that a hidden unit is dropped, in [0, 1).
-        feature_scaling: ``l2`` divides each embedding by its norm, ``standard`` subtracts the mean
-            of the training rows and divides by their standard deviation, by column.
+        feature_scaling: ``auto`` brings each modality to a norm of √width by one factor, ``l2``
+            brings each embedding to it, ``standard`` subtracts the mean of the training rows and
+            divides by their standard deviation, by column; ``none`` leaves them, as the paper.
         loss: ``bce``, ``focal`` or ``asl`` (section 4.2.3), or one of your own.
         optimizer: ``adam``, or ``adamw`` with decoupled weight decay.
         lr: Learning rate.
@@ -92,6 +98,8 @@ class Config(BaseModel):
         epochs: Passes over the training rows; a two-step fusion trains its heads and then its
             meta-classifier for this many each.
         ema_decay: α of the averaged weights that are evaluated instead (Eq. 6); None for none.
+        input_dropout: Probability that a column of an embedding is dropped, in [0, 1).
+        modality_dropout: Probability that a row loses one of its modalities, in [0, 1).
         options: Parameters of the choices taken, by name, where they differ from their defaults.
     """
 
@@ -104,7 +112,9 @@ class Config(BaseModel):
     hidden: tuple[PositiveInt, ...] = (2048,)
     activation: Literal["gelu", "relu", "leaky_relu"] = "gelu"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    feature_scaling: Literal["none", "l2", "standard"] = "none"
+    feature_scaling: Literal["none", "auto", "l2", "standard"] = Field(
+        default="auto", json_schema_extra={"neutral": "none"}
+    )
     loss: Annotated[str, _registered("loss")] = "bce"
     optimizer: Literal["adam", "adamw"] = "adam"
     lr: Annotated[float, Field(gt=0)] = 0.001
@@ -112,6 +122,8 @@ class Config(BaseModel):
     batch_size: PositiveInt = 25_000
     epochs: PositiveInt = 200
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    input_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     options: tuple[tuple[str, Any], ...] = ()
 
     @model_validator(mode="before")
@@ -262,6 +274,8 @@ class Config(BaseModel):
             for field, value in values.items()
             if field in _ALWAYS_KEYED or value != neutral(field)
         }
+        if self.feature_scaling == "l2":
+            fields["feature_scaling"] = _L2_KEY
         for field, registry in CHOICES.items():
             name = getattr(self, field)
             if name not in registry:
@@ -319,6 +333,11 @@ def neutral(field: str) -> Any:
     info = Config.model_fields[field]
     extra = info.json_schema_extra
     return extra["neutral"] if isinstance(extra, dict) and "neutral" in extra else info.default
+
+
+def default_of(field: str) -> Any:
+    """Return the value of a field that a configuration has which doesn't name it."""
+    return Config.model_fields[field].default
 
 
 def field_names() -> tuple[str, ...]:

@@ -12,10 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Dropout", "seed_dropout"]
+__all__ = ["Dropout", "Seeded", "seed_dropout"]
 
 
-class Dropout(nn.Module):
+class Seeded(nn.Module):
+    """A module that draws at random in training, from a stream that every epoch restarts."""
+
+    def seed(self, *entropy: int) -> None:
+        """Restart the stream from ``entropy`` (any number of non-negative integers)."""
+        raise NotImplementedError
+
+
+class Dropout(Seeded):
     """Zero each unit with probability ``p`` and scale the others by 1/(1 − p), in training only.
 
     Args:
@@ -55,8 +63,8 @@ class Dropout(nn.Module):
 
 
 def seed_dropout(module: nn.Module, seed: int, epoch: int) -> None:
-    """Seed every dropout layer of ``module`` for one epoch, and the device's own generator."""
-    layers = (layer for layer in module.modules() if isinstance(layer, Dropout))
+    """Seed all that is ``Seeded`` in a module for one epoch, and the device's own generator."""
+    layers = (layer for layer in module.modules() if isinstance(layer, Seeded))
     for index, layer in enumerate(layers):
         layer.seed(seed, epoch, index)
     if any(parameter.device.type == "cuda" for parameter in module.parameters()):

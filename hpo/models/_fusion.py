@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from hpo.errors import InputError
 from hpo.models._choices import FUSIONS, HEADS
 from hpo.models._config import Config
+from hpo.models._dropout import Dropout
+from hpo.models._inputs import ModalityDropout
 
 __all__ = [
     "MakeHead",
@@ -36,14 +38,18 @@ class MetaClassifier(nn.Linear):
 class SingleHead(nn.Module):
     """One head on one modality, or on several side by side (``concat``)."""
 
-    def __init__(self, modalities: tuple[str, ...], head: nn.Module) -> None:
+    def __init__(
+        self, modalities: tuple[str, ...], head: nn.Module, input_dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.modalities = modalities
         self.head = head
+        self.dropout = Dropout(input_dropout) if input_dropout > 0 else None
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Map embeddings, modality → [rows, D_m], to logits [rows, K]."""
-        logits: Tensor = self.head(self._beside(inputs))
+        x = self._beside(inputs)
+        logits: Tensor = self.head(x if self.dropout is None else self.dropout(x))
         return logits
 
     def fit(self, inputs: Mapping[str, Tensor], targets: Tensor) -> None:
@@ -96,6 +102,46 @@ def mixed_joint(
     return JointSum({"concat": make_head(*widths), **alone}, classes)
 
 
+class Gated(nn.Module):
+    """A head for each modality, weighted row by row by what all embeddings say, then summed.
+
+    logits = Σ_m M · w_m(x) · head_m(x_m), with w = softmax of a linear map of all embeddings side
+    by side. It starts with equal weights, that is as the plain sum, goes through a meta-classifier
+    as ``sum_joint`` does, and can lean on one modality where the other says little.
+
+    Args:
+        heads: By modality.
+        widths: Embedding width of each modality.
+        classes: Number of labels K.
+    """
+
+    def __init__(
+        self, heads: Mapping[str, nn.Module], widths: Mapping[str, int], classes: int
+    ) -> None:
+        super().__init__()
+        self.heads = nn.ModuleDict(heads)
+        self.gate = nn.Linear(sum(widths.values()), len(widths))
+        self.meta = MetaClassifier(classes)
+        with torch.no_grad():
+            self.gate.weight.zero_()
+            self.gate.bias.zero_()
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Map embeddings, modality → [rows, D_m], to logits [rows, K]."""
+        outputs = torch.stack([head(inputs) for head in self.heads.values()], dim=1)
+        beside = torch.cat([inputs[name] for name in self.heads], dim=1)
+        weights = self.gate(beside).softmax(dim=1) * len(self.heads)
+        logits: Tensor = self.meta((weights.unsqueeze(2) * outputs).sum(dim=1))
+        return logits
+
+
+def gated(
+    make_head: MakeHead, widths: Mapping[str, int], classes: int, *, generator: torch.Generator
+) -> nn.Module:
+    """Heads whose weights follow from the row; see ``Gated``."""
+    return Gated({name: make_head(name) for name in widths}, widths, classes)
+
+
 def build_meta(classes: int) -> nn.Module:
     """Return a meta-classifier that is trained by itself; its input is named ``outputs``."""
     with _apart():
@@ -135,6 +181,7 @@ def build_module(
                 generator=generator,
                 **config.own("head"),
             ),
+            config.input_dropout,
         )
 
     with _apart(generator):
@@ -148,6 +195,8 @@ def build_module(
             f"The fusion '{name}' trains its heads together, but the head '{config.head}' is "
             "fitted, not trained; use concat, sum, mixed or one modality with it."
         )
+    if config.modality_dropout > 0 and len(widths) > 1 and not is_fitted(module):
+        return ModalityDropout(config.modality_dropout, module)
     return module
 
 

@@ -1,5 +1,8 @@
 """Scaling of embeddings before the head: a hyperparameter, and part of the model that is kept."""
 
+import math
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -9,29 +12,43 @@ __all__ = ["FeatureScaling"]
 class FeatureScaling(nn.Module):
     """Scale the embeddings of one modality.
 
-    ``none`` leaves them, ``l2`` divides each by its Euclidean norm, ``standard`` subtracts ``mean``
-    and divides by ``std``, by column.
+    ``none`` leaves them. ``auto`` multiplies all by one factor, which brings those of the training
+    rows to a norm of √width (root mean square), so that each column is about 1. ``l2`` brings each
+    embedding to that norm by itself. ``standard`` subtracts ``mean`` and divides by ``std``, by
+    column.
+
+    Adam's steps don't depend on the scale of the inputs, but the weights that it starts from do:
+    on embeddings of norm 1 and width 768 a head starts almost at 0 and learns for hundreds of
+    epochs what it otherwise learns in ten.
 
     Args:
-        kind: ``none``, ``l2`` or ``standard``.
+        kind: ``none``, ``auto``, ``l2`` or ``standard``.
         width: Embedding width D.
     """
 
+    factor: Tensor
     mean: Tensor
     std: Tensor
 
     def __init__(self, kind: str, width: int) -> None:
         super().__init__()
         self.kind = kind
+        if kind in ("auto", "l2"):
+            self.register_buffer("factor", torch.tensor(math.sqrt(width)))
         if kind == "standard":
             self.register_buffer("mean", torch.zeros(width))
             self.register_buffer("std", torch.ones(width))
 
     def fit(self, x: Tensor) -> "FeatureScaling":
-        """Take mean and standard deviation from training embeddings [rows, D]; return self.
+        """Take what is needed from training embeddings [rows, D]; return self.
 
-        Sums run in float64. A constant column is left at its own scale.
+        Sums run in float64. A constant column is left at its own scale, and so are embeddings
+        that are all 0.
         """
+        if self.kind == "auto":
+            square = x.double().square().sum(dim=1).mean()
+            factor = math.sqrt(x.shape[1]) / square.sqrt()
+            self.factor.copy_(torch.where(square > 0, factor, torch.ones_like(factor)))
         if self.kind == "standard":
             std, mean = torch.std_mean(x.double(), dim=0, correction=0)
             self.mean.copy_(mean)
@@ -41,8 +58,16 @@ class FeatureScaling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map [rows, D] of any float type to float32 [rows, D]."""
         x = x.float()
+        if self.kind == "auto":
+            return x * self.factor
         if self.kind == "l2":
-            return nn.functional.normalize(x, dim=1)
+            return nn.functional.normalize(x, dim=1) * self.factor
         if self.kind == "standard":
             return (x - self.mean) / self.std
         return x
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Take over stored buffers; models that were kept without a factor have norm 1."""
+        if self.kind == "l2":
+            state.setdefault(f"{prefix}factor", torch.tensor(1.0))
+        super()._load_from_state_dict(state, prefix, *rest)

@@ -1,6 +1,8 @@
 """The end of a study: refit, model folder, predictions, metrics, and the last lines on screen."""
 
+import dataclasses
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +21,20 @@ if TYPE_CHECKING:
 
 __all__ = ["finish_study"]
 
+_NO_TEST = (
+    "no test part: the validation rows chose this configuration, so expect a little less on new "
+    "rows; split: {test_rows: …} or {test_fraction: …} keeps some untouched"
+)
+
 
 def finish_study(
-    study: StoredStudy, console: Console, out: Path, device: str, *, refit: bool
+    study: StoredStudy,
+    console: Console,
+    out: Path,
+    device: str,
+    *,
+    refit: bool,
+    began: float | None = None,
 ) -> None:
     """Refit the best configuration unless that is done, write all results, and print them.
 
@@ -31,6 +44,7 @@ def finish_study(
         out: Folder of the results.
         device: Where to train.
         refit: Whether to train on all rows and predict.
+        began: When the command began, by ``time.monotonic``.
 
     Raises:
         InputError: The study has no result, or the model would be too large.
@@ -42,30 +56,20 @@ def finish_study(
     metrics = study_metrics(study, tasks, best)
     refits = refit and study.space.refit is not None
     written = _already_written(out, metrics, refits)
-    if written is not None:
-        metrics = written
-    else:
-        if refits:
-            model = _refitted(study, best, out / "model", device, console)
-            metrics["model"] = {
-                "mb": round(model.module.megabytes(), 3),
-                **model.origin,
-                "predicted": _predict(study, model, out, device),
-            }
+    if written is None:
+        written = metrics | _results(study, best, tasks, out, device, console, refits)
+        seconds = None if began is None else round(time.monotonic() - began, 1)
+        # the numbers first, drawings after them
+        write_json(out / "metrics.json", {**written, "wall_s": seconds})
         write_report(study, tasks, out / "report")
-        write_json(out / "metrics.json", metrics)  # the last: with it all is there
     winner = format_params(study.strategy.params(best.config))
-    console.print(
+    lines = [
         f"best: trial {best.trial}, {study.space.metric} {best.outcome.value:.3f} ± "
         f"{best.outcome.std:.3f} ({winner})",
-        highlight=False,
-        soft_wrap=True,
-    )
-    if "model" in metrics:
-        console.print(
-            f"model: {metrics['model']['mb']:.2f} MB, trained on {metrics['model']['rows']:,} rows",
-            highlight=False,
-        )
+        *_judged_lines(written),
+    ]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
     for name in ("model", "predictions.csv", "metrics.json", "report"):
         if (out / name).exists():
             console.print(f"  {out / name}", highlight=False, soft_wrap=True)
@@ -77,7 +81,7 @@ def _already_written(out: Path, metrics: dict[str, Any], refits: bool) -> dict[s
         written: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    same = {key: value for key, value in written.items() if key != "model"}
+    same = {key: written.get(key) for key in metrics}
     if same != json.loads(json.dumps(metrics)) or not (out / "report" / "index.html").exists():
         return None
     if refits:
@@ -89,15 +93,52 @@ def _already_written(out: Path, metrics: dict[str, Any], refits: bool) -> dict[s
     return written
 
 
+def _results(
+    study: StoredStudy,
+    best: Task,
+    tasks: list[Task],
+    out: Path,
+    device: str,
+    console: Console,
+    refits: bool,
+) -> dict[str, Any]:
+    """Judge the winner, refit it, predict, and return what ``metrics.json`` has of that."""
+    from hpo.results import judge, scores_on_test  # PyTorch takes a second, see hpo/_lazy.py
+
+    found: dict[str, Any] = {}
+    judgement = judge(study, best, tasks, device)
+    if judgement is not None:
+        found["judged"] = judgement.to_json(study.space.metric)
+    trained = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
+    if refits:
+        model, epochs = _refitted(study, best, out / "model", device, console)
+        if judgement is not None:
+            model = dataclasses.replace(model, thresholds=judgement.thresholds)
+        model.save(out / "model")
+        trained += epochs
+        found["model"] = {
+            "mb": round(model.module.megabytes(), 3),
+            **model.origin,
+            "predicted": _predict(study, model, out, device),
+        }
+        scores = scores_on_test(model, load_bundle(study.definition.bundle), device)
+        if scores is not None:
+            tuned, plain = scores
+            found["test"] = {n: dataclasses.asdict(score) for n, score in tuned.items()}
+            found["test_at_half"] = {n: dataclasses.asdict(s) for n, s in plain.items()}
+    found["epochs_trained"] = trained
+    return found
+
+
 def _refitted(
     study: StoredStudy, best: Task, folder: Path, device: str, console: Console
-) -> "TrainedModel":
-    """Return the model in ``folder`` if it is that of the best trial, else train and keep it."""
-    from hpo.results import refit_best  # PyTorch takes a second, see hpo/_lazy.py
+) -> tuple["TrainedModel", int]:
+    """Return the model of the best trial, from ``folder`` or trained, and its epochs."""
+    from hpo.results import refit_best
 
     assert study.space.refit is not None
     with console.status("refit") as status:
-        model = refit_best(
+        return refit_best(
             study,
             best,
             device,
@@ -105,8 +146,6 @@ def _refitted(
             kept=folder,
             on_step=lambda step, steps: status.update(f"refit: epoch {step}/{steps}"),
         )
-    model.save(folder)
-    return model
 
 
 def _predict(study: StoredStudy, model: "TrainedModel", out: Path, device: str) -> int:
@@ -120,3 +159,36 @@ def _predict(study: StoredStudy, model: "TrainedModel", out: Path, device: str) 
         path = out / "predictions.csv"
         write_predictions(path, bundle.test_ids, probabilities, model.classes, model.thresholds)
     return len(bundle.test_ids)
+
+
+def _judged_lines(written: dict[str, Any]) -> list[str]:
+    """Return what the results say of the winner, in words."""
+    lines = []
+    judged = written.get("judged")
+    if judged is not None:
+        lines.append(f"validation: {_scores(judged['validation'])}")
+        tied, compared = judged["tied"]["trials"], judged["tied"]["compared"]
+        if tied:
+            listed = ", ".join(map(str, tied[:8])) + (", …" if len(tied) > 8 else "")
+            lines.append(
+                f"tied: {len(tied)} of the {compared} best others can't be told from it (95%, "
+                f"paired over rows): trials {listed}"
+            )
+    if "test" in written:
+        lines.append(f"test, refitted: {_scores(written['test'])}")
+        if judged is not None and judged["optimism"] is not None:
+            lines.append(f"optimism: {judged['optimism']:+.2f} from validation to test")
+    elif judged is not None:
+        lines.append(_NO_TEST)
+    if "model" in written:
+        model = written["model"]
+        lines.append(f"model: {model['mb']:.2f} MB, trained on {model['rows']:,} rows")
+    return lines
+
+
+def _scores(scores: dict[str, dict[str, float]]) -> str:
+    shown = [
+        f"{name.replace('_f1', '-F1')} {s['value']:.2f} ({s['low']:.2f} to {s['high']:.2f})"
+        for name, s in scores.items()
+    ]
+    return ", ".join(shown)

@@ -1,5 +1,6 @@
 """The screen of a run: the plan, live progress, a table a stage; plain lines in a pipe."""
 
+import math
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -115,17 +116,21 @@ class Screen:
             if task.state is not TaskState.CLAIMED or task.progress is None:
                 continue
             progress = task.progress
+            scored = math.isfinite(progress.value)
             lines.append(
                 Text(
                     f"trial {progress.trial:>3}  {self._study.strategy.stage_name(task)}  "
-                    f"epoch {progress.step}/{progress.steps}  {progress.value:.3f}"
+                    f"epoch {progress.step}/{progress.steps}"
+                    + (f"  {progress.value:.3f}" if scored else "")
                 )
             )
+        waiting = [task.progress for task in tasks if task.state is TaskState.PAUSED]
         values = [task.outcome.value for task in tasks if task.outcome is not None]
+        values += [progress.value for progress in waiting if progress is not None]
         best = f"best so far {max(values):.3f}" if values else "no result yet"
-        lines.append(
-            Text(f"{done} of {total} configurations, {best}, {self._time_left(done, total)}")
-        )
+        paused = f", {len(waiting)} paused" if waiting else ""
+        left = self._time_left(done, total)
+        lines.append(Text(f"{done} of {total} configurations{paused}, {best}, {left}"))
         lines.append(ProgressBar(total=total, completed=done, width=60))
         return Group(*lines)
 

@@ -3,19 +3,37 @@
 from typing import TYPE_CHECKING
 
 from hpo._lazy import exported_late
+from hpo.results._intervals import Interval, f1_differences, f1_intervals, f1_scores
 from hpo.results._metrics import study_metrics
 from hpo.results._predictions import write_csv, write_predictions, write_probabilities
+from hpo.results._thresholds import tune_thresholds
 
 if TYPE_CHECKING:
     from hpo.results._encoding import encoder_of
+    from hpo.results._judge import Judgement, judge, scores_on_test
     from hpo.results._refit import refit_best
 else:
-    __getattr__ = exported_late(__name__, {"_encoding": ("encoder_of",), "_refit": ("refit_best",)})
+    __getattr__ = exported_late(
+        __name__,
+        {
+            "_encoding": ("encoder_of",),
+            "_judge": ("Judgement", "judge", "scores_on_test"),
+            "_refit": ("refit_best",),
+        },
+    )
 
 __all__ = [
+    "Interval",
+    "Judgement",
     "encoder_of",
+    "f1_differences",
+    "f1_intervals",
+    "f1_scores",
+    "judge",
     "refit_best",
+    "scores_on_test",
     "study_metrics",
+    "tune_thresholds",
     "write_csv",
     "write_predictions",
     "write_probabilities",

@@ -21,8 +21,10 @@ def refit_best(
     seed: int = 0,
     kept: Path | None = None,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
-) -> TrainedModel:
+) -> tuple[TrainedModel, int]:
     """Return the model of a task's configuration, trained on training and validation rows.
+
+    The second value is how many epochs of single runs were trained for it.
 
     Args:
         study: The study.
@@ -33,18 +35,20 @@ def refit_best(
         on_step: Called with steps done and steps in all.
 
     Raises:
-        InputError: The model would be larger than the space allows; nothing was trained.
+        InputError: The model would be larger than the space allows, or the space meant something
+            else when the study was made; nothing was trained.
         RuntimeError: The training diverged.
     """
     assert best.config is not None  # it has an outcome
     definition = study.definition
+    definition.check_meaning(study.name)
     origin = {"study": study.name, "trial": best.trial, "bundle": definition.bundle_key}
     if kept is not None:
         try:
             model = TrainedModel.load(kept)
             same = all(model.origin.get(key) == value for key, value in origin.items())
             if same and model.origin.get("seed") == seed and _agree(model.config, best.config):
-                return model
+                return model, 0
         except InputError:
             pass  # there is none yet, or it is damaged; it can be made again
     trainer = Trainer(
@@ -55,7 +59,7 @@ def refit_best(
         checkpoint_every=definition.checkpoint_every,
         milestones=(best.config.epochs,),
     )
-    return refit(
+    model = refit(
         trainer,
         best.config,
         seed=seed,
@@ -63,6 +67,7 @@ def refit_best(
         origin=origin,
         on_step=on_step,
     )
+    return model, trainer.epochs_trained
 
 
 def _agree(a: Config, b: Config) -> bool:

@@ -3,6 +3,7 @@
 from hpo.search._greedy import Candidate, GreedySearch, GreedyStage, GreedyStrategy, Stage
 from hpo.search._load import load_space, parse_setting
 from hpo.search._plan import Plan, PlannedStage
+from hpo.search._promote import PromoteSearch, PromoteStrategy
 from hpo.search._pruning import Divergence, DivergenceRule, decision_steps, make_pruner
 from hpo.search._registry import experimental
 from hpo.search._sampled import Choices, OptunaSearch, Range, SampledStrategy
@@ -43,6 +44,8 @@ __all__ = [
     "Plan",
     "PlannedStage",
     "Progress",
+    "PromoteSearch",
+    "PromoteStrategy",
     "Range",
     "SampledStrategy",
     "Search",

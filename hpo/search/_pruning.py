@@ -1,5 +1,6 @@
 """Pruners: Optuna's by name, and divergence, which prunes in every study."""
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -49,8 +50,9 @@ class Divergence:
         if self._first is None:
             self._first = train_loss
         self._exploded = self._exploded + 1 if train_loss > rule.explode * self._first else 0
-        near = min(abs(micro_f1 - self._constant), abs(micro_f1)) <= rule.tolerance
-        self._stuck = self._stuck + 1 if near else 0
+        if not math.isnan(micro_f1):  # else the epoch wasn't scored
+            near = min(abs(micro_f1 - self._constant), abs(micro_f1)) <= rule.tolerance
+            self._stuck = self._stuck + 1 if near else 0
         if self._exploded >= rule.patience:
             return (
                 f"the training loss was over {rule.explode:g} times that of the first epoch "

@@ -1,9 +1,9 @@
 """The sampled study: all parameters at once, suggested by an Optuna sampler."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from optuna.distributions import (
     BaseDistribution,
@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from hpo.models import Config, is_whole_number
+from hpo.models import Config, is_whole_number, modalities_read
 from hpo.search._plan import Plan, PlannedStage
 from hpo.search._sampling import make_sampler, param_value
 from hpo.search._search import Search
@@ -31,7 +31,10 @@ from hpo.search._tables import StageTable, table_row
 from hpo.search._task import NewTask, Task, TaskState
 from hpo.search._values import Change, Component, Frozen, Given, checked_values
 
-__all__ = ["Choices", "OptunaSearch", "Range", "SampledStrategy"]
+if TYPE_CHECKING:
+    from hpo.search._space import Space
+
+__all__ = ["Choices", "OptunaSearch", "Range", "SampledSearch", "SampledStrategy"]
 
 #: Rows of the table of a sampled study.
 _BEST = 10
@@ -71,10 +74,16 @@ Domain = Annotated[
 ]
 
 
-class OptunaSearch(Search):
-    """All parameters at once, suggested by an Optuna sampler, stopped by an Optuna pruner."""
+class SampledSearch(Search):
+    """All parameters at once, suggested by an Optuna sampler.
 
-    kind: Literal["optuna"]
+    Attributes:
+        trials: How many configurations are tried.
+        sampler: Suggests them.
+        seed: Of the suggestions.
+        params: The domain of each field that is searched.
+    """
+
     trials: PositiveInt = 100
     sampler: Component = Component(name="TPESampler")
     seed: Annotated[int, Field(ge=0)] = 0
@@ -103,7 +112,14 @@ class OptunaSearch(Search):
         domain = self.params.get(field)
         return domain.choices if isinstance(domain, Choices) else ()
 
-    def changed(self, change: Change) -> "OptunaSearch":
+    def ends(self) -> frozenset[int]:
+        """Return every number of epochs that a trial may have, if the search varies it."""
+        domain = self.params.get("epochs")
+        if not isinstance(domain, Range):
+            return super().ends()
+        return frozenset(range(int(domain.low), int(domain.high) + 1, int(domain.step or 1)))
+
+    def changed(self, change: Change) -> Self:
         """Return the search with every value of a configuration field changed."""
 
         def within(field: str, domain: Choices | Range) -> Choices | Range:
@@ -127,15 +143,25 @@ class OptunaSearch(Search):
                     yield Given((*place, key), field, domain[key], key == "choices")
 
 
+class OptunaSearch(SampledSearch):
+    """A sampled search whose trials are stopped by an Optuna pruner."""
+
+    kind: Literal["optuna"]
+
+
 class SampledStrategy(Strategy):
     """The strategy of a space whose search is an ``OptunaSearch``.
 
-    A study is so many tasks that get their configuration when they are claimed.
+    A study is so many tasks that get their configuration when they are claimed. Of the fusions,
+    those that the modalities don't allow are left out.
     """
 
+    def __init__(self, space: "Space", modalities: Sequence[str]) -> None:
+        super().__init__(_possible(space, modalities), modalities)
+
     @property
-    def _search(self) -> OptunaSearch:
-        assert isinstance(self.space.search, OptunaSearch)
+    def _search(self) -> SampledSearch:
+        assert isinstance(self.space.search, SampledSearch)
         return self.space.search
 
     @cached_property
@@ -179,7 +205,7 @@ class SampledStrategy(Strategy):
         """Return the plan: every trial as long as the longest."""
         done = board.counts().get(TaskState.DONE, 0)
         trials = self._wanted(board)
-        most = trials * max(self.space.lengths())
+        most = trials * max(self.space.ends())
         planned = PlannedStage("trials", trials, trials, done, most, most)
         return Plan((planned,), self.space.seeds, assumed=False, in_stages=False)
 
@@ -195,12 +221,44 @@ class SampledStrategy(Strategy):
             )
         return self.space.fixed.taken(drawn)
 
+    def has_values(self, config: Config) -> bool:
+        """Tell whether the domains of the space have the values of a configuration."""
+        return all(
+            value in domain.choices
+            if isinstance(domain, Choices)
+            else isinstance(value, int | float) and domain.low <= value <= domain.high
+            for domain, value in (
+                (self._search.params[name], value) for name, value in self.params(config).items()
+            )
+        )
+
     def sampler(self, position: int, attempt: int) -> BaseSampler:
         """Return the space's sampler, seeded for one suggestion."""
         return make_sampler(self._search.sampler, self._search.seed, position, attempt)
 
     def _wanted(self, board: Board) -> int:
         return self._search.trials if board.limit is None else board.limit
+
+
+def _possible(space: "Space", modalities: Sequence[str]) -> "Space":
+    """Return a space with those fusions only that the modalities allow.
+
+    Where none is left, it is the one modality that there is.
+    """
+
+    def allowed(fusions: Iterable[str]) -> tuple[str, ...]:
+        kept = [name for name in fusions if modalities_read(name, modalities) is not None]
+        return tuple(kept or modalities[:1])
+
+    search = space.search
+    assert isinstance(search, SampledSearch)
+    (fixed,) = allowed([space.fixed.fusion])
+    changed: dict[str, Any] = {"fixed": space.fixed.model_copy(update={"fusion": fixed})}
+    domain = search.params.get("fusion")
+    if isinstance(domain, Choices):
+        params = {**search.params, "fusion": Choices(choices=allowed(domain.choices))}
+        changed["search"] = search.model_copy(update={"params": params})
+    return space.model_copy(update=changed)
 
 
 def _distribution(field: str, domain: Choices | Range) -> BaseDistribution:

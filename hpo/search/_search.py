@@ -20,6 +20,8 @@ class Search(Frozen, abc.ABC):
     kind: str
     pruner: Component = Component(name="NopPruner")
 
+    #: Whether a trial gets its first seed alone, and the others when it has all of its epochs.
+    seeds_race: ClassVar[bool] = False
     #: Keys that may differ between two definitions of the same study.
     extensible: ClassVar[frozenset[str]] = frozenset()
 
@@ -32,6 +34,10 @@ class Search(Frozen, abc.ABC):
     def values_of(self, field: str) -> tuple[Any, ...]:
         """Return the values of a configuration field that the search names; none for a range."""
 
+    def ends(self) -> frozenset[int]:
+        """Return every number of epochs that a trial may have, if the search varies it."""
+        return frozenset(self.values_of("epochs"))
+
     @abc.abstractmethod
     def changed(self, change: Change) -> Self:
         """Return the search with every value of a configuration field changed."""
@@ -40,6 +46,10 @@ class Search(Frozen, abc.ABC):
     @abc.abstractmethod
     def given(raw: Mapping[str, Any]) -> Iterator[Given]:
         """Yield the configuration fields that a file gives values to, however wrong it is."""
+
+    def scored_epochs(self) -> frozenset[int] | None:
+        """Return the epochs, beside the last one, that decisions need scores of; None for all."""
+        return None
 
     def scaled(self, scale: Scale) -> Self:
         """Return the search at a scale."""

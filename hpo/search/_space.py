@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from hpo.data import SplitSpec, TailSplit
 from hpo.models import HEADS, FixedValues
 from hpo.search._greedy import GreedySearch, GreedyStrategy
+from hpo.search._promote import PromoteSearch, PromoteStrategy
 from hpo.search._pruning import DivergenceRule
 from hpo.search._sampled import OptunaSearch, SampledStrategy
 from hpo.search._search import Search
@@ -30,6 +31,7 @@ __all__ = ["SEARCHES", "Space", "make_strategy", "register_search"]
 SEARCHES: dict[str, tuple[type[Search], type[Strategy]]] = {
     "greedy": (GreedySearch, GreedyStrategy),
     "optuna": (OptunaSearch, SampledStrategy),
+    "promote": (PromoteSearch, PromoteStrategy),
 }
 
 
@@ -61,6 +63,16 @@ class Refit(Frozen):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+class Thresholds(Frozen):
+    """Thresholds by class, chosen on the validation rows and kept with the model.
+
+    Attributes:
+        metrics: ``micro_f1``, ``macro_f1``, or both: then their sum is raised.
+    """
+
+    metrics: Annotated[tuple[Literal["micro_f1", "macro_f1"], ...], Field(min_length=1)]
+
+
 class Reference(Frozen):
     """Whose scores the stages cite, and the data set they hold for."""
 
@@ -82,6 +94,10 @@ class Space(Frozen):
         search: What is varied, and how; see ``SEARCHES``.
         divergence: When a trial is given up as diverged.
         refit: None for no refit.
+        evaluate_every: Score runs on the validation rows after every so many epochs, for a curve.
+            By default a study that promotes scores at rungs and at the end, any other after every
+            epoch, which its decisions need.
+        thresholds: How the thresholds of the refitted model are chosen; None for 0.5.
         max_model_mb: The model of the refit may not be larger, in 10⁶ bytes.
         reference: Where the stages' reference scores come from.
     """
@@ -96,6 +112,8 @@ class Space(Frozen):
     search: Annotated[SerializeAsAny[Search], BeforeValidator(_search_of)]
     divergence: DivergenceRule = DivergenceRule()
     refit: Refit | None = Refit()
+    evaluate_every: PositiveInt | None = None
+    thresholds: Thresholds | None = None
     max_model_mb: PositiveFloat = 100.0
     reference: Reference | None = None
 
@@ -107,6 +125,15 @@ class Space(Frozen):
             message = "Input should be {expected}"
             raise PydanticCustomError("literal_error", message, {"expected": expected})
         return metric
+
+    @model_validator(mode="after")
+    def _check_evaluate_every(self) -> "Space":
+        if self.evaluate_every not in (None, 1) and self.search.scored_epochs() is None:
+            raise ValueError(
+                f"evaluate_every is {self.evaluate_every}, but must be 1 with search kind "
+                f"{self.search.kind}, which decides by every epoch"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_widths(self) -> "Space":
@@ -148,6 +175,21 @@ class Space(Frozen):
         """Return the space that ``model_dump(mode="json")`` gave, perhaps an older version's."""
         return Space.model_validate({**raw, "fixed": FixedValues.from_stored(raw["fixed"])})
 
+    def scored_epochs(self) -> frozenset[int] | None:
+        """Return the epochs after which runs are scored on the validation rows; None for all."""
+        rungs = self.search.scored_epochs()
+        every = self.evaluate_every
+        if rungs is None or every == 1:
+            return None
+        ends = self.ends()
+        longest = max(ends)
+        asked = range(every, longest + 1, every) if every is not None else ()
+        return frozenset(epoch for epoch in rungs if epoch < longest) | ends | set(asked)
+
+    def ends(self) -> frozenset[int]:
+        """Return every number of epochs that a trial may have."""
+        return self.search.ends() | {self.fixed.epochs}
+
     def lengths(self) -> frozenset[int]:
         """Return every number of epochs that the space may ask for by name."""
         return frozenset({self.fixed.epochs, *self.search.values_of("epochs")})
@@ -159,6 +201,15 @@ class Space(Frozen):
         The Wilcoxon pruner compares trials seed by seed; all others see epochs.
         """
         return self.search.pruner.name == "WilcoxonPruner"
+
+    def seed_groups(self) -> list[list[int]]:
+        """Return which seeds are trained together, one group after the other."""
+        seeds = list(range(self.seeds))
+        if self.seeds_apart:
+            return [[seed] for seed in seeds]
+        if self.search.seeds_race and len(seeds) > 1:
+            return [seeds[:1], seeds[1:]]
+        return [seeds]
 
 
 def make_strategy(space: Space, modalities: Sequence[str]) -> Strategy:

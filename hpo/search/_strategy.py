@@ -4,7 +4,7 @@ import abc
 import dataclasses
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
@@ -61,6 +61,9 @@ class Board(Protocol):
     def counts(self) -> Mapping[TaskState, int]:
         """Return the number of tasks by state; quicker than reading them."""
 
+    def pauses(self) -> Mapping[int, Sequence[Progress]]:
+        """Return how far each task was whenever it was paused, oldest first, by position."""
+
 
 @dataclasses.dataclass(frozen=True)
 class FixedBoard:
@@ -68,6 +71,7 @@ class FixedBoard:
 
     read: Sequence[Task]
     limit: int | None = None
+    paused: Mapping[int, Sequence[Progress]] = dataclasses.field(default_factory=dict)
 
     def tasks(self) -> Sequence[Task]:
         """Return them."""
@@ -77,6 +81,10 @@ class FixedBoard:
         """Return how many there are of each state."""
         states = [task.state for task in self.read]
         return {state: states.count(state) for state in TaskState}
+
+    def pauses(self) -> Mapping[int, Sequence[Progress]]:
+        """Return what was read of them."""
+        return self.paused
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +112,10 @@ class Strategy(abc.ABC):
         space: Scaled, with batch sizes capped.
         modalities: Those that the features have.
     """
+
+    #: Whether something may follow from every trial that ends or pauses, so that a worker asks
+    #: for what is next before it claims another task.
+    eager: ClassVar[bool] = False
 
     def __init__(self, space: "Space", modalities: Sequence[str]) -> None:
         self.space = space
@@ -195,11 +207,15 @@ class Strategy(abc.ABC):
 
         return {name: domain for name, domain in self.distributions.items() if exists(name)}
 
-    def decide(self, progress: Progress, should_prune: Callable[[], bool]) -> Verdict:
+    def decide(
+        self, task: Task, progress: Progress, board: Board, should_prune: Callable[[], bool]
+    ) -> Verdict:
         """Return what follows from a step.
 
         Args:
+            task: Whose trial it is, as it was claimed.
             progress: The trial's.
+            board: What else there is; to be read only where a decision needs it.
             should_prune: Asks the study's pruner about the trial, and stores what it was asked on;
                 only to be called where the answer can be yes.
         """

@@ -39,12 +39,14 @@ class Progress:
         steps: Steps in all.
         value: Mean over seeds of the metric at this step.
         trial: Number of the Optuna trial; None before it has one.
+        trained: Epochs of single runs that were trained to get there since it was claimed.
     """
 
     step: int
     steps: int
     value: float
     trial: int | None = None
+    trained: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +59,7 @@ class TrialOutcome:
         scores: The metric of each seed.
         metrics: Mean over seeds of every column of the curve at the last epoch.
         steps: Steps done.
-        epochs_trained: Epochs of single runs trained here, not taken from the run store.
+        epochs_trained: Epochs of single runs trained for it, not taken from the run store.
         runs: Addresses of the runs of each seed.
         pruned: Why it ended before its last step; None if it didn't.
     """

@@ -1,5 +1,6 @@
 """One trial: a configuration over all seeds."""
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -27,7 +28,8 @@ def run_trial(
     """Train a configuration with each seed.
 
     All seeds advance in lockstep, so that each epoch has a mean over seeds to report. Where the
-    space runs them one after the other, a step is a seed.
+    space runs them one after the other, a step is a seed. Where they race, the epochs of the first
+    seed are steps, and all the others together are one more.
 
     Args:
         trainer: The worker's.
@@ -44,26 +46,39 @@ def run_trial(
     """
     from hpo.training import Lockstep  # PyTorch takes a second, see hpo/_lazy.py
 
-    seeds = range(space.seeds)
+    groups = space.seed_groups()
     trained_before = trainer.epochs_trained
     models: list[ModelRun] = []
+    epochs_shown = 0
     verdict = Verdict(Decision.CONTINUE)
-    for group in [[seed] for seed in seeds] if space.seeds_apart else [list(seeds)]:
+    for place, group in enumerate(groups):
         together = Lockstep(trainer, config, group)
         models += together.models.values()
+        shows_epochs = place == 0 and not space.seeds_apart
+        more = len(groups) - 1 if shows_epochs else 0
+
+        def report(step: int, steps: int, value: float, more: int = more) -> Verdict:
+            return on_step(Progress(step, steps + more, value))
+
         try:
-            verdict = _advance(together, trainer, space, on_step)
+            verdict = _advance(together, trainer, space, report if shows_epochs else None)
         except BaseException:
             together.checkpoint()
             raise
-        if space.seeds_apart:
-            value = _score(models[-1], space)
-            asked = on_step(Progress(len(models), len(seeds), value))
+        if shows_epochs:
+            epochs_shown = together.step
+        else:
+            shown = models[-1:] if space.seeds_apart else models
+            step = place + 1 if space.seeds_apart else epochs_shown + place
+            last = len(groups) if space.seeds_apart else epochs_shown + len(groups) - 1
+            asked = on_step(Progress(step, last, statistics.fmean(_scores(shown, space))))
             verdict = asked if verdict.decision is Decision.CONTINUE else verdict
-        if verdict.decision is Decision.PAUSE:
+        if verdict.decision is Decision.PAUSE and not together.done:
             together.checkpoint()
             return None
         together.finish()
+        if verdict.decision is Decision.PAUSE:
+            return None
         if verdict.decision is Decision.PRUNE:
             break
     pruned = verdict.reason if verdict.decision is Decision.PRUNE else None
@@ -74,18 +89,26 @@ def _advance(
     together: "Lockstep",
     trainer: "Trainer",
     space: Space,
-    on_step: Callable[[Progress], Verdict],
+    report: Callable[[int, int, float], Verdict] | None,
 ) -> Verdict:
-    """Train until the seeds are done or a decision ends it."""
+    """Train until the seeds are done or a decision ends it.
+
+    Args:
+        together: The seeds.
+        trainer: The worker's.
+        space: Gives metric and divergence rule.
+        report: Called after each epoch with the step, the steps in all and the mean; None where
+            epochs are no steps.
+    """
     constant = trainer.constant_score()
     watches = {seed: Divergence(space.divergence, constant) for seed in together.models}
     verdict = Verdict(Decision.CONTINUE)
     while verdict.decision is Decision.CONTINUE and not together.done:
         together.advance()
         reason = _diverged(together.models, watches)
-        if not space.seeds_apart:
+        if report is not None:
             value = statistics.fmean(_scores(list(together.models.values()), space))
-            verdict = on_step(Progress(together.step, together.steps, value))
+            verdict = report(together.step, together.steps, value)
         if reason is not None:
             verdict = Verdict(Decision.PRUNE, reason)
     return verdict
@@ -117,7 +140,8 @@ def _scores(models: Sequence["ModelRun"], space: Space) -> tuple[float, ...]:
 def _outcome(
     models: Sequence["ModelRun"], space: Space, pruned: str | None, trained: int
 ) -> TrialOutcome:
-    scores = _scores(models, space)
+    # A trial that is given up in an epoch that isn't scored has no score either.
+    scores = tuple(s if math.isfinite(s) else 0.0 for s in _scores(models, space))
     if any(model.ended for model in models):
         # One seed whose loss is not finite makes the configuration a diverging one: it scores 0.
         scores = (0.0,) * len(models)

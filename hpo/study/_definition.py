@@ -8,11 +8,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from hpo.errors import InputError
-from hpo.models import PluginUse
+from hpo.models import PluginUse, default_of, field_names, neutral
 from hpo.search import Space, Strategy, make_strategy
 from hpo.training import TRAINER_VERSION, Arithmetic
 
 __all__ = ["Definition"]
+
+#: What the values of a space mean: 1, ``l2`` brings embeddings to a norm of 1; 2, to √width.
+_FORMAT = 2
 
 #: What was measured by every study that doesn't say.
 _FIRST_METRICS = ("micro_f1", "samples_f1", "macro_f1", "map")
@@ -37,6 +40,7 @@ class Definition:
         metrics: Names of what is measured after each epoch.
         plugins: The users' own parts that the study needs.
         trainer: The version of the trainer that began it; None if it wasn't noted.
+        format: What the values of the space mean; 1 where it wasn't noted.
     """
 
     space: Space
@@ -53,6 +57,7 @@ class Definition:
     metrics: tuple[str, ...] = _FIRST_METRICS
     plugins: tuple[PluginUse, ...] = ()
     trainer: int | None = TRAINER_VERSION
+    format: int = _FORMAT
 
     @property
     def bundle(self) -> Path:
@@ -68,6 +73,24 @@ class Definition:
     def arithmetic(self) -> Arithmetic:
         """How workers compute."""
         return Arithmetic(self.threads, self.precision, self.compiler)
+
+    def check_meaning(self, study: str) -> None:
+        """Check that what the space says still means what it meant when the study was made.
+
+        Args:
+            study: Its name, for the message.
+
+        Raises:
+            InputError: It doesn't, so that trials old and new could not be compared.
+        """
+        space = self.space
+        scalings = (space.fixed.feature_scaling, *space.search.values_of("feature_scaling"))
+        if self.format < _FORMAT and "l2" in scalings:
+            raise InputError(
+                f"The study '{study}' was made when feature_scaling l2 brought embeddings to a "
+                "norm of 1; it now brings them to √width, so its trials can't be compared with "
+                "new ones. Begin a new study under another name (--study NAME --space FILE)."
+            )
 
     def strategy(self) -> Strategy:
         """Return what decides in this study."""
@@ -108,6 +131,7 @@ class Definition:
         return Definition(
             **{
                 "trainer": None,
+                "format": 1,
                 **raw,
                 "space": space,
                 "modalities": tuple(raw["modalities"]),
@@ -115,6 +139,21 @@ class Definition:
                 "plugins": Definition.plugins_in(raw),
             }
         )
+
+    def kept_defaults(self, other: "Definition") -> dict[str, Any]:
+        """Return the fixed values that this older study keeps where ``other`` has today's default.
+
+        A space that leaves a field out means the default of its time. When that changes, the
+        study goes on with what it was made with, the neutral value.
+        """
+        if self.format == other.format:
+            return {}
+        return {
+            field: getattr(self.space.fixed, field)
+            for field in field_names()
+            if getattr(self.space.fixed, field) == neutral(field)
+            and getattr(other.space.fixed, field) == default_of(field) != neutral(field)
+        }
 
     @staticmethod
     def plugins_in(raw: Mapping[str, Any]) -> tuple[PluginUse, ...]:
@@ -128,11 +167,12 @@ class Definition:
             found.append(f"data: {dict(self.dataset)} there, {dict(other.dataset)} here")
         mine, theirs = self.space.model_dump(mode="json"), other.space.model_dump(mode="json")
         # More trials of a sampled study go on with it.
-        extensible = {f"search.{key}" for key in self.space.search.extensible}
+        allowed = {f"search.{key}" for key in self.space.search.extensible}
+        allowed |= {f"fixed.{field}" for field in self.kept_defaults(other)}
         found += [
             f"{place}: {a!r} there, {b!r} here"
             for place, a, b in _different((), mine, theirs)
-            if place not in extensible
+            if place not in allowed
         ]
         for name in ("threads", "precision", "compiler", "metrics"):
             a, b = getattr(self, name), getattr(other, name)

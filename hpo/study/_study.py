@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from hpo.models import Config
 from hpo.queue import Ledger, Patience, Trials, open_ledger, open_storage, open_trials, waiting
 from hpo.search import (
     Plan,
+    Progress,
     Space,
     StageTable,
     Strategy,
@@ -38,6 +40,8 @@ from hpo.trials import (
 )
 
 __all__ = ["StoredStudy", "finished_trial"]
+
+_log = logging.getLogger(__name__)
 
 
 class StoredStudy:
@@ -69,13 +73,15 @@ class StoredStudy:
         """Create the study, or open it if it exists and is the same.
 
         Raises:
-            InputError: The storage is no good, or has a study of this name that is another one.
+            InputError: The storage is no good, or has a study of this name that is another one, or
+                whose space meant something else when it was made.
         """
         # The parameters that trials show are then among the choices that Optuna knows.
         space = definition.space.capped(definition.train_rows)
         definition = dataclasses.replace(definition, space=space)
         ledger = open_ledger(url)
         stored = _read(name, ledger.define(name, definition.to_json()))
+        stored.check_meaning(name)
         differences = stored.differences(definition)
         if differences:
             raise InputError(
@@ -85,6 +91,14 @@ class StoredStudy:
                     "--storage.",
                 ],
                 title=f"The study '{name}' in {redact(url)} is a different one:",
+            )
+        for field, value in stored.kept_defaults(definition).items():
+            _log.warning(
+                "The study '%s' was made when %s was %s unless the space said something else, and "
+                "goes on with that.",
+                name,
+                field,
+                value,
             )
         # The cache may have moved since; where it is now is what the caller says.
         stored = dataclasses.replace(stored, cache=definition.cache)
@@ -164,6 +178,10 @@ class StoredStudy:
     def counts(self) -> Mapping[TaskState, int]:
         """Return the number of tasks by state."""
         return self.ledger.counts(self.name)
+
+    def pauses(self) -> Mapping[int, tuple[Progress, ...]]:
+        """Return how far each task was whenever it was paused, by position."""
+        return self.ledger.pauses(self.name)
 
     @property
     def limit(self) -> int | None:

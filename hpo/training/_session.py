@@ -139,8 +139,9 @@ class Session:
         self._on_trained()
         if live.epoch > len(self._records):
             self._records.append(record)
+        scored = self._data.val is not None and self.spec.is_scored(live.epoch)
         if not math.isfinite(record["train_loss"]) or (
-            self._data.val is not None and not math.isfinite(record["val_loss"])
+            scored and not math.isfinite(record["val_loss"])
         ):
             self._reason = f"the loss was not finite in epoch {live.epoch}"
             self._records[-1] = {**record, **dict.fromkeys(self._metrics, 0.0)}
@@ -152,9 +153,9 @@ class Session:
             self.checkpoint()
 
     def _measure(self, live: Learner) -> list[Tensor]:
-        """Return validation loss and metrics, float64 scalars; NaN without validation rows."""
+        """Return validation loss and metrics, float64 scalars; NaN where it isn't scored."""
         val = self._data.val
-        if val is None:
+        if val is None or not self.spec.is_scored(live.epoch):
             device = self._data.train.targets.device
             nothing = torch.full((), math.nan, dtype=torch.float64, device=device)
             return [nothing] * (1 + len(self._metrics))

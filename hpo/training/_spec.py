@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,7 @@ class RunSpec:
         sources: The runs a meta-classifier reads, and the epoch of each.
         plugins: SHA-256 of each user's module that has a part in it, by kind and name; empty for
             a metric of the package that not every run has.
+        scored: The epochs after which it is scored on the validation rows; None for all.
     """
 
     bundle: str
@@ -67,6 +68,11 @@ class RunSpec:
     numerics: Numerics
     sources: "tuple[tuple[RunSpec, int], ...]" = ()
     plugins: tuple[tuple[str, str], ...] = ()
+    scored: tuple[int, ...] | None = None
+
+    def is_scored(self, epoch: int) -> bool:
+        """Tell whether the run is scored on the validation rows after an epoch."""
+        return self.scored is None or epoch in self.scored
 
     def describe(self) -> dict[str, Any]:
         """Return everything that determines the run, as JSON-ready values."""
@@ -82,7 +88,8 @@ class RunSpec:
             "numerics": dataclasses.asdict(self.numerics),
             "sources": [[spec.address, epoch] for spec, epoch in self.sources],
         }
-        return description | ({"plugins": dict(self.plugins)} if self.plugins else {})
+        description |= {"plugins": dict(self.plugins)} if self.plugins else {}
+        return description | ({} if self.scored is None else {"scored": list(self.scored)})
 
     @functools.cached_property
     def stream(self) -> int:
@@ -105,6 +112,7 @@ def plan_model(
     seed: int,
     numerics: Numerics,
     metrics: Sequence[str] = (),
+    scored: Iterable[int] | None = None,
 ) -> tuple[tuple[RunSpec, ...], RunSpec | None]:
     """Return the runs that make up one model: its heads, and its meta-classifier if it has one.
 
@@ -117,6 +125,7 @@ def plan_model(
         bundle: See ``RunSpec``; likewise ``rows``, ``seed`` and ``numerics``.
         metrics: The metrics of each epoch; those that not every run has are part of the address,
             since a stored curve has to have them.
+        scored: The epochs after which the runs are scored; None for all.
     """
     measured = tuple(
         (f"metric {name}", _sha256(METRICS[name]))
@@ -124,9 +133,13 @@ def plan_model(
         if name not in STANDING_METRICS
     )
 
+    at_epochs = None if scored is None else tuple(sorted(set(scored)))
+
     def spec(inputs: str, seen: Config, *sources: tuple[RunSpec, int]) -> RunSpec:
         plugins = (*measured, *_plugins_of(seen))
-        return RunSpec(bundle, rows, inputs, seen, seed, numerics, tuple(sources), plugins)
+        return RunSpec(
+            bundle, rows, inputs, seen, seed, numerics, tuple(sources), plugins, at_epochs
+        )
 
     lasting = config.without("epochs")
     heads = tuple(

@@ -1,5 +1,6 @@
 """One worker's trainer: opens runs on its device and puts heads and meta-classifier together."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
@@ -30,6 +31,7 @@ class Trainer:
         store: The run store.
         metrics: Names of what is measured after each epoch, beside ``STANDING_METRICS``; by
             default all that are registered.
+        scored: The epochs after which runs are scored on the validation rows; by default all.
         micro_batch: Rows in flight at once; by default those of the device.
         checkpoint_every: Epochs between resumable states.
         milestones: Lengths that the search may ask for; the weights of heads are kept there, since
@@ -47,6 +49,7 @@ class Trainer:
         store: RunStore,
         *,
         metrics: Sequence[str] | None = None,
+        scored: Iterable[int] | None = None,
         micro_batch: int | None = None,
         checkpoint_every: int = 50,
         milestones: Iterable[int] = (),
@@ -59,6 +62,7 @@ class Trainer:
         self.numerics = device.numerics(micro_batch)
         named = METRICS if metrics is None else metrics
         self.metrics = metric_functions(tuple(dict.fromkeys((*STANDING_METRICS, *named))))
+        self._scored = None if scored is None else tuple(scored)
         self._checkpoint_every = checkpoint_every
         self._milestones = frozenset(milestones)
         self._poll = poll
@@ -76,8 +80,13 @@ class Trainer:
         Raises:
             InputError: The features lack a modality that the fusion reads.
         """
+        return ModelRun(self, config.epochs, *self._plan(config, seed, rows))
+
+    def _plan(
+        self, config: Config, seed: int, rows: str
+    ) -> tuple[tuple[RunSpec, ...], RunSpec | None]:
         check_fusion(config.fusion, self.data.modalities)
-        heads, meta = plan_model(
+        return plan_model(
             config.capped(self.data.rows(rows)),
             self.data.modalities,
             bundle=self.data.bundle.key,
@@ -85,8 +94,40 @@ class Trainer:
             seed=seed,
             numerics=self.numerics,
             metrics=tuple(self.metrics),
+            scored=self._scored,
         )
-        return ModelRun(self, config.epochs, heads, meta)
+
+    def stored_logits(self, config: Config, seed: int, epochs: int, part: str) -> Tensor | None:
+        """Return the logits [rows, K] of a trained model on a part of the split.
+
+        Args:
+            config: As it was trained.
+            seed: Of the run.
+            epochs: How many it was trained for; each of a two-step fusion's steps for so many.
+            part: Such as ``val``.
+
+        Returns:
+            None if the run store doesn't have the weights (any more); nothing is trained.
+        """
+        heads, meta = self._plan(config, seed, "train")
+        rows = self.data.part(part, config.feature_scaling, "train")
+        outputs: Tensor | None = None
+        with self.device.in_use():
+            for spec in heads:
+                logits = self._stored(spec, epochs, rows.inputs)
+                if logits is None:
+                    return None
+                outputs = logits if outputs is None else outputs + logits
+            assert outputs is not None  # there is a head
+            return outputs if meta is None else self._stored(meta, epochs, {"outputs": outputs})
+
+    def _stored(self, spec: RunSpec, epoch: int, inputs: Mapping[str, Tensor]) -> Tensor | None:
+        stored = self.store.weights(spec.address, epoch)
+        if stored is None:
+            return None
+        module = self.build(spec, torch.Generator().manual_seed(0))
+        load_weights(module, stored.tensors)
+        return forward(module.to(self.data.device), inputs, self.numerics.micro_batch)
 
     def constant_score(self) -> float:
         """Return the validation micro-F1, in percent, of the best constant prediction."""
@@ -226,4 +267,5 @@ class ModelRun:
 
 def _micro_f1(record: EpochRecord) -> float:
     """Return by which number the better head of a two-step fusion is told."""
-    return record["micro_f1"]
+    value = record["micro_f1"]
+    return value if math.isfinite(value) else -math.inf  # after an epoch that wasn't scored

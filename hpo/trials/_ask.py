@@ -6,7 +6,9 @@ asked directly, by the public methods that Optuna's ``Trial.suggest_*`` and ``sh
 about a trial that this process holds. Nothing here uses a private name of Optuna.
 """
 
+import copy
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -55,12 +57,20 @@ class Draw:
         attempt: How many earlier draws were repeats of other trials.
         trials: The trials numbered below this were there,
         unfinished: and all of them were finished but these.
+        paused: Of these the ones that waited, each with the last step that it had a score of.
     """
 
     position: int
     attempt: int
     trials: int
     unfinished: tuple[int, ...]
+    paused: tuple[tuple[int, int], ...] = ()
+
+    @staticmethod
+    def from_json(raw: Mapping[str, Any]) -> "Draw":
+        """Return what the trial attribute ``draw`` holds."""
+        paused = tuple((number, step) for number, step in raw.get("paused", ()))
+        return Draw(**{**raw, "unfinished": tuple(raw["unfinished"]), "paused": paused})
 
 
 def sample_config(
@@ -76,17 +86,27 @@ def sample_config(
     """
     trials = source.study.get_trials(deepcopy=False)
     unfinished = tuple(trial.number for trial in trials if not trial.state.is_finished())
-    config = _sample(source, trials, searched, position, attempt)
-    return config, Draw(position, attempt, len(trials), unfinished)
+    paused = {
+        trial.number: max(scored)
+        for trial in trials
+        if trial.state is TrialState.WAITING
+        and (scored := [s for s, v in trial.intermediate_values.items() if math.isfinite(v)])
+    }
+    seen = [_as_pruned(t, paused[t.number]) if t.number in paused else t for t in trials]
+    config = _sample(source, seen, searched, position, attempt)
+    return config, Draw(position, attempt, len(trials), unfinished, tuple(paused.items()))
 
 
 def redraw(source: OptunaStudy, searched: Searched, draw: Draw) -> Config:
     """Draw the configuration of an earlier ``sample_config`` again, from the same history."""
     trials = []
+    paused = dict(draw.paused)
     for trial in source.study.get_trials(deepcopy=True):
         if trial.number >= draw.trials:
             continue
-        if trial.number in draw.unfinished:
+        if trial.number in paused:
+            trial = _as_pruned(trial, paused[trial.number])
+        elif trial.number in draw.unfinished:
             trial.state = TrialState.RUNNING
             trial.values = None
         trials.append(trial)
@@ -145,6 +165,18 @@ def _sample(
             else:
                 values[name] = sampler.sample_independent(study, draft, name, distribution)
     return searched.to_config(values)
+
+
+def _as_pruned(trial: FrozenTrial, step: int) -> FrozenTrial:
+    """Return a trial that waits at a step as samplers learn from it: as one that ended there.
+
+    They leave out trials that wait, since those of Optuna's own have not begun.
+    """
+    seen = copy.copy(trial)
+    seen.state = TrialState.PRUNED
+    seen.intermediate_values = {s: v for s, v in trial.intermediate_values.items() if s <= step}
+    seen.values = [seen.intermediate_values[step]]
+    return seen
 
 
 def _wanted(searched: Searched, values: Mapping[str, Any]) -> dict[str, BaseDistribution]:

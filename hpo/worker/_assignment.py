@@ -117,7 +117,10 @@ class Assignment:
         bench.tidy()
         values = self._pulse.take()
         if outcome is not None:
-            self._patient.trials.complete(self._task, trial, outcome, values)
+            whole = dataclasses.replace(
+                outcome, epochs_trained=outcome.epochs_trained + self._trained_before()
+            )
+            self._patient.trials.complete(self._task, trial, whole, values)
             return
         assert self._progress is not None  # only a step can decide to pause
         self._patient.trials.append(trial, values, {})
@@ -135,9 +138,20 @@ class Assignment:
             self._progress = progress
             self._pulse.advance(progress)
             trial.note(progress.step, progress.value)
-            return self._study.strategy.decide(progress, should_prune)
+            return self._study.strategy.decide(self._task, progress, self._patient, should_prune)
 
-        return run_trial(trainer, self._study.space, trial.config, on_step=on_step)
+        before = trainer.epochs_trained
+        outcome = run_trial(trainer, self._study.space, trial.config, on_step=on_step)
+        if outcome is None and self._progress is not None:
+            trained = trainer.epochs_trained - before
+            self._progress = dataclasses.replace(self._progress, trained=trained)
+        return outcome
+
+    def _trained_before(self) -> int:
+        """Return the epochs that were trained for the task before it was paused."""
+        if self._task.token == 1:
+            return 0
+        return sum(past.trained for past in self._patient.pauses().get(self._task.position, ()))
 
     def _hand_back(self, trial: LiveTrial | None) -> None:
         """Let another worker go on; if the store is away now, as with the task of a dead one."""

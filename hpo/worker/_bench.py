@@ -86,6 +86,7 @@ class Workbench:
                 self.device,
                 self._store,
                 metrics=self._definition.metrics,
+                scored=self._definition.space.scored_epochs(),
                 micro_batch=micro_batch,
                 checkpoint_every=self._definition.checkpoint_every,
                 milestones=self._definition.space.lengths(),

@@ -26,12 +26,14 @@ class Worker:
             default they are read from the study's cache.
 
     Raises:
-        InputError: The device doesn't exist here, or can't do the study's arithmetic.
+        InputError: The device doesn't exist here, or can't do the study's arithmetic; or the
+            study's space meant something else when it was made.
     """
 
     def __init__(
         self, study: StoredStudy, settings: WorkerSettings, bundle: Bundle | None = None
     ) -> None:
+        study.definition.check_meaning(study.name)
         self._study = study
         self._settings = settings
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
@@ -71,6 +73,8 @@ class Worker:
             if self._limits_reached():
                 return False
             self._stopping.check()
+            if self._study.strategy.eager and self._patient.open_next():
+                return True
             task = self._patient.ledger.claim(self._study.name, self._owner, self._settings.grace)
             if task is not None:
                 self._assignment = Assignment(self._study, task, self._settings, self._stopping)

@@ -103,7 +103,7 @@ def test_all_problems_are_listed_together(make_folder) -> None:
         "train.csv line 3: ImageID 'a.png' is on train.csv line 2 already",
         "test.csv line 2: ImageID 'a.png' is on train.csv line 2 already",
         "test.csv line 3: Labels is '7', but a test row must have no labels",
-        "train.csv line 3: Split is 'valid', but must be 'train' or 'val'",
+        "train.csv line 3: Split is 'valid', but must be 'train', 'val' or 'test'",
         "train.csv line 4: ImageID '' must be a file's path inside the data folder",
         "train.csv line 6: image 'gone.png' is not in data/, images/ or the data folder itself",
         "test.csv line 3: image 'd.png' is not in data/, images/ or the data folder itself",

@@ -100,7 +100,7 @@ def test_images_start_from_the_working_directory(
 
 def test_all_problems_of_cells_are_listed() -> None:
     frame = frame_of(
-        [["x", 1.5], "text", [True]], caption=["one", 2, "three"], Split=["val", "train", "test"]
+        [["x", 1.5], "text", [True]], caption=["one", 2, "three"], Split=["val", "test", "rest"]
     )
     frame.loc[1, "ImageID"] = "a.jpg"
     frame.loc[2, "ImageID"] = None
@@ -114,7 +114,7 @@ def test_all_problems_of_cells_are_listed() -> None:
         "too",
         "row 2 of the frame: Labels has the label True, but a label must be an integer or text "
         "that is not empty and has no ';' or line break",
-        "row 2 of the frame: Split is 'test', but must be 'train' or 'val'",
+        "row 2 of the frame: Split is 'rest', but must be 'train', 'val' or 'test'",
     ]
     assert problems_of(frame_of([1.0, 2.0, 3.0])) == [
         f"row {row} of the frame: Labels is {row + 1}.0, but must be a list of labels, one integer "

@@ -27,7 +27,7 @@ def assemble(fusion: str, scaling: str = "none") -> AssembledModel:
     return AssembledModel(config, widths, 5).eval()
 
 
-@pytest.mark.parametrize("scaling", ["none", "l2", "standard"])
+@pytest.mark.parametrize("scaling", ["none", "auto", "l2", "standard"])
 @pytest.mark.parametrize("fusion", [*WIDTHS, *FUSIONS])
 def test_stored_embeddings_to_logits(fusion: str, scaling: str) -> None:
     module = assemble(fusion, scaling)
@@ -61,7 +61,7 @@ def test_state_rebuilds_the_model() -> None:
 
 
 def test_size_of_the_papers_model() -> None:
-    config = Config(fusion="sum", hidden=(2048, 512))
+    config = Config(fusion="sum", hidden=(2048, 512), feature_scaling="none")
     size = AssembledModel(config, {"image": 768, "text": 768}, 18).megabytes()
     assert size == pytest.approx(4 * (2 * 2_633_234 + 18 * 18 + 18) / 1e6, abs=1e-9)
     assert size < 25

@@ -74,6 +74,23 @@ def test_joint_is_the_meta_classifier_of_the_sum(fusion: str, names: list[str]) 
     assert all(parameter.grad is not None for parameter in module.parameters())
 
 
+def test_gated_starts_as_the_plain_sum_and_weighs_row_by_row() -> None:
+    module = build("gated")
+    plain = build("sum_joint")
+    assert torch.equal(module(INPUTS), plain(INPUTS))  # the weights are 1 yet
+    with torch.no_grad():
+        module.gate.weight.normal_()
+        module.gate.bias.normal_()
+        module.meta.weight.normal_()
+    beside = torch.cat([INPUTS["image"], INPUTS["text"]], dim=1)
+    weights = 2 * torch.softmax(beside @ module.gate.weight.T + module.gate.bias, dim=1)
+    image, text = (module.heads[name](INPUTS) for name in WIDTHS)
+    total = weights[:, :1] * image + weights[:, 1:] * text
+    torch.testing.assert_close(module(INPUTS), total @ module.meta.weight.T)
+    module(INPUTS).sum().backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())
+
+
 def test_heads_of_a_joint_module_start_differently() -> None:
     config = Config(hidden=(6,))
     module = build_module(
@@ -110,16 +127,16 @@ def test_modalities() -> None:
     ("fusion", "modalities", "message"),
     [
         (
-            "late",
+            "video",
             BOTH,
-            "The fusion is 'late', but must be a modality of the features (image, text) or one "
-            "of: concat, sum, mixed, sum_joint, mixed_joint.",
+            "The fusion is 'video', but must be a modality of the features (image, text) or one "
+            "of: concat, sum, mixed, sum_joint, mixed_joint, gated.",
         ),
         (
             "mixd",
             BOTH,
             "The fusion is 'mixd' (did you mean 'mixed'?), but must be a modality of the features "
-            "(image, text) or one of: concat, sum, mixed, sum_joint, mixed_joint.",
+            "(image, text) or one of: concat, sum, mixed, sum_joint, mixed_joint, gated.",
         ),
         (
             "concat",
@@ -143,14 +160,14 @@ def test_a_fusion_that_the_features_cannot_have(
     assert str(caught.value) == message
 
 
-def test_defaults_are_the_papers_starting_values() -> None:
+def test_defaults_are_the_papers_starting_values_but_for_scaling() -> None:
     assert Config().model_dump() == {
         "fusion": "image",
         "head": "mlp",
         "hidden": (2048,),
         "activation": "gelu",
         "dropout": 0.5,
-        "feature_scaling": "none",
+        "feature_scaling": "auto",
         "loss": "bce",
         "optimizer": "adam",
         "lr": 0.001,
@@ -158,16 +175,21 @@ def test_defaults_are_the_papers_starting_values() -> None:
         "batch_size": 25_000,
         "epochs": 200,
         "ema_decay": None,
+        "input_dropout": 0.0,
+        "modality_dropout": 0.0,
     }
 
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("fusion", "Late", "Input should be 'concat', 'sum', 'mixed', 'sum_joint', 'mixed_joint'"),
+        ("fusion", "Late", "'concat', 'sum', 'mixed', 'sum_joint', 'mixed_joint', 'gated'"),
         ("head", "mpl", "Input should be 'mlp', 'gmlp'"),
         ("loss", "bse", "Input should be 'bce', 'focal', 'asl'"),
         ("dropout", 1.0, "Input should be less than 1"),
+        ("input_dropout", 1.0, "Input should be less than 1"),
+        ("modality_dropout", -0.1, "Input should be greater than or equal to 0"),
+        ("feature_scaling", "l1", "Input should be 'none', 'auto', 'l2' or 'standard'"),
         ("lr", 0, "Input should be greater than 0"),
         ("hidden", [16, 0], "Input should be greater than 0"),
         ("ema_decay", 1, "Input should be less than 1"),

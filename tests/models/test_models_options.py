@@ -86,7 +86,7 @@ def test_a_change_of_the_choice_drops_them() -> None:
     assert focal.replace(loss="asl") == of(loss="asl")
     assert focal.replace(loss="asl").replace(loss="focal") == of(loss="focal")
     assert focal.without("loss") == of()
-    assert focal.only(["loss"]) == focal
+    assert focal.only(["loss"]) == focal.replace(feature_scaling="none")  # the neutral value
     assert focal.without("epochs", "lr") == focal
 
 

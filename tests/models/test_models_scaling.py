@@ -1,4 +1,4 @@
-"""FeatureScaling against scikit-learn."""
+"""FeatureScaling against scikit-learn and its own definition."""
 
 import numpy as np
 import pytest
@@ -21,11 +21,48 @@ def test_none_only_changes_the_type(x: torch.Tensor) -> None:
     assert torch.equal(scaled, x.float())
 
 
-def test_l2_is_scikit_learns_normalize(x: torch.Tensor) -> None:
+def test_l2_is_scikit_learns_normalize_to_a_norm_of_root_width(x: torch.Tensor) -> None:
     scaled = FeatureScaling("l2", 6).fit(x)(x)
     assert scaled.dtype == torch.float32
-    np.testing.assert_allclose(scaled.numpy(), normalize(x.double().numpy()), atol=1e-6)
+    expected = 6**0.5 * normalize(x.double().numpy())
+    np.testing.assert_allclose(scaled.numpy(), expected, atol=3e-6)
     assert torch.equal(FeatureScaling("l2", 6)(torch.zeros(1, 6)), torch.zeros(1, 6))
+
+
+def test_auto_brings_the_rows_that_it_was_fitted_to_to_a_norm_of_root_width(
+    x: torch.Tensor,
+) -> None:
+    train, val = x[:150], x[150:]
+    scaling = FeatureScaling("auto", 6).fit(train)
+    scaled = scaling(train)
+    assert scaled.dtype == torch.float32
+    assert scaled.double().square().mean().item() == pytest.approx(1, rel=1e-6)
+    # one factor for all: directions and relative norms stay
+    square = train.double().numpy() ** 2
+    factor = 6**0.5 / square.sum(axis=1).mean() ** 0.5
+    np.testing.assert_allclose(scaling(val).numpy(), factor * val.double().numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [1e-3, 1.0, 300.0])
+def test_auto_makes_the_norm_that_embeddings_come_with_irrelevant(
+    x: torch.Tensor, norm: float
+) -> None:
+    other = x.float() * norm
+    first, second = (FeatureScaling("auto", 6).fit(x) for x in (x.float(), other))
+    torch.testing.assert_close(second(other), first(x.float()))
+
+
+def test_auto_leaves_embeddings_that_are_all_0() -> None:
+    zeros = torch.zeros(5, 6)
+    scaling = FeatureScaling("auto", 6).fit(zeros)
+    assert scaling.factor == 1
+    assert torch.equal(scaling(zeros), zeros)
+
+
+def test_auto_is_exact_in_half_precision() -> None:
+    """The squares of float16 embeddings of norm 18 and more would be infinite in float16."""
+    x = torch.full((4, 6), 300.0, dtype=torch.float16)
+    assert torch.equal(FeatureScaling("auto", 6).fit(x)(x), torch.ones(4, 6))
 
 
 def test_standard_is_scikit_learns_standard_scaler(x: torch.Tensor) -> None:
@@ -57,8 +94,19 @@ def test_large_offset_does_not_spoil_the_deviation() -> None:
 
 
 def test_fitted_values_are_part_of_the_state(x: torch.Tensor) -> None:
-    fitted = FeatureScaling("standard", 6).fit(x)
-    restored = FeatureScaling("standard", 6)
-    restored.load_state_dict(fitted.state_dict())
-    assert torch.equal(restored(x), fitted(x))
-    assert FeatureScaling("l2", 6).fit(x).state_dict() == {}
+    for kind, names in (("standard", {"mean", "std"}), ("auto", {"factor"}), ("l2", {"factor"})):
+        fitted = FeatureScaling(kind, 6).fit(x)
+        assert fitted.state_dict().keys() == names
+        restored = FeatureScaling(kind, 6)
+        restored.load_state_dict(fitted.state_dict())
+        assert torch.equal(restored(x), fitted(x))
+    assert FeatureScaling("none", 6).fit(x).state_dict() == {}
+
+
+def test_a_model_that_was_kept_when_l2_meant_a_norm_of_1_scales_as_it_did(x: torch.Tensor) -> None:
+    inside = torch.nn.ModuleDict({"image": FeatureScaling("l2", 6)})
+    inside.load_state_dict({})  # there was nothing to keep
+    expected = torch.nn.functional.normalize(x.float(), dim=1)
+    assert torch.equal(inside["image"](x), expected)
+    with pytest.raises(RuntimeError, match="Missing key"):
+        FeatureScaling("auto", 6).load_state_dict({})

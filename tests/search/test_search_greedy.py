@@ -163,7 +163,9 @@ def test_the_paper_s_scores_give_the_paper_s_winners() -> None:
     last = stages[-1].winner
     assert last is not None
     assert last.reference == 86.606
-    assert last.config == Config(fusion="sum", hidden=(2048, 512), epochs=300, dropout=0.6)
+    assert last.config == Config(
+        fusion="sum", hidden=(2048, 512), epochs=300, dropout=0.6, feature_scaling="none"
+    )
     assert [len(stage.candidates) for stage in stages] == [2, 5, 3, 3, 9, 4, 3, 8]
 
 

@@ -25,7 +25,8 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             "seed: 2",
             2,
             "unknown key 'seed' (did you mean 'seeds'?); allowed: name, metric, seeds, split, "
-            "train_rows, scale, fixed, search, divergence, refit, max_model_mb, reference",
+            "train_rows, scale, fixed, search, divergence, refit, evaluate_every, thresholds, "
+            "max_model_mb, reference",
         ),
         (GREEDY, "seeds: 2", "seeds: 0", 2, "seeds is 0, but must be greater than 0"),
         (GREEDY, "name: small\n", "", 1, "'name' is missing"),
@@ -44,7 +45,7 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             3,
             "unknown parameter 'learning_rate'; allowed: fusion, head, hidden, activation, "
             "dropout, feature_scaling, loss, optimizer, lr, weight_decay, batch_size, epochs, "
-            "ema_decay",
+            "ema_decay, input_dropout, modality_dropout",
         ),
         (GREEDY, "lr: 0.01", "lr: 0", 3, "lr is 0, but must be greater than 0"),
         (GREEDY, "[64]", "[64, -1]", 3, "hidden is [64, -1], but must be greater than 0"),
@@ -53,7 +54,7 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             "kind: greedy",
             "kind: gredy",
             5,
-            "kind is 'gredy', but must be one of: greedy, optuna (did you mean 'greedy'?)",
+            "kind is 'gredy', but must be one of: greedy, optuna, promote (did you mean 'greedy'?)",
         ),
         (
             GREEDY,
@@ -61,7 +62,7 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             "fusion: [image, txt]",
             8,
             "fusion is 'txt', but must be one of: image, text, concat, sum, mixed, sum_joint, "
-            "mixed_joint (did you mean 'text'?)",
+            "mixed_joint, gated (did you mean 'text'?)",
         ),
         (
             GREEDY,
@@ -70,7 +71,7 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             11,
             "unknown parameter 'losss' (did you mean 'loss'?); allowed: fusion, head, hidden, "
             "activation, dropout, feature_scaling, loss, optimizer, lr, weight_decay, batch_size, "
-            "epochs, ema_decay",
+            "epochs, ema_decay, input_dropout, modality_dropout",
         ),
         (
             GREEDY,
@@ -128,6 +129,22 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             "[bce, focall]",
             9,
             "loss is 'focall', but must be one of: bce, focal, asl (did you mean 'focal'?)",
+        ),
+        (
+            GREEDY,
+            "seeds: 2",
+            "evaluate_every: 2",
+            1,
+            "evaluate_every is 2, but must be 1 with search kind greedy, which decides by every "
+            "epoch",
+        ),
+        (
+            SAMPLED,
+            "optuna",
+            "promote",
+            6,
+            "pruner is SuccessiveHalvingPruner, but kind promote stops trials by itself; leave it "
+            "out",
         ),
     ],
 )
@@ -190,7 +207,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
             0.5,
             "--set",
             "--set droput=0.5: unknown key 'droput'; allowed: name, metric, seeds, split, "
-            "train_rows, scale, fixed, search, divergence, refit, max_model_mb, reference",
+            "train_rows, scale, fixed, search, divergence, refit, evaluate_every, thresholds, "
+            "max_model_mb, reference",
         ),
         (
             "scale.widht",

@@ -184,7 +184,8 @@ WHOLE = {"low": 1, "high": 9}
             11,
             "unknown parameter 'asl.gama_pos' (did you mean 'asl.gamma_pos'?); allowed: fusion, "
             "head, hidden, activation, dropout, feature_scaling, loss, optimizer, lr, "
-            "weight_decay, batch_size, epochs, ema_decay, focal.gamma, asl.gamma_neg, "
+            "weight_decay, batch_size, epochs, ema_decay, input_dropout, modality_dropout, "
+            "focal.gamma, asl.gamma_neg, "
             "asl.gamma_pos, asl.clip",
         ),
         (

@@ -224,5 +224,6 @@ def test_what_follows_from_a_step(step: int, prune: bool, asked: bool, decision:
         calls.append(None)
         return prune
 
-    assert strategy_of(space).decide(Progress(step, 8, 50.0), should_prune) == decision
+    task, board = task_of(NewTask(0, 0), state=TaskState.CLAIMED), FixedBoard([])
+    assert strategy_of(space).decide(task, Progress(step, 8, 50.0), board, should_prune) == decision
     assert len(calls) == asked

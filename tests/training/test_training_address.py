@@ -26,10 +26,10 @@ PINS: list[tuple[dict[str, Any], str, list[str], list[str]]] = [
         ["016f387afb0be906988a", "1c1537f7d9b3c888d586", "6cf9523800176e68b5c7"],
     ),
     (
-        {"fusion": "text", "hidden": [], "loss": "focal", "lr": 0.01, "feature_scaling": "l2"},
-        "4ddddb53054ce28926c8",
-        ["060008c252b216457ec9"],
-        ["592c36391b807a7cf69f"],
+        {"fusion": "text", "hidden": [], "loss": "focal", "lr": 0.01},
+        "6164d461979f1772cc44",
+        ["17339567bc7aa3c1986a"],
+        ["667286b44d4c78940c96"],
     ),
     (
         {
@@ -78,11 +78,18 @@ def addresses_of(config: Config, metrics: tuple[str, ...] = STANDING_METRICS) ->
 def test_they_are_those_of_the_first_release(
     raw: dict[str, Any], key: str, runs: list[str], addresses: list[str]
 ) -> None:
-    config = Config.model_validate(raw)
+    config = Config.model_validate({"feature_scaling": "none", **raw})
     assert config.key == key
     assert list(head_runs(config, BOTH)) == runs
     assert addresses_of(config) == addresses
     assert Config.from_stored(config.model_dump(mode="json")).key == key
+
+
+def test_l2_is_not_taken_for_what_it_was_when_it_meant_a_norm_of_1() -> None:
+    config = Config(fusion="text", hidden=(), loss="focal", lr=0.01, feature_scaling="l2")
+    assert config.key != "4ddddb53054ce28926c8"
+    assert head_runs(config, BOTH) != ("060008c252b216457ec9",)
+    assert addresses_of(config) != ["592c36391b807a7cf69f"]
 
 
 #: Prints, for each configuration on standard input, key, runs of the heads, and addresses.
@@ -178,7 +185,7 @@ def test_another_default_of_a_choice_s_parameter(tmp_path: Path) -> None:
     raw = [*(raw for raw, *_ in PINS), focal, *given]
     found = of_a_package_with(tmp_path, old, new, raw, "_choices.py")
     assert [values[:3] for values in found[: len(PINS)]] == EXPECTED
-    today = Config.model_validate(focal)
+    today = Config.from_stored(focal)
     three = [today.key, list(head_runs(today, BOTH)), addresses_of(today)]
     two_config = today.replace(**{"focal.gamma": 2.0})
     two = [two_config.key, list(head_runs(two_config, BOTH)), addresses_of(two_config)]

@@ -131,7 +131,10 @@ def test_a_head_goes_into_a_model_folder_and_back(tmp_path: Path, bundle: Bundle
     found = loaded.probabilities(bundle.features.train, open_device("cpu"))
     np.testing.assert_array_equal(found, expected)
     HEADS.forget("low_rank")
-    with pytest.raises(InputError, match=r"can't be used: There is no head 'low_rank'; .*--plugin"):
+    with pytest.raises(
+        InputError,
+        match=r"can't be used: the head 'low_rank' of the module .* is not here; .*--plugin",
+    ):
         TrainedModel.load(tmp_path / "model")
 
 
@@ -243,7 +246,7 @@ def test_two_of_three_modalities(tmp_path: Path, bundle: Bundle) -> None:
     complete(model)
     message = (
         r"^The fusion is 'image', but must be a modality of the features \(text, audio\) or one "
-        r"of: concat, sum, mixed, sum_joint, mixed_joint\.$"
+        r"of: concat, sum, mixed, sum_joint, mixed_joint, gated\.$"
     )
     with pytest.raises(InputError, match=message):
         other.model(of(fusion="image"), 0)

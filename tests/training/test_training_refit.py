@@ -43,6 +43,8 @@ def model(tmp_path: Path, bundle: Bundle) -> TrainedModel:
         {"fusion": "sum", "feature_scaling": "standard"},
         {"fusion": "mixed", "head": "gmlp"},
         {"fusion": "sum_joint"},
+        {"fusion": "gated", "feature_scaling": "auto", "modality_dropout": 0.2},
+        {"fusion": "mixed_joint", "input_dropout": 0.2, "modality_dropout": 0.2},
     ],
 )
 def test_model_is_the_runs_put_together(
@@ -80,6 +82,25 @@ def test_what_is_kept_with_the_model(model: TrainedModel) -> None:
     assert model.thresholds == (0.5,) * 5
     assert model.features["source"] == "import"
     assert model.origin == {"study": "greedy", "seed": 0, "rows": 300}
+
+
+def test_a_model_that_was_kept_when_l2_meant_a_norm_of_1_predicts_as_it_did(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    """There was no factor in its weights, which were trained on embeddings of norm 1."""
+    model = fit(make_trainer(tmp_path, bundle), CONFIG.replace(feature_scaling="l2"))
+    model.save(tmp_path / "model")
+    path = tmp_path / "model" / "model.safetensors"
+    tensors = load_file(path)
+    assert tensors.pop("scaling.image.factor") == pytest.approx(12**0.5)
+    save_file(tensors, path)
+    x = torch.from_numpy(bundle.features.train["image"]).float()
+    unit = {"image": torch.nn.functional.normalize(x, dim=1)}
+    with torch.no_grad():
+        expected = model.module.heads["image"].eval()(unit).sigmoid().numpy()
+    found = TrainedModel.load(tmp_path / "model").probabilities(bundle.features.train, CPU)
+    np.testing.assert_array_equal(found, expected)
+    assert np.abs(found - model.probabilities(bundle.features.train, CPU)).max() > 0.01
 
 
 def test_full_batch_grows_with_the_rows(tmp_path: Path, bundle: Bundle) -> None:
@@ -174,8 +195,8 @@ def test_folder_that_is_no_model(tmp_path: Path, model: TrainedModel) -> None:
         ({"format": 9}, rf"^The model {folder} has format 9, but this version reads 1\.$"),
         ({"config": {"lr": 0}}, rf"^{folder} is no model folder: 1 validation error"),
         (
-            {"config": {"fusion": "late"}},
-            rf"^The model {folder} can't be used: The fusion is 'late', but must be a modality of "
+            {"config": {"fusion": "video"}},
+            rf"^The model {folder} can't be used: The fusion is 'video', but must be a modality of "
             r"the features \(image, text\) or one of: concat, ",
         ),
         (

@@ -24,6 +24,10 @@ IDS = [
     f"{'full batch' if config.batch_size > 60 else 'batches'}-{config.optimizer}"
     for config in CONFIGS
 ]
+CONFIGS.append(
+    CONFIG.replace(fusion="gated", batch_size=60, input_dropout=0.3, modality_dropout=0.4)
+)
+IDS.append("batches-dropout of inputs")
 
 
 class Undisturbed:

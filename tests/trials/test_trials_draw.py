@@ -1,5 +1,8 @@
 """Suggestions are drawn before their trial exists, and drawn again from the same history."""
 
+import dataclasses
+import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +15,7 @@ from optuna.trial import TrialState, create_trial
 
 from hpo.models import Config, FixedValues
 from hpo.search import Space, make_strategy, param_value
-from hpo.trials import OptunaStudy, Searched, open_study, redraw, sample_config
+from hpo.trials import Draw, OptunaStudy, Searched, open_study, redraw, sample_config
 
 PARAMS: dict[str, Any] = {
     "hidden": {"choices": [[64], [64, 32]]},
@@ -126,6 +129,70 @@ def test_a_parameter_with_a_condition_is_drawn_when_the_condition_is_known() -> 
     assert {config.loss for config in drawn} == {"bce", "focal"}
     assert all(bool(config.options) == (config.loss == "focal") for config in drawn)
     assert len({config.options for config in drawn}) > 3
+
+
+class Witness(RandomSampler):
+    """Notes the trials that it is given."""
+
+    def __init__(self, seen: list[optuna.trial.FrozenTrial]) -> None:
+        super().__init__(seed=0)
+        self._seen = seen
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: Any) -> dict[str, Any]:
+        self._seen += study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+        return {}
+
+
+def waiting(source: OptunaStudy, searched: Searched, *values: float) -> int:
+    """Create a trial that waits after so many steps; return its id."""
+    config, _ = sample_config(source, searched, 50 + len(source.study.trials), attempt=0)
+    trial_id = source.storage.create_new_trial(source.id, trial_of(searched, config, None))
+    for step, value in enumerate(values, start=1):
+        source.storage.set_trial_intermediate_value(trial_id, step, value)
+    source.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+    return trial_id
+
+
+def test_samplers_see_a_trial_that_waits_as_one_that_was_pruned_where_it_has_a_score() -> None:
+    searched = searched_by()
+    source = study_of(searched, 1)
+    waiting(source, searched, math.nan, 61.0, math.nan)
+    waiting(source, searched, math.nan)  # handed back before its first score
+    waiting(source, searched)
+    seen: list[optuna.trial.FrozenTrial] = []
+    witness = dataclasses.replace(searched, sampler=lambda position, attempt: Witness(seen))
+    _, draw = sample_config(source, witness, 9, attempt=0)
+    assert [(t.number, t.state, t.value) for t in seen] == [
+        (0, TrialState.COMPLETE, 50.0),
+        (1, TrialState.PRUNED, 61.0),
+    ]
+    assert seen[1].params == source.study.trials[1].params
+    assert max(seen[1].intermediate_values) == 2
+    assert (draw.unfinished, draw.paused) == ((1, 2, 3), ((1, 2),))
+    assert source.study.trials[1].state is TrialState.WAITING  # nothing was changed
+    raw = json.loads(json.dumps(dataclasses.asdict(draw)))
+    assert Draw.from_json(raw) == draw
+    assert Draw.from_json({k: v for k, v in raw.items() if k != "paused"}).paused == ()
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS[:3], ids=str)
+def test_what_waits_is_learned_from_and_the_suggestion_is_drawn_again(
+    sampler: dict[str, Any],
+) -> None:
+    searched = searched_by(sampler)
+    source = study_of(searched, 6)
+    before, _ = sample_config(source, searched, 9, attempt=0)
+    ids = [waiting(source, searched, 99.0, 98.0) for _ in range(6)]
+    config, draw = sample_config(source, searched, 9, attempt=0)
+    assert config != before
+    storage = source.storage
+    for trial_id, state in zip(
+        ids, 2 * (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL), strict=True
+    ):
+        storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+        storage.set_trial_intermediate_value(trial_id, 3, 1.0)
+        storage.set_trial_state_values(trial_id, state, None if state is TrialState.FAIL else [1.0])
+    assert redraw(source, searched, draw) == config
 
 
 def test_a_draw_writes_nothing() -> None:
