@@ -225,7 +225,7 @@ class Study:
         return pd.DataFrame(rows)
 
     def refit(self, *, seed: int | None = None, device: str = "auto") -> Model:
-        """Train the best configuration on training and validation rows together.
+        """Train the best configuration, or the ensemble, on training and validation rows together.
 
         Args:
             seed: Of weights, masks and order; by default the space's.
@@ -234,15 +234,12 @@ class Study:
         Raises:
             InputError: The study isn't decided yet, or the model would be too large.
         """
-        from hpo.results import refit_best  # likewise
+        from hpo.results import refit_best, select_ensemble  # likewise
 
-        refit = self.stored.space.refit
-        trained, _ = refit_best(
-            self.stored,
-            self.best_task,
-            resolve_devices(device)[0],
-            seed=seed if seed is not None else 0 if refit is None else refit.seed,
-        )
+        best, where = self.best_task, resolve_devices(device)[0]
+        selection = select_ensemble(self.stored, best, self.stored.tasks(), where)
+        members = () if selection is None else selection.members
+        trained, _ = refit_best(self.stored, best, where, members=members, seed=seed)
         return Model(trained, cache=Path(self.stored.definition.cache))
 
     def __repr__(self) -> str:

@@ -31,6 +31,7 @@ from hpo.models._registry import Entry, Origin, Parameter, Registry, all_registr
 if TYPE_CHECKING:
     from hpo.models._assembled import AssembledModel
     from hpo.models._dropout import Dropout, seed_dropout
+    from hpo.models._ensemble import EnsembleModel
     from hpo.models._fusion import (
         MetaClassifier,
         build_meta,
@@ -47,6 +48,7 @@ else:
         {
             "_assembled": ("AssembledModel",),
             "_dropout": ("Dropout", "seed_dropout"),
+            "_ensemble": ("EnsembleModel",),
             "_fusion": (
                 "MetaClassifier",
                 "build_meta",
@@ -68,6 +70,7 @@ __all__ = [
     "AssembledModel",
     "Config",
     "Dropout",
+    "EnsembleModel",
     "Entry",
     "FeatureScaling",
     "FixedValues",

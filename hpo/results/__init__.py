@@ -10,6 +10,7 @@ from hpo.results._thresholds import tune_thresholds
 
 if TYPE_CHECKING:
     from hpo.results._encoding import encoder_of
+    from hpo.results._ensemble import Selection, select_ensemble
     from hpo.results._judge import Judgement, judge, scores_on_test
     from hpo.results._refit import refit_best
 else:
@@ -17,6 +18,7 @@ else:
         __name__,
         {
             "_encoding": ("encoder_of",),
+            "_ensemble": ("Selection", "select_ensemble"),
             "_judge": ("Judgement", "judge", "scores_on_test"),
             "_refit": ("refit_best",),
         },
@@ -25,6 +27,7 @@ else:
 __all__ = [
     "Interval",
     "Judgement",
+    "Selection",
     "encoder_of",
     "f1_differences",
     "f1_intervals",
@@ -32,6 +35,7 @@ __all__ = [
     "judge",
     "refit_best",
     "scores_on_test",
+    "select_ensemble",
     "study_metrics",
     "tune_thresholds",
     "write_csv",

@@ -19,6 +19,7 @@ from hpo.models import HEADS, FixedValues
 from hpo.search._greedy import GreedySearch, GreedyStrategy
 from hpo.search._promote import PromoteSearch, PromoteStrategy
 from hpo.search._pruning import DivergenceRule
+from hpo.search._refit import Ensemble, Refit
 from hpo.search._sampled import OptunaSearch, SampledStrategy
 from hpo.search._search import Search
 from hpo.search._strategy import Strategy
@@ -56,13 +57,6 @@ def _search_of(raw: Any) -> Any:
     return SEARCHES[kind][0].model_validate(raw)
 
 
-class Refit(Frozen):
-    """The last step: the best configuration trained on all labelled rows in use."""
-
-    rows: Literal["all"] = "all"
-    seed: Annotated[int, Field(ge=0)] = 0
-
-
 class Thresholds(Frozen):
     """Thresholds by class, chosen on the validation rows and kept with the model.
 
@@ -98,6 +92,7 @@ class Space(Frozen):
             By default a study that promotes scores at rungs and at the end, any other after every
             epoch, which its decisions need.
         thresholds: How the thresholds of the refitted model are chosen; None for 0.5.
+        ensemble: What may be averaged in place of the best trial alone; None for nothing.
         max_model_mb: The model of the refit may not be larger, in 10⁶ bytes.
         reference: Where the stages' reference scores come from.
     """
@@ -114,6 +109,7 @@ class Space(Frozen):
     refit: Refit | None = Refit()
     evaluate_every: PositiveInt | None = None
     thresholds: Thresholds | None = None
+    ensemble: Ensemble | None = None
     max_model_mb: PositiveFloat = 100.0
     reference: Reference | None = None
 
@@ -132,6 +128,15 @@ class Space(Frozen):
             raise ValueError(
                 f"evaluate_every is {self.evaluate_every}, but must be 1 with search kind "
                 f"{self.search.kind}, which decides by every epoch"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_ensemble(self) -> "Space":
+        if self.ensemble is not None and self.refit is None:
+            raise ValueError(
+                "ensemble is given, but refit is null; an ensemble is made of refitted models, so "
+                "leave one of the two out"
             )
         return self
 

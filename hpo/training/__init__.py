@@ -18,12 +18,13 @@ from hpo.training._spec import TRAINER_VERSION, Numerics, RunSpec, head_runs, pl
 if TYPE_CHECKING:
     from hpo.training._data import Part, RunData, TrainingData
     from hpo.training._device import Device, open_device, tune_allocator
-    from hpo.training._folder import TrainedModel
+    from hpo.training._folder import Member, TrainedModel
     from hpo.training._forward import forward
     from hpo.training._learner import Learner, make_learner
     from hpo.training._lockstep import Lockstep
+    from hpo.training._members import combined, model_megabytes
     from hpo.training._metrics import metric_functions
-    from hpo.training._refit import refit
+    from hpo.training._refit import refit, refit_config
     from hpo.training._session import Session
     from hpo.training._store import History, RunFile, RunStore, Snapshot
     from hpo.training._trainer import ModelRun, Trainer
@@ -42,15 +43,16 @@ else:
                 "open_device",
                 "tune_allocator",
             ),
-            "_folder": ("TrainedModel",),
+            "_folder": ("Member", "TrainedModel"),
             "_forward": ("forward",),
             "_learner": (
                 "Learner",
                 "make_learner",
             ),
             "_lockstep": ("Lockstep",),
+            "_members": ("combined", "model_megabytes"),
             "_metrics": ("metric_functions",),
-            "_refit": ("refit",),
+            "_refit": ("refit", "refit_config"),
             "_session": ("Session",),
             "_store": (
                 "History",
@@ -86,6 +88,7 @@ __all__ = [
     "Interrupted",
     "Learner",
     "Lockstep",
+    "Member",
     "ModelRun",
     "Numerics",
     "Part",
@@ -100,6 +103,7 @@ __all__ = [
     "Trainer",
     "TrainingData",
     "check_store",
+    "combined",
     "constant_micro_f1",
     "curve_columns",
     "forward",
@@ -107,9 +111,11 @@ __all__ = [
     "make_learner",
     "metric_functions",
     "metric_label",
+    "model_megabytes",
     "open_device",
     "plan_model",
     "refit",
+    "refit_config",
     "summarise",
     "trim_store",
     "tune_allocator",
