@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import hpo
-from benchmarks.arena import SHARED
+from benchmarks._arena_data import SHARED
 from hpo.data import Split, StratifiedSplit, make_split
 from hpo.features import Bundle, save_bundle
 from hpo.models import Config
