@@ -221,7 +221,7 @@ class StudyTrials(Trials):
 def shown_of(outcome: TrialOutcome) -> dict[str, Any]:
     """Return the user attributes in which a trial shows an outcome."""
     record = outcome.to_json()
-    return {key: record[key] for key in _SHOWN if record[key] is not None}
+    return {key: record[key] for key in _SHOWN if record.get(key) is not None}
 
 
 def state_of(outcome: TrialOutcome) -> TrialState:

@@ -97,8 +97,10 @@ class TrialOutcome:
         return self.pruned is None
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON-ready values."""
-        return dataclasses.asdict(self)
+        """Return JSON-ready values; costs that aren't known are left out."""
+        record = dataclasses.asdict(self)
+        unknown = [cost for cost in ("model_mb", "latency_ms") if record[cost] is None]
+        return {key: value for key, value in record.items() if key not in unknown}
 
     @staticmethod
     def from_json(raw: Mapping[str, Any]) -> "TrialOutcome":

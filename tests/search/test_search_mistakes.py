@@ -94,7 +94,7 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             "TPESampeler",
             5,
             "unknown sampler 'TPESampeler' (did you mean 'TPESampler'?); allowed: TPESampler, "
-            "RandomSampler, GPSampler",
+            "RandomSampler, GPSampler, NSGAIISampler",
         ),
         (
             SAMPLED,
