@@ -92,5 +92,5 @@ def format_params(params: Mapping[str, Any]) -> str:
 
 def _format(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return "-".join(map(str, value))
+        return "-".join(map(str, value)) or "[]"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
