@@ -21,7 +21,7 @@ from hpo.results._intervals import F1_SCORES
 from hpo.results._thresholds import tune_thresholds
 from hpo.search import Task
 from hpo.study import StoredStudy
-from hpo.training import Member, RunStore, Trainer, model_megabytes, open_device
+from hpo.training import Member, RunStore, Trainer, open_device, refitted_megabytes
 
 __all__ = ["Selection", "select_ensemble"]
 
@@ -81,17 +81,21 @@ def select_ensemble(
 
     Args:
         study: A complete study.
-        best: Its best task.
+        best: The task that is to be refitted.
         tasks: All its tasks.
         device: Where to compute.
 
     Returns:
-        None if the space asks for no ensemble, or the run store doesn't have the best trial's
-        weights any more.
+        None if the space asks for no ensemble, another trial than the best one is picked, or the
+        run store doesn't have the best trial's weights any more.
     """
     space = study.space
-    if space.ensemble is None or space.refit is None:
+    top = study.best(tasks)
+    if space.ensemble is None or space.refit is None or top is None:
         return None
+    if top.position != best.position:
+        return None
+    limit = space.constraints.max_model_mb or math.inf
     definition = study.definition
     bundle = load_bundle(definition.bundle)
     trainer = Trainer(
@@ -105,7 +109,7 @@ def select_ensemble(
     if not candidates or candidates[0].member.trial != best.trial:
         return None
     if space.ensemble.neighbours:
-        candidates += _neighbours(trainer, space.max_model_mb)
+        candidates += _neighbours(trainer, limit)
     probabilities = [candidate.probabilities for candidate in candidates]
     truth = bundle.labels_of("val") > 0
     metric = space.metric if space.metric in F1_SCORES else "micro_f1"
@@ -114,7 +118,7 @@ def select_ensemble(
         metric=metric,
         members=space.ensemble.members,
         sizes=[space.refit.seeds * candidate.megabytes for candidate in candidates],
-        size_limit=space.max_model_mb,
+        size_limit=limit,
     )
     comparison = None
     members: list[Member] = []
@@ -165,7 +169,7 @@ def _trials(trainer: Trainer, best: Task, tasks: Sequence[Task]) -> list[_Candid
     return found
 
 
-def _neighbours(trainer: Trainer, max_model_mb: float) -> list[_Candidate]:
+def _neighbours(trainer: Trainer, limit: float) -> list[_Candidate]:
     """Return the vote of the nearest rows, fitted to the training rows, if it isn't too large."""
     modalities = trainer.data.modalities
     config = Config(
@@ -175,10 +179,10 @@ def _neighbours(trainer: Trainer, max_model_mb: float) -> list[_Candidate]:
         feature_scaling="l2",
         epochs=1,
     )
-    size = model_megabytes(
+    size = refitted_megabytes(
         config, trainer.data.widths, trainer.data.classes, trainer.data.rows("all")
     )
-    if size > max_model_mb:
+    if size > limit:
         return []
     run = trainer.model(config, 0)
     while not run.done:
@@ -191,5 +195,5 @@ def _neighbours(trainer: Trainer, max_model_mb: float) -> list[_Candidate]:
 
 def _candidate(trainer: Trainer, member: Member, probabilities: Probabilities) -> _Candidate:
     data = trainer.data
-    size = model_megabytes(member.config, data.widths, data.classes, data.rows("all"))
+    size = refitted_megabytes(member.config, data.widths, data.classes, data.rows("all"))
     return _Candidate(member, probabilities, size)

@@ -1,6 +1,7 @@
 """The best configuration of a study, or its ensemble, trained on all its rows."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,10 +16,10 @@ from hpo.training import (
     TrainedModel,
     Trainer,
     combined,
-    model_megabytes,
     open_device,
     refit,
     refit_config,
+    refitted_megabytes,
 )
 
 __all__ = ["refit_best"]
@@ -72,7 +73,8 @@ def refit_best(
                 return model, 0
         except InputError:
             pass  # there is none yet, or it is damaged; it can be made again
-    _check_size(planned, bundle, space.max_model_mb)
+    limit = space.constraints.max_model_mb or math.inf
+    _check_size(planned, bundle, limit)
     trainer = Trainer(
         bundle,
         open_device(device, definition.arithmetic),
@@ -89,7 +91,7 @@ def refit_best(
                 trainer,
                 member.config,
                 seed=member.seed,
-                max_model_mb=space.max_model_mb,
+                max_model_mb=limit,
                 origin=origin,
                 epochs=rule.epochs,
                 on_step=_counted(on_step, before, in_all),
@@ -143,7 +145,7 @@ def _check_size(planned: Sequence[Member], bundle: Bundle, limit: float) -> None
     rows = len(bundle.split["train"]) + len(bundle.split["val"])
     widths = {name: array.shape[1] for name, array in bundle.features.train.items()}
     size = sum(
-        model_megabytes(member.config, widths, len(bundle.classes), rows) for member in planned
+        refitted_megabytes(member.config, widths, len(bundle.classes), rows) for member in planned
     )
     if size > limit:
         raise InputError(

@@ -14,7 +14,10 @@ class Refit(Frozen):
 
     Attributes:
         rows: Training and validation rows.
-        seed: Of the run; the first of several.
+        seed: Of weights, masks and order; the first of several.
+        pick: Which configuration: the one with the best score, or, of those that can't be told
+            from it, the one with the smallest model (or the shortest latency, where the study is
+            against that).
         seeds: So many models with different seeds, whose probabilities are averaged.
         epochs: With mini-batches, ``keep`` the epochs of the trial on the larger data, or its
             ``steps``. With full batches the two are the same.
@@ -22,6 +25,7 @@ class Refit(Frozen):
 
     rows: Literal["all"] = "all"
     seed: Annotated[int, Field(ge=0)] = 0
+    pick: Literal["best", "smallest_tied"] = "best"
     seeds: PositiveInt = 1
     epochs: Literal["keep", "steps"] = "keep"
 

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from hpo.training._device import Device, open_device, tune_allocator
     from hpo.training._folder import Member, TrainedModel
     from hpo.training._forward import forward
+    from hpo.training._latency import latency_ms
     from hpo.training._learner import Learner, make_learner
     from hpo.training._lockstep import Lockstep
-    from hpo.training._members import combined, model_megabytes
+    from hpo.training._members import combined, refitted_megabytes
     from hpo.training._metrics import metric_functions
     from hpo.training._refit import refit, refit_config
     from hpo.training._session import Session
@@ -45,12 +46,13 @@ else:
             ),
             "_folder": ("Member", "TrainedModel"),
             "_forward": ("forward",),
+            "_latency": ("latency_ms",),
             "_learner": (
                 "Learner",
                 "make_learner",
             ),
             "_lockstep": ("Lockstep",),
-            "_members": ("combined", "model_megabytes"),
+            "_members": ("combined", "refitted_megabytes"),
             "_metrics": ("metric_functions",),
             "_refit": ("refit", "refit_config"),
             "_session": ("Session",),
@@ -108,14 +110,15 @@ __all__ = [
     "curve_columns",
     "forward",
     "head_runs",
+    "latency_ms",
     "make_learner",
     "metric_functions",
     "metric_label",
-    "model_megabytes",
     "open_device",
     "plan_model",
     "refit",
     "refit_config",
+    "refitted_megabytes",
     "summarise",
     "trim_store",
     "tune_allocator",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from hpo.models import HEADS, AssembledModel, Config, EnsembleModel, head_names
 from hpo.training._folder import Member, TrainedModel, widths_read
 
-__all__ = ["combined", "model_megabytes"]
+__all__ = ["combined", "refitted_megabytes"]
 
 
 def combined(
@@ -32,7 +32,7 @@ def combined(
     )
 
 
-def model_megabytes(config: Config, widths: Mapping[str, int], classes: int, rows: int) -> float:
+def refitted_megabytes(config: Config, widths: Mapping[str, int], classes: int, rows: int) -> float:
     """Return how large the model of a configuration will be, in 10⁶ bytes.
 
     Args:

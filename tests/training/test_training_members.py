@@ -15,10 +15,10 @@ from hpo.training import (
     TrainedModel,
     Trainer,
     combined,
-    model_megabytes,
     open_device,
     refit,
     refit_config,
+    refitted_megabytes,
 )
 
 CPU = open_device("cpu")
@@ -108,7 +108,7 @@ def test_how_large_a_model_will_be(tmp_path: Path, fusion: str, head: str) -> No
     config = CONFIG.replace(fusion=fusion, head=head)
     widths = {name: WIDTHS[name] for name in bundle.features.train}
     model = fit(make_trainer(tmp_path, bundle), config)
-    assert model_megabytes(config, widths, 5, 300) == pytest.approx(model.module.megabytes())
+    assert refitted_megabytes(config, widths, 5, 300) == pytest.approx(model.module.megabytes())
 
 
 def test_epochs_or_steps_on_more_rows(tmp_path: Path, bundle: Bundle) -> None:
