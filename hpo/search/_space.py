@@ -98,6 +98,8 @@ class Space(Frozen):
             By default a study that promotes scores at rungs and at the end, any other after every
             epoch, which its decisions need.
         thresholds: How the thresholds of the refitted model are chosen; None for 0.5.
+        precision: Of training steps: one of ``PRECISIONS``, or ``auto`` for bf16 where devices
+            compute with it natively and float32 elsewhere.
         max_model_mb: The model of the refit may not be larger, in 10⁶ bytes.
         reference: Where the stages' reference scores come from.
     """
@@ -114,6 +116,7 @@ class Space(Frozen):
     refit: Refit | None = Refit()
     evaluate_every: PositiveInt | None = None
     thresholds: Thresholds | None = None
+    precision: Literal["float32", "tf32", "bf16", "auto"] = "float32"
     max_model_mb: PositiveFloat = 100.0
     reference: Reference | None = None
 
