@@ -12,12 +12,13 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import hpo
-from benchmarks.arena import SHARED, build
+from benchmarks._contestants import SHARED, build
 from hpo.data import SplitSpec, StratifiedSplit, TailSplit
 from hpo.features import Bundle
 from hpo.library import space_of
@@ -25,7 +26,10 @@ from hpo.models import Config
 from hpo.results import f1_differences, f1_intervals
 from hpo.training import Arithmetic, RunStore, Trainer, open_device
 
-_CHANGES = ({}, {"fusion": "sum_joint", "hidden": (1024,), "lr": 0.0015})
+_CHANGES: tuple[dict[str, Any], ...] = (
+    {},
+    {"fusion": "sum_joint", "hidden": (1024,), "lr": 0.0015},
+)
 _METRICS = ("micro_f1", "macro_f1")
 
 

@@ -43,18 +43,18 @@ class Adam:
     def step(self) -> None:
         """Take one step; parameters without a gradient are left."""
         # The kernel takes tensors of one type on one device at a time.
-        kinds: dict[tuple[torch.device, torch.dtype], list[int]] = {}
+        kinds: dict[tuple[torch.device, torch.dtype], list[tuple[int, Tensor]]] = {}
         for index, parameter in enumerate(self._parameters):
             if parameter.grad is not None:
-                kinds.setdefault((parameter.device, parameter.dtype), []).append(index)
-        for indices in kinds.values():
-            parameters = [self._parameters[index] for index in indices]
-            moments = [self._moments_of(index) for index in indices]
+                kind = (parameter.device, parameter.dtype)
+                kinds.setdefault(kind, []).append((index, parameter.grad))
+        for found in kinds.values():
+            moments = [self._moments_of(index) for index, _ in found]
             steps = [each["step"] for each in moments]
             torch._foreach_add_(steps, 1)
             self._kernel(
-                parameters,
-                [parameter.grad for parameter in parameters],
+                [self._parameters[index] for index, _ in found],
+                [gradient for _, gradient in found],
                 [each["exp_avg"] for each in moments],
                 [each["exp_avg_sq"] for each in moments],
                 [],

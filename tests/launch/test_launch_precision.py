@@ -68,13 +68,14 @@ def test_a_space_says_which_precisions_there_are() -> None:
     assert load_space({k: v for k, v in SPACE.items() if k != "precision"}).precision == "float32"
 
 
-def made(folder: Path, **options: str) -> hpo.Study:
+def made(folder: Path, precision: str | None = None) -> hpo.Study:
     rng = np.random.default_rng(0)
     labels = (rng.random((80, 2)) < 0.5).astype(int)
     data = hpo.load_data(
         features={"text": rng.normal(size=(80, 5))}, labels=labels, cache=folder / "cache"
     )
-    return hpo.create_study(data, SPACE, storage=f"sqlite:///{folder / 's.db'}", **options)
+    storage = f"sqlite:///{folder / 's.db'}"
+    return hpo.create_study(data, SPACE, storage=storage, precision=precision)
 
 
 def test_a_study_keeps_what_auto_was_when_it_was_made(

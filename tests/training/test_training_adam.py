@@ -1,8 +1,6 @@
 """Adam and averaged weights against PyTorch's own, to the last bit, state and all."""
 
 import copy
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -93,8 +91,7 @@ def test_gradients_are_forgotten() -> None:
 def test_averages_and_state_are_those_of_pytorch() -> None:
     module = Partly()
     ours = WeightAverage(module, 0.9)
-    average: Callable[..., Any] = get_ema_multi_avg_fn(0.9)
-    reference = AveragedModel(module, multi_avg_fn=average)
+    reference = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(0.9))  # type: ignore[no-untyped-call]
     adam = Adam(module.parameters(), lr=0.01, weight_decay=0.0, decoupled=False)
     assert same_bits(ours.state(), reference.state_dict())
     for step in range(STEPS):
