@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hpo
-from benchmarks._contestants import SHARED, build
+from benchmarks._arena_data import SHARED, build
 from hpo.data import SplitSpec, StratifiedSplit, TailSplit
 from hpo.features import Bundle
 from hpo.library import space_of
