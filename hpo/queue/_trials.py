@@ -81,7 +81,8 @@ class Trials(abc.ABC):
         they were stored.
 
         Returns:
-            None if the task has no such trial, and ``begin`` is next; always so for a token of 1.
+            None if the task has no such trial, and ``begin`` is next; always so for a token of 1,
+            unless the task is that of an enqueued trial.
 
         Raises:
             Fenced: The task was taken over.
@@ -226,6 +227,24 @@ class Trials(abc.ABC):
 
         To be called when a task was left in whatever way, ``Fenced`` included; harmless twice.
         """
+
+    # --- trials that Optuna's enqueue_trial made
+
+    @abc.abstractmethod
+    def enqueued(self) -> list[FrozenTrial]:
+        """Return the trials that wait since somebody called ``optuna.Study.enqueue_trial``."""
+
+    @abc.abstractmethod
+    def adopt(self, trial: FrozenTrial, config: Config) -> int:
+        """Make an enqueued trial that of a task, which is still to be opened; return its position.
+
+        The trial gets parameters, task and configuration, as ``begin`` gives them. A second call
+        changes nothing.
+        """
+
+    @abc.abstractmethod
+    def refuse(self, trial: FrozenTrial, reason: str) -> None:
+        """Fail an enqueued trial, with the reason as its attribute ``failed``."""
 
     # --- the study
 
