@@ -2,12 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import torch
 
 from hpo.features import Bundle, load_bundle
+from hpo.models import Config
 from hpo.queue import Patience
 from hpo.study import Definition
 from hpo.training import RunStore, Trainer, open_device, trim_store
@@ -71,10 +72,21 @@ class Workbench:
             if micro_batch is not None:
                 self._trainer = None
 
-    def tidy(self) -> None:
-        """Keep the run store within its limit; looking costs time, so once a minute will do."""
+    def tidy(self, waiting: Callable[[], Iterable[Config]]) -> None:
+        """Keep the run store within its limit; looking costs time, so once a minute will do.
+
+        Args:
+            waiting: Returns what is going to be gone on with, whose states are kept.
+        """
         if time.monotonic() - self._trimmed > _TRIM_EVERY_S:
-            trim_store(self._store, self._definition.run_store_gb)
+            trainer = self._open(None)
+            spared = {
+                address
+                for config in waiting()
+                for seed in range(self._definition.space.seeds)
+                for address in trainer.addresses(config, seed)
+            }
+            trim_store(self._store, self._definition.run_store_gb, spared)
             self._trimmed = time.monotonic()
 
     def _open(self, micro_batch: int | None) -> Trainer:
