@@ -14,7 +14,7 @@ from hpo.files import write_json
 from hpo.report._report import write_report
 from hpo.results import study_metrics, write_predictions
 from hpo.search import Task, format_params
-from hpo.study import StoredStudy
+from hpo.study import StoredStudy, best_so_far, epochs_unfinished
 
 if TYPE_CHECKING:
     from hpo.training import TrainedModel
@@ -35,25 +35,27 @@ def finish_study(
     *,
     refit: bool,
     began: float | None = None,
+    ended_by: str | None = None,
 ) -> None:
     """Refit the best configuration unless that is done, write all results, and print them.
 
     Args:
-        study: A complete study.
+        study: A study that is complete, or was ended by a limit.
         console: Where to print.
         out: Folder of the results.
         device: Where to train.
         refit: Whether to train on all rows and predict.
         began: When the command began, by ``time.monotonic``.
+        ended_by: The limit that ended the study before it was complete; None if it is complete.
 
     Raises:
         InputError: The study has no result, or the model would be too large.
     """
     tasks = study.tasks()
-    best = study.best(tasks)
+    best = study.best(tasks) if ended_by is None else best_so_far(study, tasks)
     if best is None or best.config is None or best.outcome is None:
         raise InputError(f"The study '{study.name}' has no trial with a result.")
-    metrics = study_metrics(study, tasks, best)
+    metrics = study_metrics(study, tasks, best) | {"ended_by": ended_by}
     refits = refit and study.space.refit is not None
     written = _already_written(out, metrics, refits)
     if written is None:
@@ -66,6 +68,7 @@ def finish_study(
     lines = [
         f"best: trial {best.trial}, {study.space.metric} {best.outcome.value:.3f} ± "
         f"{best.outcome.std:.3f} ({winner})",
+        *([f"  {best.outcome.pruned}"] if best.outcome.pruned else []),
         *_judged_lines(written),
     ]
     for line in lines:
@@ -110,6 +113,7 @@ def _results(
     if judgement is not None:
         found["judged"] = judgement.to_json(study.space.metric)
     trained = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
+    trained += epochs_unfinished(study, tasks)
     if refits:
         model, epochs = _refitted(study, best, out / "model", device, console)
         if judgement is not None:
