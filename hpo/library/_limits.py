@@ -179,25 +179,15 @@ class TimeLimit:
             rate = (trained - self._first[1]) / (now - self._first[0])
             refit = self._refit_seconds(rate)
             left = max(self._end - self._margin - refit - self._closing - now, 0.0)
-            epochs = self._kept(trained + int(_PROMISED * rate * left), tasks)
+            epochs = trained + int(_PROMISED * rate * left)
+            # What one whole trial needs is promised to the last; the deadline is still there.
+            epochs = max(epochs, self._study.strategy.needed_epochs(self._study))
         budget = self._limits.trial_epochs(self._study)
         if not self._study.space.search.counts_epochs:
             epochs = None
         elif budget is not None:
             epochs = budget if epochs is None else min(epochs, budget)
         self._tell(now, self._end - self._margin - refit, epochs)
-
-    def _kept(self, epochs: int, tasks: Sequence[Task]) -> int:
-        """Return a budget, but no less than was promised once nothing new is begun any more.
-
-        What is left then is for finalists, of which fewer are trained at a time than there are
-        workers: the time would take from them what was kept back for them. The deadline is still
-        there.
-        """
-        row = self._study.ledger.study(self._study.name)
-        begun = sum(task.begun and not task.added for task in tasks)
-        closing = row is not None and row.allotted is not None and row.allotted <= begun
-        return max(epochs, self._promised or 0) if closing else epochs
 
     def _refit_seconds(self, rate: float) -> float:
         if not self._limits.refit:

@@ -11,6 +11,7 @@ trained with the others.
 
 import dataclasses
 import math
+import sys
 from collections.abc import Container, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -139,6 +140,11 @@ class PromoteStrategy(SampledStrategy):
             return Opening(new, not standing.left, ended=standing.endings(), allotted=allotted)
         able = bool(standing.left) or not all_begun
         return Opening(new, not able, allotted=allotted, exhausted=able)
+
+    def needed_epochs(self, board: Board) -> int:
+        """Return what is spent or promised, and what the best needs to be whole if none is."""
+        board = FixedBoard(board.tasks(), board.limit, board.pauses())
+        return Costs(Standing(self, board), 1, sys.maxsize).needed()
 
     def decide(self, task: Task, progress: Progress, board: Board, should_prune: Any) -> Verdict:
         """Pause at every rung that the trial reaches for the first time, and go on from there.

@@ -178,6 +178,10 @@ class Costs:
         free = max(self._lacking - len(self._candidates()), 0)
         return max(min(free + room // self._first_leg, wanted - self.begun), 0)
 
+    def needed(self) -> int:
+        """Return what is spent or promised, and what is kept back for finalists."""
+        return self._spent() + self._reserve()
+
     def _spent(self) -> int:
         return sum(
             self._cost(self._tasks[position], step) for position, step in self._steps.items()

@@ -196,6 +196,13 @@ class Strategy(abc.ABC):
     def plan(self, board: Board) -> Plan:
         """Return what the study asks for, and what of it is there already."""
 
+    def needed_epochs(self, board: Board) -> int:
+        """Return the epochs that are spent or promised, and those that one whole trial needs yet.
+
+        With this budget nothing new is begun, and the study ends with a whole trial all the same.
+        """
+        return 0
+
     def stop_question(self, board: Board) -> StopQuestion | None:
         """Return what decides whether more trials are worth it; None where nothing is to be asked.
 

@@ -79,6 +79,20 @@ def test_a_larger_budget_goes_on_where_the_smaller_one_ended() -> None:
     assert sum(steps == EPOCHS for steps in queue.reached().values()) >= 2
 
 
+def test_what_is_needed_buys_one_whole_trial_and_begins_nothing() -> None:
+    """As when time runs out, however fast: the budget falls to what is needed at once."""
+    strategy = strategy_of(promote_space(FIXED, trials=50, finalists=3))
+    queue = Queue(strategy, lambda p, step: float(p % 7), epochs=300)
+    worker = queue.work()
+    while queue.states().count("P") < 9:
+        next(worker)
+    queue.epochs = strategy.needed_epochs(queue.board)
+    begun = sum(task.begun for task in queue.tasks.values())
+    for _turn in worker:  # it goes on with what it has in its hands
+        assert sum(task.begun for task in queue.tasks.values()) <= begun + 1
+    assert sum(steps == EPOCHS for steps in queue.reached().values()) >= 1
+
+
 def test_a_budget_of_a_study_without_rungs_is_for_whole_trials() -> None:
     search = {"kind": "optuna", "trials": 9, "params": {"lr": {"low": 0.001, "high": 0.1}}}
     space = load_space({"name": "o", "seeds": 2, "fixed": {"epochs": 10}, "search": search})
