@@ -1,9 +1,11 @@
 """What to train next: search-space files, strategies, samplers, pruners, one trial."""
 
 from hpo.search._budget import Budget
+from hpo.search._constraints import COSTS, Constraints, Dimensions, broken_by
 from hpo.search._cost import costliest, last_step, refit_epochs, trained_epochs
 from hpo.search._domains import Choices, Range
 from hpo.search._expected_gain import StopQuestion, expected_best, expected_gain
+from hpo.search._front import FRONT, front_of
 from hpo.search._greedy import Candidate, GreedySearch, GreedyStage, GreedyStrategy, Stage
 from hpo.search._load import load_space, parse_candidate, parse_setting
 from hpo.search._plan import Plan, PlannedStage
@@ -29,13 +31,17 @@ from hpo.search._trial import run_trial
 from hpo.search._values import Component
 
 __all__ = [
+    "COSTS",
+    "FRONT",
     "SEARCHES",
     "Board",
     "Budget",
     "Candidate",
     "Choices",
     "Component",
+    "Constraints",
     "Decision",
+    "Dimensions",
     "Divergence",
     "DivergenceRule",
     "FixedBoard",
@@ -64,12 +70,14 @@ __all__ = [
     "TaskState",
     "TrialOutcome",
     "Verdict",
+    "broken_by",
     "costliest",
     "decision_steps",
     "expected_best",
     "expected_gain",
     "experimental",
     "format_params",
+    "front_of",
     "last_step",
     "load_space",
     "make_pruner",

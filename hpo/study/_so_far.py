@@ -30,7 +30,7 @@ def best_so_far(study: StoredStudy, tasks: Sequence[Task]) -> Task | None:
     best = study.strategy.best_so_far(tasks)
     if best is not None:
         return best
-    found = [task for task in tasks if task.outcome is not None]
+    found = [task for task in tasks if task.outcome is not None and task.outcome.is_scored]
     by_position = {task.position: task for task in tasks}
     for trial in study.trials.all(_UNFINISHED):
         task = by_position.get(trial.user_attrs.get("task", math.nan))

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, NSGAIISampler
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.models import Config
+from hpo.trials._learned import as_learned_from
 from hpo.trials._partial import as_pruned, at_one_step, last_scored
 from hpo.trials._study import OptunaStudy
 from hpo.trials._view import StorageView
@@ -42,6 +43,8 @@ class Searched:
         learns_early: Whether samplers learn from running trials, by their last score.
         one_step: Where samplers are to compare trials by their scores at one step, how many of
             them are enough; None for their values.
+        limits: What trials have to keep within, by the user attribute that it is about.
+        against: The attribute of an outcome that is the second objective; None for one objective.
     """
 
     domains: Callable[[Mapping[str, Any]], Mapping[str, BaseDistribution]]
@@ -50,6 +53,8 @@ class Searched:
     sampler: Callable[[int, int], BaseSampler]
     learns_early: bool = False
     one_step: int | None = None
+    limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    against: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Draw:
         unfinished: and all of them were finished but these.
         paused: Of these the ones that were learned from, since they waited or were trained, each
             with the last step that it had a score of.
+        noted: What a genetic sampler notes on the trial: its generation. Not a part of the
+            history, but kept with it since later suggestions follow from it.
     """
 
     position: int
@@ -70,6 +77,7 @@ class Draw:
     trials: int
     unfinished: tuple[int, ...]
     paused: tuple[tuple[int, int], ...] = ()
+    noted: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @staticmethod
     def from_json(raw: Mapping[str, Any]) -> "Draw":
@@ -98,8 +106,8 @@ def sample_config(
         if trial.state in early and (step := last_scored(trial)) is not None
     }
     seen = [as_pruned(t, paused[t.number]) if t.number in paused else t for t in trials]
-    config = _sample(source, seen, searched, position, attempt)
-    return config, Draw(position, attempt, len(trials), unfinished, tuple(paused.items()))
+    config, noted = _sample(source, seen, searched, position, attempt)
+    return config, Draw(position, attempt, len(trials), unfinished, tuple(paused.items()), noted)
 
 
 def redraw(source: OptunaStudy, searched: Searched, draw: Draw) -> Config:
@@ -115,7 +123,8 @@ def redraw(source: OptunaStudy, searched: Searched, draw: Draw) -> Config:
             trial.state = TrialState.RUNNING
             trial.values = None
         trials.append(trial)
-    return _sample(source, trials, searched, draw.position, draw.attempt)
+    config, _ = _sample(source, trials, searched, draw.position, draw.attempt)
+    return config
 
 
 def should_prune(source: OptunaStudy, trial: FrozenTrial) -> tuple[bool, dict[str, Any]]:
@@ -140,10 +149,11 @@ def _sample(
     searched: Searched,
     position: int,
     attempt: int,
-) -> Config:
+) -> tuple[Config, Mapping[str, Any]]:
     """Draw a configuration for a trial that is not in the storage.
 
     What TPE and GP note on it, the drawn parameters, other workers find on the trial itself later.
+    What a genetic sampler notes, they don't; it is the second value.
     """
     draft = FrozenTrial(
         number=_NO_NUMBER,
@@ -160,7 +170,8 @@ def _sample(
     )
     if searched.one_step is not None:
         trials = at_one_step(trials, searched.one_step)
-    study = StorageView(source, draft, trials).study()
+    view = StorageView(source, draft, as_learned_from(trials, searched.against))
+    study = view.study()
     sampler = searched.sampler(position, attempt)
     relative_space = sampler.infer_relative_search_space(study, draft)
     relative = sampler.sample_relative(study, draft, relative_space)
@@ -171,7 +182,8 @@ def _sample(
                 values[name] = relative[name]
             else:
                 values[name] = sampler.sample_independent(study, draft, name, distribution)
-    return searched.to_config(values)
+    noted = view.noted if isinstance(sampler, NSGAIISampler) else {}
+    return searched.to_config(values), noted
 
 
 def _wanted(searched: Searched, values: Mapping[str, Any]) -> dict[str, BaseDistribution]:

@@ -61,7 +61,10 @@ def at_one_step(trials: Sequence[FrozenTrial], enough: int) -> list[FrozenTrial]
             seen.state = TrialState.COMPLETE
             seen.values = [values[chosen]]
             found.append(seen)
-        elif trial.state is TrialState.RUNNING:
+        elif trial.state is TrialState.RUNNING or (
+            # it broke a constraint, so that it was never trained
+            trial.state is TrialState.PRUNED and not values
+        ):
             found.append(trial)
     return found
 
