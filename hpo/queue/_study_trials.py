@@ -9,7 +9,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.models import Config
-from hpo.queue._contract import FIRST_ENQUEUED, Ledger
+from hpo.queue._contract import Ledger
 from hpo.queue._trials import Trials
 from hpo.search import COSTS, Progress, Task, TaskState, TrialOutcome
 from hpo.trials import Draw, LiveTrial, OptunaStudy, Searched, sample_config, should_prune
@@ -52,7 +52,7 @@ class StudyTrials(Trials):
             self._end_as_failed(self._id_of(trial), "its worker died; another one went on with it")
 
     def take_up(self, task: Task) -> LiveTrial | None:
-        if task.token == 1 and task.position > FIRST_ENQUEUED:
+        if task.token == 1:
             return None
         claim = (task.position, task.token)
         if self._taking is None or self._taking[0] != claim:
@@ -95,22 +95,7 @@ class StudyTrials(Trials):
     def enqueued(self) -> list[FrozenTrial]:
         return [t for t in self.all((TrialState.WAITING,)) if "fixed_params" in t.system_attrs]
 
-    def adopt(self, trial: FrozenTrial, config: Config) -> int:
-        position = FIRST_ENQUEUED - trial.number
-        trial_id, storage = self._id_of(trial), self._source.storage
-        params = self._searched.shown(config)
-        domains = self._searched.domains(params)
-        try:
-            for name, value in params.items():
-                internal = domains[name].to_internal_repr(value)
-                storage.set_trial_param(trial_id, name, internal, domains[name])
-            storage.set_trial_user_attr(trial_id, "config", config.model_dump(mode="json"))
-            storage.set_trial_user_attr(trial_id, "task", position)
-        except UpdateFinishedTrialError:  # another process was faster, all the way
-            pass
-        return position
-
-    def refuse(self, trial: FrozenTrial, reason: str) -> None:
+    def close_enqueued(self, trial: FrozenTrial, reason: str) -> None:
         self._end_as_failed(self._id_of(trial), reason)
 
     def leave(self) -> None:

@@ -81,8 +81,7 @@ class Trials(abc.ABC):
         they were stored.
 
         Returns:
-            None if the task has no such trial, and ``begin`` is next; always so for a token of 1,
-            unless the task is that of an enqueued trial.
+            None if the task has no such trial, and ``begin`` is next; always so for a token of 1.
 
         Raises:
             Fenced: The task was taken over.
@@ -237,16 +236,8 @@ class Trials(abc.ABC):
         """Return the trials that wait since somebody called ``optuna.Study.enqueue_trial``."""
 
     @abc.abstractmethod
-    def adopt(self, trial: FrozenTrial, config: Config) -> int:
-        """Make an enqueued trial that of a task, which is still to be opened; return its position.
-
-        The trial gets parameters, task and configuration, as ``begin`` gives them. A second call
-        changes nothing.
-        """
-
-    @abc.abstractmethod
-    def refuse(self, trial: FrozenTrial, reason: str) -> None:
-        """Fail an enqueued trial, with the reason as its attribute ``failed``."""
+    def close_enqueued(self, trial: FrozenTrial, reason: str) -> None:
+        """Fail an enqueued trial, with the reason as its attribute ``failed``; harmless twice."""
 
     # --- the study
 

@@ -88,7 +88,8 @@ def warm_start(study: StoredStudy, other: StoredStudy) -> list[str]:
 def adopt_enqueued(study: StoredStudy) -> None:
     """Take up the trials that Optuna's ``enqueue_trial`` made, or fail those that don't fit.
 
-    Any number of processes may do it at the same time; each trial becomes one task.
+    Each becomes a task, which is trained as a trial of its own, with all that trials have. The one
+    that waited is closed and says so. Any number of processes may do it at the same time.
     """
     waiting = study.trials.enqueued()
     if not waiting:
@@ -97,21 +98,19 @@ def adopt_enqueued(study: StoredStudy) -> None:
     by_key = {task.key: task for task in tasks.values()}
     for trial in waiting:
         position = FIRST_ENQUEUED - trial.number
-        if position in tasks:
-            continue
-        try:
-            config = study.strategy.point(_typed(study, trial.system_attrs["fixed_params"]))
-        except InputError as error:
-            study.trials.refuse(trial, " ".join(str(error).split()))
-            continue
-        twin = by_key.get(config.key)
-        if twin is not None and twin.position != position:
-            number = "" if twin.trial is None else f", trial {twin.trial}"
-            study.trials.refuse(trial, f"the study has this configuration{number}")
-            continue
-        # The trial first: once there is a task, a worker looks for it.
-        study.trials.adopt(trial, config)
-        study.ledger.open_tasks(study.name, [_task(study, position, config)])
+        reason = f"taken up: another trial, whose attribute task is {position}, has its values"
+        if position not in tasks:
+            try:
+                config = study.strategy.point(_typed(study, trial.system_attrs["fixed_params"]))
+                twin = by_key.get(config.key)
+                if twin is None:
+                    study.ledger.open_tasks(study.name, [_task(study, position, config)])
+                else:
+                    number = "" if twin.trial is None else f", trial {twin.trial}"
+                    reason = f"the study has this configuration{number}"
+            except InputError as error:
+                reason = " ".join(str(error).split())
+        study.trials.close_enqueued(trial, reason)
 
 
 def _open(study: StoredStudy, config: Config) -> bool:

@@ -134,10 +134,14 @@ def test_what_optuna_enqueues_opens_a_complete_study_again(tmp_path: Path) -> No
     study.optuna.enqueue_trial({"lr": 0.07})
     study.optuna.enqueue_trial({"lr": 7.0})
     assert study.optimize(workers=1, progress=False)
-    *_, taken, refused = study.optuna.get_trials()
-    assert (taken.params, taken.state.name) == ({"lr": 0.07}, taken.state.name)
+    *_, enqueued, refused, taken = study.optuna.get_trials()
+    assert taken.params == {"lr": 0.07}
     assert taken.value is not None
-    assert refused.state.name == "FAIL"
+    assert enqueued.user_attrs["failed"] == (
+        f"taken up: another trial, whose attribute task is {taken.user_attrs['task']}, has its "
+        "values"
+    )
+    assert (enqueued.state.name, refused.state.name) == ("FAIL", "FAIL")
     assert "lr is 7.0, but must be 0.001 to 0.1" in refused.user_attrs["failed"]
 
 

@@ -124,9 +124,10 @@ def test_candidates_that_are_added_meanwhile_are_trained_by_killed_workers(
         assert not add_candidate(study, values)
     trials = study.optuna.get_trials()
     taken = [t for t in trials if t.params.get("fusion") == "gated" and t.params["lr"] == 0.05]
-    assert "fixed_params" in taken[0].system_attrs
     # what a killed worker leaves is failed, and another trial takes its place
     assert [t.state is TrialState.FAIL for t in taken] == [True] * (len(taken) - 1) + [False]
+    closed = [t for t in trials if t.user_attrs.get("failed", "").startswith("taken up: ")]
+    assert [t.state for t in closed] == [TrialState.FAIL]
     (refused,) = [t for t in trials if "is concat, but must be" in t.user_attrs.get("failed", "")]
     assert refused.state is TrialState.FAIL
 
