@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hpo.errors import InputError, did_you_mean
 from hpo.features import Bundle, Data, load_bundle
-from hpo.launch import Workers, place_workers, resolve_devices
+from hpo.launch import Workers, place_workers, resolve_devices, resolve_precision
 from hpo.library._limits import Exhaustion, Limits, TimeLimit
 from hpo.library._model import Model
 from hpo.library._progress import StudyBar
@@ -179,6 +179,9 @@ class Study:
                 if clock is not None:
                     clock.update(tasks)
                 over = (clock is not None and clock.over) or idle.long_enough()
+                ended = stored.ledger.writes_trials and all(task.state.ended for task in tasks)
+                if running and ended and stored.open_next():
+                    return True  # the workers see that a moment later, and end
                 if not running or over:
                     complete = stored.best(tasks) is not None and stored.open_next()
                     self._ended_by = None if complete else limits.reached(stored, over)
@@ -401,7 +404,7 @@ def create_study(
     settings: Mapping[str, Any] | None = None,
     warm_start: str | None = None,
     threads: int = 1,
-    precision: str = "float32",
+    precision: str | None = None,
     compiler: str = "off",
     checkpoint_every: int = 50,
     run_store_gb: float = 20.0,
@@ -423,7 +426,8 @@ def create_study(
         warm_start: Name of a study in the same storage, whose best configurations a new study
             tries first, as far as they fit.
         threads: Of each worker on a CPU.
-        precision: Of training steps: ``float32``, ``tf32`` or ``bf16``.
+        precision: Of training steps: ``float32``, ``tf32``, ``bf16``, or ``auto`` for bf16 where
+            the devices of this machine compute with it natively; by default what the space says.
         compiler: Of training steps: ``off`` or a mode of ``torch.compile``.
         checkpoint_every: At most so many epochs are lost when a worker is killed.
         run_store_gb: Limit of the weights and states that are kept, in 10⁹ bytes.
@@ -432,12 +436,15 @@ def create_study(
         InputError: The space is wrong, the storage is no good, or it has another study of this
             name; all problems are listed.
     """
-    arithmetic = Arithmetic(threads, precision, compiler)
-    arithmetic.check()
+    Arithmetic(threads, compiler=compiler).check()
     _check_positive(checkpoint_every=checkpoint_every, run_store_gb=run_store_gb)
     given = [(key, value, "settings") for key, value in (settings or {}).items()]
     suggested = [(key, value, "hpo.yaml") for key, value in data.settings.items()]
     read = space_of(space, given, suggested, data.modalities)
+    asked = read.precision if precision is None else precision
+    devices = resolve_devices("auto") if asked == "auto" else ()
+    arithmetic = Arithmetic(threads, resolve_precision(asked, devices), compiler)
+    read = read.model_copy(update={"precision": asked})
     bundle = data.bundle(read.split, read.train_rows)
     by_name = isinstance(space, str) and not space.endswith((".yaml", ".yml"))
     study = open_study(
