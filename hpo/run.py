@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import math
 import signal
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo._options import (
     NO_CANDIDATE,
+    add_memory_option,
     add_study_options,
     add_timing_options,
     guarded,
@@ -84,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="per worker, on a CPU (default: 1)",
     )
+    add_memory_option(parser)
     add(
         "--precision",
         default="float32",
@@ -231,10 +234,12 @@ def _run(arguments: argparse.Namespace) -> int:
     study.stored.ledger.limit(study.name, arguments.timeout, trials)
     study.stored.open_next()
     screen = Screen(study.stored, study.stored.plan(), console)
-    placements = place_workers(devices, arguments.workers, arguments.threads)
+    placements = place_workers(devices, arguments.workers, arguments.threads, arguments.memory_gb)
+    allowed = [placement.memory_gb for placement in placements]
     placed = f"workers {len(placements)} on {', '.join(devices)}, threads {arguments.threads}"
     if ray_plan is not None:
         placed = str(ray_plan)
+        allowed = [arguments.memory_gb or math.inf]
     shown = ", ".join(f"{key}={value}" for key, value in defaults.settings.items())
     widths = ", ".join(f"{name} {width}" for name, width in data.widths.items())
     parts = bundle.split.parts
@@ -249,6 +254,7 @@ def _run(arguments: argparse.Namespace) -> int:
             *([f"set by {options.folder / 'hpo.yaml'}: {shown}"] if shown else []),
             *_scaling_notes(data, space),
             placed,
+            *_memory_notes(bundle, allowed),
         ]
     )
     with _sigterm_as_interrupt(), screen:
@@ -261,7 +267,15 @@ def _run(arguments: argparse.Namespace) -> int:
         if complete:
             screen.stop()
             refit = not arguments.no_refit
-            finish_study(study.stored, console, out, devices[0], refit=refit, began=began)
+            finish_study(
+                study.stored,
+                console,
+                out,
+                devices[0],
+                refit=refit,
+                memory_gb=arguments.memory_gb,
+                began=began,
+            )
             return 0
     console.print("The study is not complete. Run the same command again to continue.")
     return UNFINISHED
@@ -282,6 +296,22 @@ def _scaling_notes(data: "Data", space: "Space") -> list[str]:
     ]
 
 
+def _memory_notes(bundle: "Bundle", allowed: "Sequence[float]") -> list[str]:
+    """Say that workers will not hold the rows, where some may not."""
+    from hpo.training import copy_gb
+
+    size = copy_gb(bundle)
+    least = min(allowed)
+    if size <= least:
+        return []
+    some = sum(size > share for share in allowed)
+    who = "workers read" if some == len(allowed) else f"{some} of {len(allowed)} workers read"
+    return [
+        f"{who} the rows from mapped files, batch by batch: as float32 they are {size:.3g} GB, and "
+        f"a worker may hold {least:.3g} GB (--memory-gb)"
+    ]
+
+
 def _start(
     arguments: argparse.Namespace,
     study: "Study",
@@ -296,6 +326,7 @@ def _start(
         heartbeat=arguments.heartbeat,
         grace=arguments.grace,
         stall_timeout=arguments.stall_timeout,
+        memory_gb=arguments.memory_gb,
     )
     cache = Path(study.stored.definition.cache)
     if ray_plan is not None:

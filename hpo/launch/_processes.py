@@ -30,7 +30,7 @@ class Workers:
         placements: One a worker.
         cache: Where the study's features and runs are.
         plugins: Modules or files with the user's own parts.
-        settings: Of each worker; the device is that of its placement.
+        settings: Of each worker; device and memory are those of its placement.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Workers:
     def _start(self, placement: Placement) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **placement.environment, "HPO_STORAGE": self._url}
         return subprocess.Popen(
-            [*self._command, "--device", placement.device],
+            [*self._command, "--device", placement.device, f"--memory-gb={placement.memory_gb}"],
             env=environment,
             stdin=subprocess.DEVNULL,
             # In a terminal, Ctrl-C would reach the workers twice: from it, and from the run.

@@ -74,6 +74,7 @@ class Study:
         devices: str = "auto",
         timeout: float | None = None,
         trials: int | None = None,
+        memory_gb: float | None = None,
         plugins: Sequence[str] = (),
         progress: bool = True,
     ) -> bool:
@@ -89,6 +90,9 @@ class Study:
             timeout: Stop after so many seconds.
             trials: Stop after so many trials, those of earlier calls included. A sampled study is
                 complete with so many, instead of those that its space asks for.
+            memory_gb: What a worker's copy of the rows as float32 may take, in 10⁹ bytes; larger
+                ones are read from the mapped files, batch by batch, with the same results. By
+                default half of what is free, divided by the workers.
             plugins: Modules or files that worker processes import for losses, heads, fusions and
                 metrics of your own.
             progress: Whether to show a bar.
@@ -102,10 +106,10 @@ class Study:
                 something else when it was made.
             NoCandidateError: All candidates of a stage failed.
         """
-        _check_positive(workers=workers, timeout=timeout, trials=trials)
+        _check_positive(workers=workers, timeout=timeout, trials=trials, memory_gb=memory_gb)
         placed = resolve_devices(devices)
         stored = self.stored
-        settings = WorkerSettings(device=placed[0])
+        settings = WorkerSettings(device=placed[0], memory_gb=memory_gb)
         alone = workers == 1
         if not alone:
             _check_importable(stored, plugins)
@@ -115,7 +119,7 @@ class Study:
                 from hpo.launch import ThreadWorker  # PyTorch takes a second, see hpo/_lazy.py
 
                 return ThreadWorker(stored, settings, self._bundle)
-            placements = place_workers(placed, workers, stored.definition.threads)
+            placements = place_workers(placed, workers, stored.definition.threads, memory_gb)
             cache = Path(stored.definition.cache)
             return Workers(stored.name, stored.url, placements, cache, plugins)
 
@@ -224,24 +228,29 @@ class Study:
             )
         return pd.DataFrame(rows)
 
-    def refit(self, *, seed: int | None = None, device: str = "auto") -> Model:
+    def refit(
+        self, *, seed: int | None = None, device: str = "auto", memory_gb: float | None = None
+    ) -> Model:
         """Train the best configuration on training and validation rows together.
 
         Args:
             seed: Of weights, masks and order; by default the space's.
             device: ``auto``, ``cpu`` or ``cuda:N``.
+            memory_gb: See ``optimize``.
 
         Raises:
             InputError: The study isn't decided yet, or the model would be too large.
         """
         from hpo.results import refit_best  # likewise
 
+        _check_positive(memory_gb=memory_gb)
         refit = self.stored.space.refit
         trained, _ = refit_best(
             self.stored,
             self.best_task,
             resolve_devices(device)[0],
             seed=seed if seed is not None else 0 if refit is None else refit.seed,
+            memory_gb=memory_gb,
         )
         return Model(trained, cache=Path(self.stored.definition.cache))
 

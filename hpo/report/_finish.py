@@ -34,6 +34,7 @@ def finish_study(
     device: str,
     *,
     refit: bool,
+    memory_gb: float | None = None,
     began: float | None = None,
 ) -> None:
     """Refit the best configuration unless that is done, write all results, and print them.
@@ -44,6 +45,7 @@ def finish_study(
         out: Folder of the results.
         device: Where to train.
         refit: Whether to train on all rows and predict.
+        memory_gb: What the rows may take, see ``WorkerSettings``.
         began: When the command began, by ``time.monotonic``.
 
     Raises:
@@ -57,7 +59,7 @@ def finish_study(
     refits = refit and study.space.refit is not None
     written = _already_written(out, metrics, refits)
     if written is None:
-        written = metrics | _results(study, best, tasks, out, device, console, refits)
+        written = metrics | _results(study, best, tasks, out, device, memory_gb, console, refits)
         seconds = None if began is None else round(time.monotonic() - began, 1)
         # the numbers first, drawings after them
         write_json(out / "metrics.json", {**written, "wall_s": seconds})
@@ -99,6 +101,7 @@ def _results(
     tasks: list[Task],
     out: Path,
     device: str,
+    memory_gb: float | None,
     console: Console,
     refits: bool,
 ) -> dict[str, Any]:
@@ -106,12 +109,12 @@ def _results(
     from hpo.results import judge, scores_on_test  # PyTorch takes a second, see hpo/_lazy.py
 
     found: dict[str, Any] = {}
-    judgement = judge(study, best, tasks, device)
+    judgement = judge(study, best, tasks, device, memory_gb)
     if judgement is not None:
         found["judged"] = judgement.to_json(study.space.metric)
     trained = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
     if refits:
-        model, epochs = _refitted(study, best, out / "model", device, console)
+        model, epochs = _refitted(study, best, out / "model", device, memory_gb, console)
         if judgement is not None:
             model = dataclasses.replace(model, thresholds=judgement.thresholds)
         model.save(out / "model")
@@ -131,7 +134,12 @@ def _results(
 
 
 def _refitted(
-    study: StoredStudy, best: Task, folder: Path, device: str, console: Console
+    study: StoredStudy,
+    best: Task,
+    folder: Path,
+    device: str,
+    memory_gb: float | None,
+    console: Console,
 ) -> tuple["TrainedModel", int]:
     """Return the model of the best trial, from ``folder`` or trained, and its epochs."""
     from hpo.results import refit_best
@@ -143,6 +151,7 @@ def _refitted(
             best,
             device,
             seed=study.space.refit.seed,
+            memory_gb=memory_gb,
             kept=folder,
             on_step=lambda step, steps: status.update(f"refit: epoch {step}/{steps}"),
         )

@@ -61,7 +61,13 @@ class Judgement:
         }
 
 
-def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) -> Judgement | None:
+def judge(
+    study: StoredStudy,
+    best: Task,
+    tasks: Sequence[Task],
+    device: str,
+    memory_gb: float | None = None,
+) -> Judgement | None:
     """Judge the winner by the weights that the run store has of it; nothing is trained.
 
     Args:
@@ -69,6 +75,7 @@ def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) ->
         best: Its winner.
         tasks: All its tasks.
         device: Where to compute.
+        memory_gb: What the validation rows may take, see ``WorkerSettings``.
 
     Returns:
         None if the run store doesn't have the winner's weights any more.
@@ -81,6 +88,7 @@ def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) ->
         RunStore(definition.run_store),
         metrics=definition.metrics,
         scored=study.space.scored_epochs(),
+        memory_gb=memory_gb,
     )
     truth = bundle.labels_of("val") > 0
     mine = _probabilities(trainer, best, "val")
@@ -121,9 +129,9 @@ def scores_on_test(
     """
     if "test" not in bundle.split:
         return None
-    rows = bundle.split["test"]
-    inputs = {name: array[rows] for name, array in bundle.features.train.items()}
-    probabilities = model.probabilities(inputs, open_device(device))
+    probabilities = model.probabilities(
+        bundle.features.train, open_device(device), bundle.split["test"]
+    )
     truth = bundle.labels_of("test") > 0
     return (
         f1_intervals([probabilities > np.asarray(model.thresholds)], truth),

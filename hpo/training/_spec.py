@@ -89,6 +89,9 @@ class RunSpec:
             "sources": [[spec.address, epoch] for spec, epoch in self.sources],
         }
         description |= {"plugins": dict(self.plugins)} if self.plugins else {}
+        if self.numerics.device != "cpu" and self.config.feature_scaling in ("auto", "standard"):
+            # It was on the device itself, whose sums have other last bits.
+            description["scaling"] = "fitted on the CPU"
         return description | ({} if self.scored is None else {"scored": list(self.scored)})
 
     @functools.cached_property

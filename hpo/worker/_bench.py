@@ -11,6 +11,7 @@ from hpo.features import Bundle, load_bundle
 from hpo.queue import Patience
 from hpo.study import Definition
 from hpo.training import RunStore, Trainer, open_device, trim_store
+from hpo.worker._settings import WorkerSettings
 
 __all__ = ["Workbench"]
 
@@ -24,7 +25,7 @@ class Workbench:
 
     Args:
         definition: The study's.
-        device: As ``WorkerSettings`` names it.
+        settings: The worker's.
         bundle: The study's, where somebody loaded it already; by default it is read from the
             study's cache.
         patience: Carries out the writes of the run store.
@@ -34,13 +35,14 @@ class Workbench:
     def __init__(
         self,
         definition: Definition,
-        device: str,
+        settings: WorkerSettings,
         bundle: Bundle | None,
         patience: Patience,
         poll: Callable[[], None],
     ) -> None:
         self._definition = definition
-        self.device = open_device(device, definition.arithmetic)
+        self.device = open_device(settings.device, definition.arithmetic)
+        self._memory_gb = settings.memory_gb
         self._bundle = bundle
         self._store = RunStore(definition.run_store, patience)
         self._poll = poll
@@ -88,6 +90,7 @@ class Workbench:
                 metrics=self._definition.metrics,
                 scored=self._definition.space.scored_epochs(),
                 micro_batch=micro_batch,
+                memory_gb=self._memory_gb,
                 checkpoint_every=self._definition.checkpoint_every,
                 milestones=self._definition.space.lengths(),
                 poll=self._poll,

@@ -41,7 +41,7 @@ class Worker:
         self._assignment: Assignment | None = None
         patience = Patience(self._poll)
         self._patient = study.patient(patience)
-        self._bench = Workbench(study.definition, settings.device, bundle, patience, self._poll)
+        self._bench = Workbench(study.definition, settings, bundle, patience, self._poll)
 
     def run(self) -> bool:
         """Work; return True if the study is complete, False if it was left before.
