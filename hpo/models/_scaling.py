@@ -1,5 +1,6 @@
 """Scaling of embeddings before the head: a hyperparameter, and part of the model that is kept."""
 
+import itertools
 import math
 from typing import Any
 
@@ -103,11 +104,15 @@ def _deviations_and_means(x: Tensor, rows: slice | Tensor) -> tuple[Tensor, Tens
     """
     x, index = (x[rows], None) if isinstance(rows, slice) else (x, rows)
     count = len(x) if index is None else len(index)
-    columns = max(_COLUMNS, _AT_ONCE // max(count, 1))
-    deviations, means = [], []
-    for some in x.tensor_split(max(1, x.shape[1] // columns), dim=1):
+    width = x.shape[1]
+    shares = max(1, width // max(_COLUMNS, _AT_ONCE // max(count, 1)))
+    bounds = [share * width // shares for share in range(shares + 1)]
+    # Made before the large ones, between which they would lie and keep memory from being reused.
+    deviations, means = (torch.empty(width, dtype=torch.float64) for _ in range(2))
+    for first, last in itertools.pairwise(bounds):
+        some = x[:, first:last]
         taken = some if index is None else some.index_select(0, index)
-        deviation, mean = torch.std_mean(taken.double(), dim=0, correction=0)
-        deviations.append(deviation)
-        means.append(mean)
-    return torch.cat(deviations), torch.cat(means)
+        deviations[first:last], means[first:last] = torch.std_mean(
+            taken.double(), dim=0, correction=0
+        )
+    return deviations, means
