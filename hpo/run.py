@@ -141,6 +141,12 @@ def _parser() -> argparse.ArgumentParser:
         help="stop after the study, without refit and predictions",
     )
     add(
+        "--pick",
+        metavar="best|smallest_tied|N",
+        help="which configuration is refitted: the best score, the smallest model that can't be "
+        "told from it, or trial N (default: what the space says, or else best)",
+    )
+    add(
         "--checkpoint-every",
         type=positive(int),
         default=50,
@@ -182,12 +188,14 @@ def _run(arguments: argparse.Namespace) -> int:
     from hpo.launch import place_workers, resolve_devices
     from hpo.library import find_space, open_study, space_of
     from hpo.report import Screen, finish_study
+    from hpo.results import check_pick
     from hpo.search import parse_setting
     from hpo.study import load_plugins
     from hpo.training import Arithmetic, constant_micro_f1
     from hpo.trials import redact
 
     began = time.monotonic()
+    pick = None if arguments.pick is None else check_pick(arguments.pick)
     console = Console(width=None if sys.stdout.isatty() else 120)
     load_plugins(arguments.plugin)
     options = DataOptions(
@@ -273,6 +281,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 out,
                 devices[0],
                 refit=refit,
+                pick=pick,
                 memory_gb=arguments.memory_gb,
                 began=began,
             )

@@ -19,7 +19,7 @@ ROWS = 400
 SPACE = """
 name: tiny
 seeds: 2
-split: {kind: stratified, val_fraction: 0.2, test_fraction: 0.1}
+split: {kind: tail, val_rows: 80, test_rows: 40}
 fixed: {hidden: [16], epochs: 4, lr: 0.01, batch_size: 64}
 search:
   kind: greedy
