@@ -59,7 +59,8 @@ def results(folder: Path, out: str, *options: str) -> tuple[str, dict[str, bytes
     files = ("predictions.csv", "model/model.safetensors")
     found = {name: (folder / out / name).read_bytes() for name in files}
     metrics = json.loads((folder / out / "metrics.json").read_text())
-    found["metrics"] = json.dumps({**metrics, "wall_s": None}).encode()
+    scores = ("judged", "test", "test_at_half", "epochs_trained")
+    found["scores"] = json.dumps([metrics[name] for name in scores]).encode()
     return done.stdout, found
 
 

@@ -107,12 +107,18 @@ def _deviations_and_means(x: Tensor, rows: slice | Tensor) -> tuple[Tensor, Tens
     width = x.shape[1]
     shares = max(1, width // max(_COLUMNS, _AT_ONCE // max(count, 1)))
     bounds = [share * width // shares for share in range(shares + 1)]
-    # Made before the large ones, between which they would lie and keep memory from being reused.
+    # One for all shares: allocators don't reuse what small things lie between.
+    space = torch.empty(count * max(b - a for a, b in itertools.pairwise(bounds)), dtype=x.dtype)
+    wide = torch.empty_like(space, dtype=torch.float64)
     deviations, means = (torch.empty(width, dtype=torch.float64) for _ in range(2))
     for first, last in itertools.pairwise(bounds):
         some = x[:, first:last]
-        taken = some if index is None else some.index_select(0, index)
-        deviations[first:last], means[first:last] = torch.std_mean(
-            taken.double(), dim=0, correction=0
-        )
+        if index is not None:
+            some = torch.index_select(some, 0, index, out=_shaped(space, count, last - first))
+        values = _shaped(wide, count, last - first).copy_(some)
+        deviations[first:last], means[first:last] = torch.std_mean(values, dim=0, correction=0)
     return deviations, means
+
+
+def _shaped(space: Tensor, rows: int, columns: int) -> Tensor:
+    return space[: rows * columns].view(rows, columns)

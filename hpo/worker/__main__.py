@@ -43,6 +43,7 @@ def _main(argv: Sequence[str] | None) -> int:
     )
     add_memory_option(parser)
     add_timing_options(parser)
+    parser.add_argument("--held", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
 
     from hpo.errors import InputError
@@ -52,6 +53,8 @@ def _main(argv: Sequence[str] | None) -> int:
     from hpo.worker._settings import WorkerSettings
     from hpo.worker._worker import Worker
 
+    if arguments.held and not sys.stdin.buffer.readline():
+        return LEFT_EARLY  # the run that started this worker ended before it had a study
     load_plugins(arguments.plugin)
     study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache)
     if not study.definition.bundle.is_dir():
