@@ -128,9 +128,9 @@ def scores_on_test(
     """
     if "test" not in bundle.split:
         return None
-    rows = bundle.split["test"]
-    inputs = {name: array[rows] for name, array in bundle.features.train.items()}
-    probabilities = model.probabilities(inputs, open_device(device))
+    probabilities = model.probabilities(
+        bundle.features.train, open_device(device), bundle.split["test"]
+    )
     truth = bundle.labels_of("test") > 0
     return (
         f1_intervals([probabilities > np.asarray(model.thresholds)], truth),
@@ -146,6 +146,7 @@ def _trainer(study: StoredStudy, device: str) -> Trainer:
         RunStore(definition.run_store),
         metrics=definition.metrics,
         scored=study.space.scored_epochs(),
+        memory_gb=0.0,  # rows that each model reads once are worth no copy
     )
 
 
