@@ -8,14 +8,17 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from hpo._duration import seconds_of
 from hpo.errors import InputError
 
 __all__ = [
     "DEFAULT_STORAGE",
     "NO_CANDIDATE",
+    "add_memory_option",
     "add_plugin_option",
     "add_study_options",
     "add_timing_options",
+    "duration",
     "guarded",
     "positive",
 ]
@@ -71,6 +74,18 @@ def add_plugin_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_memory_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--memory-gb``."""
+    parser.add_argument(
+        "--memory-gb",
+        type=positive(float),
+        metavar="GB",
+        help="read the rows from the mapped files, batch by batch, where a worker's copy of them "
+        "as float32 would take more, in 10^9 bytes (default: half of the free memory, or of a "
+        "GPU's, divided by the workers)",
+    )
+
+
 def add_timing_options(parser: argparse.ArgumentParser) -> None:
     """Add what decides when a worker is taken for dead, or a run for stuck."""
     parser.add_argument(
@@ -90,6 +105,14 @@ def add_timing_options(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="a trial without progress for this long is ended as failed (default: %(default)g)",
     )
+
+
+def duration(text: str) -> float:
+    """Return the seconds of a length of time; an argument type."""
+    try:
+        return seconds_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:

@@ -15,7 +15,7 @@ from hpo.report._front import front_lines
 from hpo.report._report import write_report
 from hpo.results import pick_task, study_metrics, write_predictions
 from hpo.search import Task, format_params
-from hpo.study import StoredStudy
+from hpo.study import StoredStudy, best_so_far, epochs_unfinished
 
 if TYPE_CHECKING:
     from hpo.training import Member, TrainedModel
@@ -36,33 +36,39 @@ def finish_study(
     *,
     refit: bool,
     pick: str | int | None = None,
+    memory_gb: float | None = None,
     began: float | None = None,
+    ended_by: str | None = None,
 ) -> None:
     """Refit the best configuration unless that is done, write all results, and print them.
 
     Args:
-        study: A complete study.
+        study: A study that is complete, or was ended by a limit.
         console: Where to print.
         out: Folder of the results.
         device: Where to train.
         refit: Whether to train on all rows and predict.
         pick: Which configuration; see ``pick_task``.
+        memory_gb: What the rows of the refit may take, see ``WorkerSettings``.
         began: When the command began, by ``time.monotonic``.
+        ended_by: The limit that ended the study before it was complete; None if it is complete.
 
     Raises:
         InputError: The study has no result, or not the one that is picked, or the model would be
             too large.
     """
     tasks = study.tasks()
-    best = pick_task(study, tasks, device, pick)
+    best = best_so_far(study, tasks) if ended_by is not None and pick is None else None
+    if best is None:
+        best = pick_task(study, tasks, device, pick)
     assert best.config is not None and best.outcome is not None  # it has a result
-    metrics = study_metrics(study, tasks, best)
+    metrics = study_metrics(study, tasks, best) | {"ended_by": ended_by}
     refits = refit and study.space.refit is not None
     known = _already_written(out, metrics, refits)
     if known is not None:
         written = known
     else:
-        written = metrics | _results(study, best, tasks, out, device, console, refits)
+        written = metrics | _results(study, best, tasks, out, device, memory_gb, console, refits)
         seconds = None if began is None else round(time.monotonic() - began, 1)
         write_json(out / "metrics.json", {**written, "wall_s": seconds})
     winner = format_params(study.strategy.params(best.config))
@@ -71,6 +77,7 @@ def finish_study(
     lines = [
         f"{called}: trial {best.trial}, {study.space.metric} {best.outcome.value:.3f} ± "
         f"{best.outcome.std:.3f} ({winner})",
+        *([f"  {best.outcome.pruned}"] if best.outcome.pruned else []),
         *_judged_lines(written),
         *front_lines(study, tasks),
     ]
@@ -109,6 +116,7 @@ def _results(
     tasks: list[Task],
     out: Path,
     device: str,
+    memory_gb: float | None,
     console: Console,
     refits: bool,
 ) -> dict[str, Any]:
@@ -121,10 +129,11 @@ def _results(
     if judgement is not None:
         found["judged"] = judgement.to_json(study.space.metric)
     trained = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
+    trained += epochs_unfinished(study, tasks)
     if refits:
-        selection = select_ensemble(study, best, tasks, device)
+        selection = select_ensemble(study, best, tasks, device, memory_gb=memory_gb)
         members = () if selection is None else selection.members
-        model, epochs = _refitted(study, best, members, out / "model", device, console)
+        model, epochs = _refitted(study, best, members, out / "model", device, memory_gb, console)
         if selection is not None and members:
             model = dataclasses.replace(model, thresholds=selection.thresholds)
         elif judgement is not None:
@@ -154,6 +163,7 @@ def _refitted(
     members: Sequence["Member"],
     folder: Path,
     device: str,
+    memory_gb: float | None,
     console: Console,
 ) -> tuple["TrainedModel", int]:
     """Return the refitted model, from ``folder`` or trained, and its epochs."""
@@ -165,6 +175,7 @@ def _refitted(
             best,
             device,
             members=members,
+            memory_gb=memory_gb,
             kept=folder,
             on_step=lambda step, steps: status.update(f"refit: epoch {step}/{steps}"),
         )

@@ -72,7 +72,12 @@ class _Candidate:
 
 
 def select_ensemble(
-    study: StoredStudy, best: Task, tasks: Sequence[Task], device: str
+    study: StoredStudy,
+    best: Task,
+    tasks: Sequence[Task],
+    device: str,
+    *,
+    memory_gb: float | None = None,
 ) -> Selection | None:
     """Choose which trials to average, and whether to.
 
@@ -84,6 +89,7 @@ def select_ensemble(
         best: The task that is to be refitted.
         tasks: All its tasks.
         device: Where to compute.
+        memory_gb: What the rows may take, see ``WorkerSettings``.
 
     Returns:
         None if the space asks for no ensemble, another trial than the best one is picked, or the
@@ -104,6 +110,7 @@ def select_ensemble(
         RunStore(definition.run_store),
         metrics=definition.metrics,
         scored=space.scored_epochs(),
+        memory_gb=memory_gb,
     )
     candidates = _trials(trainer, best, tasks)
     if not candidates or candidates[0].member.trial != best.trial:
@@ -170,7 +177,10 @@ def _trials(trainer: Trainer, best: Task, tasks: Sequence[Task]) -> list[_Candid
 
 
 def _neighbours(trainer: Trainer, limit: float) -> list[_Candidate]:
-    """Return the vote of the nearest rows, fitted to the training rows, if it isn't too large."""
+    """Return the vote of the nearest rows, fitted to the training rows.
+
+    There is none if it would be too large, or the rows are not held in memory.
+    """
     modalities = trainer.data.modalities
     config = Config(
         fusion="concat" if len(modalities) > 1 else modalities[0],
@@ -182,7 +192,7 @@ def _neighbours(trainer: Trainer, limit: float) -> list[_Candidate]:
     size = refitted_megabytes(
         config, trainer.data.widths, trainer.data.classes, trainer.data.rows("all")
     )
-    if size > limit:
+    if size > limit or not trainer.data.in_memory:
         return []
     run = trainer.model(config, 0)
     while not run.done:

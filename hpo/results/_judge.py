@@ -128,9 +128,9 @@ def scores_on_test(
     """
     if "test" not in bundle.split:
         return None
-    rows = bundle.split["test"]
-    inputs = {name: array[rows] for name, array in bundle.features.train.items()}
-    probabilities = model.probabilities(inputs, open_device(device))
+    probabilities = model.probabilities(
+        bundle.features.train, open_device(device), bundle.split["test"]
+    )
     truth = bundle.labels_of("test") > 0
     return (
         f1_intervals([probabilities > np.asarray(model.thresholds)], truth),
@@ -146,6 +146,7 @@ def _trainer(study: StoredStudy, device: str) -> Trainer:
         RunStore(definition.run_store),
         metrics=definition.metrics,
         scored=study.space.scored_epochs(),
+        memory_gb=0.0,  # rows that each model reads once are worth no copy
     )
 
 
@@ -193,8 +194,10 @@ def _probabilities(trainer: Trainer, task: Task, part: str) -> list[Probabilitie
     """Return the probabilities of each seed's model; None if the weights are gone."""
     assert task.config is not None and task.outcome is not None
     found: list[Probabilities] = []
+    # one that isn't whole is judged by its weights where it stands
+    epochs = task.config.epochs if task.outcome.pruned is None else task.outcome.steps
     for seed in range(len(task.outcome.scores)):
-        logits = trainer.stored_logits(task.config, seed, task.config.epochs, part)
+        logits = trainer.stored_logits(task.config, seed, epochs, part)
         if logits is None:
             return None
         found.append(logits.sigmoid().cpu().numpy())

@@ -34,6 +34,7 @@ def refit_best(
     *,
     members: Sequence[Member] = (),
     seed: int | None = None,
+    memory_gb: float | None = None,
     kept: Path | None = None,
     on_step: _OnStep = lambda step, steps: None,
 ) -> tuple[TrainedModel, int]:
@@ -48,6 +49,7 @@ def refit_best(
         members: What is averaged in place of the task's configuration; each is trained with all
             the seeds of ``refit``.
         seed: The first one; by default the space's.
+        memory_gb: What the rows may take, see ``WorkerSettings``.
         kept: A model folder; the model in it is returned if it is this one.
         on_step: Called with steps done and steps in all.
 
@@ -80,6 +82,7 @@ def refit_best(
         open_device(device, definition.arithmetic),
         RunStore(definition.run_store),
         metrics=definition.metrics,
+        memory_gb=memory_gb,
         checkpoint_every=definition.checkpoint_every,
         milestones={member.config.epochs for member in planned},
     )

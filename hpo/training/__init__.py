@@ -13,9 +13,11 @@ from hpo.training._curve import (
     metric_label,
 )
 from hpo.training._interrupted import Interrupted
+from hpo.training._memory import copy_gb, memory_share_gb
 from hpo.training._spec import TRAINER_VERSION, Numerics, RunSpec, head_runs, plan_model
 
 if TYPE_CHECKING:
+    from hpo.training._compare import standard_error
     from hpo.training._data import Part, RunData, TrainingData
     from hpo.training._device import Device, open_device, tune_allocator
     from hpo.training._folder import Member, TrainedModel
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from hpo.training._members import combined, refitted_megabytes
     from hpo.training._metrics import metric_functions
     from hpo.training._refit import refit, refit_config
+    from hpo.training._rows import MappedRows, RowSource
     from hpo.training._session import Session
     from hpo.training._store import History, RunFile, RunStore, Snapshot
     from hpo.training._trainer import ModelRun, Trainer
@@ -34,6 +37,7 @@ else:
     __getattr__ = exported_late(
         __name__,
         {
+            "_compare": ("standard_error",),
             "_data": (
                 "Part",
                 "RunData",
@@ -55,6 +59,10 @@ else:
             "_members": ("combined", "refitted_megabytes"),
             "_metrics": ("metric_functions",),
             "_refit": ("refit", "refit_config"),
+            "_rows": (
+                "MappedRows",
+                "RowSource",
+            ),
             "_session": ("Session",),
             "_store": (
                 "History",
@@ -90,10 +98,12 @@ __all__ = [
     "Interrupted",
     "Learner",
     "Lockstep",
+    "MappedRows",
     "Member",
     "ModelRun",
     "Numerics",
     "Part",
+    "RowSource",
     "RunData",
     "RunFile",
     "RunSpec",
@@ -107,11 +117,13 @@ __all__ = [
     "check_store",
     "combined",
     "constant_micro_f1",
+    "copy_gb",
     "curve_columns",
     "forward",
     "head_runs",
     "latency_ms",
     "make_learner",
+    "memory_share_gb",
     "metric_functions",
     "metric_label",
     "open_device",
@@ -119,6 +131,7 @@ __all__ = [
     "refit",
     "refit_config",
     "refitted_megabytes",
+    "standard_error",
     "summarise",
     "trim_store",
     "tune_allocator",
