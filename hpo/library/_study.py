@@ -387,19 +387,18 @@ class Study:
             InputError: The study isn't decided yet, the trial has no result, or the model would be
                 too large.
         """
-        from hpo.results import pick_task, refit_best  # likewise
+        from hpo.results import pick_task, refit_best, select_ensemble  # likewise
 
         _check_positive(memory_gb=memory_gb)
-        refit = self.stored.space.refit
         placed = resolve_devices(device)[0]
         if not isinstance(pick, int):
             _ = self.best_task  # says what is missing
+        tasks = self.stored.tasks()
+        picked = pick_task(self.stored, tasks, placed, pick)
+        selection = select_ensemble(self.stored, picked, tasks, placed, memory_gb=memory_gb)
+        members = () if selection is None else selection.members
         trained, _ = refit_best(
-            self.stored,
-            pick_task(self.stored, self.stored.tasks(), placed, pick),
-            placed,
-            seed=seed if seed is not None else 0 if refit is None else refit.seed,
-            memory_gb=memory_gb,
+            self.stored, picked, placed, members=members, seed=seed, memory_gb=memory_gb
         )
         return Model(trained, cache=Path(self.stored.definition.cache))
 

@@ -11,6 +11,7 @@ from hpo.results._thresholds import tune_thresholds
 
 if TYPE_CHECKING:
     from hpo.results._encoding import encoder_of
+    from hpo.results._ensemble import Selection, select_ensemble
     from hpo.results._judge import Judgement, judge, scores_on_test
     from hpo.results._refit import refit_best
 else:
@@ -18,6 +19,7 @@ else:
         __name__,
         {
             "_encoding": ("encoder_of",),
+            "_ensemble": ("Selection", "select_ensemble"),
             "_judge": ("Judgement", "judge", "scores_on_test"),
             "_refit": ("refit_best",),
         },
@@ -26,6 +28,7 @@ else:
 __all__ = [
     "Interval",
     "Judgement",
+    "Selection",
     "check_pick",
     "encoder_of",
     "f1_differences",
@@ -35,6 +38,7 @@ __all__ = [
     "pick_task",
     "refit_best",
     "scores_on_test",
+    "select_ensemble",
     "study_metrics",
     "tune_thresholds",
     "write_csv",
