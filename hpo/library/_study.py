@@ -1,5 +1,7 @@
 """Studies from Python: created, worked on, looked at, and refitted."""
 
+import dataclasses
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from hpo.library._model import Model
 from hpo.library._progress import StudyBar
 from hpo.library._spaces import space_of
 from hpo.models import Config
+from hpo.results import Floor, FloorThread, compute_floor
 from hpo.search import Space, Task
 from hpo.study import Definition, StoredStudy, plugins_of
 from hpo.training import METRICS, Arithmetic
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Study", "create_study", "load_study"]
 
+_log = logging.getLogger(__name__)
 _POLL_S = 0.5
 
 #: Called with all tasks of the study, about twice a second and once more at the end.
@@ -147,6 +151,7 @@ class Study:
             observe(stored.tasks())
             return self._settled()
         crew = start()
+        floor = FloorThread(stored)
         try:
             while True:
                 running = crew.watch()
@@ -154,6 +159,7 @@ class Study:
                 tasks = stored.tasks()
                 observe(tasks)
                 if not running:
+                    floor.join()
                     complete = stored.best(tasks) is not None and stored.open_next()
                     return complete and self._settled()
                 # Looking at thousands of tasks takes its time, which is the workers' as well.
@@ -196,13 +202,21 @@ class Study:
         assert outcome is not None
         return outcome.value
 
-    def leaderboard(self) -> "pd.DataFrame":
+    def leaderboard(self, *, floor: bool = False) -> "pd.DataFrame":
         """Return all trials with a result, the best first.
+
+        Args:
+            floor: Whether to add the scores to beat, as rows without rank and trial.
 
         Returns:
             A row each: ``rank``, ``score`` and ``std`` (over seeds), ``trial`` (its number in
             Optuna), the parameters that were tried, ``steps``, ``epochs_trained`` (the cost: epochs
-            of single runs that were not in the run store yet) and ``pruned`` (why, or empty).
+            of single runs that were not in the run store yet) and ``pruned`` (why, or empty). With
+            ``floor``, its rows have their name in the column ``floor``.
+
+        Raises:
+            InputError: With ``floor``, if the space says ``floor: false`` or the metric is no F1
+                score.
         """
         import pandas as pd
 
@@ -222,10 +236,41 @@ class Study:
                     "pruned": task.outcome.pruned or "",
                 }
             )
-        return pd.DataFrame(rows)
+        board = pd.DataFrame(rows)
+        if not floor:
+            return board
+        metric = self.stored.space.metric
+        lines = self.floor().lines
+        if any(metric not in line.validation for line in lines):
+            raise InputError(
+                f"The metric of the study is {metric}, but the floor has "
+                f"{', '.join(lines[0].validation)} only; leave floor=True out."
+            )
+        beaten = [{"score": line.validation[metric].value, "floor": line.name} for line in lines]
+        both = pd.concat([board, pd.DataFrame(beaten)], ignore_index=True)
+        return both.sort_values("score", ascending=False, kind="stable", ignore_index=True)
+
+    def floor(self) -> Floor:
+        """Return scores that take no search, to be beaten: they are computed once.
+
+        ``to_json()`` of what is returned has the scores on the validation rows with their
+        intervals, for a linear head, zero-shot labels (where the encoder has embedded the class
+        names) and the most frequent labels.
+
+        Raises:
+            InputError: The study's space has ``floor: false``.
+        """
+        if not self.stored.space.floor:
+            raise InputError(
+                f"The study '{self.name}' has no floor, as its space says floor: false."
+            )
+        return compute_floor(self.stored)
 
     def refit(self, *, seed: int | None = None, device: str = "auto") -> Model:
         """Train the best configuration on training and validation rows together.
+
+        Thresholds and calibration are chosen as the space says; where that takes weights of the
+        search that the run store has dropped, a warning says so, and the thresholds are 0.5.
 
         Args:
             seed: Of weights, masks and order; by default the space's.
@@ -234,15 +279,25 @@ class Study:
         Raises:
             InputError: The study isn't decided yet, or the model would be too large.
         """
-        from hpo.results import refit_best  # likewise
+        from hpo.results import decide, refit_best  # likewise
 
-        refit = self.stored.space.refit
+        space, placed = self.stored.space, resolve_devices(device)[0]
         trained, _ = refit_best(
             self.stored,
             self.best_task,
-            resolve_devices(device)[0],
-            seed=seed if seed is not None else 0 if refit is None else refit.seed,
+            placed,
+            seed=seed if seed is not None else 0 if space.refit is None else space.refit.seed,
         )
+        if space.thresholds is not None or space.calibrate:
+            decision = decide(self.stored, self.best_task, placed)
+            if decision is None:
+                _log.warning(
+                    "The run store has dropped the weights of the best trial, so the thresholds "
+                    "of the model are 0.5 and it is not calibrated."
+                )
+            else:
+                trained = dataclasses.replace(trained, thresholds=decision.thresholds)
+                trained = trained.calibrated(decision.calibration)
         return Model(trained, cache=Path(self.stored.definition.cache))
 
     def __repr__(self) -> str:

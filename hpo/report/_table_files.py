@@ -8,11 +8,11 @@ from optuna.trial import FrozenTrial
 
 from hpo.files import atomic_write
 from hpo.results import write_csv
-from hpo.search import StageTable
+from hpo.search import StageTable, TableRow
 from hpo.study import StoredStudy
 from hpo.training import curve_columns, metric_label
 
-__all__ = ["table_cells", "write_tables", "write_trials"]
+__all__ = ["score_text", "table_cells", "write_tables", "write_trials"]
 
 
 def write_tables(study: StoredStudy, tables: Sequence[StageTable], folder: Path) -> None:
@@ -88,12 +88,18 @@ def table_cells(table: StageTable, metric: str) -> tuple[list[str], list[list[st
     head = ["candidate", metric, "trial", *(["paper"] if cited else []), "note"]
     rows = []
     for row in table.rows:
-        score = "" if row.value is None else f"{row.value:.3f} ± {row.std:.3f}"
-        cells = [row.label, score, "" if row.trial is None else str(row.trial)]
+        cells = [row.label, score_text(row), "" if row.trial is None else str(row.trial)]
         if cited:
             cells.append("" if row.reference is None else f"{row.reference:.3f}")
         rows.append([*cells, row.note])
     return head, rows
+
+
+def score_text(row: TableRow) -> str:
+    """Return the score of a row, with its deviation where it has one; empty without a score."""
+    if row.value is None:
+        return ""
+    return f"{row.value:.3f}" if row.std is None else f"{row.value:.3f} ± {row.std:.3f}"
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

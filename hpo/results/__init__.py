@@ -3,36 +3,53 @@
 from typing import TYPE_CHECKING
 
 from hpo._lazy import exported_late
+from hpo.results._calibration import calibrate, calibration_error, reliability
+from hpo.results._floor import Floor, FloorLine, FloorThread, compute_floor, stored_floor
 from hpo.results._intervals import Interval, f1_differences, f1_intervals, f1_scores
 from hpo.results._metrics import study_metrics
 from hpo.results._predictions import write_csv, write_predictions, write_probabilities
 from hpo.results._thresholds import tune_thresholds
 
 if TYPE_CHECKING:
+    from hpo.results._decide import Decision, decide, seed_probabilities, trainer_of
     from hpo.results._encoding import encoder_of
-    from hpo.results._judge import Judgement, judge, scores_on_test
+    from hpo.results._judge import Judgement, judge, probabilities_on_test, scores_on_test
     from hpo.results._refit import refit_best
 else:
     __getattr__ = exported_late(
         __name__,
         {
+            "_decide": ("Decision", "decide", "seed_probabilities", "trainer_of"),
             "_encoding": ("encoder_of",),
-            "_judge": ("Judgement", "judge", "scores_on_test"),
+            "_judge": ("Judgement", "judge", "probabilities_on_test", "scores_on_test"),
             "_refit": ("refit_best",),
         },
     )
 
 __all__ = [
+    "Decision",
+    "Floor",
+    "FloorLine",
+    "FloorThread",
     "Interval",
     "Judgement",
+    "calibrate",
+    "calibration_error",
+    "compute_floor",
+    "decide",
     "encoder_of",
     "f1_differences",
     "f1_intervals",
     "f1_scores",
     "judge",
+    "probabilities_on_test",
     "refit_best",
+    "reliability",
     "scores_on_test",
+    "seed_probabilities",
+    "stored_floor",
     "study_metrics",
+    "trainer_of",
     "tune_thresholds",
     "write_csv",
     "write_predictions",

@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.features import Bundle, load_bundle
+from hpo.features import Bundle
+from hpo.results._decide import seed_probabilities, trainer_of
 from hpo.results._intervals import F1_SCORES, Interval, f1_differences, f1_intervals
-from hpo.results._thresholds import tune_thresholds
 from hpo.search import Task
 from hpo.study import StoredStudy
-from hpo.training import RunStore, TrainedModel, Trainer, open_device
+from hpo.training import TrainedModel, Trainer, open_device
 
-__all__ = ["Judgement", "judge", "scores_on_test"]
+__all__ = ["Judgement", "judge", "probabilities_on_test", "scores_on_test"]
 
 #: Configurations that are compared with the winner, the best ones.
 _COMPARED = 20
-Probabilities = NDArray[np.float32]
 Predictions = NDArray[np.bool_]
 
 
@@ -30,15 +29,18 @@ class Judgement:
     Attributes:
         validation: Its scores on the validation rows, at a probability of 0.5, mean over seeds.
         untouched: The same models on the test part; None without one.
+        untouched_tuned: The same at ``thresholds``.
         tied: Trials that can't be told from it on the validation rows (95%, paired over rows and
             over seeds).
         compared: How many trials it was compared with.
-        thresholds: One a class, as the space wants them chosen.
-        tuned: Its scores on the validation rows at these thresholds, which were chosen there.
+        thresholds: One a class.
+        tuned: Its scores on the validation rows at these thresholds, which were chosen there, or
+            out of fold on these rows and others.
     """
 
     validation: dict[str, Interval]
     untouched: dict[str, Interval] | None
+    untouched_tuned: dict[str, Interval] | None
     tied: tuple[int, ...]
     compared: int
     thresholds: tuple[float, ...]
@@ -56,12 +58,23 @@ class Judgement:
             "validation": _listed(self.validation),
             "validation_tuned": _listed(self.tuned),
             "winner_on_test": None if self.untouched is None else _listed(self.untouched),
+            "winner_on_test_tuned": (
+                None if self.untouched_tuned is None else _listed(self.untouched_tuned)
+            ),
             "optimism": self.optimism(metric),
             "tied": {"trials": list(self.tied), "compared": self.compared},
         }
 
 
-def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) -> Judgement | None:
+def judge(
+    study: StoredStudy,
+    best: Task,
+    tasks: Sequence[Task],
+    device: str,
+    thresholds: Sequence[float] | None = None,
+    *,
+    trainer: Trainer | None = None,
+) -> Judgement | None:
     """Judge the winner by the weights that the run store has of it; nothing is trained.
 
     Args:
@@ -69,28 +82,21 @@ def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) ->
         best: Its winner.
         tasks: All its tasks.
         device: Where to compute.
+        thresholds: One a class, which ``decide`` chose; 0.5 by default.
+        trainer: That of ``decide``, which has the rows in memory already.
 
     Returns:
         None if the run store doesn't have the winner's weights any more.
     """
-    definition = study.definition
-    bundle = load_bundle(definition.bundle)
-    trainer = Trainer(
-        bundle,
-        open_device(device, definition.arithmetic),
-        RunStore(definition.run_store),
-        metrics=definition.metrics,
-        scored=study.space.scored_epochs(),
-    )
+    trainer = trainer_of(study, best, device) if trainer is None else trainer
+    bundle = trainer.data.bundle
     truth = bundle.labels_of("val") > 0
-    mine = _probabilities(trainer, best, "val")
+    if thresholds is None:
+        thresholds = (0.5,) * len(bundle.classes)
+    mine = seed_probabilities(trainer, best, "val")
     if mine is None:
         return None
     predicted = [p > 0.5 for p in mine]
-    thresholds = np.full(truth.shape[1], 0.5)
-    if study.space.thresholds is not None:
-        mean = np.mean(mine, axis=0)
-        thresholds = tune_thresholds(mean, truth, study.space.thresholds.metrics)
     metric = study.space.metric if study.space.metric in F1_SCORES else "micro_f1"
     rivals, theirs = _rivals(trainer, best, tasks)
     differences = f1_differences(predicted, theirs, truth)
@@ -99,13 +105,20 @@ def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) ->
         for rival, difference in zip(rivals, differences, strict=True)
         if difference[metric].low <= 0 <= difference[metric].high and rival.trial is not None
     ]
+    on_test = seed_probabilities(trainer, best, "test") if "test" in bundle.split else None
+    untouched = untouched_tuned = None
+    if on_test is not None:
+        right = bundle.labels_of("test") > 0
+        untouched = f1_intervals([p > 0.5 for p in on_test], right)
+        untouched_tuned = f1_intervals([p > np.asarray(thresholds) for p in on_test], right)
     return Judgement(
         validation=f1_intervals(predicted, truth),
-        untouched=_on_test(trainer, best, bundle),
+        untouched=untouched,
+        untouched_tuned=untouched_tuned,
         tied=tuple(tied),
         compared=len(rivals),
-        thresholds=tuple(float(t) for t in thresholds),
-        tuned=f1_intervals([p > thresholds for p in mine], truth),
+        thresholds=tuple(thresholds),
+        tuned=f1_intervals([p > np.asarray(thresholds) for p in mine], truth),
     )
 
 
@@ -115,20 +128,26 @@ def scores_on_test(
     """Return a model's scores on the test part: at its thresholds, and at 0.5.
 
     Args:
-        model: The refitted model, which was trained on all other rows.
+        model: The refitted model, which was trained on all other rows; not calibrated, since 0.5
+            is meant of the probabilities that the study has searched with.
         bundle: With the test part; None is returned without one.
         device: Where to compute.
     """
     if "test" not in bundle.split:
         return None
-    rows = bundle.split["test"]
-    inputs = {name: array[rows] for name, array in bundle.features.train.items()}
-    probabilities = model.probabilities(inputs, open_device(device))
+    probabilities = probabilities_on_test(model, bundle, device)
     truth = bundle.labels_of("test") > 0
     return (
         f1_intervals([probabilities > np.asarray(model.thresholds)], truth),
         f1_intervals([probabilities > 0.5], truth),
     )
+
+
+def probabilities_on_test(model: TrainedModel, bundle: Bundle, device: str) -> NDArray[np.float32]:
+    """Return a model's probabilities of the test part, which there must be, [rows, K]."""
+    rows = bundle.split["test"]
+    inputs = {name: array[rows] for name, array in bundle.features.train.items()}
+    return model.probabilities(inputs, open_device(device))
 
 
 def _rivals(
@@ -142,7 +161,7 @@ def _rivals(
     ]
     rivals, theirs = [], []
     for task in sorted(others, key=_value, reverse=True)[:_COMPARED]:
-        probabilities = _probabilities(trainer, task, "val")
+        probabilities = seed_probabilities(trainer, task, "val")
         if probabilities is not None:
             rivals.append(task)
             theirs.append([p > 0.5 for p in probabilities])
@@ -152,26 +171,6 @@ def _rivals(
 def _value(task: Task) -> float:
     assert task.outcome is not None
     return -math.inf if math.isnan(task.outcome.value) else task.outcome.value
-
-
-def _probabilities(trainer: Trainer, task: Task, part: str) -> list[Probabilities] | None:
-    """Return the probabilities of each seed's model; None if the weights are gone."""
-    assert task.config is not None and task.outcome is not None
-    found: list[Probabilities] = []
-    for seed in range(len(task.outcome.scores)):
-        logits = trainer.stored_logits(task.config, seed, task.config.epochs, part)
-        if logits is None:
-            return None
-        found.append(logits.sigmoid().cpu().numpy())
-    return found
-
-
-def _on_test(trainer: Trainer, best: Task, bundle: Bundle) -> dict[str, Interval] | None:
-    if "test" not in bundle.split:
-        return None
-    found = _probabilities(trainer, best, "test")
-    assert found is not None  # the weights were there for the validation rows
-    return f1_intervals([p > 0.5 for p in found], bundle.labels_of("test") > 0)
 
 
 def _listed(scores: dict[str, Interval]) -> dict[str, dict[str, float]]:

@@ -24,6 +24,8 @@ def refit_best(
 ) -> tuple[TrainedModel, int]:
     """Return the model of a task's configuration, trained on training and validation rows.
 
+    Its thresholds are 0.5; see ``decide``.
+
     The second value is how many epochs of single runs were trained for it.
 
     Args:
@@ -48,7 +50,7 @@ def refit_best(
             model = TrainedModel.load(kept)
             same = all(model.origin.get(key) == value for key, value in origin.items())
             if same and model.origin.get("seed") == seed and _agree(model.config, best.config):
-                return model, 0
+                return model.plain(), 0
         except InputError:
             pass  # there is none yet, or it is damaged; it can be made again
     trainer = Trainer(

@@ -64,13 +64,18 @@ class Refit(Frozen):
 
 
 class Thresholds(Frozen):
-    """Thresholds by class, chosen on the validation rows and kept with the model.
+    """Thresholds by class, kept with the model.
 
     Attributes:
-        metrics: ``micro_f1``, ``macro_f1``, or both: then their sum is raised.
+        metrics: ``micro_f1``, ``macro_f1``, ``samples_f1``, or several: then their sum is raised.
+        folds: Choose them on out-of-fold predictions of the training and validation rows, by so
+            many models; None for the validation rows, by the winner's.
     """
 
-    metrics: Annotated[tuple[Literal["micro_f1", "macro_f1"], ...], Field(min_length=1)]
+    metrics: Annotated[
+        tuple[Literal["micro_f1", "macro_f1", "samples_f1"], ...], Field(min_length=1)
+    ]
+    folds: Annotated[int, Field(ge=2, le=50)] | None = None
 
 
 class Reference(Frozen):
@@ -98,6 +103,9 @@ class Space(Frozen):
             By default a study that promotes scores at rungs and at the end, any other after every
             epoch, which its decisions need.
         thresholds: How the thresholds of the refitted model are chosen; None for 0.5.
+        calibrate: Whether the probabilities of the refitted model are corrected where that surely
+            brings them nearer to frequencies.
+        floor: Whether scores that take no search are computed while the workers start.
         max_model_mb: The model of the refit may not be larger, in 10⁶ bytes.
         reference: Where the stages' reference scores come from.
     """
@@ -114,6 +122,8 @@ class Space(Frozen):
     refit: Refit | None = Refit()
     evaluate_every: PositiveInt | None = None
     thresholds: Thresholds | None = None
+    calibrate: bool = False
+    floor: bool = True
     max_model_mb: PositiveFloat = 100.0
     reference: Reference | None = None
 

@@ -59,6 +59,18 @@ class TrainingData:
         # Training and validation rows, for two kinds of scaling at a time.
         self.part = functools.lru_cache(maxsize=4)(self._part)
 
+    def index(self, name: str) -> NDArray[np.int64]:
+        """Return which rows a part has, ascending."""
+        return self._index[name]
+
+    def define(self, name: str, index: NDArray[np.int64]) -> None:
+        """Name a set of rows, ascending, so that it can be trained and scored on like a part.
+
+        A name always stands for the same rows, as the parts in memory go by it.
+        """
+        known = self._index.setdefault(name, index)
+        assert np.array_equal(known, index)
+
     def rows(self, name: str) -> int:
         """Return the rows of a part of the split, or of ``all``: training and validation."""
         return len(self._index[name])

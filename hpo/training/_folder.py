@@ -25,12 +25,15 @@ from hpo.models import (
     load_weights,
     plugins_of_config,
 )
+from hpo.training._calibration import Calibration
 from hpo.training._device import Device
 
 __all__ = ["TrainedModel"]
 
 _log = logging.getLogger(__name__)
 _FORMAT = 1
+#: Of a model whose probabilities are corrected, which earlier versions would not do.
+_CALIBRATED = 2
 _ROWS_AT_ONCE = 4096
 
 
@@ -46,6 +49,7 @@ class TrainedModel:
         thresholds: Probability above which each label is predicted.
         features: Where its embeddings came from (encoder, weights, preprocessing).
         origin: Study, trial, seed, rows: for people.
+        calibration: What corrects its probabilities; None for nothing.
     """
 
     module: AssembledModel
@@ -55,6 +59,24 @@ class TrainedModel:
     thresholds: tuple[float, ...]
     features: Mapping[str, Any]
     origin: Mapping[str, Any]
+    calibration: Calibration | None = None
+
+    def calibrated(self, calibration: Calibration | None) -> "TrainedModel":
+        """Return the model with its probabilities corrected, which gives the same labels.
+
+        Args:
+            calibration: None leaves the model as it is; it must not be corrected already.
+        """
+        assert self.calibration is None
+        if calibration is None:
+            return self
+        moved = calibration.moved(self.thresholds)
+        return dataclasses.replace(self, calibration=calibration, thresholds=moved)
+
+    def plain(self) -> "TrainedModel":
+        """Return the model as it was trained: with thresholds of 0.5 and nothing corrected."""
+        half = (0.5,) * len(self.classes)
+        return dataclasses.replace(self, thresholds=half, calibration=None)
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``config.json``, the latter last."""
@@ -64,7 +86,7 @@ class TrainedModel:
         write_json(
             folder / "config.json",
             {
-                "format": _FORMAT,
+                "format": _FORMAT if self.calibration is None else _CALIBRATED,
                 "config": self.config.model_dump(mode="json"),
                 "plugins": [
                     dataclasses.asdict(plugin) for plugin in plugins_of_config(self.config)
@@ -72,6 +94,7 @@ class TrainedModel:
                 "widths": dict(self.widths),
                 "classes": list(self.classes),
                 "thresholds": list(self.thresholds),
+                **({} if self.calibration is None else {"calibration": self.calibration.to_json()}),
                 "features": dict(self.features),
                 "origin": dict(self.origin),
             },
@@ -86,10 +109,10 @@ class TrainedModel:
         """
         try:
             raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            if raw["format"] != _FORMAT:
+            if raw["format"] not in (_FORMAT, _CALIBRATED):
                 raise InputError(
                     f"The model {folder} has format {raw['format']}, but this version reads "
-                    f"{_FORMAT}."
+                    f"{_FORMAT} and {_CALIBRATED}."
                 )
             try:
                 _check_plugins(folder, [PluginUse(**use) for use in raw.get("plugins", ())])
@@ -106,6 +129,7 @@ class TrainedModel:
                 tuple(raw["thresholds"]),
                 raw["features"],
                 raw["origin"],
+                Calibration.from_json(raw["calibration"]) if "calibration" in raw else None,
             )
         except InputError:
             raise
@@ -124,7 +148,8 @@ class TrainedModel:
     ) -> NDArray[np.float32]:
         """Return float32 probabilities [rows, K] for raw embeddings, modality → [rows, D_m]."""
         with device.in_use():
-            return self._probabilities(inputs, device.torch)
+            values = self._probabilities(inputs, device.torch)
+        return values if self.calibration is None else self.calibration.apply(values)
 
     @torch.no_grad()
     def _probabilities(
