@@ -69,7 +69,7 @@ def measure(
     """Return the lines of one repetition: what was done, and the differences that it made."""
     source = DATASETS / name
     data = hpo.load_data(source, features=source / "features", cache=cache, progress=False)
-    bundle = save_bundle(cache, data.dataset, data.features, _split(data, name, repeat))
+    bundle = save_bundle(cache, data.dataset, data.features, split_of(data, name, repeat))
     config = hpo.load_space(ROOT / "search_spaces" / "best.yaml").fixed.taken({})
     trainer = Trainer(
         bundle, open_device("cpu"), RunStore(cache / "runs"), scored=[], milestones=[config.epochs]
@@ -116,7 +116,8 @@ def shared_threshold(probabilities: Probabilities, truth: Truth, metrics: Sequen
     return float(_GRID[int(np.argmax(sums))])
 
 
-def _split(data: hpo.Data, name: str, repeat: int) -> Split:
+def split_of(data: hpo.Data, name: str, repeat: int) -> Split:
+    """Return training, validation and untouched rows of a data set."""
     if name == "comp5329":
         return Split(
             train=np.arange(5000), val=np.arange(25_000, 30_000), test=np.arange(5000, 25_000)
