@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.report._floor import floor_lines, with_floor
-from hpo.report._table_files import score_text
+from hpo.report._table_files import cost_cell, costs_in, score_text
 from hpo.results import Floor, stored_floor
-from hpo.search import Plan, StageTable, Task, TaskState
+from hpo.search import COSTS, Plan, StageTable, Task, TaskState
 from hpo.study import StoredStudy
 
 __all__ = ["Screen"]
@@ -86,6 +86,14 @@ class Screen:
             highlight=False,
             soft_wrap=True,
         )
+        if plan.skipped:
+            limit = self._study.space.constraints.max_model_mb
+            are = "candidate is" if plan.skipped == 1 else "candidates are"
+            self._console.print(
+                f"{plan.skipped} {are} skipped, being larger than max_model_mb ({limit:g})",
+                highlight=False,
+                soft_wrap=True,
+            )
 
     def update(self, tasks: Sequence[Task]) -> None:
         """Show the present state."""
@@ -142,7 +150,8 @@ class Screen:
                 )
             )
         waiting = [task.progress for task in tasks if task.state is TaskState.PAUSED]
-        values = [task.outcome.value for task in tasks if task.outcome is not None]
+        outcomes = [task.outcome for task in tasks if task.outcome is not None]
+        values = [outcome.value for outcome in outcomes if outcome.is_scored]
         values += [progress.value for progress in waiting if progress is not None]
         best = f"best so far {max(values):.3f}" if values else "no result yet"
         paused = f", {len(waiting)} paused" if waiting else ""
@@ -170,12 +179,16 @@ def render_table(table: StageTable) -> Table:
     cited = any(row.reference is not None for row in table.rows)
     if cited:
         drawn.add_column("paper", justify="right")
+    costs = costs_in(table)
+    for cost in costs:
+        drawn.add_column(COSTS[cost][1], justify="right")
     drawn.add_column("note")
     for row in table.rows:
         cells = ["→" if row.winner else "", row.label, score_text(row)]
         cells.append("" if row.trial is None else str(row.trial))
         if cited:
             cells.append("" if row.reference is None else f"{row.reference:.3f}")
+        cells += [cost_cell(row, cost) for cost in costs]
         drawn.add_row(*cells, row.note, style="bold" if row.winner else None)
     return drawn
 
@@ -184,5 +197,7 @@ def _finished_line(study: StoredStudy, task: Task) -> str:
     where = f"trial {task.trial}  {study.strategy.stage_name(task)}"
     if task.outcome is None:
         return f"{where}  failed: {task.reason}"
+    if not task.outcome.is_scored:
+        return f"{where}  {task.outcome.pruned}"
     pruned = f"  {task.outcome.pruned}" if task.outcome.pruned else ""
     return f"{where}  {task.outcome.value:.3f} ± {task.outcome.std:.3f}{pruned}"

@@ -7,6 +7,7 @@ from hpo.results._calibration import calibrate, calibration_error, reliability
 from hpo.results._floor import Floor, FloorLine, FloorThread, compute_floor, stored_floor
 from hpo.results._intervals import Interval, f1_differences, f1_intervals, f1_scores
 from hpo.results._metrics import study_metrics
+from hpo.results._pick import check_pick, pick_task
 from hpo.results._predictions import write_csv, write_predictions, write_probabilities
 from hpo.results._thresholds import tune_thresholds
 
@@ -35,6 +36,7 @@ __all__ = [
     "Judgement",
     "calibrate",
     "calibration_error",
+    "check_pick",
     "compute_floor",
     "decide",
     "encoder_of",
@@ -42,6 +44,7 @@ __all__ = [
     "f1_intervals",
     "f1_scores",
     "judge",
+    "pick_task",
     "probabilities_on_test",
     "refit_best",
     "reliability",

@@ -97,14 +97,8 @@ def judge(
     if mine is None:
         return None
     predicted = [p > 0.5 for p in mine]
-    metric = study.space.metric if study.space.metric in F1_SCORES else "micro_f1"
     rivals, theirs = _rivals(trainer, best, tasks)
-    differences = f1_differences(predicted, theirs, truth)
-    tied = [
-        rival.trial
-        for rival, difference in zip(rivals, differences, strict=True)
-        if difference[metric].low <= 0 <= difference[metric].high and rival.trial is not None
-    ]
+    tied = _ties(study, predicted, rivals, theirs, truth)
     on_test = seed_probabilities(trainer, best, "test") if "test" in bundle.split else None
     untouched = untouched_tuned = None
     if on_test is not None:
@@ -115,11 +109,31 @@ def judge(
         validation=f1_intervals(predicted, truth),
         untouched=untouched,
         untouched_tuned=untouched_tuned,
-        tied=tuple(tied),
+        tied=tuple(task.trial for task in tied if task.trial is not None),
         compared=len(rivals),
         thresholds=tuple(thresholds),
         tuned=f1_intervals([p > np.asarray(thresholds) for p in mine], truth),
     )
+
+
+def tied_with(
+    study: StoredStudy, best: Task, tasks: Sequence[Task], device: str
+) -> list[Task] | None:
+    """Return the tasks that can't be told from one on the validation rows; reads no other rows.
+
+    Args:
+        study: See ``judge``; likewise ``best``, ``tasks`` and ``device``.
+
+    Returns:
+        None if the run store doesn't have the weights any more.
+    """
+    trainer = trainer_of(study, best, device)
+    truth = trainer.data.bundle.labels_of("val") > 0
+    mine = seed_probabilities(trainer, best, "val")
+    if mine is None:
+        return None
+    rivals, theirs = _rivals(trainer, best, tasks)
+    return _ties(study, [p > 0.5 for p in mine], rivals, theirs, truth)
 
 
 def scores_on_test(
@@ -148,6 +162,23 @@ def probabilities_on_test(model: TrainedModel, bundle: Bundle, device: str) -> N
     rows = bundle.split["test"]
     inputs = {name: array[rows] for name, array in bundle.features.train.items()}
     return model.probabilities(inputs, open_device(device))
+
+
+def _ties(
+    study: StoredStudy,
+    predicted: list[Predictions],
+    rivals: Sequence[Task],
+    theirs: Sequence[list[Predictions]],
+    truth: Predictions,
+) -> list[Task]:
+    """Return those of the rivals whose difference may be none."""
+    metric = study.space.metric if study.space.metric in F1_SCORES else "micro_f1"
+    differences = f1_differences(predicted, theirs, truth)
+    return [
+        rival
+        for rival, difference in zip(rivals, differences, strict=True)
+        if difference[metric].low <= 0 <= difference[metric].high
+    ]
 
 
 def _rivals(

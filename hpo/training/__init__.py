@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hpo.training._folder import TrainedModel
     from hpo.training._folds import out_of_fold
     from hpo.training._forward import forward
+    from hpo.training._latency import latency_ms
     from hpo.training._learner import Learner, make_learner
     from hpo.training._lockstep import Lockstep
     from hpo.training._metrics import metric_functions
@@ -47,6 +48,7 @@ else:
             "_folder": ("TrainedModel",),
             "_folds": ("out_of_fold",),
             "_forward": ("forward",),
+            "_latency": ("latency_ms",),
             "_learner": (
                 "Learner",
                 "make_learner",
@@ -108,6 +110,7 @@ __all__ = [
     "curve_columns",
     "forward",
     "head_runs",
+    "latency_ms",
     "make_learner",
     "metric_functions",
     "metric_label",
