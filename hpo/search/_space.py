@@ -116,6 +116,8 @@ class Space(Frozen):
         calibrate: Whether the probabilities of the refitted model are corrected where that surely
             brings them nearer to frequencies.
         floor: Whether scores that take no search are computed while the workers start.
+        precision: Of training steps: one of ``PRECISIONS``, or ``auto`` for bf16 where devices
+            compute with it natively and float32 elsewhere.
         constraints: What a configuration has to keep within to be trained. ``max_model_mb`` beside
             it is short for the one in it.
         against: A second objective, to be minimised: ``model_mb`` or ``latency_ms``; None for none.
@@ -139,6 +141,7 @@ class Space(Frozen):
     thresholds: Thresholds | None = None
     calibrate: bool = False
     floor: bool = True
+    precision: Literal["float32", "tf32", "bf16", "auto"] = "float32"
     constraints: Constraints = Constraints()
     against: Literal["model_mb", "latency_ms"] | None = None
     reference: Reference | None = None
