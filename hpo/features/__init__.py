@@ -1,6 +1,6 @@
 """Embeddings: encoders, the on-disk store, imported arrays, and the bundle that trains a head."""
 
-from hpo.features._arrays import as_float16
+from hpo.features._arrays import as_float16, fits_float16
 from hpo.features._bundle import Bundle, load_bundle, save_bundle
 from hpo.features._classes import PROMPT, class_embeddings
 from hpo.features._data import Data
@@ -40,6 +40,7 @@ __all__ = [
     "as_float16",
     "class_embeddings",
     "extract_features",
+    "fits_float16",
     "folder_defaults",
     "import_arrays",
     "import_features",

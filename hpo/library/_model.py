@@ -120,9 +120,9 @@ class Model:
         given = probabilities.to_numpy() > np.asarray(self.trained.thresholds)
         return [[self.classes[int(k)] for k in np.flatnonzero(row)] for row in given]
 
-    def _checked(self, embeddings: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.float16]]:
-        """Return embeddings as float16, as those that the model was trained on."""
-        from hpo.features import as_float16
+    def _checked(self, embeddings: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.floating[Any]]]:
+        """Return embeddings that the model can read, in its order."""
+        from hpo.features import fits_float16
 
         arrays = {name: np.asarray(array) for name, array in embeddings.items()}
         problems = [
@@ -140,7 +140,7 @@ class Model:
                 problems.append(f"{name} has shape {list(shape)}, but must be [rows, {width}]")
             elif arrays[name].dtype.kind != "f":
                 problems.append(f"{name} is {arrays[name].dtype}, but must be a float type")
-            elif not np.isfinite(as_float16(arrays[name])).all():
+            elif not fits_float16(arrays[name]):
                 problems.append(f"{name} has NaN, infinity or values beyond ±65504 in it")
         counts = {name: len(arrays[name]) for name in self.modalities if name in arrays}
         if not problems and len(set(counts.values())) > 1:
@@ -148,7 +148,7 @@ class Model:
             problems.append(f"the embeddings have different numbers of rows: {listed}")
         if problems:
             raise InputError(problems, "The model can't read these embeddings:")
-        return {name: as_float16(arrays[name]) for name in self.modalities}
+        return {name: arrays[name] for name in self.modalities}
 
     def _encoded(
         self, images: Sequence[str | Path] | None, captions: Sequence[str] | None

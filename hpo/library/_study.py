@@ -91,6 +91,7 @@ class Study:
         trials: int | None = None,
         epochs: int | None = None,
         time_limit: float | str | None = None,
+        memory_gb: float | None = None,
         plugins: Sequence[str] = (),
         progress: bool = True,
     ) -> bool:
@@ -111,6 +112,9 @@ class Study:
             time_limit: Seconds, or such as ``"10m"``, for this call and a refit: trials are begun
                 and promoted so that some are whole in time. By default the space's
                 ``budget.time_limit``. ``ended_by`` says which limit it was.
+            memory_gb: What a worker's copy of the rows as float32 may take, in 10⁹ bytes; larger
+                ones are read from the mapped files, batch by batch, with the same results. By
+                default half of what is free, divided by the workers.
             plugins: Modules or files that worker processes import for losses, heads, fusions and
                 metrics of your own.
             progress: Whether to show a bar.
@@ -124,11 +128,13 @@ class Study:
                 something else when it was made.
             NoCandidateError: All candidates of a stage failed.
         """
-        _check_positive(workers=workers, timeout=timeout, trials=trials, epochs=epochs)
+        _check_positive(
+            workers=workers, timeout=timeout, trials=trials, epochs=epochs, memory_gb=memory_gb
+        )
         limits = self.limits(timeout, trials, epochs, time_limit)
         placed = resolve_devices(devices)
         stored = self.stored
-        settings = WorkerSettings(device=placed[0])
+        settings = WorkerSettings(device=placed[0], memory_gb=memory_gb)
         alone = workers == 1
         if not alone:
             _check_importable(stored, plugins)
@@ -138,7 +144,7 @@ class Study:
                 from hpo.launch import ThreadWorker  # PyTorch takes a second, see hpo/_lazy.py
 
                 return ThreadWorker(stored, settings, self._bundle)
-            placements = place_workers(placed, workers, stored.definition.threads)
+            placements = place_workers(placed, workers, stored.definition.threads, memory_gb)
             cache = Path(stored.definition.cache)
             return Workers(stored.name, stored.url, placements, cache, plugins)
 
@@ -401,7 +407,12 @@ class Study:
         }
 
     def refit(
-        self, *, pick: str | int | None = None, seed: int | None = None, device: str = "auto"
+        self,
+        *,
+        pick: str | int | None = None,
+        seed: int | None = None,
+        device: str = "auto",
+        memory_gb: float | None = None,
     ) -> Model:
         """Train a configuration on training and validation rows together.
 
@@ -414,6 +425,7 @@ class Study:
                 the number of a trial. By default what the space says, or else the best.
             seed: Of weights, masks and order; by default the space's.
             device: ``auto``, ``cpu`` or ``cuda:N``.
+            memory_gb: See ``optimize``.
 
         Raises:
             InputError: The study isn't decided yet, the trial has no result, or the model would be
@@ -421,6 +433,7 @@ class Study:
         """
         from hpo.results import decide, pick_task, refit_best  # likewise
 
+        _check_positive(memory_gb=memory_gb)
         space, placed = self.stored.space, resolve_devices(device)[0]
         if not isinstance(pick, int):
             _ = self.best_task  # says what is missing
@@ -430,9 +443,10 @@ class Study:
             task,
             placed,
             seed=seed if seed is not None else 0 if space.refit is None else space.refit.seed,
+            memory_gb=memory_gb,
         )
         if space.thresholds is not None or space.calibrate:
-            decision = decide(self.stored, task, placed)
+            decision = decide(self.stored, task, placed, memory_gb=memory_gb)
             if decision is None:
                 _log.warning(
                     "The run store has dropped the weights of the best trial, so the thresholds "

@@ -37,6 +37,7 @@ def finish_study(
     *,
     refit: bool,
     pick: str | int | None = None,
+    memory_gb: float | None = None,
     began: float | None = None,
     ended_by: str | None = None,
 ) -> None:
@@ -49,6 +50,7 @@ def finish_study(
         device: Where to train.
         refit: Whether to train on all rows and predict.
         pick: Which configuration; see ``pick_task``.
+        memory_gb: What the rows of the refit may take, see ``WorkerSettings``.
         began: When the command began, by ``time.monotonic``.
         ended_by: The limit that ended the study before it was complete; None if it is complete.
 
@@ -67,7 +69,7 @@ def finish_study(
     if known is not None:
         written = known
     else:
-        written = metrics | _results(study, best, tasks, out, device, console, refits)
+        written = metrics | _results(study, best, tasks, out, device, memory_gb, console, refits)
         seconds = None if began is None else round(time.monotonic() - began, 1)
         write_json(out / "metrics.json", {**written, "wall_s": seconds})
     winner = format_params(study.strategy.params(best.config))
@@ -115,6 +117,7 @@ def _results(
     tasks: list[Task],
     out: Path,
     device: str,
+    memory_gb: float | None,
     console: Console,
     refits: bool,
 ) -> dict[str, Any]:
@@ -126,7 +129,7 @@ def _results(
     trained = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
     trained += epochs_unfinished(study, tasks)
     bundle = load_bundle(study.definition.bundle)
-    decision = _decided(study, best, device, console, refits)
+    decision = _decided(study, best, device, memory_gb, console, refits)
     judgement, on_test = None, None
     if decision is not None:
         trained += decision.epochs
@@ -134,7 +137,7 @@ def _results(
     if judgement is not None:
         found["judged"] = judgement.to_json(study.space.metric)
     if refits:
-        model, epochs = _refitted(study, best, out / "model", device, console)
+        model, epochs = _refitted(study, best, out / "model", device, memory_gb, console)
         if decision is not None:
             model = dataclasses.replace(model, thresholds=decision.thresholds)
         scores = scores_on_test(model, bundle, device)
@@ -185,7 +188,12 @@ def _tested(
 
 
 def _decided(
-    study: StoredStudy, best: Task, device: str, console: Console, refits: bool
+    study: StoredStudy,
+    best: Task,
+    device: str,
+    memory_gb: float | None,
+    console: Console,
+    refits: bool,
 ) -> "Decision | None":
     """Return thresholds and calibration; folds are only trained together with a refit."""
     from hpo.results import decide
@@ -196,12 +204,18 @@ def _decided(
             best,
             device,
             folds=refits,
+            memory_gb=memory_gb,
             on_step=lambda step, steps: status.update(f"folds: epoch {step}/{steps}"),
         )
 
 
 def _refitted(
-    study: StoredStudy, best: Task, folder: Path, device: str, console: Console
+    study: StoredStudy,
+    best: Task,
+    folder: Path,
+    device: str,
+    memory_gb: float | None,
+    console: Console,
 ) -> tuple["TrainedModel", int]:
     """Return the model of the best trial, from ``folder`` or trained, and its epochs."""
     from hpo.results import refit_best
@@ -213,6 +227,7 @@ def _refitted(
             best,
             device,
             seed=study.space.refit.seed,
+            memory_gb=memory_gb,
             kept=folder,
             on_step=lambda step, steps: status.update(f"refit: epoch {step}/{steps}"),
         )

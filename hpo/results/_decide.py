@@ -86,6 +86,7 @@ def decide(
     device: str,
     *,
     folds: bool = True,
+    memory_gb: float | None = None,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
 ) -> Decision | None:
     """Choose thresholds and calibration as the space asks for.
@@ -96,6 +97,7 @@ def decide(
         device: Where to compute.
         folds: Whether models may be trained for out-of-fold predictions. Without, the validation
             rows are used even if the space asks for folds.
+        memory_gb: What the rows of a fold may take; see ``TrainingData``.
         on_step: Called with steps done and steps in all, while folds are trained.
 
     Returns:
@@ -107,7 +109,8 @@ def decide(
     """
     space = study.space
     wanted = space.thresholds
-    trainer = trainer_of(study, best, device)
+    folded = folds and wanted is not None and wanted.folds is not None
+    trainer = trainer_of(study, best, device, memory_gb if folded else 0.0)
     bundle = trainer.data.bundle
     held_out: list[Probabilities] | None
     if folds and wanted is not None and wanted.folds is not None:
@@ -140,13 +143,16 @@ def decide(
     )
 
 
-def trainer_of(study: StoredStudy, best: Task, device: str) -> Trainer:
+def trainer_of(
+    study: StoredStudy, best: Task, device: str, memory_gb: float | None = 0.0
+) -> Trainer:
     """Return a trainer with the study's data and run store.
 
     Args:
         study: The study.
         best: Its winner, whose length is kept in the run store.
         device: Where to compute.
+        memory_gb: See ``TrainingData``; rows that each model reads once are worth no copy.
     """
     assert best.config is not None  # it has an outcome
     definition = study.definition
@@ -158,6 +164,7 @@ def trainer_of(study: StoredStudy, best: Task, device: str) -> Trainer:
         scored=study.space.scored_epochs(),
         checkpoint_every=definition.checkpoint_every,
         milestones=(best.config.epochs,),
+        memory_gb=memory_gb,
     )
 
 

@@ -159,9 +159,7 @@ def scores_on_test(
 
 def probabilities_on_test(model: TrainedModel, bundle: Bundle, device: str) -> NDArray[np.float32]:
     """Return a model's probabilities of the test part, which there must be, [rows, K]."""
-    rows = bundle.split["test"]
-    inputs = {name: array[rows] for name, array in bundle.features.train.items()}
-    return model.probabilities(inputs, open_device(device))
+    return model.probabilities(bundle.features.train, open_device(device), bundle.split["test"])
 
 
 def _ties(

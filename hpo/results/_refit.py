@@ -20,6 +20,7 @@ def refit_best(
     device: str,
     *,
     seed: int = 0,
+    memory_gb: float | None = None,
     kept: Path | None = None,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
 ) -> tuple[TrainedModel, int]:
@@ -34,6 +35,7 @@ def refit_best(
         best: Its best task.
         device: ``cpu`` or ``cuda:N``.
         seed: Of the run.
+        memory_gb: What the rows may take, see ``WorkerSettings``.
         kept: A model folder; the model in it is returned if it is this one.
         on_step: Called with steps done and steps in all.
 
@@ -59,6 +61,7 @@ def refit_best(
         open_device(device, definition.arithmetic),
         RunStore(definition.run_store),
         metrics=definition.metrics,
+        memory_gb=memory_gb,
         checkpoint_every=definition.checkpoint_every,
         milestones=(best.config.epochs,),
     )

@@ -14,6 +14,7 @@ from hpo.training._curve import (
     metric_label,
 )
 from hpo.training._interrupted import Interrupted
+from hpo.training._memory import copy_gb, memory_share_gb
 from hpo.training._spec import TRAINER_VERSION, Numerics, RunSpec, head_runs, plan_model
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from hpo.training._lockstep import Lockstep
     from hpo.training._metrics import metric_functions
     from hpo.training._refit import refit
+    from hpo.training._rows import MappedRows, RowSource
     from hpo.training._session import Session
     from hpo.training._store import History, RunFile, RunStore, Snapshot
     from hpo.training._trainer import ModelRun, Trainer
@@ -58,6 +60,10 @@ else:
             "_lockstep": ("Lockstep",),
             "_metrics": ("metric_functions",),
             "_refit": ("refit",),
+            "_rows": (
+                "MappedRows",
+                "RowSource",
+            ),
             "_session": ("Session",),
             "_store": (
                 "History",
@@ -94,9 +100,11 @@ __all__ = [
     "Interrupted",
     "Learner",
     "Lockstep",
+    "MappedRows",
     "ModelRun",
     "Numerics",
     "Part",
+    "RowSource",
     "RunData",
     "RunFile",
     "RunSpec",
@@ -109,11 +117,13 @@ __all__ = [
     "TrainingData",
     "check_store",
     "constant_micro_f1",
+    "copy_gb",
     "curve_columns",
     "forward",
     "head_runs",
     "latency_ms",
     "make_learner",
+    "memory_share_gb",
     "metric_functions",
     "metric_label",
     "open_device",

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
 
 from hpo.errors import InputError
+from hpo.features import as_float16
 from hpo.files import atomic_write, write_json
 from hpo.models import (
     CHOICES,
@@ -144,30 +144,42 @@ class TrainedModel:
         return tuple(self.widths)
 
     def probabilities(
-        self, inputs: Mapping[str, NDArray[np.floating[Any]]], device: Device
+        self,
+        inputs: Mapping[str, NDArray[np.floating[Any]]],
+        device: Device,
+        rows: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float32]:
-        """Return float32 probabilities [rows, K] for raw embeddings, modality → [rows, D_m]."""
+        """Return float32 probabilities [rows, K] for raw embeddings.
+
+        Args:
+            inputs: Modality → [N, D_m] of a float type. They are rounded to float16, as those that
+                the model was trained on, a few rows at a time, so that they may be mapped files.
+            device: Where to compute.
+            rows: Indices of the rows to take; None for all.
+        """
         with device.in_use():
-            values = self._probabilities(inputs, device.torch)
+            values = self._probabilities(inputs, device.torch, rows)
         return values if self.calibration is None else self.calibration.apply(values)
 
     @torch.no_grad()
     def _probabilities(
-        self, inputs: Mapping[str, NDArray[np.floating[Any]]], device: torch.device
+        self,
+        inputs: Mapping[str, NDArray[np.floating[Any]]],
+        device: torch.device,
+        rows: NDArray[np.int64] | None,
     ) -> NDArray[np.float32]:
         self.module.to(device).eval()
-        rows = len(inputs[self.modalities[0]])
-        parts: list[Tensor] = []
-        for start in range(0, rows, _ROWS_AT_ONCE):
+        count = len(inputs[self.modalities[0]]) if rows is None else len(rows)
+        found = np.empty((count, len(self.classes)), dtype=np.float32)
+        for start in range(0, count, _ROWS_AT_ONCE):
+            piece = slice(start, start + _ROWS_AT_ONCE)
+            some = piece if rows is None else rows[piece]
             part = {
-                name: torch.from_numpy(np.array(inputs[name][start : start + _ROWS_AT_ONCE])).to(
-                    device
-                )
+                name: torch.from_numpy(as_float16(inputs[name][some])).to(device)
                 for name in self.modalities
             }
-            parts.append(self.module(part).sigmoid().cpu())
-        empty = np.zeros((0, len(self.classes)), dtype=np.float32)
-        return torch.cat(parts).numpy() if parts else empty
+            found[piece] = self.module(part).sigmoid().cpu()
+        return found
 
 
 def _check_plugins(folder: Path, needed: Sequence[PluginUse]) -> None:

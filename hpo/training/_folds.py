@@ -53,8 +53,8 @@ def out_of_fold(
         held = part_of == fold
         name = f"fold {fold + 1} of {folds}"
         rows, apart = _named(name, index[~held]), _named(f"rows of {name}", index[held])
-        data.define(rows, index[~held])
-        data.define(apart, index[held])
+        data.define(rows, index[~held], trained_on=True)
+        data.define(apart, index[held], trained_on=False)
         full = config.batch_size >= data.rows("train")
         fitted = config.replace(batch_size=data.rows(rows)) if full else config
         _train(trainer, fitted, seed, rows, _counted(on_step, fold, folds))

@@ -45,12 +45,12 @@ def test_each_row_is_predicted_by_a_model_that_lacks_it(
         assert len(trainer.data.index(name)) + len(rows) == 280
         # the very model of these rows, trained by itself
         alone = make_trainer(tmp_path / "b", parted)
-        alone.data.define(name, trainer.data.index(name))
+        alone.data.define(name, trainer.data.index(name), trained_on=True)
         run = alone.model(config, 0, rows=name)
         while not run.done:
             run.advance()
         run.finish()
-        alone.data.define("held", rows)
+        alone.data.define("held", rows, trained_on=False)
         logits = alone.stored_logits(config, 0, config.epochs, "held", trained_on=name)
         assert logits is not None
         assert np.array_equal(found[np.searchsorted(USED, rows)], logits.numpy())
