@@ -431,22 +431,25 @@ class Study:
             InputError: The study isn't decided yet, the trial has no result, or the model would be
                 too large.
         """
-        from hpo.results import decide, pick_task, refit_best  # likewise
+        from hpo.results import decide, decide_on, pick_task, refit_best, select_ensemble
 
         _check_positive(memory_gb=memory_gb)
         space, placed = self.stored.space, resolve_devices(device)[0]
         if not isinstance(pick, int):
             _ = self.best_task  # says what is missing
-        task = pick_task(self.stored, self.stored.tasks(), placed, pick)
+        tasks = self.stored.tasks()
+        picked = pick_task(self.stored, tasks, placed, pick)
+        selection = select_ensemble(self.stored, picked, tasks, placed, memory_gb=memory_gb)
+        members = () if selection is None else selection.members
         trained, _ = refit_best(
-            self.stored,
-            task,
-            placed,
-            seed=seed if seed is not None else 0 if space.refit is None else space.refit.seed,
-            memory_gb=memory_gb,
+            self.stored, picked, placed, members=members, seed=seed, memory_gb=memory_gb
         )
         if space.thresholds is not None or space.calibrate:
-            decision = decide(self.stored, task, placed, memory_gb=memory_gb)
+            decision = (
+                decide_on(selection, space)
+                if selection is not None and members
+                else decide(self.stored, picked, placed, memory_gb=memory_gb)
+            )
             if decision is None:
                 _log.warning(
                     "The run store has dropped the weights of the best trial, so the thresholds "

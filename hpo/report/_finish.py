@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from hpo.study import StoredStudy, best_so_far, epochs_unfinished
 
 if TYPE_CHECKING:
     from hpo.results import Decision, Interval
-    from hpo.training import TrainedModel
+    from hpo.training import Member, TrainedModel
 
 __all__ = ["finish_study"]
 
@@ -123,21 +124,34 @@ def _results(
 ) -> dict[str, Any]:
     """Judge the winner, refit it, predict, and return what ``metrics.json`` has of that."""
     # PyTorch takes a second, see hpo/_lazy.py
-    from hpo.results import judge, probabilities_on_test, scores_on_test, seed_probabilities
+    from hpo.results import (
+        decide_on,
+        judge,
+        probabilities_on_test,
+        scores_on_test,
+        seed_probabilities,
+        select_ensemble,
+    )
 
     found: dict[str, Any] = {}
     trained = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
     trained += epochs_unfinished(study, tasks)
     bundle = load_bundle(study.definition.bundle)
-    decision = _decided(study, best, device, memory_gb, console, refits)
-    judgement, on_test = None, None
+    selection, judgement, on_test = None, None, None
+    if refits:
+        selection = select_ensemble(study, best, tasks, device, memory_gb=memory_gb)
+    averaged = selection is not None and bool(selection.members)
+    decision = _decided(study, best, device, memory_gb, console, folds=refits and not averaged)
     if decision is not None:
         trained += decision.epochs
         judgement = judge(study, best, tasks, device, decision.thresholds, trainer=decision.trainer)
+    if selection is not None and averaged:
+        decision = decide_on(selection, study.space)
     if judgement is not None:
         found["judged"] = judgement.to_json(study.space.metric)
     if refits:
-        model, epochs = _refitted(study, best, out / "model", device, memory_gb, console)
+        members = () if selection is None else selection.members
+        model, epochs = _refitted(study, best, members, out / "model", device, memory_gb, console)
         if decision is not None:
             model = dataclasses.replace(model, thresholds=decision.thresholds)
         scores = scores_on_test(model, bundle, device)
@@ -148,12 +162,16 @@ def _results(
             model = model.calibrated(decision.calibration)
         model.save(out / "model")
         trained += epochs
+        if selection is not None:
+            found["ensemble"] = selection.to_json()
+            trained += selection.epochs_trained
         found["model"] = {
             "mb": round(model.module.megabytes(), 3),
             **model.origin,
             "predicted": _predict(study, model, out, device),
         }
     elif decision is not None and judgement is not None and judgement.untouched is not None:
+        assert decision.trainer is not None  # it is the winner's
         assert judgement.untouched_tuned is not None  # both are of the same rows
         found |= _tested("winner", judgement.untouched_tuned, judgement.untouched)
         on_test = seed_probabilities(decision.trainer, best, "test")
@@ -193,9 +211,10 @@ def _decided(
     device: str,
     memory_gb: float | None,
     console: Console,
-    refits: bool,
+    *,
+    folds: bool,
 ) -> "Decision | None":
-    """Return thresholds and calibration; folds are only trained together with a refit."""
+    """Return thresholds and calibration; folds are only trained for a refit of the winner."""
     from hpo.results import decide
 
     with console.status("thresholds") as status:
@@ -203,7 +222,7 @@ def _decided(
             study,
             best,
             device,
-            folds=refits,
+            folds=folds,
             memory_gb=memory_gb,
             on_step=lambda step, steps: status.update(f"folds: epoch {step}/{steps}"),
         )
@@ -212,21 +231,21 @@ def _decided(
 def _refitted(
     study: StoredStudy,
     best: Task,
+    members: Sequence["Member"],
     folder: Path,
     device: str,
     memory_gb: float | None,
     console: Console,
 ) -> tuple["TrainedModel", int]:
-    """Return the model of the best trial, from ``folder`` or trained, and its epochs."""
+    """Return the refitted model, from ``folder`` or trained, and its epochs."""
     from hpo.results import refit_best
 
-    assert study.space.refit is not None
     with console.status("refit") as status:
         return refit_best(
             study,
             best,
             device,
-            seed=study.space.refit.seed,
+            members=members,
             memory_gb=memory_gb,
             kept=folder,
             on_step=lambda step, steps: status.update(f"refit: epoch {step}/{steps}"),
@@ -259,6 +278,8 @@ def _judged_lines(written: dict[str, Any]) -> list[str]:
                 f"tied: {len(tied)} of the {compared} best others can't be told from it (95%, "
                 f"paired over rows): trials {listed}"
             )
+    if "ensemble" in written:
+        lines.append(_ensemble_line(written["ensemble"]))
     if "test" in written:
         refitted = written.get("test_model", "refitted") == "refitted"
         name = "test, refitted" if refitted else "test, not refitted"
@@ -301,6 +322,22 @@ def _calibration_lines(found: dict[str, Any]) -> list[str]:
     elif found["tried"]:
         lines.append("no calibration lowers it beyond the 95% interval; none is used")
     return lines
+
+
+def _ensemble_line(ensemble: dict[str, Any]) -> str:
+    """Return what came of looking for an ensemble, in words."""
+    count = ensemble["looked_at"]
+    looked_at = f"{count} model{'' if count == 1 else 's'} looked at"
+    if "gain" not in ensemble:
+        return f"ensemble: none, {looked_at}"
+    gain, name = ensemble["gain"][ensemble["metric"]], ensemble["metric"].replace("_f1", "-F1")
+    shown = f"{name} {gain['value']:+.2f} ({gain['low']:+.2f} to {gain['high']:+.2f})"
+    if not ensemble["kept"]:
+        return f"ensemble: none, its gain over the best one alone would be {shown}; {looked_at}"
+    return (
+        f"ensemble: {len(ensemble['members'])} models, which gain {shown} over the best one "
+        f"alone; {looked_at}"
+    )
 
 
 def _scores(scores: dict[str, dict[str, float]]) -> str:

@@ -12,16 +12,18 @@ from hpo.results._predictions import write_csv, write_predictions, write_probabi
 from hpo.results._thresholds import tune_thresholds
 
 if TYPE_CHECKING:
-    from hpo.results._decide import Decision, decide, seed_probabilities, trainer_of
+    from hpo.results._decide import Decision, decide, decide_on, seed_probabilities, trainer_of
     from hpo.results._encoding import encoder_of
+    from hpo.results._ensemble import Selection, select_ensemble
     from hpo.results._judge import Judgement, judge, probabilities_on_test, scores_on_test
     from hpo.results._refit import refit_best
 else:
     __getattr__ = exported_late(
         __name__,
         {
-            "_decide": ("Decision", "decide", "seed_probabilities", "trainer_of"),
+            "_decide": ("Decision", "decide", "decide_on", "seed_probabilities", "trainer_of"),
             "_encoding": ("encoder_of",),
+            "_ensemble": ("Selection", "select_ensemble"),
             "_judge": ("Judgement", "judge", "probabilities_on_test", "scores_on_test"),
             "_refit": ("refit_best",),
         },
@@ -34,11 +36,13 @@ __all__ = [
     "FloorThread",
     "Interval",
     "Judgement",
+    "Selection",
     "calibrate",
     "calibration_error",
     "check_pick",
     "compute_floor",
     "decide",
+    "decide_on",
     "encoder_of",
     "f1_differences",
     "f1_intervals",
@@ -50,6 +54,7 @@ __all__ = [
     "reliability",
     "scores_on_test",
     "seed_probabilities",
+    "select_ensemble",
     "stored_floor",
     "study_metrics",
     "trainer_of",

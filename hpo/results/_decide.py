@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from hpo.features import load_bundle
 from hpo.results._calibration import BINS, Calibrated, calibrate, calibration_error, kept
+from hpo.results._ensemble import Selection
 from hpo.results._intervals import Interval
 from hpo.results._thresholds import tune_thresholds
-from hpo.search import Task
+from hpo.search import Space, Task
 from hpo.study import StoredStudy
 from hpo.training import Calibration, RunStore, Trainer, open_device, out_of_fold
 
-__all__ = ["Decision", "decide", "seed_probabilities", "trainer_of"]
+__all__ = ["Decision", "decide", "decide_on", "seed_probabilities", "trainer_of"]
 
 Probabilities = NDArray[np.float32]
 
@@ -33,7 +34,7 @@ class Decision:
         tried: What calibrations would do; empty where the space asks for none.
         calibration: The one to use; None where none surely helps.
         epochs: Of single runs, trained for the folds.
-        trainer: Has the rows in memory.
+        trainer: Has the rows; None for an ensemble.
     """
 
     rows: str
@@ -43,7 +44,7 @@ class Decision:
     tried: tuple[Calibrated, ...]
     calibration: Calibration | None
     epochs: int
-    trainer: Trainer
+    trainer: Trainer | None
 
     def calibration_json(
         self, on_test: Sequence[Probabilities] | None, truth: NDArray[np.bool_] | None
@@ -116,7 +117,14 @@ def decide(
     if folds and wanted is not None and wanted.folds is not None:
         assert best.config is not None  # it has an outcome
         seed = 0 if space.refit is None else space.refit.seed
-        logits = out_of_fold(trainer, best.config, folds=wanted.folds, seed=seed, on_step=on_step)
+        logits = out_of_fold(
+            trainer,
+            best.config,
+            folds=wanted.folds,
+            seed=seed,
+            epochs="keep" if space.refit is None else space.refit.epochs,
+            on_step=on_step,
+        )
         held_out = [np.exp(-np.logaddexp(0, -logits))]
         truth = bundle.labels[trainer.data.index("all")] > 0
         rows = f"training and validation rows, out of {wanted.folds} folds"
@@ -126,9 +134,31 @@ def decide(
         rows = "validation rows"
     if held_out is None:
         return None
+    return dataclasses.replace(
+        _on(rows, held_out, truth, space), epochs=trainer.epochs_trained, trainer=trainer
+    )
+
+
+def decide_on(selection: Selection, space: Space) -> Decision:
+    """Choose thresholds and calibration of an ensemble, by the validation rows.
+
+    Args:
+        selection: With members.
+        space: Says what to choose.
+    """
+    assert selection.probabilities is not None  # it has members
+    rows = "validation rows, by the ensemble"
+    return _on(rows, [selection.probabilities], selection.truth, space)
+
+
+def _on(
+    rows: str, held_out: Sequence[Probabilities], truth: NDArray[np.bool_], space: Space
+) -> Decision:
+    """Return what a space wants chosen, by predictions of some rows."""
     thresholds = np.full(truth.shape[1], 0.5)
-    if wanted is not None:
-        thresholds = tune_thresholds(np.mean(held_out, axis=0), truth, wanted.metrics)
+    if space.thresholds is not None:
+        mean = np.mean(held_out, axis=0)
+        thresholds = tune_thresholds(mean, truth, space.thresholds.metrics)
     tried = tuple(calibrate(held_out, truth)) if space.calibrate else ()
     best_of_them = kept(tried)
     return Decision(
@@ -138,8 +168,8 @@ def decide(
         thresholds=tuple(float(t) for t in thresholds),
         tried=tried,
         calibration=None if best_of_them is None else best_of_them.calibration,
-        epochs=trainer.epochs_trained,
-        trainer=trainer,
+        epochs=0,
+        trainer=None,
     )
 
 

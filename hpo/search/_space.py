@@ -21,6 +21,7 @@ from hpo.search._front import check_against
 from hpo.search._greedy import GreedySearch, GreedyStrategy
 from hpo.search._promote import PromoteSearch, PromoteStrategy
 from hpo.search._pruning import DivergenceRule
+from hpo.search._refit import Ensemble, Refit
 from hpo.search._sampled import OptunaSearch, SampledStrategy
 from hpo.search._search import Search
 from hpo.search._strategy import Strategy
@@ -56,22 +57,6 @@ def _search_of(raw: Any) -> Any:
     if kind not in SEARCHES:
         raise ValueError(f"kind is {kind!r}, but must be one of: {', '.join(SEARCHES)}")
     return SEARCHES[kind][0].model_validate(raw)
-
-
-class Refit(Frozen):
-    """The last step: the best configuration trained on all labelled rows in use.
-
-    Attributes:
-        rows: Which rows.
-        seed: Of weights, masks and order.
-        pick: Which configuration: the one with the best score, or, of those that can't be told
-            from it, the one with the smallest model (or the shortest latency, where the study is
-            against that).
-    """
-
-    rows: Literal["all"] = "all"
-    seed: Annotated[int, Field(ge=0)] = 0
-    pick: Literal["best", "smallest_tied"] = "best"
 
 
 class Thresholds(Frozen):
@@ -118,6 +103,7 @@ class Space(Frozen):
         calibrate: Whether the probabilities of the refitted model are corrected where that surely
             brings them nearer to frequencies.
         floor: Whether scores that take no search are computed while the workers start.
+        ensemble: What may be averaged in place of the best trial alone; None for nothing.
         precision: Of training steps: one of ``PRECISIONS``, or ``auto`` for bf16 where devices
             compute with it natively and float32 elsewhere.
         constraints: What a configuration has to keep within to be trained. ``max_model_mb`` beside
@@ -144,6 +130,7 @@ class Space(Frozen):
     thresholds: Thresholds | None = None
     calibrate: bool = False
     floor: bool = True
+    ensemble: Ensemble | None = None
     precision: Literal["float32", "tf32", "bf16", "auto"] = "float32"
     constraints: Constraints = Constraints()
     against: Literal["model_mb", "latency_ms"] | None = None
@@ -175,6 +162,20 @@ class Space(Frozen):
             raise ValueError(
                 f"evaluate_every is {self.evaluate_every}, but must be 1 with search kind "
                 f"{self.search.kind}, which decides by every epoch"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_ensemble(self) -> "Space":
+        if self.ensemble is not None and self.refit is None:
+            raise ValueError(
+                "ensemble is given, but refit is null; an ensemble is made of refitted models, so "
+                "leave one of the two out"
+            )
+        if self.ensemble is not None and self.refit is not None and self.refit.pick != "best":
+            raise ValueError(
+                f"ensemble is given, but refit.pick is {self.refit.pick}, which is one model; "
+                "leave one of the two out"
             )
         return self
 

@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from hpo.training._compare import standard_error
     from hpo.training._data import Part, RunData, TrainingData
     from hpo.training._device import Device, open_device, tune_allocator
-    from hpo.training._folder import TrainedModel
+    from hpo.training._folder import Member, TrainedModel
     from hpo.training._folds import out_of_fold
     from hpo.training._forward import forward
     from hpo.training._latency import latency_ms
     from hpo.training._learner import Learner, make_learner
     from hpo.training._lockstep import Lockstep
+    from hpo.training._members import combined, refitted_megabytes
     from hpo.training._metrics import metric_functions
-    from hpo.training._refit import refit
+    from hpo.training._refit import refit, refit_config
     from hpo.training._rows import MappedRows, RowSource
     from hpo.training._session import Session
     from hpo.training._store import History, RunFile, RunStore, Snapshot
@@ -49,7 +50,7 @@ else:
                 "open_device",
                 "tune_allocator",
             ),
-            "_folder": ("TrainedModel",),
+            "_folder": ("Member", "TrainedModel"),
             "_folds": ("out_of_fold",),
             "_forward": ("forward",),
             "_latency": ("latency_ms",),
@@ -58,8 +59,9 @@ else:
                 "make_learner",
             ),
             "_lockstep": ("Lockstep",),
+            "_members": ("combined", "refitted_megabytes"),
             "_metrics": ("metric_functions",),
-            "_refit": ("refit",),
+            "_refit": ("refit", "refit_config"),
             "_rows": (
                 "MappedRows",
                 "RowSource",
@@ -101,6 +103,7 @@ __all__ = [
     "Learner",
     "Lockstep",
     "MappedRows",
+    "Member",
     "ModelRun",
     "Numerics",
     "Part",
@@ -116,6 +119,7 @@ __all__ = [
     "Trainer",
     "TrainingData",
     "check_store",
+    "combined",
     "constant_micro_f1",
     "copy_gb",
     "curve_columns",
@@ -130,6 +134,8 @@ __all__ = [
     "out_of_fold",
     "plan_model",
     "refit",
+    "refit_config",
+    "refitted_megabytes",
     "standard_error",
     "summarise",
     "trim_store",

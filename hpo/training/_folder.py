@@ -20,21 +20,45 @@ from hpo.models import (
     CHOICES,
     AssembledModel,
     Config,
+    EnsembleModel,
     PluginUse,
     check_fusion,
     load_weights,
+    modalities_read,
     plugins_of_config,
 )
 from hpo.training._calibration import Calibration
 from hpo.training._device import Device
 
-__all__ = ["TrainedModel"]
+__all__ = ["Member", "TrainedModel", "widths_read"]
 
 _log = logging.getLogger(__name__)
 _FORMAT = 1
-#: Of a model whose probabilities are corrected, which earlier versions would not do.
-_CALIBRATED = 2
+#: Of a model with several members, or with corrected probabilities: earlier versions, which can't
+#: read the one and would leave out the other, refuse it.
+_LATER_FORMAT = 2
 _ROWS_AT_ONCE = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One of the models that a model averages.
+
+    Attributes:
+        config: Its configuration.
+        weight: Its share of the mean probability.
+        seed: It was trained with.
+        trial: Number of the trial that it comes from; None for one that no trial has tried.
+    """
+
+    config: Config
+    weight: float
+    seed: int
+    trial: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return {**dataclasses.asdict(self), "config": self.config.model_dump(mode="json")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,22 +67,24 @@ class TrainedModel:
 
     Attributes:
         module: Raw embeddings to logits.
-        config: The configuration.
+        config: The configuration; of an ensemble that of the study's winner.
         widths: Embedding width of each modality it reads.
         classes: Label names.
         thresholds: Probability above which each label is predicted.
         features: Where its embeddings came from (encoder, weights, preprocessing).
         origin: Study, trial, seed, rows: for people.
+        members: What the module averages; empty for a single model.
         calibration: What corrects its probabilities; None for nothing.
     """
 
-    module: AssembledModel
+    module: AssembledModel | EnsembleModel
     config: Config
     widths: Mapping[str, int]
     classes: tuple[str, ...]
     thresholds: tuple[float, ...]
     features: Mapping[str, Any]
     origin: Mapping[str, Any]
+    members: tuple[Member, ...] = ()
     calibration: Calibration | None = None
 
     def calibrated(self, calibration: Calibration | None) -> "TrainedModel":
@@ -83,22 +109,23 @@ class TrainedModel:
         with atomic_write(folder / "model.safetensors") as file:
             state = {name: x.contiguous().cpu() for name, x in self.module.state_dict().items()}
             file.write(save(state))
-        write_json(
-            folder / "config.json",
-            {
-                "format": _FORMAT if self.calibration is None else _CALIBRATED,
-                "config": self.config.model_dump(mode="json"),
-                "plugins": [
-                    dataclasses.asdict(plugin) for plugin in plugins_of_config(self.config)
-                ],
-                "widths": dict(self.widths),
-                "classes": list(self.classes),
-                "thresholds": list(self.thresholds),
-                **({} if self.calibration is None else {"calibration": self.calibration.to_json()}),
-                "features": dict(self.features),
-                "origin": dict(self.origin),
-            },
-        )
+        configs = [self.config, *(member.config for member in self.members)]
+        plugins = dict.fromkeys(p for config in configs for p in plugins_of_config(config))
+        about = {
+            "format": _LATER_FORMAT if self.members or self.calibration else _FORMAT,
+            "config": self.config.model_dump(mode="json"),
+            "plugins": [dataclasses.asdict(plugin) for plugin in plugins],
+            "widths": dict(self.widths),
+            "classes": list(self.classes),
+            "thresholds": list(self.thresholds),
+            "features": dict(self.features),
+            "origin": dict(self.origin),
+        }
+        if self.members:
+            about["members"] = [member.to_json() for member in self.members]
+        if self.calibration is not None:
+            about["calibration"] = self.calibration.to_json()
+        write_json(folder / "config.json", about)
 
     @staticmethod
     def load(folder: Path) -> "TrainedModel":
@@ -109,17 +136,22 @@ class TrainedModel:
         """
         try:
             raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            if raw["format"] not in (_FORMAT, _CALIBRATED):
+            if raw["format"] not in (_FORMAT, _LATER_FORMAT):
                 raise InputError(
                     f"The model {folder} has format {raw['format']}, but this version reads "
-                    f"{_FORMAT} and {_CALIBRATED}."
+                    f"{_FORMAT} and {_LATER_FORMAT}."
                 )
+            modalities = tuple(raw["widths"])
             try:
                 _check_plugins(folder, [PluginUse(**use) for use in raw.get("plugins", ())])
-                config = _checked_config(raw["config"], tuple(raw["widths"]))
+                config = _checked_config(raw["config"], modalities)
+                members = tuple(
+                    Member(**{**member, "config": _checked_config(member["config"], modalities)})
+                    for member in raw.get("members", ())
+                )
             except InputError as error:
                 raise InputError(f"The model {folder} can't be used: {error}") from None
-            module = AssembledModel(config, raw["widths"], len(raw["classes"]))
+            module = _build(config, members, raw["widths"], len(raw["classes"]))
             load_weights(module, load_file(folder / "model.safetensors"))
             return TrainedModel(
                 module,
@@ -129,6 +161,7 @@ class TrainedModel:
                 tuple(raw["thresholds"]),
                 raw["features"],
                 raw["origin"],
+                members,
                 Calibration.from_json(raw["calibration"]) if "calibration" in raw else None,
             )
         except InputError:
@@ -180,6 +213,27 @@ class TrainedModel:
             }
             found[piece] = self.module(part).sigmoid().cpu()
         return found
+
+
+def _build(
+    config: Config, members: Sequence[Member], widths: Mapping[str, int], classes: int
+) -> AssembledModel | EnsembleModel:
+    """Return the module of a model with weights that mean nothing yet."""
+    if not members:
+        return AssembledModel(config, widths, classes)
+    return EnsembleModel(
+        [
+            AssembledModel(member.config, widths_read(member.config, widths), classes)
+            for member in members
+        ],
+        [member.weight for member in members],
+    )
+
+
+def widths_read(config: Config, widths: Mapping[str, int]) -> dict[str, int]:
+    """Return the widths of the modalities that a configuration reads."""
+    read = modalities_read(config.fusion, tuple(widths)) or ()
+    return {name: widths[name] for name in read}
 
 
 def _check_plugins(folder: Path, needed: Sequence[PluginUse]) -> None:

@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo.errors import InputError
 from hpo.models import Config
+from hpo.training._refit import refit_config
 from hpo.training._trainer import Trainer
 
 __all__ = ["out_of_fold"]
@@ -19,6 +21,7 @@ def out_of_fold(
     *,
     folds: int,
     seed: int,
+    epochs: Literal["keep", "steps"] = "keep",
     on_step: Callable[[int, int], None] = lambda step, steps: None,
 ) -> NDArray[np.float32]:
     """Return logits of the training and validation rows by models that have not seen them.
@@ -29,9 +32,10 @@ def out_of_fold(
 
     Args:
         trainer: Holds data and run store.
-        config: As it was tried; a batch as large as the training part means all rows here as well.
+        config: As it was tried; ``refit_config`` says how it is trained here.
         folds: How many parts, at least 2.
         seed: Of the division and of the runs.
+        epochs: ``keep`` or ``steps``; see ``refit_config``.
         on_step: Called with steps done and steps in all.
 
     Returns:
@@ -55,10 +59,9 @@ def out_of_fold(
         rows, apart = _named(name, index[~held]), _named(f"rows of {name}", index[held])
         data.define(rows, index[~held], trained_on=True)
         data.define(apart, index[held], trained_on=False)
-        full = config.batch_size >= data.rows("train")
-        fitted = config.replace(batch_size=data.rows(rows)) if full else config
+        fitted = refit_config(config, data.rows("train"), data.rows(rows), epochs)
         _train(trainer, fitted, seed, rows, _counted(on_step, fold, folds))
-        found = trainer.stored_logits(fitted, seed, config.epochs, apart, trained_on=rows)
+        found = trainer.stored_logits(fitted, seed, fitted.epochs, apart, trained_on=rows)
         assert found is not None  # the weights were just made sure of
         logits[held] = found.cpu().numpy()
     return logits
