@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from hpo.results import Floor, FloorLine
-from hpo.search import StageTable, TableRow
+from hpo.search import FRONT, StageTable, TableRow
 
 __all__ = ["floor_lines", "floor_table", "with_floor"]
 
@@ -33,6 +33,8 @@ def floor_table(floor: Floor) -> StageTable:
 def with_floor(tables: Sequence[StageTable], floor: Floor | None, metric: str) -> list[StageTable]:
     """Return tables with the best baseline as a last row, if it has a score by their metric.
 
+    A front stays as it is: a baseline has no cost.
+
     Args:
         tables: Of a study.
         floor: Its floor; None without one.
@@ -41,7 +43,10 @@ def with_floor(tables: Sequence[StageTable], floor: Floor | None, metric: str) -
     if floor is None or floor.metric != metric:
         return list(tables)
     row = _row(floor.best, metric)
-    return [dataclasses.replace(table, rows=(*table.rows, row)) for table in tables]
+    return [
+        table if table.key == FRONT else dataclasses.replace(table, rows=(*table.rows, row))
+        for table in tables
+    ]
 
 
 def _row(line: FloorLine, metric: str) -> TableRow:
