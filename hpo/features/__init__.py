@@ -2,6 +2,7 @@
 
 from hpo.features._arrays import as_float16, fits_float16
 from hpo.features._bundle import Bundle, load_bundle, save_bundle
+from hpo.features._classes import PROMPT, class_embeddings
 from hpo.features._data import Data
 from hpo.features._encoder import DEFAULT_ENCODER, DEMO_ENCODER, Encoder, resolve_encoder
 from hpo.features._extract import extract_features
@@ -25,6 +26,7 @@ __all__ = [
     "DEMO_DATA",
     "DEMO_ENCODER",
     "ENCODED",
+    "PROMPT",
     "Bundle",
     "ConsoleProgress",
     "Counts",
@@ -36,6 +38,7 @@ __all__ = [
     "FolderDefaults",
     "Progress",
     "as_float16",
+    "class_embeddings",
     "extract_features",
     "fits_float16",
     "folder_defaults",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpo.errors import InputError, did_you_mean
+from hpo.features._classes import encode_classes
 from hpo.features._data import Data
 from hpo.features._encoder import DEFAULT_ENCODER
 from hpo.features._extract import extract_features
@@ -201,7 +202,7 @@ def encoded_data(
     skip_bad_images: bool,
     progress: Progress | bool,
 ) -> "tuple[Dataset, Features]":
-    """Encode all rows; return those that could be, and their embeddings.
+    """Encode all rows and the class names; return the rows that could be, and their embeddings.
 
     Raises:
         InputError: As ``extract_features``.
@@ -226,6 +227,7 @@ def encoded_data(
         for part, bad in features.left_out.items():
             masks[part][list(bad)] = False
         dataset = keep_rows(dataset, masks["train"], masks.get("test"))
+    encode_classes(dataset.classes, features.info, cache, _device(device))
     return dataset, features
 
 

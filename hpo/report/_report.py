@@ -7,9 +7,11 @@ from pathlib import Path
 
 from hpo.report._curves import CurveReader
 from hpo.report._figures import draw_stage, save_figure
+from hpo.report._floor import floor_table, with_floor
 from hpo.report._front import draw_front
 from hpo.report._page import write_page
 from hpo.report._table_files import write_tables, write_trials
+from hpo.results import stored_floor
 from hpo.search import FRONT, Task, format_params
 from hpo.study import StoredStudy
 from hpo.training import metric_label
@@ -38,12 +40,15 @@ def write_report(study: StoredStudy, tasks: Sequence[Task], folder: Path) -> lis
     """
     trials = study.trials.all()
     write_trials(study, trials, folder / "trials.csv")
-    tables = study.tables(list(tasks))
-    write_tables(study, tables, folder)
+    floor = stored_floor(study)
+    decided = study.tables(list(tasks))
+    tables = with_floor(decided, floor, study.space.metric)
+    shown = tables if floor is None else [*tables, floor_table(floor)]
+    write_tables(study, shown, folder)
     paths = [folder / name for name in ("trials.csv", "tables.md", "tables.csv")]
     reader = CurveReader(study, trials)
     figures: dict[int, str] = {}
-    for index, table in enumerate(tables):
+    for index, table in enumerate(decided):
         on_front = table.key == FRONT
         figure = draw_front(study, tasks) if on_front else draw_stage(reader.read(table))
         if figure is not None:
@@ -54,7 +59,7 @@ def write_report(study: StoredStudy, tasks: Sequence[Task], folder: Path) -> lis
         folder / "index.html",
         f"Study {study.name}",
         _facts(study, tasks),
-        tables,
+        shown,
         metric_label(study.space.metric),
         figures,
         [path.name for path in paths[:3]],

@@ -12,7 +12,7 @@ from hpo.search import COSTS, StageTable, TableRow
 from hpo.study import StoredStudy
 from hpo.training import curve_columns, metric_label
 
-__all__ = ["cost_cell", "costs_in", "table_cells", "write_tables", "write_trials"]
+__all__ = ["cost_cell", "costs_in", "score_text", "table_cells", "write_tables", "write_trials"]
 
 
 def write_tables(study: StoredStudy, tables: Sequence[StageTable], folder: Path) -> None:
@@ -98,13 +98,19 @@ def table_cells(table: StageTable, metric: str) -> tuple[list[str], list[list[st
     head += [*(COSTS[cost][1] for cost in costs), "note"]
     rows = []
     for row in table.rows:
-        score = "" if row.value is None else f"{row.value:.3f} ± {row.std:.3f}"
-        cells = [row.label, score, "" if row.trial is None else str(row.trial)]
+        cells = [row.label, score_text(row), "" if row.trial is None else str(row.trial)]
         if cited:
             cells.append("" if row.reference is None else f"{row.reference:.3f}")
         cells += [cost_cell(row, cost) for cost in costs]
         rows.append([*cells, row.note])
     return head, rows
+
+
+def score_text(row: TableRow) -> str:
+    """Return the score of a row, with its deviation where it has one; empty without a score."""
+    if row.value is None:
+        return ""
+    return f"{row.value:.3f}" if row.std is None else f"{row.value:.3f} ± {row.std:.3f}"
 
 
 def costs_in(table: StageTable) -> list[str]:

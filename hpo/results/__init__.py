@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 from hpo._lazy import exported_late
+from hpo.results._calibration import calibrate, calibration_error, reliability
+from hpo.results._floor import Floor, FloorLine, FloorThread, compute_floor, stored_floor
 from hpo.results._intervals import Interval, f1_differences, f1_intervals, f1_scores
 from hpo.results._metrics import study_metrics
 from hpo.results._pick import check_pick, pick_task
@@ -10,36 +12,52 @@ from hpo.results._predictions import write_csv, write_predictions, write_probabi
 from hpo.results._thresholds import tune_thresholds
 
 if TYPE_CHECKING:
+    from hpo.results._decide import Decision, decide, decide_on, seed_probabilities, trainer_of
     from hpo.results._encoding import encoder_of
     from hpo.results._ensemble import Selection, select_ensemble
-    from hpo.results._judge import Judgement, judge, scores_on_test
+    from hpo.results._judge import Judgement, judge, probabilities_on_test, scores_on_test
     from hpo.results._refit import refit_best
 else:
     __getattr__ = exported_late(
         __name__,
         {
+            "_decide": ("Decision", "decide", "decide_on", "seed_probabilities", "trainer_of"),
             "_encoding": ("encoder_of",),
             "_ensemble": ("Selection", "select_ensemble"),
-            "_judge": ("Judgement", "judge", "scores_on_test"),
+            "_judge": ("Judgement", "judge", "probabilities_on_test", "scores_on_test"),
             "_refit": ("refit_best",),
         },
     )
 
 __all__ = [
+    "Decision",
+    "Floor",
+    "FloorLine",
+    "FloorThread",
     "Interval",
     "Judgement",
     "Selection",
+    "calibrate",
+    "calibration_error",
     "check_pick",
+    "compute_floor",
+    "decide",
+    "decide_on",
     "encoder_of",
     "f1_differences",
     "f1_intervals",
     "f1_scores",
     "judge",
     "pick_task",
+    "probabilities_on_test",
     "refit_best",
+    "reliability",
     "scores_on_test",
+    "seed_probabilities",
     "select_ensemble",
+    "stored_floor",
     "study_metrics",
+    "trainer_of",
     "tune_thresholds",
     "write_csv",
     "write_predictions",

@@ -6,7 +6,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["F1_SCORES", "Interval", "f1_differences", "f1_intervals", "f1_scores"]
+__all__ = [
+    "F1_SCORES",
+    "Interval",
+    "f1_differences",
+    "f1_intervals",
+    "f1_scores",
+    "resampled_weights",
+]
 
 F1_SCORES = ("micro_f1", "macro_f1", "samples_f1")
 _RESAMPLES = 1000
@@ -126,7 +133,7 @@ def _resampled(
     counts = [[_Counts(predicted, truth) for predicted in models] for models in groups]
     draws = [np.random.default_rng((seed, len(models))) for models in groups]
     parts: list[dict[str, list[NDArray[np.float64]]]] = [{n: [] for n in F1_SCORES} for _ in groups]
-    for weights in _weights(len(truth), seed):
+    for weights in resampled_weights(len(truth), seed):
         for models, rng, found in zip(counts, draws, parts, strict=True):
             chosen = rng.integers(len(models), size=(len(weights), len(models)))
             scored = [model.scores(weights) for model in models]
@@ -136,7 +143,7 @@ def _resampled(
     return [{name: np.concatenate(v) for name, v in found.items()} for found in parts]
 
 
-def _weights(rows: int, seed: int) -> Iterator[NDArray[np.float32]]:
+def resampled_weights(rows: int, seed: int) -> Iterator[NDArray[np.float32]]:
     """Yield how often each row is drawn, some resamples at a time; the same for the same seed."""
     rng = np.random.default_rng(seed)
     for _ in range(0, _RESAMPLES, _AT_ONCE):

@@ -78,7 +78,7 @@ class Trainer:
         Args:
             config: Its batch size may exceed the rows, which means all of them.
             seed: Of weights, masks and order.
-            rows: ``train``, or ``all`` for the refit.
+            rows: ``train``, ``all`` for the refit, or what ``TrainingData.define`` has named.
 
         Raises:
             InputError: The features lack a modality that the fusion reads.
@@ -105,7 +105,9 @@ class Trainer:
         heads, meta = self._plan(config, seed, "train")
         return tuple(spec.address for spec in (*heads, *([] if meta is None else [meta])))
 
-    def stored_logits(self, config: Config, seed: int, epochs: int, part: str) -> Tensor | None:
+    def stored_logits(
+        self, config: Config, seed: int, epochs: int, part: str, trained_on: str = "train"
+    ) -> Tensor | None:
         """Return the logits [rows, K] of a trained model on a part of the split.
 
         Args:
@@ -113,12 +115,13 @@ class Trainer:
             seed: Of the run.
             epochs: How many it was trained for; each of a two-step fusion's steps for so many.
             part: Such as ``val``.
+            trained_on: The part that it was trained on.
 
         Returns:
             None if the run store doesn't have the weights (any more); nothing is trained.
         """
-        heads, meta = self._plan(config, seed, "train")
-        rows = self.data.part(part, config.feature_scaling, "train")
+        heads, meta = self._plan(config, seed, trained_on)
+        rows = self.data.part(part, config.feature_scaling, trained_on)
         outputs: Tensor | None = None
         with self.device.in_use():
             for spec in heads:

@@ -132,7 +132,7 @@ def test_images_that_can_not_be_read_and_captions_that_lack(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda raw: raw.update(format=2), "has format 2, but this version reads 1"),
+        (lambda raw: raw.update(format=3), "has format 3, but this version reads 1 and 2"),
         (lambda raw: raw.pop("classes"), "is no model folder: 'classes'"),
         (lambda raw: raw["config"].update(hidden=[9]), "don't fit its config"),
         (lambda raw: raw["config"].update(head="nearest"), "There is no head 'nearest'"),

@@ -206,6 +206,7 @@ def test_a_finished_study_has_the_same_folder(finished: StoredStudy, tmp_path: P
         "report/figures/01_fusion.png",
         "report/figures/02_rate_dropout.png",
         "report/index.html",
+        "report/reliability.csv",
     }
 
 
