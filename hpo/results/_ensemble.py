@@ -97,7 +97,7 @@ def select_ensemble(
         run store doesn't have the best trial's weights any more.
     """
     space = study.space
-    top = study.best(tasks)
+    top = study.best(list(tasks))
     if space.ensemble is None or space.refit is None or top is None:
         return None
     if top.position != best.position:
