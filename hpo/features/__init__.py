@@ -10,6 +10,7 @@ from hpo.features._import import import_arrays, import_features
 from hpo.features._import_names import modality_names
 from hpo.features._load import load_data
 from hpo.features._modalities import ENCODED, in_order, reads_images
+from hpo.features._partial import extract_present, rows_of_nan
 from hpo.features._progress import ConsoleProgress, Progress
 from hpo.features._read import read_embeddings
 from hpo.features._source import (
@@ -37,6 +38,7 @@ __all__ = [
     "Progress",
     "as_float16",
     "extract_features",
+    "extract_present",
     "folder_defaults",
     "import_arrays",
     "import_features",
@@ -49,5 +51,6 @@ __all__ = [
     "read_embeddings",
     "reads_images",
     "resolve_encoder",
+    "rows_of_nan",
     "save_bundle",
 ]

@@ -9,10 +9,12 @@ from hpo.models._choices import (
     HEADS,
     LOSSES,
     check_fusion,
+    class_weight_fault,
     head_names,
     is_two_step,
     modalities_read,
     owner_of,
+    sees_whole_batches,
 )
 from hpo.models._config import (
     Config,
@@ -84,6 +86,7 @@ __all__ = [
     "build_meta",
     "build_module",
     "check_fusion",
+    "class_weight_fault",
     "default_of",
     "field_names",
     "head_names",
@@ -100,5 +103,6 @@ __all__ = [
     "plugins_of_config",
     "rule_of",
     "seed_dropout",
+    "sees_whole_batches",
     "typed_value",
 ]

@@ -12,14 +12,16 @@ from hpo.errors import InputError
 from hpo.features import load_bundle
 from hpo.files import write_json
 from hpo.report._report import write_report
-from hpo.results import study_metrics, write_predictions
-from hpo.search import Task, format_params
+from hpo.report._result_tables import without_lines
+from hpo.results import listed, study_metrics, write_predictions
+from hpo.search import NoCandidateError, Task, format_params
 from hpo.study import StoredStudy
 
 if TYPE_CHECKING:
+    from hpo.results import UntouchedScores
     from hpo.training import TrainedModel
 
-__all__ = ["finish_study"]
+__all__ = ["finish_study", "read_results"]
 
 _NO_TEST = (
     "no test part: the validation rows chose this configuration, so expect a little less on new "
@@ -61,7 +63,7 @@ def finish_study(
         seconds = None if began is None else round(time.monotonic() - began, 1)
         # the numbers first, drawings after them
         write_json(out / "metrics.json", {**written, "wall_s": seconds})
-        write_report(study, tasks, out / "report")
+        write_report(study, tasks, out / "report", written)
     winner = format_params(study.strategy.params(best.config))
     lines = [
         f"best: trial {best.trial}, {study.space.metric} {best.outcome.value:.3f} ± "
@@ -75,14 +77,30 @@ def finish_study(
             console.print(f"  {out / name}", highlight=False, soft_wrap=True)
 
 
-def _already_written(out: Path, metrics: dict[str, Any], refits: bool) -> dict[str, Any] | None:
-    """Return what ``metrics.json`` has if all results of this study are in ``out`` already."""
+def read_results(study: StoredStudy, tasks: list[Task], out: Path) -> dict[str, Any] | None:
+    """Return what ``metrics.json`` in a folder has, if it is of this study as it stands."""
+    try:
+        best = study.best(tasks)
+    except NoCandidateError:
+        return None
+    if best is None or best.config is None or best.outcome is None:
+        return None
+    return _written(out, study_metrics(study, tasks, best))
+
+
+def _written(out: Path, metrics: dict[str, Any]) -> dict[str, Any] | None:
     try:
         written: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     same = {key: written.get(key) for key in metrics}
-    if same != json.loads(json.dumps(metrics)) or not (out / "report" / "index.html").exists():
+    return written if same == json.loads(json.dumps(metrics)) else None
+
+
+def _already_written(out: Path, metrics: dict[str, Any], refits: bool) -> dict[str, Any] | None:
+    """Return what ``metrics.json`` has if all results of this study are in ``out`` already."""
+    written = _written(out, metrics)
+    if written is None or not (out / "report" / "index.html").exists():
         return None
     if refits:
         names = ["model/config.json"]
@@ -103,12 +121,14 @@ def _results(
     refits: bool,
 ) -> dict[str, Any]:
     """Judge the winner, refit it, predict, and return what ``metrics.json`` has of that."""
-    from hpo.results import judge, scores_on_test  # PyTorch takes a second, see hpo/_lazy.py
+    # PyTorch takes a second, see hpo/_lazy.py
+    from hpo.results import by_class, judge, scores_on_test, without_modalities
 
     found: dict[str, Any] = {}
     judgement = judge(study, best, tasks, device)
     if judgement is not None:
         found["judged"] = judgement.to_json(study.space.metric)
+    untouched: UntouchedScores | None = None
     trained = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
     if refits:
         model, epochs = _refitted(study, best, out / "model", device, console)
@@ -121,11 +141,12 @@ def _results(
             **model.origin,
             "predicted": _predict(study, model, out, device),
         }
-        scores = scores_on_test(model, load_bundle(study.definition.bundle), device)
-        if scores is not None:
-            tuned, plain = scores
-            found["test"] = {n: dataclasses.asdict(score) for n, score in tuned.items()}
-            found["test_at_half"] = {n: dataclasses.asdict(s) for n, s in plain.items()}
+        untouched = scores_on_test(model, load_bundle(study.definition.bundle), device)
+        if untouched is not None:
+            found["test"] = listed(untouched.tuned)
+            found["test_at_half"] = listed(untouched.at_half)
+    found["classes"] = by_class(judgement, untouched)
+    found["without"] = without_modalities(judgement, untouched)
     found["epochs_trained"] = trained
     return found
 
@@ -180,6 +201,7 @@ def _judged_lines(written: dict[str, Any]) -> list[str]:
             lines.append(f"optimism: {judged['optimism']:+.2f} from validation to test")
     elif judged is not None:
         lines.append(_NO_TEST)
+    lines += without_lines(written)
     if "model" in written:
         model = written["model"]
         lines.append(f"model: {model['mb']:.2f} MB, trained on {model['rows']:,} rows")

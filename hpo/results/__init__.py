@@ -3,37 +3,52 @@
 from typing import TYPE_CHECKING
 
 from hpo._lazy import exported_late
-from hpo.results._intervals import Interval, f1_differences, f1_intervals, f1_scores
+from hpo.results._class_scores import ClassScore, class_rows, class_scores
+from hpo.results._intervals import Interval, f1_differences, f1_intervals, f1_scores, listed
 from hpo.results._metrics import study_metrics
 from hpo.results._predictions import write_csv, write_predictions, write_probabilities
 from hpo.results._thresholds import tune_thresholds
 
 if TYPE_CHECKING:
+    from hpo.results._details import by_class, without_modalities
     from hpo.results._encoding import encoder_of
-    from hpo.results._judge import Judgement, judge, scores_on_test
+    from hpo.results._judge import Judgement, judge
+    from hpo.results._lacking import count_lacking
     from hpo.results._refit import refit_best
+    from hpo.results._untouched import UntouchedScores, scores_on_test
 else:
     __getattr__ = exported_late(
         __name__,
         {
+            "_details": ("by_class", "without_modalities"),
             "_encoding": ("encoder_of",),
-            "_judge": ("Judgement", "judge", "scores_on_test"),
+            "_judge": ("Judgement", "judge"),
+            "_lacking": ("count_lacking",),
             "_refit": ("refit_best",),
+            "_untouched": ("UntouchedScores", "scores_on_test"),
         },
     )
 
 __all__ = [
+    "ClassScore",
     "Interval",
     "Judgement",
+    "UntouchedScores",
+    "by_class",
+    "class_rows",
+    "class_scores",
+    "count_lacking",
     "encoder_of",
     "f1_differences",
     "f1_intervals",
     "f1_scores",
     "judge",
+    "listed",
     "refit_best",
     "scores_on_test",
     "study_metrics",
     "tune_thresholds",
+    "without_modalities",
     "write_csv",
     "write_predictions",
     "write_probabilities",

@@ -1,12 +1,12 @@
 """F1 scores with confidence intervals, by bootstrap over rows and seeds."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["F1_SCORES", "Interval", "f1_differences", "f1_intervals", "f1_scores"]
+__all__ = ["F1_SCORES", "Interval", "f1_differences", "f1_intervals", "f1_scores", "listed"]
 
 F1_SCORES = ("micro_f1", "macro_f1", "samples_f1")
 _RESAMPLES = 1000
@@ -83,6 +83,11 @@ def f1_differences(
             {n: _interval(mine[n] - theirs[n], drawn[n] - theirs_drawn[n]) for n in F1_SCORES}
         )
     return found
+
+
+def listed(scores: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+    """Return intervals by name as ``metrics.json`` has them."""
+    return {name: dataclasses.asdict(interval) for name, interval in scores.items()}
 
 
 class _Counts:

@@ -1,4 +1,4 @@
-"""How good the winner is, and how sure that is: intervals, ties, and rows that no decision saw."""
+"""How good the winner is, and how sure that is: intervals, ties, and what single classes get."""
 
 import dataclasses
 import math
@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.features import Bundle, load_bundle
-from hpo.results._intervals import F1_SCORES, Interval, f1_differences, f1_intervals
+from hpo.models import modalities_read
+from hpo.results._class_scores import ClassScore, class_scores
+from hpo.results._intervals import F1_SCORES, Interval, f1_differences, f1_intervals, listed
 from hpo.results._thresholds import tune_thresholds
 from hpo.search import Task
 from hpo.study import StoredStudy
-from hpo.training import RunStore, TrainedModel, Trainer, open_device
+from hpo.training import RunStore, Trainer, open_device
 
-__all__ = ["Judgement", "judge", "scores_on_test"]
+__all__ = ["Judgement", "judge"]
 
 #: Configurations that are compared with the winner, the best ones.
 _COMPARED = 20
@@ -35,6 +37,10 @@ class Judgement:
         compared: How many trials it was compared with.
         thresholds: One a class, as the space wants them chosen.
         tuned: Its scores on the validation rows at these thresholds, which were chosen there.
+        classes: The scores of each class on the validation rows, at 0.5.
+        classes_tuned: Likewise at these thresholds.
+        without: For each modality that it reads, its scores on the validation rows where all of
+            them lack it, at 0.5; empty if it reads one only.
     """
 
     validation: dict[str, Interval]
@@ -43,6 +49,9 @@ class Judgement:
     compared: int
     thresholds: tuple[float, ...]
     tuned: dict[str, Interval]
+    classes: dict[str, ClassScore]
+    classes_tuned: dict[str, ClassScore]
+    without: dict[str, dict[str, Interval]]
 
     def optimism(self, metric: str) -> float | None:
         """Return the validation score minus the test score; None where that isn't known."""
@@ -53,9 +62,9 @@ class Judgement:
     def to_json(self, metric: str) -> dict[str, Any]:
         """Return JSON-ready values."""
         return {
-            "validation": _listed(self.validation),
-            "validation_tuned": _listed(self.tuned),
-            "winner_on_test": None if self.untouched is None else _listed(self.untouched),
+            "validation": listed(self.validation),
+            "validation_tuned": listed(self.tuned),
+            "winner_on_test": None if self.untouched is None else listed(self.untouched),
             "optimism": self.optimism(metric),
             "tied": {"trials": list(self.tied), "compared": self.compared},
         }
@@ -106,28 +115,9 @@ def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) ->
         compared=len(rivals),
         thresholds=tuple(float(t) for t in thresholds),
         tuned=f1_intervals([p > thresholds for p in mine], truth),
-    )
-
-
-def scores_on_test(
-    model: TrainedModel, bundle: Bundle, device: str
-) -> tuple[dict[str, Interval], dict[str, Interval]] | None:
-    """Return a model's scores on the test part: at its thresholds, and at 0.5.
-
-    Args:
-        model: The refitted model, which was trained on all other rows.
-        bundle: With the test part; None is returned without one.
-        device: Where to compute.
-    """
-    if "test" not in bundle.split:
-        return None
-    rows = bundle.split["test"]
-    inputs = {name: array[rows] for name, array in bundle.features.train.items()}
-    probabilities = model.probabilities(inputs, open_device(device))
-    truth = bundle.labels_of("test") > 0
-    return (
-        f1_intervals([probabilities > np.asarray(model.thresholds)], truth),
-        f1_intervals([probabilities > 0.5], truth),
+        classes=class_scores(mine, truth, bundle.classes),
+        classes_tuned=class_scores(mine, truth, bundle.classes, tuple(thresholds)),
+        without=_without(trainer, best, truth),
     )
 
 
@@ -154,12 +144,28 @@ def _value(task: Task) -> float:
     return -math.inf if math.isnan(task.outcome.value) else task.outcome.value
 
 
-def _probabilities(trainer: Trainer, task: Task, part: str) -> list[Probabilities] | None:
+def _without(
+    trainer: Trainer, best: Task, truth: NDArray[np.bool_]
+) -> dict[str, dict[str, Interval]]:
+    """Return the scores on the validation rows with each modality taken away."""
+    assert best.config is not None
+    read = modalities_read(best.config.fusion, trainer.data.modalities) or ()
+    found = {}
+    for name in read if len(read) > 1 else ():
+        probabilities = _probabilities(trainer, best, "val", without=name)
+        assert probabilities is not None  # the weights were there for the whole rows
+        found[name] = f1_intervals([p > 0.5 for p in probabilities], truth)
+    return found
+
+
+def _probabilities(
+    trainer: Trainer, task: Task, part: str, without: str | None = None
+) -> list[Probabilities] | None:
     """Return the probabilities of each seed's model; None if the weights are gone."""
     assert task.config is not None and task.outcome is not None
     found: list[Probabilities] = []
     for seed in range(len(task.outcome.scores)):
-        logits = trainer.stored_logits(task.config, seed, task.config.epochs, part)
+        logits = trainer.stored_logits(task.config, seed, task.config.epochs, part, without)
         if logits is None:
             return None
         found.append(logits.sigmoid().cpu().numpy())
@@ -172,7 +178,3 @@ def _on_test(trainer: Trainer, best: Task, bundle: Bundle) -> dict[str, Interval
     found = _probabilities(trainer, best, "test")
     assert found is not None  # the weights were there for the validation rows
     return f1_intervals([p > 0.5 for p in found], bundle.labels_of("test") > 0)
-
-
-def _listed(scores: dict[str, Interval]) -> dict[str, dict[str, float]]:
-    return {name: dataclasses.asdict(interval) for name, interval in scores.items()}

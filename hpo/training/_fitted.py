@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from hpo.models import build_loss, load_weights
+from hpo.models import load_weights
+from hpo.training._classes import make_criterion
 from hpo.training._data import RunData
 from hpo.training._forward import forward
 from hpo.training._spec import RunSpec
@@ -30,7 +31,7 @@ class FittedLearner:
 
     def __init__(self, spec: RunSpec, module: nn.Module, data: RunData) -> None:
         self._micro_batch = spec.numerics.micro_batch
-        self._criterion = build_loss(spec.config)
+        self._criterion = make_criterion(spec.config, data.train.targets)
         self._data = data
         self.module = module.to(data.train.targets.device)
         self.epoch = 0

@@ -1,5 +1,6 @@
 """The training loop of a head: batches, gradients, Adam and averaged weights."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
@@ -8,7 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from hpo.models import build_loss, seed_dropout
+from hpo.models import seed_dropout, sees_whole_batches
+from hpo.training._classes import Oversampling, make_criterion
 from hpo.training._data import RunData
 from hpo.training._device import compiled, precise
 from hpo.training._forward import forward, split_rows
@@ -36,7 +38,12 @@ class GradientLearner:
         self._data = data
         self._config = config
         self._numerics = spec.numerics
-        self._criterion = build_loss(config)
+        whole = sees_whole_batches(config.loss)
+        self._at_once = sys.maxsize if whole else spec.numerics.micro_batch
+        self._criterion = make_criterion(config, data.train.targets)
+        self._oversampling = (
+            Oversampling(config.oversample, data.train.targets) if config.oversample > 0 else None
+        )
         self.epoch = 0
         self.whole = False
         self.module = module.to(data.train.targets.device)
@@ -61,12 +68,14 @@ class GradientLearner:
         single_step = self._config.batch_size >= train.rows
         before = None if single_step else {n: x.clone() for n, x in self.state().items()}
         total = torch.zeros((), dtype=torch.float64, device=train.targets.device)
+        trained = 0
         seed_dropout(self.module, self._seed, self.epoch + 1)
         self.module.train()
         try:
             for batch in self._batches():
+                trained += batch.stop if isinstance(batch, slice) else len(batch)
                 self._optimizer.zero_grad()
-                for rows in split_rows(batch, self._numerics.micro_batch):
+                for rows in split_rows(batch, self._at_once):
                     poll()
                     total += self._accumulate(rows)
                 self.whole = False  # until the epoch is counted, what stands here belongs to none
@@ -79,7 +88,7 @@ class GradientLearner:
             raise
         self.epoch += 1
         self.whole = True
-        return total / train.targets.numel()
+        return total / (trained * train.targets.shape[1])
 
     def _accumulate(self, rows: slice | Tensor) -> Tensor:
         """Add to the gradient that of the loss over some rows, and return the loss.
@@ -133,12 +142,14 @@ class GradientLearner:
     def _batches(self) -> Iterator[slice | Tensor]:
         """Yield the rows of each step: all of them in order, or a shuffled share."""
         rows, size = self._data.train.rows, self._config.batch_size
-        if size >= rows:
+        if size >= rows and self._oversampling is None:
             yield slice(0, rows)
             return
-        order = np.random.default_rng((self._seed, self.epoch + 1)).permutation(rows)
+        generator = np.random.default_rng((self._seed, self.epoch + 1))
+        drawn = rows if self._oversampling is None else self._oversampling.rows(generator)
+        order = torch.from_numpy(generator.permutation(drawn))
         device = self._data.train.targets.device
-        yield from split_rows(torch.from_numpy(order).to(device), size)
+        yield from split_rows(order.to(device), size if size < rows else len(order))
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from hpo.models import build_loss
+from hpo.training._classes import make_criterion
 from hpo.training._curve import EpochRecord, curve_columns
 from hpo.training._data import RunData
 from hpo.training._device import Device
@@ -61,7 +61,7 @@ class Session:
         self._learn = learn
         self._metrics = metrics
         self._columns = curve_columns(tuple(metrics))
-        self._criterion = build_loss(spec.config)
+        self._criterion = make_criterion(spec.config, data.train.targets)
         self._store = store
         self._checkpoint_every = checkpoint_every
         self._milestones = milestones

@@ -97,7 +97,9 @@ class Trainer:
             scored=self._scored,
         )
 
-    def stored_logits(self, config: Config, seed: int, epochs: int, part: str) -> Tensor | None:
+    def stored_logits(
+        self, config: Config, seed: int, epochs: int, part: str, without: str | None = None
+    ) -> Tensor | None:
         """Return the logits [rows, K] of a trained model on a part of the split.
 
         Args:
@@ -105,16 +107,19 @@ class Trainer:
             seed: Of the run.
             epochs: How many it was trained for; each of a two-step fusion's steps for so many.
             part: Such as ``val``.
+            without: A modality that is taken away from all rows, as modality dropout does.
 
         Returns:
             None if the run store doesn't have the weights (any more); nothing is trained.
         """
         heads, meta = self._plan(config, seed, "train")
-        rows = self.data.part(part, config.feature_scaling, "train")
+        inputs = dict(self.data.part(part, config.feature_scaling, "train").inputs)
+        if without is not None:
+            inputs[without] = inputs[without].new_zeros(()).expand_as(inputs[without])
         outputs: Tensor | None = None
         with self.device.in_use():
             for spec in heads:
-                logits = self._stored(spec, epochs, rows.inputs)
+                logits = self._stored(spec, epochs, inputs)
                 if logits is None:
                     return None
                 outputs = logits if outputs is None else outputs + logits

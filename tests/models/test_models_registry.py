@@ -56,7 +56,7 @@ def problems_of(registry: Registry[Any], name: str, value: Callable[..., Any]) -
 
 def test_what_is_registered_is_found_by_name() -> None:
     assert LOSSES.register("own", own, unit="%") is own  # so that it serves as a decorator
-    assert "own" in LOSSES and list(LOSSES) == ["bce", "focal", "asl", "own"]
+    assert "own" in LOSSES and list(LOSSES) == ["bce", "focal", "asl", "two_way", "own"]
     entry = LOSSES["own"]
     assert entry.load() is own
     assert (entry.name, dict(entry.traits)) == ("own", {"unit": "%"})
