@@ -75,8 +75,9 @@ def test_what_comes_with_the_package_is_not_forgotten() -> None:
         (
             LOSSES,
             "fokal",
-            "There is no loss 'fokal' (did you mean 'focal'?); there are: bce, focal, asl. For "
-            "one of your own, pass --plugin MODULE, or call hpo.register_loss from Python.",
+            "There is no loss 'fokal' (did you mean 'focal'?); there are: bce, focal, asl, "
+            "two_way. For one of your own, pass --plugin MODULE, or call hpo.register_loss from "
+            "Python.",
         ),
         (
             HEADS,

@@ -128,7 +128,8 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             "[bce, focal]",
             "[bce, focall]",
             9,
-            "loss is 'focall', but must be one of: bce, focal, asl (did you mean 'focal'?)",
+            "loss is 'focall', but must be one of: bce, focal, asl, two_way (did you mean "
+            "'focal'?)",
         ),
         (
             GREEDY,
