@@ -39,8 +39,7 @@ def without_frame(
 
     found = without_modalities(*_scored(stored, best, model, device))
     rows = [
-        {"part": part, "without": name}
-        | {metric: interval["value"] for metric, interval in scores.items()}
+        {"part": part, "without": name, **scores}
         for name, parts in found.items()
         for part, scores in parts.items()
     ]

@@ -53,8 +53,7 @@ def without_lines(results: Mapping[str, Any]) -> list[str]:
     return [
         f"without {name}: "
         + "; ".join(
-            f"{part} "
-            + ", ".join(f"{label} {scores[key]['value']:.2f}" for key, label in _F1.items())
+            f"{part} " + ", ".join(f"{label} {scores[key]:.2f}" for key, label in _F1.items())
             for part, scores in parts.items()
         )
         for name, parts in results.get("without", {}).items()
@@ -63,16 +62,21 @@ def without_lines(results: Mapping[str, Any]) -> list[str]:
 
 def _without(results: Mapping[str, Any]) -> ResultTable:
     """Return the scores on all modalities and without each, on the rows that there are."""
-    whole = {"validation": results.get("judged", {}).get("validation"), "test": results.get("test")}
+    found = {"validation": results.get("judged", {}).get("validation"), "test": results.get("test")}
+    whole = {
+        part: {key: score["value"] for key, score in scores.items()}
+        for part, scores in found.items()
+        if scores
+    }
     rows: list[tuple[str, dict[str, Any]]] = [("all", whole)]
     rows += [(f"without {name}", parts) for name, parts in results["without"].items()]
-    there = [part for part in whole if any(parts.get(part) for _, parts in rows)]
+    there = [part for part in found if any(part in parts for _, parts in rows)]
     head = [f"{part} {label}" for part in there for label in _F1.values()]
     cells = [
         (
             name,
             *(
-                f"{scores[key]['value']:.2f}" if (scores := parts.get(part)) else ""
+                f"{scores[key]:.2f}" if (scores := parts.get(part)) else ""
                 for part in there
                 for key in _F1
             ),

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from hpo.results._intervals import listed
 from hpo.results._judge import Judgement
 from hpo.results._untouched import UntouchedScores
 
@@ -35,19 +34,19 @@ def by_class(
 
 def without_modalities(
     judgement: Judgement | None, untouched: UntouchedScores | None
-) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the scores with each modality taken away: modality → part → metric → interval.
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the scores with each modality taken away: modality → part → metric → percent.
 
     The parts are ``validation`` (of the judged winner, at 0.5) and ``test`` (of the refitted
     model, at its thresholds); those that there are.
     """
-    parts: dict[str, Mapping[str, Any]] = {}
+    parts: dict[str, Mapping[str, dict[str, float]]] = {}
     if judgement is not None:
         parts["validation"] = judgement.without
     if untouched is not None:
         parts["test"] = untouched.without
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    found: dict[str, dict[str, dict[str, float]]] = {}
     for part, without in parts.items():
         for name, scores in without.items():
-            found.setdefault(name, {})[part] = listed(scores)
+            found.setdefault(name, {})[part] = scores
     return found

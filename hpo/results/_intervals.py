@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["F1_SCORES", "Interval", "f1_differences", "f1_intervals", "f1_scores", "listed"]
+__all__ = [
+    "F1_SCORES",
+    "Interval",
+    "f1_differences",
+    "f1_intervals",
+    "f1_scores",
+    "listed",
+    "mean_scores",
+]
 
 F1_SCORES = ("micro_f1", "macro_f1", "samples_f1")
 _RESAMPLES = 1000
@@ -52,7 +60,7 @@ def f1_intervals(
         truth: [rows, K].
         seed: Of the resampling.
     """
-    scores = _means(predicted, truth)
+    scores = mean_scores(predicted, truth)
     (drawn,) = _resampled([predicted], truth, seed)
     return {name: _interval(scores[name], drawn[name]) for name in F1_SCORES}
 
@@ -74,11 +82,11 @@ def f1_differences(
         truth: [rows, K].
         seed: Of the resampling.
     """
-    mine = _means(first, truth)
+    mine = mean_scores(first, truth)
     drawn, *rest = _resampled([first, *others], truth, seed)
     found = []
     for other, theirs_drawn in zip(others, rest, strict=True):
-        theirs = _means(other, truth)
+        theirs = mean_scores(other, truth)
         found.append(
             {n: _interval(mine[n] - theirs[n], drawn[n] - theirs_drawn[n]) for n in F1_SCORES}
         )
@@ -119,7 +127,8 @@ def _f1(hits: NDArray[np.floating], both: NDArray[np.floating]) -> NDArray[np.fl
     return np.where(both > 0, 2 * hits / np.maximum(both, 1), 0.0)
 
 
-def _means(models: Sequence[Predictions], truth: NDArray[np.bool_]) -> dict[str, float]:
+def mean_scores(models: Sequence[Predictions], truth: NDArray[np.bool_]) -> dict[str, float]:
+    """Return ``f1_scores`` as the mean over models that differ by their seed."""
     scores = [f1_scores(predicted, truth) for predicted in models]
     return {name: float(np.mean([score[name] for score in scores])) for name in F1_SCORES}
 

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from hpo.features import Bundle, load_bundle
 from hpo.models import modalities_read
 from hpo.results._class_scores import ClassScore, class_scores
-from hpo.results._intervals import F1_SCORES, Interval, f1_differences, f1_intervals, listed
+from hpo.results._intervals import (
+    F1_SCORES,
+    Interval,
+    f1_differences,
+    f1_intervals,
+    listed,
+    mean_scores,
+)
 from hpo.results._thresholds import tune_thresholds
 from hpo.search import Task
 from hpo.study import StoredStudy
@@ -51,7 +58,7 @@ class Judgement:
     tuned: dict[str, Interval]
     classes: dict[str, ClassScore]
     classes_tuned: dict[str, ClassScore]
-    without: dict[str, dict[str, Interval]]
+    without: dict[str, dict[str, float]]
 
     def optimism(self, metric: str) -> float | None:
         """Return the validation score minus the test score; None where that isn't known."""
@@ -144,9 +151,7 @@ def _value(task: Task) -> float:
     return -math.inf if math.isnan(task.outcome.value) else task.outcome.value
 
 
-def _without(
-    trainer: Trainer, best: Task, truth: NDArray[np.bool_]
-) -> dict[str, dict[str, Interval]]:
+def _without(trainer: Trainer, best: Task, truth: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
     """Return the scores on the validation rows with each modality taken away."""
     assert best.config is not None
     read = modalities_read(best.config.fusion, trainer.data.modalities) or ()
@@ -154,7 +159,7 @@ def _without(
     for name in read if len(read) > 1 else ():
         probabilities = _probabilities(trainer, best, "val", without=name)
         assert probabilities is not None  # the weights were there for the whole rows
-        found[name] = f1_intervals([p > 0.5 for p in probabilities], truth)
+        found[name] = mean_scores([p > 0.5 for p in probabilities], truth)
     return found
 
 

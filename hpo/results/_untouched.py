@@ -6,7 +6,7 @@ import numpy as np
 
 from hpo.features import Bundle
 from hpo.results._class_scores import ClassScore, class_scores
-from hpo.results._intervals import Interval, f1_intervals
+from hpo.results._intervals import Interval, f1_intervals, f1_scores
 from hpo.training import TrainedModel, open_device
 
 __all__ = ["UntouchedScores", "scores_on_test"]
@@ -29,7 +29,7 @@ class UntouchedScores:
     at_half: dict[str, Interval]
     classes: dict[str, ClassScore]
     classes_at_half: dict[str, ClassScore]
-    without: dict[str, dict[str, Interval]]
+    without: dict[str, dict[str, float]]
 
 
 def scores_on_test(model: TrainedModel, bundle: Bundle, device: str) -> UntouchedScores | None:
@@ -52,7 +52,7 @@ def scores_on_test(model: TrainedModel, bundle: Bundle, device: str) -> Untouche
     for name in model.modalities if len(model.modalities) > 1 else ():
         lacking = np.broadcast_to(np.float16(np.nan), inputs[name].shape)
         found = model.probabilities({**inputs, name: lacking}, opened)
-        without[name] = f1_intervals([found > thresholds], truth)
+        without[name] = f1_scores(found > thresholds, truth)
     return UntouchedScores(
         tuned=f1_intervals([probabilities > thresholds], truth),
         at_half=f1_intervals([probabilities > 0.5], truth),
