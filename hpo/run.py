@@ -2,8 +2,10 @@
 
 import argparse
 import contextlib
+import importlib
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -14,6 +16,7 @@ from hpo._options import (
     NO_CANDIDATE,
     add_study_options,
     add_timing_options,
+    duration,
     guarded,
     positive,
 )
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
     from hpo.features import Bundle, Data, DataOptions
     from hpo.launch import Placement, RayPlan, RayWorkers, Workers
     from hpo.library import Study
-    from hpo.search import Space
+    from hpo.search import Space, Task
+    from hpo.worker import WorkerSettings
 
 __all__ = ["main"]
 
@@ -86,9 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--precision",
-        default="float32",
-        metavar="float32|tf32|bf16",
-        help="precision of training steps (default: %(default)s)",
+        metavar="float32|tf32|bf16|auto",
+        help="precision of training steps; auto is bf16 on devices that compute with it natively, "
+        "else float32 (default: what the space says)",
     )
     add(
         "--compile",
@@ -122,7 +126,38 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--trials", type=positive(int), metavar="N", help="stop when the study has this many trials"
     )
-    add("--timeout", type=positive(float), metavar="SECONDS", help="stop after this time")
+    add(
+        "--timeout",
+        type=positive(float),
+        metavar="SECONDS",
+        help="stop after this time, without a result; see --time-limit",
+    )
+    add(
+        "--time-limit",
+        type=duration,
+        metavar="TIME",
+        help="end in this time (90s, 10m, 1h30m), refit and results included, with what there is",
+    )
+    add(
+        "--epoch-budget",
+        type=positive(int),
+        metavar="N",
+        help="train at most so many epochs, those of the refit and of earlier commands included, "
+        "and end with what there is",
+    )
+    add(
+        "--warm-start",
+        metavar="STUDY",
+        help="try the best configurations of another study of the storage first",
+    )
+    add(
+        "--add",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE,…",
+        help="try this candidate next (lr=0.002,dropout=0.6), beyond the number of trials; may be "
+        "given several times, and for a study that is running or complete",
+    )
     add(
         "--set",
         action="append",
@@ -136,6 +171,12 @@ def _parser() -> argparse.ArgumentParser:
         "--no-refit",
         action="store_true",
         help="stop after the study, without refit and predictions",
+    )
+    add(
+        "--pick",
+        metavar="best|smallest_tied|N",
+        help="which configuration is refitted: the best score, the smallest model that can't be "
+        "told from it, or trial N (default: what the space says, or else best)",
     )
     add(
         "--checkpoint-every",
@@ -172,19 +213,27 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    with contextlib.ExitStack() as stack:
+        return _carry_out(arguments, stack)
+
+
+def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     from rich.console import Console
 
     from hpo.data import make_split
     from hpo.features import DataOptions, folder_defaults, modality_names, prepare_data
-    from hpo.launch import place_workers, resolve_devices
+    from hpo.launch import place_workers, resolve_devices, resolve_precision
     from hpo.library import find_space, open_study, space_of
     from hpo.report import Screen, finish_study
-    from hpo.search import parse_setting
+    from hpo.results import check_pick
+    from hpo.search import parse_candidate, parse_setting
     from hpo.study import load_plugins
     from hpo.training import Arithmetic, constant_micro_f1
     from hpo.trials import redact
 
     began = time.monotonic()
+    candidates = [(text, parse_candidate(text)) for text in arguments.add]
+    pick = None if arguments.pick is None else check_pick(arguments.pick)
     console = Console(width=None if sys.stdout.isatty() else 120)
     load_plugins(arguments.plugin)
     options = DataOptions(
@@ -208,9 +257,19 @@ def _run(arguments: argparse.Namespace) -> int:
 
     devices = resolve_devices(arguments.devices)
     ray_plan = _ray_plan(arguments)
-    arithmetic = Arithmetic(arguments.threads, arguments.precision, arguments.compile)
-    for name in devices if ray_plan is None else [ray_plan.device]:
+    used = devices if ray_plan is None else (ray_plan.device,)
+    asked = arguments.precision or space.precision
+    space = space.model_copy(update={"precision": asked})
+    precision = resolve_precision(asked, used)
+    arithmetic = Arithmetic(arguments.threads, precision, arguments.compile)
+    for name in used:
         arithmetic.check(name.partition(":")[0])
+    placements = place_workers(devices, arguments.workers, arguments.threads)
+    held = None
+    if ray_plan is None and not (out / "metrics.json").exists():
+        # Their imports take a second or two, for which the data need not wait, nor they for it.
+        held = _workers(arguments, placements, held=True)
+        stack.callback(held.stop)
     data = prepare_data(
         replace(options, device=devices[0]),
         defaults,
@@ -227,14 +286,25 @@ def _run(arguments: argparse.Namespace) -> int:
         checkpoint_every=arguments.checkpoint_every,
         run_store_gb=arguments.run_store_gb,
     )
-    trials = study.stored.trials_asked if arguments.trials is None else arguments.trials
-    study.stored.ledger.limit(study.name, arguments.timeout, trials)
+    limits = study.limits(
+        arguments.timeout,
+        arguments.trials,
+        arguments.epoch_budget,
+        arguments.time_limit,
+        began=began,
+        refit=not arguments.no_refit,
+    )
+    limits.set(study.stored)
+    notes = [] if arguments.warm_start is None else study.start_from(arguments.warm_start)
+    for text, values in candidates:
+        if not study.add(values):
+            notes.append(f"--add {text}: the study has this configuration already")
     study.stored.open_next()
     screen = Screen(study.stored, study.stored.plan(), console)
-    placements = place_workers(devices, arguments.workers, arguments.threads)
     placed = f"workers {len(placements)} on {', '.join(devices)}, threads {arguments.threads}"
     if ray_plan is not None:
         placed = str(ray_plan)
+    placed += f" · precision {study.stored.definition.precision}"
     shown = ", ".join(f"{key}={value}" for key, value in defaults.settings.items())
     widths = ", ".join(f"{name} {width}" for name, width in data.widths.items())
     parts = bundle.split.parts
@@ -248,23 +318,60 @@ def _run(arguments: argparse.Namespace) -> int:
             "on the rows to validate",
             *([f"set by {options.folder / 'hpo.yaml'}: {shown}"] if shown else []),
             *_scaling_notes(data, space),
+            *([str(limits)] if str(limits) else []),
+            *notes,
             placed,
         ]
     )
+    ahead = _Ahead(len(placements))
+    stack.callback(ahead.join)
+
+    def start() -> "Workers | RayWorkers":
+        if ray_plan is not None:
+            return _ray_workers(arguments, study, bundle, ray_plan)
+        return _workers(arguments, placements) if held is None else held.release()
+
+    def observe(tasks: "Sequence[Task]") -> None:
+        screen.update(tasks)
+        ahead.observe(tasks)
+
     with _sigterm_as_interrupt(), screen:
         complete = study.run(
-            lambda: _start(arguments, study, bundle, placements, ray_plan),
-            screen.update,
-            timeout=arguments.timeout,
-            trials=trials,
+            start,
+            observe,
+            limits,
         )
-        if complete:
+        if complete or study.ended_by is not None:
             screen.stop()
+            if study.stopped is not None:
+                console.print(f"stopped: {study.stopped}.", highlight=False, soft_wrap=True)
+            if study.ended_by is not None:
+                console.print(_ended(study), highlight=False, soft_wrap=True)
             refit = not arguments.no_refit
-            finish_study(study.stored, console, out, devices[0], refit=refit, began=began)
+            finish_study(
+                study.stored,
+                console,
+                out,
+                devices[0],
+                refit=refit,
+                pick=pick,
+                began=began,
+                ended_by=study.ended_by,
+            )
             return 0
     console.print("The study is not complete. Run the same command again to continue.")
     return UNFINISHED
+
+
+def _ended(study: "Study") -> str:
+    """Say which limit ended the study, and how far it got."""
+    tasks = study.stored.tasks()
+    begun = sum(task.begun for task in tasks)
+    whole = sum(t.outcome is not None and t.outcome.pruned is None for t in tasks)
+    return (
+        f"ended by {study.ended_by}: {begun} trials begun, {whole} of them trained to the end. The "
+        "same command with more goes on."
+    )
 
 
 def _scaling_notes(data: "Data", space: "Space") -> list[str]:
@@ -282,26 +389,60 @@ def _scaling_notes(data: "Data", space: "Space") -> list[str]:
     ]
 
 
-def _start(
-    arguments: argparse.Namespace,
-    study: "Study",
-    bundle: "Bundle",
-    placements: "list[Placement]",
-    ray_plan: "RayPlan | None",
-) -> "Workers | RayWorkers":
-    from hpo import launch
+class _Ahead:
+    """Imports what the end of a study needs as soon as a worker has nothing left to do.
+
+    Args:
+        workers: How many there are.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._thread: threading.Thread | None = None
+
+    def observe(self, tasks: "Sequence[Task]") -> None:
+        """Look at all tasks of the study."""
+        from hpo.search import TaskState
+
+        left = sum(task.state in (TaskState.OPEN, TaskState.CLAIMED) for task in tasks)
+        if self._thread is None and 0 < left < self._workers:
+            module = "hpo.results._judge"  # PyTorch takes a second, see hpo/_lazy.py
+            self._thread = threading.Thread(target=importlib.import_module, args=(module,))
+            self._thread.start()
+
+    def join(self) -> None:
+        """Wait until it is done; a process must not end in the middle of an import."""
+        if self._thread is not None:
+            self._thread.join()
+
+
+def _workers(
+    arguments: argparse.Namespace, placements: "list[Placement]", *, held: bool = False
+) -> "Workers":
+    """Start the worker processes of a study, which need not exist yet if they are held."""
+    from hpo.launch import Workers
+
+    cache, url = arguments.cache.absolute(), arguments.storage
+    settings = _settings(arguments)
+    return Workers(arguments.study, url, placements, cache, arguments.plugin, settings, held=held)
+
+
+def _ray_workers(
+    arguments: argparse.Namespace, study: "Study", bundle: "Bundle", plan: "RayPlan"
+) -> "RayWorkers":
+    from hpo.launch import RayWorkers
+
+    cache = Path(study.stored.definition.cache)
+    return RayWorkers(study.name, plan, _settings(arguments), bundle, cache, arguments.plugin)
+
+
+def _settings(arguments: argparse.Namespace) -> "WorkerSettings":
     from hpo.worker import WorkerSettings
 
-    settings = WorkerSettings(
+    return WorkerSettings(
         heartbeat=arguments.heartbeat,
         grace=arguments.grace,
         stall_timeout=arguments.stall_timeout,
-    )
-    cache = Path(study.stored.definition.cache)
-    if ray_plan is not None:
-        return launch.RayWorkers(study.name, ray_plan, settings, bundle, cache, arguments.plugin)
-    return launch.Workers(
-        study.name, study.stored.url, placements, cache, arguments.plugin, settings
     )
 
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from hpo.errors import InputError
 from hpo.features import load_bundle
 from hpo.files import write_json
+from hpo.report._front import front_lines
 from hpo.report._report import write_report
 from hpo.report._result_tables import without_lines
-from hpo.results import listed, study_metrics, write_predictions
+from hpo.results import listed, pick_task, study_metrics, write_predictions
 from hpo.search import NoCandidateError, Task, format_params
-from hpo.study import StoredStudy
+from hpo.study import StoredStudy, best_so_far, epochs_unfinished
 
 if TYPE_CHECKING:
     from hpo.results import UntouchedScores
@@ -36,56 +36,69 @@ def finish_study(
     device: str,
     *,
     refit: bool,
+    pick: str | int | None = None,
     began: float | None = None,
+    ended_by: str | None = None,
 ) -> None:
     """Refit the best configuration unless that is done, write all results, and print them.
 
     Args:
-        study: A complete study.
+        study: A study that is complete, or was ended by a limit.
         console: Where to print.
         out: Folder of the results.
         device: Where to train.
         refit: Whether to train on all rows and predict.
+        pick: Which configuration; see ``pick_task``.
         began: When the command began, by ``time.monotonic``.
+        ended_by: The limit that ended the study before it was complete; None if it is complete.
 
     Raises:
-        InputError: The study has no result, or the model would be too large.
+        InputError: The study has no result, or not the one that is picked, or the model would be
+            too large.
     """
     tasks = study.tasks()
-    best = study.best(tasks)
-    if best is None or best.config is None or best.outcome is None:
-        raise InputError(f"The study '{study.name}' has no trial with a result.")
-    metrics = study_metrics(study, tasks, best)
+    best = best_so_far(study, tasks) if ended_by is not None and pick is None else None
+    if best is None:
+        best = pick_task(study, tasks, device, pick)
+    assert best.config is not None and best.outcome is not None  # it has a result
+    metrics = study_metrics(study, tasks, best) | {"ended_by": ended_by}
     refits = refit and study.space.refit is not None
-    written = _already_written(out, metrics, refits)
-    if written is None:
+    known = _already_written(out, metrics, refits)
+    if known is not None:
+        written = known
+    else:
         written = metrics | _results(study, best, tasks, out, device, console, refits)
         seconds = None if began is None else round(time.monotonic() - began, 1)
-        # the numbers first, drawings after them
         write_json(out / "metrics.json", {**written, "wall_s": seconds})
-        write_report(study, tasks, out / "report", written)
     winner = format_params(study.strategy.params(best.config))
+    top = study.best(tasks)
+    called = "best" if top is not None and top.position == best.position else "picked"
     lines = [
-        f"best: trial {best.trial}, {study.space.metric} {best.outcome.value:.3f} ± "
+        f"{called}: trial {best.trial}, {study.space.metric} {best.outcome.value:.3f} ± "
         f"{best.outcome.std:.3f} ({winner})",
+        *([f"  {best.outcome.pruned}"] if best.outcome.pruned else []),
         *_judged_lines(written),
+        *front_lines(study, tasks),
     ]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
-    for name in ("model", "predictions.csv", "metrics.json", "report"):
-        if (out / name).exists():
-            console.print(f"  {out / name}", highlight=False, soft_wrap=True)
+    paths = [out / name for name in ("model", "predictions.csv", "metrics.json")]
+    for path in filter(Path.exists, paths):
+        console.print(f"  {path}", highlight=False, soft_wrap=True)
+    # Nobody waits for the numbers until the figures are drawn.
+    if known is None:
+        write_report(study, tasks, out / "report", written)
+    console.print(f"  {out / 'report'}", highlight=False, soft_wrap=True)
 
 
 def read_results(study: StoredStudy, tasks: list[Task], out: Path) -> dict[str, Any] | None:
     """Return what ``metrics.json`` in a folder has, if it is of this study as it stands."""
     try:
-        best = study.best(tasks)
-    except NoCandidateError:
+        raw = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+        chosen = [task for task in tasks if task.outcome and task.trial == raw["best"]["trial"]]
+        return _written(out, study_metrics(study, tasks, chosen[0])) if chosen else None
+    except (OSError, ValueError, KeyError, NoCandidateError):
         return None
-    if best is None or best.config is None or best.outcome is None:
-        return None
-    return _written(out, study_metrics(study, tasks, best))
 
 
 def _written(out: Path, metrics: dict[str, Any]) -> dict[str, Any] | None:
@@ -130,6 +143,7 @@ def _results(
         found["judged"] = judgement.to_json(study.space.metric)
     untouched: UntouchedScores | None = None
     trained = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
+    trained += epochs_unfinished(study, tasks)
     if refits:
         model, epochs = _refitted(study, best, out / "model", device, console)
         if judgement is not None:

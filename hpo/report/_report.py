@@ -8,10 +8,11 @@ from typing import Any
 
 from hpo.report._curves import CurveReader
 from hpo.report._figures import draw_stage, save_figure
+from hpo.report._front import draw_front
 from hpo.report._page import write_page
 from hpo.report._result_tables import result_tables, write_classes
 from hpo.report._table_files import write_tables, write_trials
-from hpo.search import Task, format_params
+from hpo.search import FRONT, Task, format_params
 from hpo.study import StoredStudy
 from hpo.training import metric_label
 
@@ -56,7 +57,8 @@ def write_report(
     reader = CurveReader(study, trials)
     figures: dict[int, str] = {}
     for index, table in enumerate(tables):
-        figure = draw_stage(reader.read(table))
+        on_front = table.key == FRONT
+        figure = draw_front(study, tasks) if on_front else draw_stage(reader.read(table))
         if figure is not None:
             figures[index] = f"figures/{index + 1:02d}_{_file_name(table.key)}.png"
             save_figure(figure, folder / figures[index])

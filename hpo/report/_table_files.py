@@ -9,11 +9,11 @@ from optuna.trial import FrozenTrial
 from hpo.files import atomic_write
 from hpo.report._result_tables import ResultTable
 from hpo.results import write_csv
-from hpo.search import StageTable
+from hpo.search import COSTS, StageTable, TableRow
 from hpo.study import StoredStudy
 from hpo.training import curve_columns, metric_label
 
-__all__ = ["table_cells", "write_tables", "write_trials"]
+__all__ = ["cost_cell", "costs_in", "table_cells", "write_tables", "write_trials"]
 
 
 def write_tables(
@@ -47,12 +47,15 @@ def write_tables(
         file.write("\n".join(lines).encode())
     write_csv(
         folder / "tables.csv",
-        ["stage", "candidate", "value", "std", "trial", "reference", "winner", "note"],
+        [
+            *("stage", "candidate", "value", "std", "trial", "reference", "winner", "note"),
+            *("model_mb", "latency_ms"),
+        ],
         [
             [
                 *(table.name, row.label),
                 *map(_cell, (row.value, row.std, row.trial, row.reference)),
-                *(int(row.winner), row.note),
+                *(int(row.winner), row.note, _cell(row.model_mb), _cell(row.latency_ms)),
             ]
             for table in tables
             for row in table.rows
@@ -65,7 +68,8 @@ def write_trials(study: StoredStudy, trials: Sequence[FrozenTrial], path: Path) 
 
     The columns are number, state, stage, value and std (percent), each searched parameter, the
     score of each seed, the mean of every metric at the last epoch, the epochs that were trained
-    for it rather than taken from the run store, and why it was pruned or failed.
+    for it rather than taken from the run store, why it was pruned or failed, and the size and
+    latency of its model.
     """
     params = study.strategy.distributions
     columns = curve_columns(study.definition.metrics)
@@ -75,7 +79,7 @@ def write_trials(study: StoredStudy, trials: Sequence[FrozenTrial], path: Path) 
         *(f"params_{name}" for name in params),
         *(f"score_seed_{seed}" for seed in range(seeds)),
         *(f"metrics_{name}" for name in columns),
-        *("epochs_trained", "reason"),
+        *("epochs_trained", "reason", "model_mb", "latency_ms"),
     ]
     rows = []
     for trial in sorted(trials, key=lambda trial: trial.number):
@@ -87,30 +91,48 @@ def write_trials(study: StoredStudy, trials: Sequence[FrozenTrial], path: Path) 
                 trial.number,
                 trial.state.name.lower(),
                 about.get("stage", ""),
-                _cell(trial.value if trial.values else None),
+                _cell(trial.values[0] if trial.values else None),
                 _cell(about.get("std")),
                 *(_cell(trial.params.get(name)) for name in params),
                 *(_cell(score) for score in (scores + [None] * seeds)[:seeds]),
                 *(_cell(metrics.get(name)) for name in columns),
                 _cell(about.get("epochs_trained")),
                 about.get("pruned") or about.get("failed") or "",
+                *(_cell(about.get(cost)) for cost in COSTS),
             ]
         )
     write_csv(path, header, rows)
 
 
 def table_cells(table: StageTable, metric: str) -> tuple[list[str], list[list[str]]]:
-    """Return header and cells of a table as text; references have a column if there are any."""
+    """Return header and cells of a table as text.
+
+    References, sizes and latencies have a column each if there are any.
+    """
     cited = any(row.reference is not None for row in table.rows)
-    head = ["candidate", metric, "trial", *(["paper"] if cited else []), "note"]
+    costs = costs_in(table)
+    head = ["candidate", metric, "trial", *(["paper"] if cited else [])]
+    head += [*(COSTS[cost][1] for cost in costs), "note"]
     rows = []
     for row in table.rows:
         score = "" if row.value is None else f"{row.value:.3f} ± {row.std:.3f}"
         cells = [row.label, score, "" if row.trial is None else str(row.trial)]
         if cited:
             cells.append("" if row.reference is None else f"{row.reference:.3f}")
+        cells += [cost_cell(row, cost) for cost in costs]
         rows.append([*cells, row.note])
     return head, rows
+
+
+def costs_in(table: StageTable) -> list[str]:
+    """Return what costs the rows of a table have."""
+    return [c for c in COSTS if any(getattr(row, c) is not None for row in table.rows)]
+
+
+def cost_cell(row: TableRow, cost: str) -> str:
+    """Return a cost of a row as text, with three digits."""
+    value = getattr(row, cost)
+    return "" if value is None else f"{value:.3g}"
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from hpo._lazy import exported_late
 from hpo.results._class_scores import ClassScore, class_rows, class_scores
 from hpo.results._intervals import Interval, f1_differences, f1_intervals, f1_scores, listed
 from hpo.results._metrics import study_metrics
+from hpo.results._pick import check_pick, pick_task
 from hpo.results._predictions import write_csv, write_predictions, write_probabilities
 from hpo.results._thresholds import tune_thresholds
 
@@ -35,6 +36,7 @@ __all__ = [
     "Judgement",
     "UntouchedScores",
     "by_class",
+    "check_pick",
     "class_rows",
     "class_scores",
     "count_lacking",
@@ -44,6 +46,7 @@ __all__ = [
     "f1_scores",
     "judge",
     "listed",
+    "pick_task",
     "refit_best",
     "scores_on_test",
     "study_metrics",

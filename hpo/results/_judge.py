@@ -89,15 +89,8 @@ def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) ->
     Returns:
         None if the run store doesn't have the winner's weights any more.
     """
-    definition = study.definition
-    bundle = load_bundle(definition.bundle)
-    trainer = Trainer(
-        bundle,
-        open_device(device, definition.arithmetic),
-        RunStore(definition.run_store),
-        metrics=definition.metrics,
-        scored=study.space.scored_epochs(),
-    )
+    trainer = _trainer(study, device)
+    bundle = trainer.data.bundle
     truth = bundle.labels_of("val") > 0
     mine = _probabilities(trainer, best, "val")
     if mine is None:
@@ -107,18 +100,12 @@ def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) ->
     if study.space.thresholds is not None:
         mean = np.mean(mine, axis=0)
         thresholds = tune_thresholds(mean, truth, study.space.thresholds.metrics)
-    metric = study.space.metric if study.space.metric in F1_SCORES else "micro_f1"
     rivals, theirs = _rivals(trainer, best, tasks)
-    differences = f1_differences(predicted, theirs, truth)
-    tied = [
-        rival.trial
-        for rival, difference in zip(rivals, differences, strict=True)
-        if difference[metric].low <= 0 <= difference[metric].high and rival.trial is not None
-    ]
+    tied = _ties(study, predicted, rivals, theirs, truth)
     return Judgement(
         validation=f1_intervals(predicted, truth),
         untouched=_on_test(trainer, best, bundle),
-        tied=tuple(tied),
+        tied=tuple(task.trial for task in tied if task.trial is not None),
         compared=len(rivals),
         thresholds=tuple(float(t) for t in thresholds),
         tuned=f1_intervals([p > thresholds for p in mine], truth),
@@ -126,6 +113,54 @@ def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) ->
         classes_tuned=class_scores(mine, truth, bundle.classes, tuple(thresholds)),
         without=_without(trainer, best, truth),
     )
+
+
+def tied_with(
+    study: StoredStudy, best: Task, tasks: Sequence[Task], device: str
+) -> list[Task] | None:
+    """Return the tasks that can't be told from one on the validation rows; reads no other rows.
+
+    Args:
+        study: See ``judge``; likewise ``best``, ``tasks`` and ``device``.
+
+    Returns:
+        None if the run store doesn't have the weights any more.
+    """
+    trainer = _trainer(study, device)
+    truth = trainer.data.bundle.labels_of("val") > 0
+    mine = _probabilities(trainer, best, "val")
+    if mine is None:
+        return None
+    rivals, theirs = _rivals(trainer, best, tasks)
+    return _ties(study, [p > 0.5 for p in mine], rivals, theirs, truth)
+
+
+def _trainer(study: StoredStudy, device: str) -> Trainer:
+    definition = study.definition
+    return Trainer(
+        load_bundle(definition.bundle),
+        open_device(device, definition.arithmetic),
+        RunStore(definition.run_store),
+        metrics=definition.metrics,
+        scored=study.space.scored_epochs(),
+    )
+
+
+def _ties(
+    study: StoredStudy,
+    predicted: list[Predictions],
+    rivals: Sequence[Task],
+    theirs: Sequence[list[Predictions]],
+    truth: Predictions,
+) -> list[Task]:
+    """Return those of the rivals whose difference may be none."""
+    metric = study.space.metric if study.space.metric in F1_SCORES else "micro_f1"
+    differences = f1_differences(predicted, theirs, truth)
+    return [
+        rival
+        for rival, difference in zip(rivals, differences, strict=True)
+        if difference[metric].low <= 0 <= difference[metric].high
+    ]
 
 
 def _rivals(
@@ -169,8 +204,10 @@ def _probabilities(
     """Return the probabilities of each seed's model; None if the weights are gone."""
     assert task.config is not None and task.outcome is not None
     found: list[Probabilities] = []
+    # one that isn't whole is judged by its weights where it stands
+    epochs = task.config.epochs if task.outcome.pruned is None else task.outcome.steps
     for seed in range(len(task.outcome.scores)):
-        logits = trainer.stored_logits(task.config, seed, task.config.epochs, part, without)
+        logits = trainer.stored_logits(task.config, seed, epochs, part, without)
         if logits is None:
             return None
         found.append(logits.sigmoid().cpu().numpy())

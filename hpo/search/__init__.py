@@ -1,12 +1,18 @@
 """What to train next: search-space files, strategies, samplers, pruners, one trial."""
 
+from hpo.search._budget import Budget
+from hpo.search._constraints import COSTS, Constraints, Dimensions, broken_by
+from hpo.search._cost import costliest, last_step, refit_epochs, trained_epochs
+from hpo.search._domains import Choices, Range
+from hpo.search._expected_gain import StopQuestion, expected_best, expected_gain
+from hpo.search._front import FRONT, front_of
 from hpo.search._greedy import Candidate, GreedySearch, GreedyStage, GreedyStrategy, Stage
-from hpo.search._load import load_space, parse_setting
+from hpo.search._load import load_space, parse_candidate, parse_setting
 from hpo.search._plan import Plan, PlannedStage
 from hpo.search._promote import PromoteSearch, PromoteStrategy
 from hpo.search._pruning import Divergence, DivergenceRule, decision_steps, make_pruner
 from hpo.search._registry import experimental
-from hpo.search._sampled import Choices, OptunaSearch, Range, SampledStrategy
+from hpo.search._sampled import OptunaSearch, SampledStrategy
 from hpo.search._sampling import make_sampler, param_value
 from hpo.search._search import Search
 from hpo.search._space import SEARCHES, Space, make_strategy, register_search
@@ -25,12 +31,17 @@ from hpo.search._trial import run_trial
 from hpo.search._values import Component
 
 __all__ = [
+    "COSTS",
+    "FRONT",
     "SEARCHES",
     "Board",
+    "Budget",
     "Candidate",
     "Choices",
     "Component",
+    "Constraints",
     "Decision",
+    "Dimensions",
     "Divergence",
     "DivergenceRule",
     "FixedBoard",
@@ -52,21 +63,31 @@ __all__ = [
     "Space",
     "Stage",
     "StageTable",
+    "StopQuestion",
     "Strategy",
     "TableRow",
     "Task",
     "TaskState",
     "TrialOutcome",
     "Verdict",
+    "broken_by",
+    "costliest",
     "decision_steps",
+    "expected_best",
+    "expected_gain",
     "experimental",
     "format_params",
+    "front_of",
+    "last_step",
     "load_space",
     "make_pruner",
     "make_sampler",
     "make_strategy",
     "param_value",
+    "parse_candidate",
     "parse_setting",
+    "refit_epochs",
     "register_search",
     "run_trial",
+    "trained_epochs",
 ]

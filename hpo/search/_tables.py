@@ -21,7 +21,9 @@ class TableRow:
         trial: Number in Optuna.
         reference: Published score.
         winner: Whether it is the best of the table.
-        note: Why it was pruned or failed.
+        note: Why it was pruned, left out or failed.
+        model_mb: Size of its model in 10⁶ bytes; None if it isn't known.
+        latency_ms: Median time of predicting one row, in ms; None if it isn't known.
     """
 
     label: str
@@ -32,6 +34,8 @@ class TableRow:
     reference: float | None
     winner: bool
     note: str
+    model_mb: float | None = None
+    latency_ms: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +71,18 @@ def table_row(
         trial = None if task is None else task.trial
         return TableRow(label, params, None, None, trial, reference, winner, note)
     outcome = task.outcome
-    note = outcome.pruned or ""
-    return TableRow(label, params, outcome.value, outcome.std, task.trial, reference, winner, note)
+    return TableRow(
+        label,
+        params,
+        outcome.value if outcome.is_scored else None,
+        outcome.std if outcome.is_scored else None,
+        task.trial,
+        reference,
+        winner,
+        outcome.pruned or "",
+        outcome.model_mb,
+        outcome.latency_ms,
+    )
 
 
 def format_params(params: Mapping[str, Any]) -> str:
@@ -78,5 +92,5 @@ def format_params(params: Mapping[str, Any]) -> str:
 
 def _format(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return "-".join(map(str, value))
+        return "-".join(map(str, value)) or "[]"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from hpo.errors import InputError
 from hpo.models import PluginUse, default_of, field_names, neutral
-from hpo.search import Space, Strategy, make_strategy
+from hpo.search import Dimensions, Space, Strategy, make_strategy
 from hpo.training import TRAINER_VERSION, Arithmetic
 
 __all__ = ["Definition"]
@@ -35,12 +35,16 @@ class Definition:
         checkpoint_every: Epochs between resumable states.
         dataset: What the data was, for people: folder, encoder, SHA-256 of train.csv.
         run_store_gb: Limit of the run store in 10⁹ bytes.
-        precision: Of training steps; see ``Arithmetic``.
+        precision: Of training steps, see ``Arithmetic``: what the space's became on the devices
+            of the machine that made the study.
         compiler: Of training steps; see ``Arithmetic``.
         metrics: Names of what is measured after each epoch.
         plugins: The users' own parts that the study needs.
         trainer: The version of the trainer that began it; None if it wasn't noted.
         format: What the values of the space mean; 1 where it wasn't noted.
+        widths: Embedding width of each modality. None where it wasn't noted: then the space's limit
+            on the size of models holds at the refit alone, as it did.
+        classes: How many labels there are; None likewise.
     """
 
     space: Space
@@ -58,6 +62,15 @@ class Definition:
     plugins: tuple[PluginUse, ...] = ()
     trainer: int | None = TRAINER_VERSION
     format: int = _FORMAT
+    widths: Mapping[str, int] | None = None
+    classes: int | None = None
+
+    @property
+    def dimensions(self) -> Dimensions | None:
+        """What the sizes of its models follow from."""
+        if self.widths is None or self.classes is None:
+            return None
+        return Dimensions(self.widths, self.classes)
 
     @property
     def bundle(self) -> Path:
@@ -94,7 +107,7 @@ class Definition:
 
     def strategy(self) -> Strategy:
         """Return what decides in this study."""
-        return make_strategy(self.space, self.modalities)
+        return make_strategy(self.space, self.modalities, self.dimensions)
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -120,7 +133,9 @@ class Definition:
                 "with it."
             )
         try:
-            space = Space.from_stored(raw["space"])
+            # Spaces had no precision when the first studies were made; theirs was a flag.
+            earlier = {"precision": raw.get("precision", "float32")}
+            space = Space.from_stored({**earlier, **raw["space"]})
         except ValidationError as error:
             places = [".".join(map(str, e["loc"])) for e in error.errors()]
             raise InputError(
@@ -168,13 +183,17 @@ class Definition:
         mine, theirs = self.space.model_dump(mode="json"), other.space.model_dump(mode="json")
         # More trials of a sampled study go on with it.
         allowed = {f"search.{key}" for key in self.space.search.extensible}
+        allowed |= {"budget.epochs", "budget.time_limit"}
         allowed |= {f"fixed.{field}" for field in self.kept_defaults(other)}
+        allowed |= {"precision"}  # what became of it is compared, unless that is left open
         found += [
             f"{place}: {a!r} there, {b!r} here"
             for place, a, b in _different((), mine, theirs)
             if place not in allowed
         ]
         for name in ("threads", "precision", "compiler", "metrics"):
+            if name == "precision" and other.space.precision == "auto":
+                continue
             a, b = getattr(self, name), getattr(other, name)
             if a != b:
                 found.append(f"{name}: {_shown(a)} there, {_shown(b)} here")

@@ -16,10 +16,12 @@ from hpo.training._interrupted import Interrupted
 from hpo.training._spec import TRAINER_VERSION, Numerics, RunSpec, head_runs, plan_model
 
 if TYPE_CHECKING:
+    from hpo.training._compare import standard_error
     from hpo.training._data import Part, RunData, TrainingData
     from hpo.training._device import Device, open_device, tune_allocator
     from hpo.training._folder import TrainedModel
     from hpo.training._forward import forward
+    from hpo.training._latency import latency_ms
     from hpo.training._learner import Learner, make_learner
     from hpo.training._lockstep import Lockstep
     from hpo.training._metrics import metric_functions
@@ -32,6 +34,7 @@ else:
     __getattr__ = exported_late(
         __name__,
         {
+            "_compare": ("standard_error",),
             "_data": (
                 "Part",
                 "RunData",
@@ -44,6 +47,7 @@ else:
             ),
             "_folder": ("TrainedModel",),
             "_forward": ("forward",),
+            "_latency": ("latency_ms",),
             "_learner": (
                 "Learner",
                 "make_learner",
@@ -104,12 +108,14 @@ __all__ = [
     "curve_columns",
     "forward",
     "head_runs",
+    "latency_ms",
     "make_learner",
     "metric_functions",
     "metric_label",
     "open_device",
     "plan_model",
     "refit",
+    "standard_error",
     "summarise",
     "trim_store",
     "tune_allocator",

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 from hpo.models import Config
 from hpo.queue import Fenced, Patience
-from hpo.search import Progress, Task, TrialOutcome, Verdict, run_trial
-from hpo.study import StoredStudy
+from hpo.search import COSTS, Progress, Task, TrialOutcome, Verdict, broken_by, run_trial
+from hpo.study import TRAINED, StoredStudy
 from hpo.training import Interrupted, Trainer, head_runs
 from hpo.trials import Draw, LiveTrial
 from hpo.worker._bench import Workbench
@@ -42,6 +42,7 @@ class Assignment:
         self._stopping = stopping
         self._pulse = Pulse(study, task, settings, stopping)
         self._progress: Progress | None = None
+        self._trained = 0
 
     def poll(self) -> None:
         """Called before every micro-batch, and while the store is waited for.
@@ -66,7 +67,7 @@ class Assignment:
         trial: LiveTrial | None = None
         try:
             self._patient.trials.close_former(self._task)
-            trial = self._patient.trials.take_up(self._task) or self._begin()
+            trial = self._patient.trials.take_up(self._task) or self._begin(bench)
             self._pulse.begin(trial)
             self._train(trial, bench)
         except Fenced:
@@ -78,11 +79,13 @@ class Assignment:
             self._pulse.stop()
             self._patient.trials.leave()
 
-    def _begin(self) -> LiveTrial:
-        """Create the trial of the task."""
+    def _begin(self, bench: Workbench) -> LiveTrial:
+        """Create the trial of the task, with what its model costs."""
         attributes = self._study.strategy.attributes(self._task)
         for configured, draw in self._configured():
-            trial = self._patient.trials.begin(configured, attributes, draw)
+            assert configured.config is not None
+            about = {**attributes, **bench.costs(configured.config)}
+            trial = self._patient.trials.begin(configured, about, draw)
             if trial is not None:
                 return trial
         raise AssertionError("a configuration without a key is always accepted")
@@ -106,7 +109,9 @@ class Assignment:
 
     def _train(self, trial: LiveTrial, bench: Workbench) -> None:
         try:
-            outcome = bench.carry_out(lambda trainer: self._run(trainer, trial))
+            outcome = self._rejected(trial)
+            if outcome is None:
+                outcome = bench.carry_out(lambda trainer: self._run(trainer, trial))
         except (Interrupted, Fenced):
             raise
         except Exception as error:
@@ -114,17 +119,35 @@ class Assignment:
             _log.warning("Trial %d failed: %s", trial.number, reason)
             self._patient.trials.fail(self._task, trial, reason, traceback.format_exc())
             return
-        bench.tidy()
+        bench.tidy(self._waiting)
         values = self._pulse.take()
         if outcome is not None:
+            costs = _costs_of(trial)
             whole = dataclasses.replace(
-                outcome, epochs_trained=outcome.epochs_trained + self._trained_before()
+                outcome,
+                epochs_trained=outcome.epochs_trained + self._trained_before(trial),
+                model_mb=costs["model_mb"],
+                latency_ms=costs["latency_ms"],
             )
             self._patient.trials.complete(self._task, trial, whole, values)
             return
         assert self._progress is not None  # only a step can decide to pause
         self._patient.trials.append(trial, values, {})
         self._patient.trials.pause(self._task, trial, self._progress)
+
+    def _rejected(self, trial: LiveTrial) -> TrialOutcome | None:
+        """Return the outcome of a trial that breaks a constraint, so that it is not trained.
+
+        Raises:
+            ValueError: The second objective of the study isn't known of it.
+        """
+        costs, against = _costs_of(trial), self._study.space.against
+        if against is not None and costs[against] is None:
+            raise ValueError(f"{against} of this configuration can't be known before it is trained")
+        if all(excess <= 0 for excess in trial.frozen.constraints.values()):
+            return None
+        broken = broken_by(costs, self._study.strategy.sizes.limits)
+        return TrialOutcome.untrained(f"not trained: {broken}")
 
     def _run(self, trainer: Trainer, trial: LiveTrial) -> TrialOutcome | None:
         def should_prune() -> bool:
@@ -141,27 +164,45 @@ class Assignment:
             return self._study.strategy.decide(self._task, progress, self._patient, should_prune)
 
         before = trainer.epochs_trained
-        outcome = run_trial(trainer, self._study.space, trial.config, on_step=on_step)
+        try:
+            outcome = run_trial(trainer, self._study.space, trial.config, on_step=on_step)
+        finally:
+            self._trained = trainer.epochs_trained - before
         if outcome is None and self._progress is not None:
-            trained = trainer.epochs_trained - before
-            self._progress = dataclasses.replace(self._progress, trained=trained)
+            self._progress = dataclasses.replace(self._progress, trained=self._trained)
         return outcome
 
-    def _trained_before(self) -> int:
-        """Return the epochs that were trained for the task before it was paused."""
+    def _waiting(self) -> list[Config]:
+        """Return the configurations that were begun and have no end yet."""
+        tasks = self._patient.tasks()
+        return [t.config for t in tasks if t.begun and not t.state.ended and t.config is not None]
+
+    def _trained_before(self, trial: LiveTrial) -> int:
+        """Return the epochs that were trained for the task before it was paused or handed back."""
         if self._task.token == 1:
             return 0
-        return sum(past.trained for past in self._patient.pauses().get(self._task.position, ()))
+        pauses = self._patient.pauses().get(self._task.position, ())
+        handed_back = int(trial.frozen.system_attrs.get(TRAINED, 0))
+        return handed_back + sum(past.trained for past in pauses)
 
     def _hand_back(self, trial: LiveTrial | None) -> None:
         """Let another worker go on; if the store is away now, as with the task of a dead one."""
         self._pulse.stop()
         patience = Patience(_give_up_after(_PATIENCE_TO_HAND_BACK_S))
+        noted: dict[str, int] = {}
+        if trial is not None and self._trained:
+            before = int(trial.frozen.system_attrs.get(TRAINED, 0))
+            noted[TRAINED] = before + self._trained
         try:
-            patience(self._pulse.flush)
+            patience(lambda: self._pulse.flush(noted))
             self._study.patient(patience).trials.hand_back(self._task, trial)
         except (Interrupted, Fenced):
             return
+
+
+def _costs_of(trial: LiveTrial) -> dict[str, float | None]:
+    """Return what the model of a trial costs, as it was measured when the trial was begun."""
+    return {cost: trial.frozen.user_attrs.get(cost) for cost in COSTS}
 
 
 def _give_up_after(seconds: float) -> Callable[[], None]:
