@@ -161,17 +161,18 @@ def _main(argv: Sequence[str] | None) -> int:
                 skip_bad_images=arguments.skip_bad_images,
                 progress=progress,
             )
-    kept = [index for index in range(len(rows)) if index not in bad]
-
-    probabilities = np.full((len(rows), len(model.classes)), np.nan, dtype=np.float32)
-    probabilities[kept] = model.probabilities(
-        inputs, open_device(device, Arithmetic(arguments.threads))
-    )
+    probabilities = model.probabilities(inputs, open_device(device, Arithmetic(arguments.threads)))
+    if bad:
+        kept = np.setdiff1d(np.arange(len(rows)), list(bad))
+        given = np.full((len(rows), len(model.classes)), np.nan, dtype=np.float32)
+        given[kept] = probabilities
+        probabilities = given
     write_predictions(arguments.out, rows.ids, probabilities, model.classes, model.thresholds)
     if arguments.probabilities is not None:
         write_probabilities(arguments.probabilities, rows.ids, probabilities, model.classes)
 
-    count = f"{len(kept):,} row{'' if len(kept) == 1 else 's'}"
+    labelled = len(rows) - len(bad)
+    count = f"{labelled:,} row{'' if labelled == 1 else 's'}"
     print(f"predicted {count} of {folder / table}, {len(model.classes)} classes")
     for name, number in counts.items():
         print(f"lacking {name}: {number:,} row{'' if number == 1 else 's'}, predicted without it")

@@ -1,6 +1,6 @@
 """Embeddings: encoders, the on-disk store, imported arrays, and the bundle that trains a head."""
 
-from hpo.features._arrays import as_float16
+from hpo.features._arrays import as_float16, fits_float16
 from hpo.features._bundle import Bundle, load_bundle, save_bundle
 from hpo.features._data import Data
 from hpo.features._encoder import DEFAULT_ENCODER, DEMO_ENCODER, Encoder, resolve_encoder
@@ -39,6 +39,7 @@ __all__ = [
     "as_float16",
     "extract_features",
     "extract_present",
+    "fits_float16",
     "folder_defaults",
     "import_arrays",
     "import_features",

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["FILE_TYPES", "Source", "as_float16", "check_array", "check_values", "open_array"]
+__all__ = [
+    "FILE_TYPES",
+    "Source",
+    "as_float16",
+    "check_array",
+    "check_values",
+    "fits_float16",
+    "open_array",
+]
 
 FILE_TYPES = ("float16", "float32")
 """What a file may hold. An array in memory may be float64 as well, which is numpy's default."""
@@ -102,6 +110,23 @@ def check_values(source: Source, problems: list[str], *, may_lack: bool = False)
             f"{_describe_rows(too_large)}"
         )
     return digest.hexdigest()
+
+
+def fits_float16(values: np.ndarray, *, may_lack: bool = False) -> bool:
+    """Tell whether float16 can hold all of [n, D], looked at a few rows at a time.
+
+    Args:
+        values: The embeddings.
+        may_lack: See ``check_values``.
+    """
+    for start in range(0, len(values), _BLOCK):
+        half = as_float16(values[start : start + _BLOCK])
+        good = np.isfinite(half).all(axis=1)
+        if may_lack:
+            good |= np.isnan(half).all(axis=1)
+        if not good.all():
+            return False
+    return True
 
 
 def as_float16(values: np.ndarray) -> np.ndarray:

@@ -96,7 +96,7 @@ def save_bundle(store: Path, dataset: "Dataset", features: Features, split: "Spl
             "format": _FORMAT,
             "features": features.key,
             "arrays": {
-                name: [list(array.shape), hashlib.sha256(array.tobytes()).hexdigest()]
+                name: [list(array.shape), hashlib.sha256(array.data).hexdigest()]
                 for name, array in content.items()
             },
             "rows": rows,

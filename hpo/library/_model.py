@@ -137,8 +137,8 @@ class Model:
         return [[self.classes[int(k)] for k in np.flatnonzero(row)] for row in given]
 
     def _checked(self, embeddings: Mapping[str, ArrayLike]) -> _Read:
-        """Return embeddings as float16, as those that the model was trained on."""
-        from hpo.features import as_float16, rows_of_nan
+        """Return embeddings that the model can read, in its order, and what rows lack."""
+        from hpo.features import fits_float16, rows_of_nan
         from hpo.results import count_lacking
 
         arrays = {name: np.asarray(array) for name, array in embeddings.items()}
@@ -160,7 +160,7 @@ class Model:
                 problems.append(f"{name} has shape {list(shape)}, but must be [rows, {width}]")
             elif arrays[name].dtype.kind != "f":
                 problems.append(f"{name} is {arrays[name].dtype}, but must be a float type")
-            elif not np.isfinite(as_float16(arrays[name])[~rows_of_nan(arrays[name])]).all():
+            elif not fits_float16(arrays[name], may_lack=True):
                 problems.append(f"{name} has NaN, infinity or values beyond ±65504 in it")
         counts = {name: len(arrays[name]) for name in self.modalities if name in arrays}
         if not problems and len(set(counts.values())) > 1:
@@ -170,7 +170,7 @@ class Model:
             raise InputError(problems, "The model can't read these embeddings:")
         lacking = {name: rows_of_nan(arrays[name]) for name in self.modalities}
         counts = count_lacking(self.trained, lacking, "row {} of what was given".format)
-        return {name: as_float16(arrays[name]) for name in self.modalities}, counts
+        return {name: arrays[name] for name in self.modalities}, counts
 
     def _encoded(
         self, images: Sequence[str | Path | None] | None, captions: Sequence[str | None] | None

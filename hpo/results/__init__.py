@@ -13,6 +13,7 @@ from hpo.results._thresholds import tune_thresholds
 if TYPE_CHECKING:
     from hpo.results._details import by_class, without_modalities
     from hpo.results._encoding import encoder_of
+    from hpo.results._ensemble import Selection, select_ensemble
     from hpo.results._judge import Judgement, judge
     from hpo.results._lacking import count_lacking
     from hpo.results._refit import refit_best
@@ -23,6 +24,7 @@ else:
         {
             "_details": ("by_class", "without_modalities"),
             "_encoding": ("encoder_of",),
+            "_ensemble": ("Selection", "select_ensemble"),
             "_judge": ("Judgement", "judge"),
             "_lacking": ("count_lacking",),
             "_refit": ("refit_best",),
@@ -34,6 +36,7 @@ __all__ = [
     "ClassScore",
     "Interval",
     "Judgement",
+    "Selection",
     "UntouchedScores",
     "by_class",
     "check_pick",
@@ -49,6 +52,7 @@ __all__ = [
     "pick_task",
     "refit_best",
     "scores_on_test",
+    "select_ensemble",
     "study_metrics",
     "tune_thresholds",
     "without_modalities",

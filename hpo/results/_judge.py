@@ -143,6 +143,7 @@ def _trainer(study: StoredStudy, device: str) -> Trainer:
         RunStore(definition.run_store),
         metrics=definition.metrics,
         scored=study.space.scored_epochs(),
+        memory_gb=0.0,  # rows that each model reads once are worth no copy
     )
 
 

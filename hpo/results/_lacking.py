@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data import Problems
-from hpo.models import is_two_step
+from hpo.models import FUSIONS, is_two_step
 from hpo.training import TrainedModel
 
 __all__ = ["count_lacking"]
@@ -43,8 +43,11 @@ def count_lacking(
     counts = {name: count for name, count in counts.items() if count}
     listed = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     several = int((together.sum(axis=0) > 1).sum())
-    config = model.config
-    trained_so = config.modality_dropout > 0 and not is_two_step(config.fusion)
+    configs = [member.config for member in model.members] or [model.config]
+    trained_so = all(
+        config.modality_dropout > 0 and config.fusion in FUSIONS and not is_two_step(config.fusion)
+        for config in configs
+    )
     if counts and not trained_so:
         _log.warning(
             "Rows lack what the model reads (%s), and it was trained without modality_dropout, so "

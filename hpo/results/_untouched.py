@@ -43,15 +43,15 @@ def scores_on_test(model: TrainedModel, bundle: Bundle, device: str) -> Untouche
     if "test" not in bundle.split:
         return None
     rows = bundle.split["test"]
-    inputs = {name: bundle.features.train[name][rows] for name in model.modalities}
+    inputs = bundle.features.train
     truth = bundle.labels_of("test") > 0
     opened = open_device(device)
     thresholds = np.asarray(model.thresholds)
-    probabilities = model.probabilities(inputs, opened)
+    probabilities = model.probabilities(inputs, opened, rows)
     without = {}
     for name in model.modalities if len(model.modalities) > 1 else ():
         lacking = np.broadcast_to(np.float16(np.nan), inputs[name].shape)
-        found = model.probabilities({**inputs, name: lacking}, opened)
+        found = model.probabilities({**inputs, name: lacking}, opened, rows)
         without[name] = f1_scores(found > thresholds, truth)
     return UntouchedScores(
         tuned=f1_intervals([probabilities > thresholds], truth),

@@ -8,21 +8,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo.models import Config, build_loss
+from hpo.training._data import Part
 
 __all__ = ["Oversampling", "class_weights", "make_criterion"]
 
 
-def make_criterion(config: Config, targets: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+def make_criterion(config: Config, train: Part) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the loss of a configuration, with the class weights that training rows give it.
 
     Args:
         config: Names the loss and the kind of weights.
-        targets: Of the training rows, 0/1 [rows, K].
+        train: The training rows.
     """
-    return build_loss(config, class_weights(config.class_weight, targets))
+    if config.class_weight == "none":
+        return build_loss(config)
+    return build_loss(config, class_weights(config.class_weight, train.labels()))
 
 
-def class_weights(kind: str, targets: Tensor) -> Tensor | None:
+def class_weights(kind: str, targets: Tensor) -> Tensor:
     """Return how many times a positive of each class counts in the loss.
 
     ``balanced`` is w = n₋ / n₊, negatives over positives among the training rows, with which both
@@ -32,14 +35,12 @@ def class_weights(kind: str, targets: Tensor) -> Tensor | None:
     there weighs 1.
 
     Args:
-        kind: ``none``, ``balanced`` or ``sqrt``.
+        kind: ``balanced`` or ``sqrt``.
         targets: Of the training rows, 0/1 [rows, K].
 
     Returns:
-        w, float32 [K] > 0; None for ``none``.
+        w, float32 [K] > 0.
     """
-    if kind == "none":
-        return None
     positives = targets.sum(dim=0, dtype=torch.float64)
     negatives = len(targets) - positives
     ratio = torch.where((positives > 0) & (negatives > 0), negatives / positives, 1.0)

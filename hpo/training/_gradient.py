@@ -14,6 +14,7 @@ from hpo.training._classes import Oversampling, make_criterion
 from hpo.training._data import RunData
 from hpo.training._device import compiled, precise
 from hpo.training._forward import forward, split_rows
+from hpo.training._rows import RowSource
 from hpo.training._spec import RunSpec
 
 __all__ = ["GradientLearner"]
@@ -25,7 +26,7 @@ class GradientLearner:
     Args:
         spec: The run.
         module: With its initial weights.
-        data: Its rows, on the device.
+        data: Its rows.
 
     Attributes:
         epoch: Epochs done.
@@ -40,13 +41,13 @@ class GradientLearner:
         self._numerics = spec.numerics
         whole = sees_whole_batches(config.loss)
         self._at_once = sys.maxsize if whole else spec.numerics.micro_batch
-        self._criterion = make_criterion(config, data.train.targets)
+        self._criterion = make_criterion(config, data.train)
         self._oversampling = (
-            Oversampling(config.oversample, data.train.targets) if config.oversample > 0 else None
+            Oversampling(config.oversample, data.train.labels()) if config.oversample > 0 else None
         )
         self.epoch = 0
         self.whole = False
-        self.module = module.to(data.train.targets.device)
+        self.module = module.to(data.train.device)
         self._forward = compiled(self.module, self._numerics.compiler)
         self._optimizer = Adam(
             self.module.parameters(),
@@ -64,7 +65,7 @@ class GradientLearner:
         single_step = self._config.batch_size >= train.rows
         if not single_step:
             self._remember()
-        total = torch.zeros((), dtype=torch.float64, device=train.targets.device)
+        total = torch.zeros((), dtype=torch.float64, device=train.device)
         trained = 0
         seed_dropout(self.module, self._seed, self.epoch + 1)
         self.module.train()
@@ -94,7 +95,7 @@ class GradientLearner:
         """
         train = self._data.train
         inputs = {name: x[rows] for name, x in train.inputs.items()}
-        with precise(train.targets.device, self._numerics.precision) as mixed:
+        with precise(train.device, self._numerics.precision) as mixed:
             with mixed:
                 logits = self._forward(inputs)
             loss = self._criterion(logits.float(), train.targets[rows])
@@ -134,7 +135,7 @@ class GradientLearner:
     def _evaluated(self) -> nn.Module:
         return self.module if self._average is None else self._average.module
 
-    def logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+    def logits(self, inputs: Mapping[str, RowSource]) -> Tensor:
         """Return the logits [rows, K] of the evaluated weights."""
         return forward(self._evaluated(), inputs, self._numerics.micro_batch)
 
@@ -146,9 +147,8 @@ class GradientLearner:
             return
         generator = np.random.default_rng((self._seed, self.epoch + 1))
         drawn = rows if self._oversampling is None else self._oversampling.rows(generator)
-        order = torch.from_numpy(generator.permutation(drawn))
-        device = self._data.train.targets.device
-        yield from split_rows(order.to(device), size if size < rows else len(order))
+        order = torch.from_numpy(generator.permutation(drawn)).to(self._data.train.device)
+        yield from split_rows(order, size if size < rows else len(order))
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from hpo.training._device import Device
 from hpo.training._forward import forward
 from hpo.training._learner import make_learner
 from hpo.training._metrics import metric_functions
+from hpo.training._rows import RowSource
 from hpo.training._session import Session
 from hpo.training._spec import RunSpec, plan_model
 from hpo.training._store import RunStore
@@ -23,7 +24,7 @@ __all__ = ["ModelRun", "Trainer"]
 
 
 class Trainer:
-    """Holds a bundle on a device and trains models on it.
+    """Trains models on the rows of a bundle, on one device.
 
     Args:
         bundle: Features, labels and split.
@@ -33,6 +34,7 @@ class Trainer:
             default all that are registered.
         scored: The epochs after which runs are scored on the validation rows; by default all.
         micro_batch: Rows in flight at once; by default those of the device.
+        memory_gb: What training and validation rows may take; see ``TrainingData``.
         checkpoint_every: Epochs between resumable states.
         milestones: Lengths that the search may ask for; the weights of heads are kept there, since
             meta-classifiers of each length need them.
@@ -51,13 +53,14 @@ class Trainer:
         metrics: Sequence[str] | None = None,
         scored: Iterable[int] | None = None,
         micro_batch: int | None = None,
+        memory_gb: float | None = None,
         checkpoint_every: int = 50,
         milestones: Iterable[int] = (),
         poll: Callable[[], None] = lambda: None,
     ) -> None:
         self.device = device
         with device.in_use():
-            self.data = TrainingData(bundle, device)
+            self.data = TrainingData(bundle, device, memory_gb)
         self.store = store
         self.numerics = device.numerics(micro_batch)
         named = METRICS if metrics is None else metrics
@@ -120,7 +123,8 @@ class Trainer:
         heads, meta = self._plan(config, seed, "train")
         inputs = dict(self.data.part(part, config.feature_scaling, "train").inputs)
         if without is not None:
-            inputs[without] = inputs[without].new_zeros(()).expand_as(inputs[without])
+            there = inputs[without]
+            inputs[without] = torch.zeros((), device=there.device).expand(*there.shape)
         outputs: Tensor | None = None
         with self.device.in_use():
             for spec in heads:
@@ -131,7 +135,7 @@ class Trainer:
             assert outputs is not None  # there is a head
             return outputs if meta is None else self._stored(meta, epochs, {"outputs": outputs})
 
-    def _stored(self, spec: RunSpec, epoch: int, inputs: Mapping[str, Tensor]) -> Tensor | None:
+    def _stored(self, spec: RunSpec, epoch: int, inputs: Mapping[str, RowSource]) -> Tensor | None:
         stored = self.store.weights(spec.address, epoch)
         if stored is None:
             return None
