@@ -4,9 +4,9 @@
     python -m benchmarks.missing --sets movies --rates 0 0.3 --part val
 
 The recommended study's first configuration is trained with several rates of ``modality_dropout``.
-With each modality alone, it is trained with several values of dropout, for 20 and 60 epochs, and the
-one that is best on the validation rows is taken. Printed are micro- and macro-F1 at 0.5, the mean
-over seeds, and in brackets how much that is of the score of the head on the other modality.
+With each modality alone, it is trained with several values of dropout, for 20 and 60 epochs, and
+the one that is best on the validation rows is taken. Printed are micro- and macro-F1 at 0.5, the
+mean over seeds, and in brackets how much that is of the score of the head on the other modality.
 """
 
 import argparse
