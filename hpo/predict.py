@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpo._options import add_plugin_option, guarded, positive
 from hpo.errors import InputError
 
 if TYPE_CHECKING:
+    from hpo.data import Rows
     from hpo.training import TrainedModel
 
 __all__ = ["main"]
@@ -72,6 +74,14 @@ def _parser() -> argparse.ArgumentParser:
         help="give no labels to rows whose image can't be read, and go on",
     )
     add(
+        "--missing",
+        type=lambda text: tuple(name.strip() for name in text.split(",")),
+        default=(),
+        metavar="A,B,…",
+        help="modalities that rows may lack, such as image: no image file, an empty caption, or a "
+        "row of NaN in --features; they are predicted from what they have",
+    )
+    add(
         "--cache",
         type=Path,
         default=Path(".hpo"),
@@ -89,9 +99,15 @@ def _main(argv: Sequence[str] | None) -> int:
 
     from hpo.data import load_rows
     from hpo.demo import make_demo
-    from hpo.features import ConsoleProgress, extract_features, read_embeddings, reads_images
+    from hpo.features import (
+        ConsoleProgress,
+        extract_present,
+        read_embeddings,
+        reads_images,
+        rows_of_nan,
+    )
     from hpo.launch import resolve_devices
-    from hpo.results import encoder_of, write_predictions, write_probabilities
+    from hpo.results import count_lacking, encoder_of, write_predictions, write_probabilities
     from hpo.study import load_plugins
     from hpo.training import Arithmetic, TrainedModel, open_device
 
@@ -115,25 +131,36 @@ def _main(argv: Sequence[str] | None) -> int:
     rows = load_rows(
         folder,
         images="exist" if with_images else "ignore",
-        skip_bad_images=arguments.skip_bad_images,
+        skip_bad_images=arguments.skip_bad_images or reads_images(arguments.missing),
     )
     inputs: Mapping[str, Any]
     bad: Mapping[int, str] = {}
+    counts: Mapping[str, int] = {}
+    widths = {name: model.widths[name] for name in model.modalities}
     if encoder is None:
-        widths = {name: model.widths[name] for name in model.modalities}
-        inputs = read_embeddings(arguments.features, table, len(rows), widths)
+        inputs = read_embeddings(
+            arguments.features, table, len(rows), widths, may_lack=arguments.missing
+        )
+        if arguments.missing:
+            lacking = {name: rows_of_nan(array) for name, array in inputs.items()}
+            counts = count_lacking(model, lacking, rows.place)
     else:
+        lacking = {
+            name: _lacking(rows, name) if name in arguments.missing else np.zeros(len(rows), bool)
+            for name in widths
+        }
+        counts = count_lacking(model, lacking, rows.place)
         with ConsoleProgress() as progress:
-            features = extract_features(
-                {"train": rows},
+            inputs, bad = extract_present(
+                rows,
                 encoder.name,
                 arguments.cache,
-                modalities=model.modalities,
+                widths,
+                lacking,
                 device=device,
                 skip_bad_images=arguments.skip_bad_images,
                 progress=progress,
             )
-        inputs, bad = features.train, features.left_out.get("train", {})
     probabilities = model.probabilities(inputs, open_device(device, Arithmetic(arguments.threads)))
     if bad:
         kept = np.setdiff1d(np.arange(len(rows)), list(bad))
@@ -147,6 +174,8 @@ def _main(argv: Sequence[str] | None) -> int:
     labelled = len(rows) - len(bad)
     count = f"{labelled:,} row{'' if labelled == 1 else 's'}"
     print(f"predicted {count} of {folder / table}, {len(model.classes)} classes")
+    for name, number in counts.items():
+        print(f"lacking {name}: {number:,} row{'' if number == 1 else 's'}, predicted without it")
     if bad:
         names = ", ".join(rows.ids[index] for index in list(bad)[:_NAMED])
         more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
@@ -155,6 +184,15 @@ def _main(argv: Sequence[str] | None) -> int:
         if path is not None:
             print(f"  {path}")
     return 0
+
+
+def _lacking(rows: "Rows", modality: str) -> NDArray[np.bool_]:
+    """Return which rows have no image file, or an empty caption."""
+    from hpo.features import reads_images
+
+    if reads_images([modality]):
+        return np.array([not path.is_file() for path in rows.images or ()], dtype=bool)
+    return np.array([not caption.strip() for caption in rows.captions], dtype=bool)
 
 
 def _check_options(arguments: argparse.Namespace, model: "TrainedModel") -> None:
@@ -167,6 +205,12 @@ def _check_options(arguments: argparse.Namespace, model: "TrainedModel") -> None
             f"The model {arguments.model} was trained on imported embeddings, so only --features "
             "can tell what it is to read."
         )
+    for name in arguments.missing:
+        if name not in model.modalities or len(model.modalities) == 1:
+            problems.append(
+                f"--missing is {name}, but must be of several modalities that the model reads; it "
+                f"reads {', '.join(model.modalities)}"
+            )
     for name in ("out", "probabilities"):
         path = getattr(arguments, name)
         if path is not None and path.is_dir():

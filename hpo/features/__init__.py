@@ -11,6 +11,7 @@ from hpo.features._import import import_arrays, import_features
 from hpo.features._import_names import modality_names
 from hpo.features._load import load_data
 from hpo.features._modalities import ENCODED, in_order, reads_images
+from hpo.features._partial import extract_present, rows_of_nan
 from hpo.features._progress import ConsoleProgress, Progress
 from hpo.features._read import read_embeddings
 from hpo.features._source import (
@@ -40,6 +41,7 @@ __all__ = [
     "as_float16",
     "class_embeddings",
     "extract_features",
+    "extract_present",
     "fits_float16",
     "folder_defaults",
     "import_arrays",
@@ -53,5 +55,6 @@ __all__ = [
     "read_embeddings",
     "reads_images",
     "resolve_encoder",
+    "rows_of_nan",
     "save_bundle",
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from hpo.training import TrainedModel
 
 __all__ = ["Model", "load_model"]
+
+T = TypeVar("T")
+#: Embeddings by modality, float [rows, D], and how many rows lack each.
+_Read = tuple[Mapping[str, NDArray[Any]], Mapping[str, int]]
 
 
 class Model:
@@ -68,8 +72,8 @@ class Model:
     def predict_proba(
         self,
         *,
-        images: Sequence[str | Path] | None = None,
-        captions: Sequence[str] | None = None,
+        images: Sequence[str | Path | None] | None = None,
+        captions: Sequence[str | None] | None = None,
         **embeddings: ArrayLike,
     ) -> "pd.DataFrame":
         """Return the probability of each class for each row.
@@ -80,6 +84,10 @@ class Model:
             model.predict_proba(images=["a.jpg"], captions=["a dog on a beach"])
             model.predict_proba(image=array_i, text=array_t)
 
+        A row may lack one of several modalities: None as its image or caption, NaN as its
+        embedding. A model that was trained with ``modality_dropout`` knows what to do with such
+        rows; another one predicts them, and logs a warning.
+
         Args:
             images: Paths of image files.
             captions: Of the same rows.
@@ -87,11 +95,12 @@ class Model:
                 whose embeddings it was trained on.
 
         Returns:
-            A column for each class; the index is the images' paths, or counts from 0.
+            A column for each class; the index is the images' paths, or counts from 0. Its
+            ``attrs["lacking"]`` says how many rows lack each modality, where any does.
 
         Raises:
-            InputError: Something that the model reads is missing or doesn't fit; all of it is
-                listed.
+            InputError: Something that the model reads is missing or doesn't fit, or a row lacks
+                all of it; all of it is listed.
         """
         import pandas as pd
 
@@ -99,16 +108,23 @@ class Model:
 
         if embeddings and (images is not None or captions is not None):
             raise InputError("Give either images and captions or embeddings, not both.")
-        inputs = self._checked(embeddings) if embeddings else self._encoded(images, captions)
+        images, captions = _none_for_missing(images), _none_for_missing(captions)
+        read = self._checked(embeddings) if embeddings else self._encoded(images, captions)
+        inputs, counts = read
         values = self.trained.probabilities(inputs, open_device(self.device))
-        index = None if images is None else pd.Index([str(path) for path in images], name="image")
-        return pd.DataFrame(values, index=index, columns=list(self.classes))
+        index = None
+        if images is not None:
+            names = [None if path is None else str(path) for path in images]
+            index = pd.Index(names, name="image")
+        frame = pd.DataFrame(values, index=index, columns=list(self.classes))
+        frame.attrs["lacking"] = dict(counts)
+        return frame
 
     def predict(
         self,
         *,
-        images: Sequence[str | Path] | None = None,
-        captions: Sequence[str] | None = None,
+        images: Sequence[str | Path | None] | None = None,
+        captions: Sequence[str | None] | None = None,
         **embeddings: ArrayLike,
     ) -> list[list[str]]:
         """Return the labels of each row: the classes whose probability is above their threshold.
@@ -120,9 +136,10 @@ class Model:
         given = probabilities.to_numpy() > np.asarray(self.trained.thresholds)
         return [[self.classes[int(k)] for k in np.flatnonzero(row)] for row in given]
 
-    def _checked(self, embeddings: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.floating[Any]]]:
-        """Return embeddings that the model can read, in its order."""
-        from hpo.features import fits_float16
+    def _checked(self, embeddings: Mapping[str, ArrayLike]) -> _Read:
+        """Return embeddings that the model can read, in its order, and what rows lack."""
+        from hpo.features import fits_float16, rows_of_nan
+        from hpo.results import count_lacking
 
         arrays = {name: np.asarray(array) for name, array in embeddings.items()}
         problems = [
@@ -133,14 +150,17 @@ class Model:
         ]
         for name in self.modalities:
             if name not in arrays:
-                problems.append(f"there are no {name} embeddings, but the model reads them")
+                problems.append(
+                    f"there are no {name} embeddings, but the model reads them; give rows of NaN "
+                    "where there are none"
+                )
                 continue
             shape, width = arrays[name].shape, self.trained.widths[name]
             if len(shape) != 2 or shape[1] != width:
                 problems.append(f"{name} has shape {list(shape)}, but must be [rows, {width}]")
             elif arrays[name].dtype.kind != "f":
                 problems.append(f"{name} is {arrays[name].dtype}, but must be a float type")
-            elif not fits_float16(arrays[name]):
+            elif not fits_float16(arrays[name], may_lack=True):
                 problems.append(f"{name} has NaN, infinity or values beyond ±65504 in it")
         counts = {name: len(arrays[name]) for name in self.modalities if name in arrays}
         if not problems and len(set(counts.values())) > 1:
@@ -148,26 +168,30 @@ class Model:
             problems.append(f"the embeddings have different numbers of rows: {listed}")
         if problems:
             raise InputError(problems, "The model can't read these embeddings:")
-        return {name: arrays[name] for name in self.modalities}
+        lacking = {name: rows_of_nan(arrays[name]) for name in self.modalities}
+        counts = count_lacking(self.trained, lacking, "row {} of what was given".format)
+        return {name: arrays[name] for name in self.modalities}, counts
 
     def _encoded(
-        self, images: Sequence[str | Path] | None, captions: Sequence[str] | None
-    ) -> Mapping[str, NDArray[Any]]:
+        self, images: Sequence[str | Path | None] | None, captions: Sequence[str | None] | None
+    ) -> _Read:
         """Encode what the model reads with the encoder that it was trained behind."""
         from hpo.data import Rows
-        from hpo.features import ENCODED, extract_features
-        from hpo.results import encoder_of
+        from hpo.features import ENCODED, extract_present
+        from hpo.results import count_lacking, encoder_of
 
         count = len(images if images is not None else captions if captions is not None else ())
         rows = Rows(
             ids=tuple(map(str, images if images is not None else range(count))),
-            captions=tuple(captions) if captions is not None else ("",) * count,
-            images=None if images is None else tuple(Path(path) for path in images),
+            captions=tuple("" if text is None else text for text in captions or [None] * count),
+            images=None if images is None else tuple(Path(path or "") for path in images),
             table="what was given",
         )
+        lists: dict[str, Sequence[object]] = {"images": images or (), "captions": captions or ()}
         given = {"images": images is not None, "captions": captions is not None}
         problems = [
-            f"the model reads {name} embeddings, but no {ENCODED[name].reads} are given"
+            f"the model reads {name} embeddings, but no {ENCODED[name].reads} are given; give "
+            "None where there is none"
             for name in self.modalities
             if name in ENCODED and not given[ENCODED[name].reads]
         ]
@@ -176,20 +200,32 @@ class Model:
         if problems:
             raise InputError(problems, "The model can't predict from this input:")
         encoder = encoder_of(self.trained, "The model", self.encoder, self.cache)
-        features = extract_features(
-            {"train": rows},
-            encoder.name,
-            self.cache,
-            modalities=self.modalities,
-            device=self.device,
+        lacking = {
+            name: np.array([one is None for one in lists[ENCODED[name].reads]], dtype=bool)
+            for name in self.modalities
+        }
+        counts = count_lacking(self.trained, lacking, rows.place)
+        widths = {name: self.trained.widths[name] for name in self.modalities}
+        arrays, _ = extract_present(
+            rows, encoder.name, self.cache, widths, lacking, device=self.device
         )
-        return features.train
+        return arrays, counts
 
     def __repr__(self) -> str:
         size = self.trained.module.megabytes()
         return (
             f"Model({len(self.classes)} classes, reads {', '.join(self.modalities)}, {size:.2f} MB)"
         )
+
+
+def _none_for_missing(given: Sequence[T | None] | None) -> list[T | None] | None:
+    """Return a column with None for all that pandas takes for missing."""
+    import pandas as pd
+
+    if given is None:
+        return None
+    missing = pd.isna(np.array([*given, None], dtype=object))
+    return [None if gone else one for one, gone in zip(given, missing[:-1], strict=True)]
 
 
 def load_model(

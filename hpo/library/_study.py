@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hpo.errors import InputError, did_you_mean
 from hpo.features import Bundle, Data, load_bundle
 from hpo.launch import Workers, place_workers, resolve_devices, resolve_precision
+from hpo.library._details import class_frame, without_frame
 from hpo.library._limits import Exhaustion, Limits, TimeLimit
 from hpo.library._model import Model
 from hpo.library._progress import StudyBar
@@ -365,6 +366,40 @@ class Study:
                 f"The study '{self.name}' has no floor, as its space says floor: false."
             )
         return compute_floor(self.stored)
+
+    def class_scores(self, model: Model | None = None, *, device: str = "auto") -> "pd.DataFrame":
+        """Return how well the winner tells each class.
+
+        Args:
+            model: What ``refit`` returned, to score it on the test part of the split, if there is
+                one.
+            device: ``auto``, ``cpu`` or ``cuda:N``.
+
+        Returns:
+            A row for each part and class: ``part`` (``validation`` at a probability of 0.5,
+            ``validation_tuned`` at the thresholds that the space wants, ``test`` and
+            ``test_at_half`` of the model likewise), ``class``, ``precision``, ``recall`` and ``f1``
+            (in percent, the mean over seeds), ``support`` (rows that have it), ``threshold``.
+
+        Raises:
+            InputError: The study isn't decided yet, or its winner's weights are gone.
+        """
+        return class_frame(self.stored, self.best_task, model, device)
+
+    def scores_without(self, model: Model | None = None, *, device: str = "auto") -> "pd.DataFrame":
+        """Return how good the winner is where all rows lack one of the modalities.
+
+        Args:
+            model: See ``class_scores``; likewise ``device``.
+
+        Returns:
+            A row for each part (``validation``, and ``test`` of the model) and modality: ``part``,
+            ``without``, ``micro_f1``, ``macro_f1`` and ``samples_f1`` in percent.
+
+        Raises:
+            InputError: The study isn't decided yet, or its winner's weights are gone.
+        """
+        return without_frame(self.stored, self.best_task, model, device)
 
     def front(self, against: str | None = None) -> "pd.DataFrame":
         """Return the trials that no other one beats in both score and cost, the cheapest first.

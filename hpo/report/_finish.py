@@ -14,15 +14,23 @@ from hpo.files import write_json
 from hpo.report._front import front_lines
 from hpo.report._reliability import write_reliability
 from hpo.report._report import write_report
-from hpo.results import FloorThread, pick_task, stored_floor, study_metrics, write_predictions
-from hpo.search import Task, format_params
+from hpo.report._result_tables import without_lines
+from hpo.results import (
+    FloorThread,
+    listed,
+    pick_task,
+    stored_floor,
+    study_metrics,
+    write_predictions,
+)
+from hpo.search import NoCandidateError, Task, format_params
 from hpo.study import StoredStudy, best_so_far, epochs_unfinished
 
 if TYPE_CHECKING:
-    from hpo.results import Decision, Interval
+    from hpo.results import Decision, Interval, UntouchedScores
     from hpo.training import Member, TrainedModel
 
-__all__ = ["finish_study"]
+__all__ = ["finish_study", "read_results"]
 
 _NO_TEST = (
     "no test part: the validation rows chose this configuration, so expect a little less on new "
@@ -90,18 +98,33 @@ def finish_study(
         console.print(f"  {path}", highlight=False, soft_wrap=True)
     # Nobody waits for the numbers until the figures are drawn.
     if known is None:
-        write_report(study, tasks, out / "report")
+        write_report(study, tasks, out / "report", written)
     console.print(f"  {out / 'report'}", highlight=False, soft_wrap=True)
 
 
-def _already_written(out: Path, metrics: dict[str, Any], refits: bool) -> dict[str, Any] | None:
-    """Return what ``metrics.json`` has if all results of this study are in ``out`` already."""
+def read_results(study: StoredStudy, tasks: list[Task], out: Path) -> dict[str, Any] | None:
+    """Return what ``metrics.json`` in a folder has, if it is of this study as it stands."""
+    try:
+        raw = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+        chosen = [task for task in tasks if task.outcome and task.trial == raw["best"]["trial"]]
+        return _written(out, study_metrics(study, tasks, chosen[0])) if chosen else None
+    except (OSError, ValueError, KeyError, NoCandidateError):
+        return None
+
+
+def _written(out: Path, metrics: dict[str, Any]) -> dict[str, Any] | None:
     try:
         written: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     same = {key: written.get(key) for key in metrics}
-    if same != json.loads(json.dumps(metrics)) or not (out / "report" / "index.html").exists():
+    return written if same == json.loads(json.dumps(metrics)) else None
+
+
+def _already_written(out: Path, metrics: dict[str, Any], refits: bool) -> dict[str, Any] | None:
+    """Return what ``metrics.json`` has if all results of this study are in ``out`` already."""
+    written = _written(out, metrics)
+    if written is None or not (out / "report" / "index.html").exists():
         return None
     if refits:
         names = ["model/config.json"]
@@ -125,15 +148,18 @@ def _results(
     """Judge the winner, refit it, predict, and return what ``metrics.json`` has of that."""
     # PyTorch takes a second, see hpo/_lazy.py
     from hpo.results import (
+        by_class,
         decide_on,
         judge,
         probabilities_on_test,
         scores_on_test,
         seed_probabilities,
         select_ensemble,
+        without_modalities,
     )
 
     found: dict[str, Any] = {}
+    untouched: UntouchedScores | None = None
     trained = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
     trained += epochs_unfinished(study, tasks)
     bundle = load_bundle(study.definition.bundle)
@@ -154,9 +180,9 @@ def _results(
         model, epochs = _refitted(study, best, members, out / "model", device, memory_gb, console)
         if decision is not None:
             model = dataclasses.replace(model, thresholds=decision.thresholds)
-        scores = scores_on_test(model, bundle, device)
-        if scores is not None:
-            found |= _tested("refitted", *scores)
+        untouched = scores_on_test(model, bundle, device)
+        if untouched is not None:
+            found |= _tested("refitted", untouched.tuned, untouched.at_half)
             on_test = [probabilities_on_test(model, bundle, device)]
         if decision is not None:
             model = model.calibrated(decision.calibration)
@@ -183,6 +209,8 @@ def _results(
     floor = stored_floor(study)
     if floor is not None:
         found["floor"] = floor.on_test(bundle).to_json()
+    found["classes"] = by_class(judgement, untouched)
+    found["without"] = without_modalities(judgement, untouched)
     found["epochs_trained"] = trained
     return found
 
@@ -199,8 +227,8 @@ def _tested(
         plain: At 0.5.
     """
     return {
-        "test": {name: dataclasses.asdict(score) for name, score in tuned.items()},
-        "test_at_half": {name: dataclasses.asdict(score) for name, score in plain.items()},
+        "test": listed(tuned),
+        "test_at_half": listed(plain),
         "test_model": model,
     }
 
@@ -288,6 +316,7 @@ def _judged_lines(written: dict[str, Any]) -> list[str]:
             lines.append(f"optimism: {judged['optimism']:+.2f} from validation to test")
     elif judged is not None:
         lines.append(_NO_TEST)
+    lines += without_lines(written)
     if "calibration" in written:
         lines += _calibration_lines(written["calibration"])
     for name, line in written.get("floor", {}).items():

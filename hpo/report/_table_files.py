@@ -7,6 +7,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hpo.files import atomic_write
+from hpo.report._result_tables import ResultTable
 from hpo.results import write_csv
 from hpo.search import COSTS, StageTable, TableRow
 from hpo.study import StoredStudy
@@ -15,8 +16,20 @@ from hpo.training import curve_columns, metric_label
 __all__ = ["cost_cell", "costs_in", "score_text", "table_cells", "write_tables", "write_trials"]
 
 
-def write_tables(study: StoredStudy, tables: Sequence[StageTable], folder: Path) -> None:
-    """Write the tables of all stages: ``tables.md`` to read, ``tables.csv`` with all digits."""
+def write_tables(
+    study: StoredStudy,
+    tables: Sequence[StageTable],
+    folder: Path,
+    further: Sequence[ResultTable] = (),
+) -> None:
+    """Write the tables of all stages: ``tables.md`` to read, ``tables.csv`` with all digits.
+
+    Args:
+        study: The study.
+        tables: Those of the stages.
+        folder: Where to write.
+        further: Tables of the results, which only ``tables.md`` gets.
+    """
     metric = metric_label(study.space.metric)
     lines = [f"# Study {study.name}", ""]
     for table in tables:
@@ -26,6 +39,10 @@ def write_tables(study: StoredStudy, tables: Sequence[StageTable], folder: Path)
             marked = [f"**{cell}**" if row.winner and cell else cell for cell in cells]
             lines.append(_markdown_row(marked))
         lines.append("")
+    for result in further:
+        lines += [f"## {result.name}", "", _markdown_row(result.head)]
+        lines.append(_markdown_row(["---", *["---:"] * (len(result.head) - 1)]))
+        lines += [*map(_markdown_row, result.rows), ""]
     with atomic_write(folder / "tables.md") as file:
         file.write("\n".join(lines).encode())
     write_csv(

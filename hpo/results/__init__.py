@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 from hpo._lazy import exported_late
 from hpo.results._calibration import calibrate, calibration_error, reliability
+from hpo.results._class_scores import ClassScore, class_rows, class_scores
 from hpo.results._floor import Floor, FloorLine, FloorThread, compute_floor, stored_floor
-from hpo.results._intervals import Interval, f1_differences, f1_intervals, f1_scores
+from hpo.results._intervals import Interval, f1_differences, f1_intervals, f1_scores, listed
 from hpo.results._metrics import study_metrics
 from hpo.results._pick import check_pick, pick_task
 from hpo.results._predictions import write_csv, write_predictions, write_probabilities
@@ -13,23 +14,34 @@ from hpo.results._thresholds import tune_thresholds
 
 if TYPE_CHECKING:
     from hpo.results._decide import Decision, decide, decide_on, seed_probabilities, trainer_of
+    from hpo.results._details import by_class, without_modalities
     from hpo.results._encoding import encoder_of
     from hpo.results._ensemble import Selection, select_ensemble
-    from hpo.results._judge import Judgement, judge, probabilities_on_test, scores_on_test
+    from hpo.results._judge import Judgement, judge
+    from hpo.results._lacking import count_lacking
     from hpo.results._refit import refit_best
+    from hpo.results._untouched import (
+        UntouchedScores,
+        probabilities_on_test,
+        scores_on_test,
+    )
 else:
     __getattr__ = exported_late(
         __name__,
         {
             "_decide": ("Decision", "decide", "decide_on", "seed_probabilities", "trainer_of"),
+            "_details": ("by_class", "without_modalities"),
             "_encoding": ("encoder_of",),
             "_ensemble": ("Selection", "select_ensemble"),
-            "_judge": ("Judgement", "judge", "probabilities_on_test", "scores_on_test"),
+            "_judge": ("Judgement", "judge"),
+            "_lacking": ("count_lacking",),
             "_refit": ("refit_best",),
+            "_untouched": ("UntouchedScores", "probabilities_on_test", "scores_on_test"),
         },
     )
 
 __all__ = [
+    "ClassScore",
     "Decision",
     "Floor",
     "FloorLine",
@@ -37,10 +49,15 @@ __all__ = [
     "Interval",
     "Judgement",
     "Selection",
+    "UntouchedScores",
+    "by_class",
     "calibrate",
     "calibration_error",
     "check_pick",
+    "class_rows",
+    "class_scores",
     "compute_floor",
+    "count_lacking",
     "decide",
     "decide_on",
     "encoder_of",
@@ -48,6 +65,7 @@ __all__ = [
     "f1_intervals",
     "f1_scores",
     "judge",
+    "listed",
     "pick_task",
     "probabilities_on_test",
     "refit_best",
@@ -59,6 +77,7 @@ __all__ = [
     "study_metrics",
     "trainer_of",
     "tune_thresholds",
+    "without_modalities",
     "write_csv",
     "write_predictions",
     "write_probabilities",

@@ -198,20 +198,23 @@ def trainer_of(
     )
 
 
-def seed_probabilities(trainer: Trainer, task: Task, part: str) -> list[Probabilities] | None:
+def seed_probabilities(
+    trainer: Trainer, task: Task, part: str, *, without: str | None = None
+) -> list[Probabilities] | None:
     """Return the probabilities of each seed's model; None if the weights are gone.
 
     Args:
         trainer: See ``trainer_of``.
         task: With an outcome.
         part: Such as ``val``.
+        without: A modality that is taken away from all rows.
     """
     assert task.config is not None and task.outcome is not None
     found: list[Probabilities] = []
     # one that isn't whole is judged by its weights where it stands
     epochs = task.config.epochs if task.outcome.pruned is None else task.outcome.steps
     for seed in range(len(task.outcome.scores)):
-        logits = trainer.stored_logits(task.config, seed, epochs, part)
+        logits = trainer.stored_logits(task.config, seed, epochs, part, without=without)
         if logits is None:
             return None
         found.append(logits.sigmoid().cpu().numpy())

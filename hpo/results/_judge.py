@@ -1,4 +1,4 @@
-"""How good the winner is, and how sure that is: intervals, ties, and rows that no decision saw."""
+"""How good the winner is, and how sure that is: intervals, ties, and what single classes get."""
 
 import dataclasses
 import math
@@ -8,14 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.features import Bundle
+from hpo.models import modalities_read
+from hpo.results._class_scores import ClassScore, class_scores
 from hpo.results._decide import seed_probabilities, trainer_of
-from hpo.results._intervals import F1_SCORES, Interval, f1_differences, f1_intervals
+from hpo.results._intervals import (
+    F1_SCORES,
+    Interval,
+    f1_differences,
+    f1_intervals,
+    listed,
+    mean_scores,
+)
 from hpo.search import Task
 from hpo.study import StoredStudy
-from hpo.training import TrainedModel, Trainer, open_device
+from hpo.training import Trainer
 
-__all__ = ["Judgement", "judge", "probabilities_on_test", "scores_on_test"]
+__all__ = ["Judgement", "judge"]
 
 #: Configurations that are compared with the winner, the best ones.
 _COMPARED = 20
@@ -36,6 +44,10 @@ class Judgement:
         thresholds: One a class.
         tuned: Its scores on the validation rows at these thresholds, which were chosen there, or
             out of fold on these rows and others.
+        classes: The scores of each class on the validation rows, at 0.5.
+        classes_tuned: Likewise at these thresholds.
+        without: For each modality that it reads, its scores on the validation rows where all of
+            them lack it, at 0.5; empty if it reads one only.
     """
 
     validation: dict[str, Interval]
@@ -45,6 +57,9 @@ class Judgement:
     compared: int
     thresholds: tuple[float, ...]
     tuned: dict[str, Interval]
+    classes: dict[str, ClassScore]
+    classes_tuned: dict[str, ClassScore]
+    without: dict[str, dict[str, float]]
 
     def optimism(self, metric: str) -> float | None:
         """Return the validation score minus the test score; None where that isn't known."""
@@ -55,11 +70,11 @@ class Judgement:
     def to_json(self, metric: str) -> dict[str, Any]:
         """Return JSON-ready values."""
         return {
-            "validation": _listed(self.validation),
-            "validation_tuned": _listed(self.tuned),
-            "winner_on_test": None if self.untouched is None else _listed(self.untouched),
+            "validation": listed(self.validation),
+            "validation_tuned": listed(self.tuned),
+            "winner_on_test": None if self.untouched is None else listed(self.untouched),
             "winner_on_test_tuned": (
-                None if self.untouched_tuned is None else _listed(self.untouched_tuned)
+                None if self.untouched_tuned is None else listed(self.untouched_tuned)
             ),
             "optimism": self.optimism(metric),
             "tied": {"trials": list(self.tied), "compared": self.compared},
@@ -113,6 +128,9 @@ def judge(
         compared=len(rivals),
         thresholds=tuple(thresholds),
         tuned=f1_intervals([p > np.asarray(thresholds) for p in mine], truth),
+        classes=class_scores(mine, truth, bundle.classes),
+        classes_tuned=class_scores(mine, truth, bundle.classes, tuple(thresholds)),
+        without=_without(trainer, best, truth),
     )
 
 
@@ -134,32 +152,6 @@ def tied_with(
         return None
     rivals, theirs = _rivals(trainer, best, tasks)
     return _ties(study, [p > 0.5 for p in mine], rivals, theirs, truth)
-
-
-def scores_on_test(
-    model: TrainedModel, bundle: Bundle, device: str
-) -> tuple[dict[str, Interval], dict[str, Interval]] | None:
-    """Return a model's scores on the test part: at its thresholds, and at 0.5.
-
-    Args:
-        model: The refitted model, which was trained on all other rows; not calibrated, since 0.5
-            is meant of the probabilities that the study has searched with.
-        bundle: With the test part; None is returned without one.
-        device: Where to compute.
-    """
-    if "test" not in bundle.split:
-        return None
-    probabilities = probabilities_on_test(model, bundle, device)
-    truth = bundle.labels_of("test") > 0
-    return (
-        f1_intervals([probabilities > np.asarray(model.thresholds)], truth),
-        f1_intervals([probabilities > 0.5], truth),
-    )
-
-
-def probabilities_on_test(model: TrainedModel, bundle: Bundle, device: str) -> NDArray[np.float32]:
-    """Return a model's probabilities of the test part, which there must be, [rows, K]."""
-    return model.probabilities(bundle.features.train, open_device(device), bundle.split["test"])
 
 
 def _ties(
@@ -202,5 +194,13 @@ def _value(task: Task) -> float:
     return -math.inf if math.isnan(task.outcome.value) else task.outcome.value
 
 
-def _listed(scores: dict[str, Interval]) -> dict[str, dict[str, float]]:
-    return {name: dataclasses.asdict(interval) for name, interval in scores.items()}
+def _without(trainer: Trainer, best: Task, truth: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
+    """Return the scores on the validation rows with each modality taken away."""
+    assert best.config is not None
+    read = modalities_read(best.config.fusion, trainer.data.modalities) or ()
+    found = {}
+    for name in read if len(read) > 1 else ():
+        probabilities = seed_probabilities(trainer, best, "val", without=name)
+        assert probabilities is not None  # the weights were there for the whole rows
+        found[name] = mean_scores([p > 0.5 for p in probabilities], truth)
+    return found

@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from hpo.data import SplitSpec, TailSplit
-from hpo.models import HEADS, FixedValues
+from hpo.models import HEADS, FixedValues, class_weight_fault
 from hpo.search._budget import Budget
 from hpo.search._constraints import Constraints, Dimensions, merge_shorthand
 from hpo.search._front import check_against
@@ -196,6 +196,15 @@ class Space(Frozen):
                 fault = check(hidden) if check is not None else None
                 if fault is not None:
                     raise ValueError(f"head may be {name}, whose {fault}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_class_weight(self) -> "Space":
+        for loss in (self.fixed.loss, *self.search.values_of("loss")):
+            for weight in (self.fixed.class_weight, *self.search.values_of("class_weight")):
+                fault = class_weight_fault(weight, loss)
+                if fault is not None:
+                    raise ValueError(fault)
         return self
 
     def scaled(self) -> "Space":

@@ -43,6 +43,10 @@ class Part:
         """Number of targets: rows times classes."""
         return math.prod(self.targets.shape)
 
+    def labels(self) -> torch.Tensor:
+        """Return the targets of all rows, float32 [rows, K]."""
+        return self.targets[slice(0, self.rows)]
+
     @property
     def device(self) -> torch.device:
         """Where they are read to."""

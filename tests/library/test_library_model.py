@@ -100,7 +100,8 @@ def test_what_does_not_fit_is_listed(tmp_path: Path) -> None:
         "  txet embeddings are given, which the model doesn't read (did you mean 'text'?); it "
         "reads image, text",
         "  image has shape [160, 5], but must be [rows, 6]",
-        "  there are no text embeddings, but the model reads them",
+        "  there are no text embeddings, but the model reads them; give rows of NaN where there "
+        "are none",
     ]
     wrong = {
         "different numbers of rows: image 160, text 3": {"text": embeddings["text"][:3]},

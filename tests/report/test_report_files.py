@@ -203,6 +203,7 @@ def test_a_finished_study_has_the_same_folder(finished: StoredStudy, tmp_path: P
         "report/trials.csv",
         "report/tables.md",
         "report/tables.csv",
+        "report/classes.csv",
         "report/figures/01_fusion.png",
         "report/figures/02_rate_dropout.png",
         "report/index.html",

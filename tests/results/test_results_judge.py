@@ -99,8 +99,8 @@ def test_the_refitted_model_is_scored_on_the_untouched_rows(promoted: Study) -> 
     given = model.probabilities(half, open_device("cpu")) > 0.5
     for name in ("micro", "macro", "samples"):
         expected = 100 * f1_score(labels[ROWS], given, average=name, zero_division=0)
-        assert scores[1][f"{name}_f1"].value == pytest.approx(expected, abs=1e-4)
-    assert scores[0] == scores[1]  # the thresholds of a model as it is refitted are 0.5
+        assert scores.at_half[f"{name}_f1"].value == pytest.approx(expected, abs=1e-4)
+    assert scores.tuned == scores.at_half  # the thresholds of a model as it is refitted are 0.5
 
 
 def test_nothing_before_the_end_reads_the_untouched_labels(tmp_path: Path) -> None:
