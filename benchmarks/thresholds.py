@@ -37,7 +37,6 @@ WANTED = {
     "micro + macro": ("micro_f1", "macro_f1"),
 }
 F1 = ("micro_f1", "macro_f1", "samples_f1")
-_GRID = np.linspace(0.2, 0.8, 61)
 
 Probabilities = NDArray[np.floating]
 Truth = NDArray[np.bool_]
@@ -80,15 +79,15 @@ def measure(
     half = f1_scores(test > 0.5, right)
     lines = [("at 0.5", tuple(half[f] for f in F1))]
 
-    def add(line: str, thresholds: Probabilities | float) -> None:
+    def add(line: str, thresholds: Probabilities) -> None:
         scores = f1_scores(test > thresholds, right)
         lines.append((line, tuple(scores[f] - half[f] for f in F1)))
 
     for goal, metrics in WANTED.items():
-        shared = shared_threshold(val, truth, metrics)
-        add(f"{goal}: one shared", shared)
+        # with a prior beyond all counts, all classes have the shared one
+        add(f"{goal}: one shared", tune_thresholds(val, truth, metrics, prior=1e12))
         for prior in PRIORS:
-            for word, towards in (("0.5", 0.5), ("shared", shared)):
+            for word, towards in (("0.5", 0.5), ("shared", None)):
                 found = tune_thresholds(val, truth, metrics, prior=prior, towards=towards)
                 add(f"{goal}: towards {word}, prior {prior:g}", found)
     if folds is not None:
@@ -108,12 +107,6 @@ def measure(
         after = (one.after.value, one.gain.low, *_errors(corrected, right))
         lines.append((f"ECE, {one.calibration.method}: cross-fitted, gain's low, test", after))
     return lines
-
-
-def shared_threshold(probabilities: Probabilities, truth: Truth, metrics: Sequence[str]) -> float:
-    """Return the one threshold of all classes with the best sum of the metrics."""
-    sums = [sum(f1_scores(probabilities > t, truth)[m] for m in metrics) for t in _GRID]
-    return float(_GRID[int(np.argmax(sums))])
 
 
 def split_of(data: hpo.Data, name: str, repeat: int) -> Split:

@@ -10,8 +10,8 @@ __all__ = ["tune_thresholds"]
 _GRID = np.linspace(0.05, 0.95, 91)
 #: Grid points on either side that a smoothed score averages over: 0.04 of probability.
 _SMOOTH = 4
-#: Positives of a class at which its own threshold and 0.5 weigh the same; see docs/log.md.
-_PRIOR = 200.0
+#: Positives of a class at which its own threshold and the shared one weigh the same: docs/log.md.
+_PRIOR = 500.0
 _ROUNDS = 3
 
 
@@ -21,24 +21,27 @@ def tune_thresholds(
     metrics: Sequence[str],
     *,
     prior: float = _PRIOR,
-    towards: float = 0.5,
+    towards: float | None = None,
 ) -> NDArray[np.float64]:
     """Return a threshold for each class that raises a metric, or the sum of several.
 
-    The best threshold of a class that has few positives is mostly chance: chosen as it is, it is
-    worse on other rows than 0.5 (Lin and Lin 2023, "On the Thresholding Strategy for Infrequent
-    Labels in Multi-label Classification", doi 10.1145/3583780.3614996). So the score is smoothed
-    over neighbouring thresholds before the best one is taken, and that is drawn towards 0.5 by
-    n / (n + prior), with n the positives of the class.
+    The best threshold of a class that has few positives is mostly chance: chosen as it is, it can
+    be worse on other rows than one for all classes (Lin and Lin 2023, "On the Thresholding Strategy
+    for Infrequent Labels in Multi-label Classification", doi 10.1145/3583780.3614996). So the
+    score is smoothed over neighbouring thresholds before the best one is taken, and that is drawn
+    towards the best one that all classes share: its own weight is n / (n + prior), with n the
+    positives of the class.
 
     Args:
         probabilities: [rows, K].
         truth: [rows, K].
         metrics: Of ``micro_f1``, ``macro_f1`` and ``samples_f1``.
         prior: Positives at which a class's own threshold and ``towards`` weigh the same.
-        towards: What the thresholds of rare classes are drawn to.
+        towards: What the thresholds of rare classes are drawn to; by default the best shared one.
     """
     search = _Search(probabilities, truth, metrics)
+    if towards is None:
+        towards = search.shared()
     for _ in range(_ROUNDS):
         for k in range(truth.shape[1]):
             search.improve(k)
@@ -68,6 +71,18 @@ class _Search:
         classes = len(self.positives)
         self._by_class = 2 * self._hits / np.maximum(self._given + self.positives, 1)
         self.place = np.full(classes, int(np.abs(_GRID - 0.5).argmin()))
+
+    def shared(self) -> float:
+        """Return the one threshold of all classes with the highest smoothed score."""
+        score = np.zeros(len(_GRID))
+        if "macro_f1" in self._metrics:
+            score += self._by_class.mean(axis=1)
+        if "micro_f1" in self._metrics:
+            given, hits = self._given.sum(axis=1), self._hits.sum(axis=1)
+            score += 2 * hits / np.maximum(given + self.positives.sum(), 1)
+        if "samples_f1" in self._metrics:
+            score += [self._samples_at(j) for j in range(len(_GRID))]
+        return float(_GRID[int(_smoothed(score).argmax())])
 
     def improve(self, k: int) -> None:
         """Move the threshold of class ``k`` to where the smoothed score is highest."""
@@ -102,6 +117,13 @@ class _Search:
         gained = sums.sum() - np.cumsum(sums)[:-1]
         scores: NDArray[np.float64] = (without.sum() + gained) / len(given)
         return scores
+
+    def _samples_at(self, j: int) -> float:
+        """Return samples-F1 with all classes at one threshold of the grid."""
+        given = self._above > j
+        hits = (given & self._truth).sum(axis=1)
+        both = given.sum(axis=1) + self._truth.sum(axis=1)
+        return float((2 * hits / np.maximum(both, 1)).mean())
 
     def _at_thresholds(self, counted: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return how many counted cells of each class are above each threshold, [grid, K]."""
