@@ -49,10 +49,13 @@ def without_frame(
 def _scored(
     stored: StoredStudy, best: Task, model: Model | None, device: str
 ) -> "tuple[Judgement, UntouchedScores | None]":
-    from hpo.results import judge, scores_on_test
+    from hpo.results import decide, judge, scores_on_test
 
     (device,) = resolve_devices(device)[:1]
-    judgement = judge(stored, best, stored.tasks(), device)
+    decision = decide(stored, best, device)
+    judgement = decision and judge(
+        stored, best, stored.tasks(), device, decision.thresholds, trainer=decision.trainer
+    )
     if judgement is None:
         raise InputError(
             f"The run store {stored.definition.run_store} has no weights of the best trial of "

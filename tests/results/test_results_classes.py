@@ -124,10 +124,12 @@ def test_from_python_they_are_a_table(study: Study, out: Path) -> None:
     assert [*frame.index.unique("part")] == [*PARTS]
     features, labels = arrays()
     half = {name: array[180:240].astype(np.float16) for name, array in features.items()}
-    given = model.trained.probabilities(half, open_device("cpu")) > 0.5
-    _, recall, f1, _ = precision_recall_fscore_support(labels[180:240], given, zero_division=0)
-    assert frame.loc["test", "f1"].to_numpy() == pytest.approx(100 * f1)
-    assert frame.loc["test_at_half", "recall"].to_numpy() == pytest.approx(100 * recall)
+    probabilities = model.trained.probabilities(half, open_device("cpu"))
+    for part, thresholds in (("test", model.trained.thresholds), ("test_at_half", 0.5)):
+        given = probabilities > np.asarray(thresholds)
+        _, recall, f1, _ = precision_recall_fscore_support(labels[180:240], given, zero_division=0)
+        assert frame.loc[part, "f1"].to_numpy() == pytest.approx(100 * f1)
+        assert frame.loc[part, "recall"].to_numpy() == pytest.approx(100 * recall)
 
 
 def test_without_stored_weights_only_the_test_part_is_scored(tmp_path: Path) -> None:
