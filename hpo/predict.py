@@ -15,6 +15,10 @@ from hpo._options import add_plugin_option, guarded, positive
 from hpo.errors import InputError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hpo.data import Rows
+    from hpo.features import Encoder
     from hpo.training import TrainedModel
 
 __all__ = ["main"]
@@ -47,10 +51,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR|demo",
         help="data folder; the rows are those of test.csv if it is there, else of train.csv",
     )
-    add("--features", type=Path, metavar="DIR", help="folder with embeddings of the rows")
+    add(
+        "--features",
+        action="append",
+        default=[],
+        metavar="[NAME=]DIR",
+        help="folder with embeddings of the rows; for a model that reads several sources one for "
+        "each, by its name",
+    )
     add(
         "--encoder",
-        metavar="PATH",
+        action="append",
+        default=[],
+        metavar="[NAME=]PATH",
         help="where the model's encoder is on this machine (default: where it was in training)",
     )
     add(
@@ -89,56 +102,50 @@ def _main(argv: Sequence[str] | None) -> int:
 
     from hpo.data import load_rows
     from hpo.demo import make_demo
-    from hpo.features import ConsoleProgress, extract_features, read_embeddings, reads_images
+    from hpo.features import reads_images
     from hpo.launch import resolve_devices
-    from hpo.results import encoder_of, write_predictions, write_probabilities
+    from hpo.results import (
+        encoders_of,
+        inputs_of,
+        source_widths,
+        write_predictions,
+        write_probabilities,
+    )
     from hpo.study import load_plugins
     from hpo.training import Arithmetic, TrainedModel, open_device
 
     load_plugins(arguments.plugin)
     model = TrainedModel.load(arguments.model)
-    _check_options(arguments, model)
+    folders, places = _by_source(arguments, model)
     # More devices than one have nothing to do for a head that takes seconds for a million rows.
     device = resolve_devices(arguments.devices)[0]
-    encoder = None
-    if arguments.features is None:
-        encoder = encoder_of(
-            model, f"The model {arguments.model}", arguments.encoder, arguments.cache
-        )
+    called = f"The model {arguments.model}"
+    encoders = encoders_of(model, called, places, arguments.cache, without=folders)
     folder = Path(arguments.data)
     if arguments.data == "demo":
         folder = arguments.cache / "demo"
         make_demo(folder)
     table = "test.csv" if (folder / "test.csv").exists() else "train.csv"
 
-    with_images = encoder is not None and reads_images(model.modalities)
+    widths = source_widths(model)
+    with_images = any(reads_images(widths[source]) for source in encoders)
     rows = load_rows(
         folder,
         images="exist" if with_images else "ignore",
         skip_bad_images=arguments.skip_bad_images,
     )
-    inputs: Mapping[str, Any]
-    bad: Mapping[int, str] = {}
-    if encoder is None:
-        widths = {name: model.widths[name] for name in model.modalities}
-        inputs = read_embeddings(arguments.features, table, len(rows), widths)
-    else:
-        with ConsoleProgress() as progress:
-            features = extract_features(
-                {"train": rows},
-                encoder.name,
-                arguments.cache,
-                modalities=model.modalities,
-                device=device,
-                skip_bad_images=arguments.skip_bad_images,
-                progress=progress,
-            )
-        inputs, bad = features.train, features.left_out.get("train", {})
+    arrays = _read(folders, table, len(rows), widths)
+    encoded, bad = _encode(rows, encoders, widths, device, arguments)
     kept = [index for index in range(len(rows)) if index not in bad]
+    if bad:
+        arrays = {
+            source: {modality: array[kept] for modality, array in those.items()}
+            for source, those in arrays.items()
+        }
 
     probabilities = np.full((len(rows), len(model.classes)), np.nan, dtype=np.float32)
     probabilities[kept] = model.probabilities(
-        inputs, open_device(device, Arithmetic(arguments.threads))
+        inputs_of(model, {**arrays, **encoded}), open_device(device, Arithmetic(arguments.threads))
     )
     write_predictions(arguments.out, rows.ids, probabilities, model.classes, model.thresholds)
     if arguments.probabilities is not None:
@@ -156,15 +163,37 @@ def _main(argv: Sequence[str] | None) -> int:
     return 0
 
 
-def _check_options(arguments: argparse.Namespace, model: "TrainedModel") -> None:
-    """Refuse options that don't go together or with the model, all at once."""
+def _by_source(
+    arguments: argparse.Namespace, model: "TrainedModel"
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Return the folder of embeddings, or else the place of the encoder, of the model's sources.
+
+    Options that don't go together or with the model are refused, all at once.
+    """
+    from hpo.features import named_values
+    from hpo.results import values_by_source
+
     problems = []
-    if arguments.features is not None and arguments.encoder is not None:
+    by_source: dict[str, dict[str, str]] = {}
+    for flag, given in (("--features", arguments.features), ("--encoder", arguments.encoder)):
+        try:
+            values = named_values(given, flag, "NAME=PATH")
+            by_source[flag] = values_by_source(values, model, flag, "NAME=PATH")
+        except InputError as error:
+            by_source[flag] = {}
+            problems += error.problems
+    folders, places = by_source["--features"], by_source["--encoder"]
+    if folders.keys() & places.keys():
         problems.append("--features takes embeddings that exist, so it can't go with --encoder")
-    if arguments.features is None and model.features["source"] != "open_clip":
+    infos = {part.name: part.info for parts in model.parts.values() for part in parts}
+    imported = [name for name, info in infos.items() if info.source != "open_clip"]
+    lacking = [name for name in imported if name not in folders]
+    if lacking and not problems:
+        flags = " ".join(f"--features {name}=DIR" for name in lacking if name)
+        named = f" called {', '.join(lacking)}" if flags else ""
         problems.append(
-            f"The model {arguments.model} was trained on imported embeddings, so only --features "
-            "can tell what it is to read."
+            f"The model {arguments.model} was trained on imported embeddings{named}, so only "
+            f"{flags or '--features'} can tell what it is to read."
         )
     for name in ("out", "probabilities"):
         path = getattr(arguments, name)
@@ -174,6 +203,46 @@ def _check_options(arguments: argparse.Namespace, model: "TrainedModel") -> None
         problems.append(f"--out and --probabilities are both {arguments.out}, but must differ")
     if problems:
         raise InputError(problems)
+    return {source: Path(folder) for source, folder in folders.items()}, places
+
+
+def _read(
+    folders: Mapping[str, Path], table: str, rows: int, widths: Mapping[str, Mapping[str, int]]
+) -> "dict[str, dict[str, NDArray[Any]]]":
+    """Return the embeddings that exist, by source and modality."""
+    from hpo.features import read_embeddings
+
+    return {
+        source: read_embeddings(folder, table, rows, widths[source])
+        for source, folder in folders.items()
+    }
+
+
+def _encode(
+    rows: "Rows",
+    encoders: "Mapping[str, Encoder]",
+    widths: Mapping[str, Mapping[str, int]],
+    device: str,
+    arguments: argparse.Namespace,
+) -> "tuple[dict[str, Mapping[str, NDArray[Any]]], Mapping[int, str]]":
+    """Encode rows with each encoder.
+
+    Returns:
+        The embeddings by source and modality, of the rows that could be encoded; and what is wrong
+        with the others, by their index.
+    """
+    from hpo.features import ConsoleProgress, Encoding, encode_all
+
+    if not encoders:
+        return {}, {}
+    with ConsoleProgress() as progress:
+        found, bad = encode_all(
+            {"train": rows},
+            {source: encoder.name for source, encoder in encoders.items()},
+            {source: tuple(widths[source]) for source in encoders},
+            Encoding(arguments.cache, device, arguments.skip_bad_images, progress),
+        )
+    return {source: one.train for source, one in found.items()}, bad.get("train", {})
 
 
 if __name__ == "__main__":

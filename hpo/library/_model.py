@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hpo.errors import InputError, did_you_mean
+from hpo.errors import InputError
 from hpo.launch import resolve_devices
+from hpo.library._embeddings import checked_embeddings
 from hpo.models import Config
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class Model:
 
     Attributes:
         trained: Weights, configuration and class names, as the model folder has them.
-        encoder: The encoder's name or place on this machine; None for where it was.
+        encoder: The encoder's name or place on this machine, or those of several by the names
+            that they had; None for where they were.
         cache: Folder of embeddings, for images and captions.
         device: Where to encode and predict.
     """
@@ -35,7 +37,7 @@ class Model:
         self,
         trained: "TrainedModel",
         *,
-        encoder: str | None = None,
+        encoder: str | Mapping[str, str] | None = None,
         cache: str | Path = ".hpo",
         device: str = "auto",
     ) -> None:
@@ -70,7 +72,7 @@ class Model:
         *,
         images: Sequence[str | Path] | None = None,
         captions: Sequence[str] | None = None,
-        **embeddings: ArrayLike,
+        **embeddings: ArrayLike | Mapping[str, ArrayLike],
     ) -> "pd.DataFrame":
         """Return the probability of each class for each row.
 
@@ -80,11 +82,15 @@ class Model:
             model.predict_proba(images=["a.jpg"], captions=["a dog on a beach"])
             model.predict_proba(image=array_i, text=array_t)
 
+        A model that reads several encoders side by side takes the embeddings of each by its name:
+        ``image={"A": array_a, "B": array_b}``.
+
         Args:
             images: Paths of image files.
             captions: Of the same rows.
             embeddings: Float [rows, D] for each modality that the model reads, made by the encoder
-                whose embeddings it was trained on.
+                whose embeddings it was trained on. Beside images and captions they can only be
+                those of encoders that the model reads as well.
 
         Returns:
             A column for each class; the index is the images' paths, or counts from 0.
@@ -97,9 +103,7 @@ class Model:
 
         from hpo.training import open_device
 
-        if embeddings and (images is not None or captions is not None):
-            raise InputError("Give either images and captions or embeddings, not both.")
-        inputs = self._checked(embeddings) if embeddings else self._encoded(images, captions)
+        inputs = self._inputs(images, captions, embeddings)
         values = self.trained.probabilities(inputs, open_device(self.device))
         index = None if images is None else pd.Index([str(path) for path in images], name="image")
         return pd.DataFrame(values, index=index, columns=list(self.classes))
@@ -109,7 +113,7 @@ class Model:
         *,
         images: Sequence[str | Path] | None = None,
         captions: Sequence[str] | None = None,
-        **embeddings: ArrayLike,
+        **embeddings: ArrayLike | Mapping[str, ArrayLike],
     ) -> list[list[str]]:
         """Return the labels of each row: the classes whose probability is above their threshold.
 
@@ -120,44 +124,50 @@ class Model:
         given = probabilities.to_numpy() > np.asarray(self.trained.thresholds)
         return [[self.classes[int(k)] for k in np.flatnonzero(row)] for row in given]
 
-    def _checked(self, embeddings: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.float16]]:
-        """Return embeddings as float16, as those that the model was trained on."""
-        from hpo.features import as_float16
+    def _inputs(
+        self,
+        images: Sequence[str | Path] | None,
+        captions: Sequence[str] | None,
+        embeddings: Mapping[str, Any],
+    ) -> Mapping[str, NDArray[Any]]:
+        """Return what the model reads, encoded or given."""
+        from hpo.results import inputs_of
 
-        arrays = {name: np.asarray(array) for name, array in embeddings.items()}
-        problems = [
-            f"{name} embeddings are given, which the model doesn't read"
-            f"{did_you_mean(name, self.modalities)}; it reads {', '.join(self.modalities)}"
-            for name in arrays
-            if name not in self.modalities
-        ]
-        for name in self.modalities:
-            if name not in arrays:
-                problems.append(f"there are no {name} embeddings, but the model reads them")
-                continue
-            shape, width = arrays[name].shape, self.trained.widths[name]
-            if len(shape) != 2 or shape[1] != width:
-                problems.append(f"{name} has shape {list(shape)}, but must be [rows, {width}]")
-            elif arrays[name].dtype.kind != "f":
-                problems.append(f"{name} is {arrays[name].dtype}, but must be a float type")
-            elif not np.isfinite(as_float16(arrays[name])).all():
-                problems.append(f"{name} has NaN, infinity or values beyond ±65504 in it")
-        counts = {name: len(arrays[name]) for name in self.modalities if name in arrays}
-        if not problems and len(set(counts.values())) > 1:
-            listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-            problems.append(f"the embeddings have different numbers of rows: {listed}")
-        if problems:
-            raise InputError(problems, "The model can't read these embeddings:")
-        return {name: as_float16(arrays[name]) for name in self.modalities}
+        encodes = images is not None or captions is not None
+        if embeddings and encodes and self.trained.features["source"] != "several":
+            raise InputError("Give either images and captions or embeddings, not both.")
+        given = checked_embeddings(self.trained, embeddings, all_of_them=not encodes)
+        if not embeddings or encodes:
+            rows = {len(array) for those in given.values() for array in those.values()}
+            encoded = self._encoded(images, captions, given)
+            rows |= {len(array) for those in encoded.values() for array in those.values()}
+            if len(rows) > 1:
+                listed = ", ".join(map(str, sorted(rows)))
+                raise InputError(f"The images, captions and embeddings have {listed} rows.")
+            given = {
+                source: {**given.get(source, {}), **encoded.get(source, {})}
+                for source in (*given, *encoded)
+            }
+        return inputs_of(self.trained, given)
 
     def _encoded(
-        self, images: Sequence[str | Path] | None, captions: Sequence[str] | None
-    ) -> Mapping[str, NDArray[Any]]:
-        """Encode what the model reads with the encoder that it was trained behind."""
-        from hpo.data import Rows
-        from hpo.features import ENCODED, extract_features
-        from hpo.results import encoder_of
+        self,
+        images: Sequence[str | Path] | None,
+        captions: Sequence[str] | None,
+        given: Mapping[str, Mapping[str, NDArray[Any]]],
+    ) -> dict[str, Mapping[str, NDArray[Any]]]:
+        """Encode what the model reads with the encoders that it was trained behind.
 
+        Args:
+            images: See ``predict_proba``; likewise ``captions``.
+            given: Embeddings that are there, by source; nothing of those sources is encoded.
+        """
+        from hpo.data import Rows
+        from hpo.features import ENCODED, Encoding, encode_all
+        from hpo.results import encoders_of, source_widths, values_by_source
+
+        reads = {s: tuple(those) for s, those in source_widths(self.trained).items()}
+        reads = {source: names for source, names in reads.items() if source not in given}
         count = len(images if images is not None else captions if captions is not None else ())
         rows = Rows(
             ids=tuple(map(str, images if images is not None else range(count))),
@@ -165,25 +175,25 @@ class Model:
             images=None if images is None else tuple(Path(path) for path in images),
             table="what was given",
         )
-        given = {"images": images is not None, "captions": captions is not None}
+        there = {"images": images is not None, "captions": captions is not None}
         problems = [
             f"the model reads {name} embeddings, but no {ENCODED[name].reads} are given"
-            for name in self.modalities
-            if name in ENCODED and not given[ENCODED[name].reads]
+            for name in dict.fromkeys(name for names in reads.values() for name in names)
+            if name in ENCODED and not there[ENCODED[name].reads]
         ]
         if images is not None and captions is not None and len(images) != len(captions):
             problems.append(f"there are {len(images)} images, but {len(captions)} captions")
         if problems:
             raise InputError(problems, "The model can't predict from this input:")
-        encoder = encoder_of(self.trained, "The model", self.encoder, self.cache)
-        features = extract_features(
+        places = values_by_source(self.encoder, self.trained, "encoder", "{'NAME': …}")
+        encoders = encoders_of(self.trained, "The model", places, self.cache, without=given)
+        found, _ = encode_all(
             {"train": rows},
-            encoder.name,
-            self.cache,
-            modalities=self.modalities,
-            device=self.device,
+            {source: encoder.name for source, encoder in encoders.items()},
+            reads,
+            Encoding(self.cache, self.device, skip_bad_images=False, progress=None),
         )
-        return features.train
+        return {source: features.train for source, features in found.items()}
 
     def __repr__(self) -> str:
         size = self.trained.module.megabytes()
@@ -195,7 +205,7 @@ class Model:
 def load_model(
     folder: str | Path,
     *,
-    encoder: str | None = None,
+    encoder: str | Mapping[str, str] | None = None,
     cache: str | Path = ".hpo",
     device: str = "auto",
 ) -> Model:
@@ -203,7 +213,8 @@ def load_model(
 
     Args:
         folder: What ``Model.save`` wrote, or ``runs/NAME/model`` of ``hpo run``.
-        encoder: Where the model's encoder is on this machine, if it isn't where it was.
+        encoder: Where the model's encoder is on this machine, if it isn't where it was; for several
+            a mapping by their names.
         cache: Folder of embeddings, for images and captions.
         device: ``auto``, ``cpu`` or ``cuda:N``.
 

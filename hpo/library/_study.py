@@ -12,7 +12,7 @@ from hpo.library._model import Model
 from hpo.library._progress import StudyBar
 from hpo.library._spaces import space_of
 from hpo.models import Config
-from hpo.search import Space, Task
+from hpo.search import Space, Task, space_for_sources
 from hpo.study import Definition, StoredStudy, plugins_of
 from hpo.training import METRICS, Arithmetic
 from hpo.worker import WorkerSettings
@@ -202,7 +202,9 @@ class Study:
         Returns:
             A row each: ``rank``, ``score`` and ``std`` (over seeds), ``trial`` (its number in
             Optuna), the parameters that were tried, ``steps``, ``epochs_trained`` (the cost: epochs
-            of single runs that were not in the run store yet) and ``pruned`` (why, or empty).
+            of single runs that were not in the run store yet) and ``pruned`` (why, or empty). Where
+            encoders were tried, ``images_per_s`` and ``encoder_mb`` are what each costs: images
+            that it encodes a second, and the size of its weights in 10⁶ bytes.
         """
         import pandas as pd
 
@@ -210,13 +212,16 @@ class Study:
         rows: list[dict[str, Any]] = []
         for task in sorted(finished, key=_value, reverse=True):
             assert task.outcome is not None and task.config is not None
+            params = self.stored.strategy.params(task.config)
+            cost = self.stored.encoder_cost(params.get("encoder"))
             rows.append(
                 {
                     "rank": len(rows) + 1,
                     "score": task.outcome.value,
                     "std": task.outcome.std,
                     "trial": task.trial,
-                    **self.stored.strategy.params(task.config),
+                    **params,
+                    **({} if cost is None else cost._asdict()),
                     "steps": task.outcome.steps,
                     "epochs_trained": task.outcome.epochs_trained,
                     "pruned": task.outcome.pruned or "",
@@ -293,7 +298,8 @@ def create_study(
     _check_positive(checkpoint_every=checkpoint_every, run_store_gb=run_store_gb)
     given = [(key, value, "settings") for key, value in (settings or {}).items()]
     suggested = [(key, value, "hpo.yaml") for key, value in data.settings.items()]
-    read = space_of(space, given, suggested, data.modalities)
+    read = space_of(space, given, suggested, data.modalities, data.sources or None)
+    read = space_for_sources(read, data.sources)
     bundle = data.bundle(read.split, read.train_rows)
     by_name = isinstance(space, str) and not space.endswith((".yaml", ".yml"))
     return open_study(

@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hpo.report._table_files import COST_COLUMNS, cost_cells
 from hpo.search import Plan, StageTable, Task, TaskState
 from hpo.study import StoredStudy
 
@@ -153,6 +154,8 @@ def render_table(table: StageTable) -> Table:
     cited = any(row.reference is not None for row in table.rows)
     if cited:
         drawn.add_column("paper", justify="right")
+    for name in COST_COLUMNS if table.has_costs else ():
+        drawn.add_column(name, justify="right")
     drawn.add_column("note")
     for row in table.rows:
         score = "" if row.value is None else f"{row.value:.3f} ± {row.std:.3f}"
@@ -160,6 +163,7 @@ def render_table(table: StageTable) -> Table:
         cells.append("" if row.trial is None else str(row.trial))
         if cited:
             cells.append("" if row.reference is None else f"{row.reference:.3f}")
+        cells += cost_cells(row) if table.has_costs else []
         drawn.add_row(*cells, row.note, style="bold" if row.winner else None)
     return drawn
 

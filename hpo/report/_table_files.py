@@ -6,18 +6,23 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from hpo.features import ChoiceCost
 from hpo.files import atomic_write
 from hpo.results import write_csv
-from hpo.search import StageTable
+from hpo.search import StageTable, TableRow
 from hpo.study import StoredStudy
 from hpo.training import curve_columns, metric_label
 
-__all__ = ["table_cells", "write_tables", "write_trials"]
+__all__ = ["COST_COLUMNS", "cost_cells", "table_cells", "write_tables", "write_trials"]
+
+#: What encoders cost, in tables that compare them; see ``ChoiceCost``.
+COST_COLUMNS = ("images/s", "encoder MB")
 
 
 def write_tables(study: StoredStudy, tables: Sequence[StageTable], folder: Path) -> None:
     """Write the tables of all stages: ``tables.md`` to read, ``tables.csv`` with all digits."""
     metric = metric_label(study.space.metric)
+    costs = any(table.has_costs for table in tables)
     lines = [f"# Study {study.name}", ""]
     for table in tables:
         head, rows = table_cells(table, metric)
@@ -30,12 +35,16 @@ def write_tables(study: StoredStudy, tables: Sequence[StageTable], folder: Path)
         file.write("\n".join(lines).encode())
     write_csv(
         folder / "tables.csv",
-        ["stage", "candidate", "value", "std", "trial", "reference", "winner", "note"],
+        [
+            *("stage", "candidate", "value", "std", "trial", "reference", "winner", "note"),
+            *(ChoiceCost._fields if costs else ()),
+        ],
         [
             [
                 *(table.name, row.label),
                 *map(_cell, (row.value, row.std, row.trial, row.reference)),
                 *(int(row.winner), row.note),
+                *(map(_cell, row.cost or (None, None)) if costs else ()),
             ]
             for table in tables
             for row in table.rows
@@ -83,17 +92,26 @@ def write_trials(study: StoredStudy, trials: Sequence[FrozenTrial], path: Path) 
 
 
 def table_cells(table: StageTable, metric: str) -> tuple[list[str], list[list[str]]]:
-    """Return header and cells of a table as text; references have a column if there are any."""
+    """Return header and cells of a table as text.
+
+    References have a column if there are any, and what encoders cost has two.
+    """
     cited = any(row.reference is not None for row in table.rows)
-    head = ["candidate", metric, "trial", *(["paper"] if cited else []), "note"]
+    costs = list(COST_COLUMNS) if table.has_costs else []
+    head = ["candidate", metric, "trial", *(["paper"] if cited else []), *costs, "note"]
     rows = []
     for row in table.rows:
         score = "" if row.value is None else f"{row.value:.3f} ± {row.std:.3f}"
         cells = [row.label, score, "" if row.trial is None else str(row.trial)]
         if cited:
             cells.append("" if row.reference is None else f"{row.reference:.3f}")
-        rows.append([*cells, row.note])
+        rows.append([*cells, *(cost_cells(row) if costs else ()), row.note])
     return head, rows
+
+
+def cost_cells(row: TableRow) -> list[str]:
+    """Return what the encoders of a row cost as text, one for each of ``COST_COLUMNS``."""
+    return ["" if value is None else f"{value:,.1f}" for value in row.cost or (None, None)]
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -9,14 +9,19 @@ from hpo.results._predictions import write_csv, write_predictions, write_probabi
 from hpo.results._thresholds import tune_thresholds
 
 if TYPE_CHECKING:
-    from hpo.results._encoding import encoder_of
+    from hpo.results._encoding import (
+        encoders_of,
+        inputs_of,
+        source_widths,
+        values_by_source,
+    )
     from hpo.results._judge import Judgement, judge, scores_on_test
     from hpo.results._refit import refit_best
 else:
     __getattr__ = exported_late(
         __name__,
         {
-            "_encoding": ("encoder_of",),
+            "_encoding": ("encoders_of", "inputs_of", "source_widths", "values_by_source"),
             "_judge": ("Judgement", "judge", "scores_on_test"),
             "_refit": ("refit_best",),
         },
@@ -25,15 +30,18 @@ else:
 __all__ = [
     "Interval",
     "Judgement",
-    "encoder_of",
+    "encoders_of",
     "f1_differences",
     "f1_intervals",
     "f1_scores",
+    "inputs_of",
     "judge",
     "refit_best",
     "scores_on_test",
+    "source_widths",
     "study_metrics",
     "tune_thresholds",
+    "values_by_source",
     "write_csv",
     "write_predictions",
     "write_probabilities",

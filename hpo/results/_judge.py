@@ -122,7 +122,8 @@ def scores_on_test(
     if "test" not in bundle.split:
         return None
     rows = bundle.split["test"]
-    inputs = {name: array[rows] for name, array in bundle.features.train.items()}
+    features = bundle.choosing(model.config.encoder).features
+    inputs = {name: array[rows] for name, array in features.train.items()}
     probabilities = model.probabilities(inputs, open_device(device))
     truth = bundle.labels_of("test") > 0
     return (

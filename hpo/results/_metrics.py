@@ -19,6 +19,7 @@ def study_metrics(study: StoredStudy, tasks: Sequence[Task], best: Task) -> dict
     """
     assert best.outcome is not None and best.config is not None
     outcome = best.outcome
+    cost = study.encoder_cost(best.config.encoder)
     return {
         "study": study.name,
         "metric": study.space.metric,
@@ -30,12 +31,19 @@ def study_metrics(study: StoredStudy, tasks: Sequence[Task], best: Task) -> dict
             "std": outcome.std,
             "scores": list(outcome.scores),
             "metrics": dict(outcome.metrics),
+            **({} if cost is None else cost._asdict()),
         },
         "stages": [
             {
                 "name": table.name,
                 "candidates": [
-                    {"candidate": row.label, "value": row.value, "std": row.std, "note": row.note}
+                    {
+                        "candidate": row.label,
+                        "value": row.value,
+                        "std": row.std,
+                        "note": row.note,
+                        **({} if row.cost is None else row.cost._asdict()),
+                    }
                     for row in table.rows
                 ],
             }

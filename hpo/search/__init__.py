@@ -1,5 +1,6 @@
 """What to train next: search-space files, strategies, samplers, pruners, one trial."""
 
+from hpo.search._encoders import encoders_of_space, space_for_sources
 from hpo.search._greedy import Candidate, GreedySearch, GreedyStage, GreedyStrategy, Stage
 from hpo.search._load import load_space, parse_setting
 from hpo.search._plan import Plan, PlannedStage
@@ -59,6 +60,7 @@ __all__ = [
     "TrialOutcome",
     "Verdict",
     "decision_steps",
+    "encoders_of_space",
     "experimental",
     "format_params",
     "load_space",
@@ -69,4 +71,5 @@ __all__ = [
     "parse_setting",
     "register_search",
     "run_trial",
+    "space_for_sources",
 ]

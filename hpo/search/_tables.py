@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from hpo.features import ChoiceCost
 from hpo.search._task import Task, TaskState
 
 __all__ = ["StageTable", "TableRow", "format_params", "table_row"]
@@ -22,6 +23,7 @@ class TableRow:
         reference: Published score.
         winner: Whether it is the best of the table.
         note: Why it was pruned or failed.
+        cost: Of its encoders, in a table that compares encoders.
     """
 
     label: str
@@ -32,6 +34,7 @@ class TableRow:
     reference: float | None
     winner: bool
     note: str
+    cost: ChoiceCost | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +52,11 @@ class StageTable:
     rows: tuple[TableRow, ...]
     key: str
     selected: bool
+
+    @property
+    def has_costs(self) -> bool:
+        """Whether it compares encoders whose cost is known."""
+        return any(row.cost is not None and any(row.cost) for row in self.rows)
 
     @property
     def decided(self) -> bool:

@@ -41,7 +41,7 @@ class TrainingData:
     """Features and labels of a bundle on a device.
 
     Args:
-        bundle: Where they come from.
+        bundle: Where they come from; what a configuration chooses of it.
         device: Where they stay.
     """
 
@@ -50,6 +50,8 @@ class TrainingData:
         self.device = device.torch
         self.modalities = tuple(bundle.features.train)
         self.widths = {name: array.shape[1] for name, array in bundle.features.train.items()}
+        #: The width of each encoder's part of a modality.
+        self.parts = {name: [p.width for p in parts] for name, parts in bundle.parts.items()}
         self.classes = len(bundle.classes)
         parts = bundle.split.parts
         self._index: dict[str, NDArray[np.int64]] = {
@@ -66,7 +68,7 @@ class TrainingData:
     def scaling(self, kind: str, fit_on: str) -> dict[str, FeatureScaling]:
         """Return the scaling of each modality, fitted to the part ``fit_on``."""
         return {
-            name: FeatureScaling(kind, self.widths[name])
+            name: FeatureScaling(kind, self.widths[name], self.parts[name])
             .to(self.device)
             .fit(self._features(name, fit_on))
             for name in self.modalities

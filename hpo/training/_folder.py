@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from hpo.errors import InputError
+from hpo.features import SourcePart, parts_from_record
 from hpo.files import atomic_write, write_json
 from hpo.models import (
     CHOICES,
@@ -44,7 +45,8 @@ class TrainedModel:
         widths: Embedding width of each modality it reads.
         classes: Label names.
         thresholds: Probability above which each label is predicted.
-        features: Where its embeddings came from (encoder, weights, preprocessing).
+        features: Where its embeddings came from (encoder, weights, preprocessing), as
+            ``parts_record`` has it.
         origin: Study, trial, seed, rows: for people.
     """
 
@@ -96,7 +98,13 @@ class TrainedModel:
                 config = _checked_config(raw["config"], tuple(raw["widths"]))
             except InputError as error:
                 raise InputError(f"The model {folder} can't be used: {error}") from None
-            module = AssembledModel(config, raw["widths"], len(raw["classes"]))
+            parts = parts_from_record(raw["features"], raw["widths"])
+            module = AssembledModel(
+                config,
+                raw["widths"],
+                len(raw["classes"]),
+                {name: [part.width for part in those] for name, those in parts.items()},
+            )
             load_weights(module, load_file(folder / "model.safetensors"))
             return TrainedModel(
                 module,
@@ -118,6 +126,11 @@ class TrainedModel:
     def modalities(self) -> tuple[str, ...]:
         """The modalities it reads."""
         return tuple(self.widths)
+
+    @property
+    def parts(self) -> dict[str, tuple[SourcePart, ...]]:
+        """For each modality that it reads, where the embeddings come from that are side by side."""
+        return parts_from_record(self.features, self.widths)
 
     def probabilities(
         self, inputs: Mapping[str, NDArray[np.floating[Any]]], device: Device

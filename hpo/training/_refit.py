@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hpo.errors import InputError
+from hpo.features import parts_record
 from hpo.models import (
     AssembledModel,
     Config,
@@ -44,11 +45,12 @@ def refit(
             size only followed from that.
         RuntimeError: The training diverged.
     """
-    data = trainer.data
+    data = trainer.data_of(config)
     check_fusion(config.fusion, data.modalities)
     read = modalities_read(config.fusion, data.modalities) or ()
     widths = {name: data.widths[name] for name in read}
-    module = AssembledModel(config, widths, data.classes)
+    parts = {name: data.bundle.parts[name] for name in read}
+    module = AssembledModel(config, widths, data.classes, {name: data.parts[name] for name in read})
     _check_size(module, max_model_mb)
     if config.batch_size >= data.rows("train"):
         config = config.replace(batch_size=data.rows("all"))
@@ -69,19 +71,13 @@ def refit(
             if name in module.scaling:
                 module.scaling[name].load_state_dict(scaling.state_dict())
     _check_size(module, max_model_mb)  # only now it is known of a head that remembers its rows
-    info = data.bundle.features.info
     return TrainedModel(
         module=module,
         config=config,
         widths=widths,
         classes=tuple(data.bundle.classes),
         thresholds=(0.5,) * data.classes,
-        features={
-            "source": info.source,
-            "encoder": info.encoder,
-            "weights_hash": info.weights_hash,
-            "preprocessing": info.preprocessing,
-        },
+        features=parts_record(parts),
         origin={**origin, "seed": seed, "rows": data.rows("all")},
     )
 

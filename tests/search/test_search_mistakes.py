@@ -45,7 +45,7 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             3,
             "unknown parameter 'learning_rate'; allowed: fusion, head, hidden, activation, "
             "dropout, feature_scaling, loss, optimizer, lr, weight_decay, batch_size, epochs, "
-            "ema_decay, input_dropout, modality_dropout",
+            "ema_decay, input_dropout, modality_dropout, encoder",
         ),
         (GREEDY, "lr: 0.01", "lr: 0", 3, "lr is 0, but must be greater than 0"),
         (GREEDY, "[64]", "[64, -1]", 3, "hidden is [64, -1], but must be greater than 0"),
