@@ -10,9 +10,14 @@ from hpo.features._choice import parse_choice
 from hpo.features._modalities import ENCODED
 from hpo.files import write_json
 
-__all__ = ["ChoiceCost", "EncoderCost", "choice_cost", "encoder_cost", "note_speed"]
-
-_FILE = "speed.json"
+__all__ = [
+    "ChoiceCost",
+    "EncoderCost",
+    "choice_cost",
+    "encoder_cost",
+    "note_speed",
+    "speed_file",
+]
 
 
 @dataclass(frozen=True)
@@ -51,29 +56,34 @@ class ChoiceCost(NamedTuple):
     encoder_mb: float | None
 
 
-def note_speed(folder: Path, reads: str, items: int, seconds: float) -> None:
+def speed_file(store: Path, encoder_key: str) -> Path:
+    """Return where it is kept how fast an encoder was."""
+    return store / "encoder_speeds" / f"{encoder_key}.json"
+
+
+def note_speed(file: Path, reads: str, items: int, seconds: float) -> None:
     """Keep how long an encoder took, unless it has been measured on more.
 
     Args:
-        folder: Of what this encoder has encoded with this precision.
+        file: See ``speed_file``.
         reads: ``images`` or ``captions``.
         items: How many were encoded.
         seconds: How long that took, its loading left out.
     """
-    known = _speeds(folder)
+    known = _speeds(file)
     if items > known.get(reads, {}).get("items", 0) and seconds > 0:
-        write_json(folder / _FILE, {**known, reads: {"items": items, "seconds": seconds}})
+        write_json(file, {**known, reads: {"items": items, "seconds": seconds}})
 
 
-def encoder_cost(folder: Path, weights: Path, device: str) -> EncoderCost:
+def encoder_cost(file: Path, weights: Path, device: str) -> EncoderCost:
     """Return what is known of an encoder's cost.
 
     Args:
-        folder: See ``note_speed``.
+        file: See ``speed_file``.
         weights: The file of its weights.
         device: Where it encodes.
     """
-    known = _speeds(folder)
+    known = _speeds(file)
     rates = {
         reads: round(known[reads]["items"] / known[reads]["seconds"], 1) if reads in known else None
         for reads in ("images", "captions")
@@ -82,9 +92,9 @@ def encoder_cost(folder: Path, weights: Path, device: str) -> EncoderCost:
     return EncoderCost(mb, rates["images"], rates["captions"], device.partition(":")[0])
 
 
-def _speeds(folder: Path) -> dict[str, Any]:
+def _speeds(file: Path) -> dict[str, Any]:
     try:
-        known: dict[str, Any] = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}  # it is measured again whenever something is encoded
     return known

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hpo._machine import usable_cores
 from hpo.errors import InputError
 from hpo.features._chunks import ChunkStore
-from hpo.features._cost import encoder_cost, note_speed
+from hpo.features._cost import encoder_cost, note_speed, speed_file
 from hpo.features._encode import LateModel
 from hpo.features._encoder import Encoder, resolve_encoder
 from hpo.features._features import (
@@ -94,7 +94,7 @@ def extract_features(
     spec = resolve_encoder(encoder, store)
     precision = precision_on(device)
     encoder_key = spec.key(precision)
-    home = encoded_folder(store, encoder_key)
+    speeds = speed_file(store, encoder_key)
     size = batch_size or _BATCH_SIZES[precision]
 
     captions: dict[str, Captions] = {}
@@ -109,9 +109,9 @@ def extract_features(
         found = _open(store, encoder_key, {name: one.keys() for name, one in items.items()})
         if found is not None:
             counts = {name: Counts(0, one.distinct) for name, one in items.items()}
-            return replace(found, counts=counts, cost=encoder_cost(home, spec.weights, device))
+            return replace(found, counts=counts, cost=encoder_cost(speeds, spec.weights, device))
 
-    stores = {name: ChunkStore(home / name) for name in names}
+    stores = {name: ChunkStore(encoded_folder(store, encoder_key, name)) for name in names}
     with LateModel(spec, device, threads) as model:
         # Captions first: they are quick, and show early that the encoder works.
         for name, one in captions.items():
@@ -129,9 +129,9 @@ def extract_features(
         features = _assemble(store, encoder_key, spec, keys, stores)
     counts = {name: Counts(one.encoded, one.distinct - one.encoded) for name, one in items.items()}
     for name, item in items.items():
-        note_speed(home, ENCODED[name].reads, item.encoded, item.seconds)
+        note_speed(speeds, ENCODED[name].reads, item.encoded, item.seconds)
     left_out = {part: messages for part, messages in bad.items() if messages}
-    cost = encoder_cost(home, spec.weights, device)
+    cost = encoder_cost(speeds, spec.weights, device)
     return replace(features, counts=counts, left_out=left_out, cost=cost)
 
 

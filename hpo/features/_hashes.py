@@ -82,6 +82,6 @@ def hash_bytes(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()
 
 
-def encoded_folder(store: Path, encoder_key: str) -> Path:
-    """Return where the embeddings of single items are kept, a folder for each modality."""
-    return store / "encoded" / encoder_key
+def encoded_folder(store: Path, encoder_key: str, modality: str) -> Path:
+    """Return where the embeddings of single items are kept."""
+    return store / "encoded" / encoder_key / modality
