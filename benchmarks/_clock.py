@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import optuna
-
 from hpo.study import StoredStudy
 
 __all__ = ["StoreClock", "watched"]
@@ -56,14 +54,11 @@ class StoreClock:
 def watched(study: StoredStudy) -> Iterator[StoreClock]:
     """Time everything that a worker of ``study`` does with the store, made in the block."""
     clock = StoreClock()
-    storage = study.optuna._storage
     changed: list[tuple[Any, str, Any]] = []
     for owner, names in (
         (study.ledger, _methods(study.ledger)),
-        (storage, _methods(storage)),
+        (study.trials, _methods(study.trials)),
         (study, ["open_next"]),
-        (study.optuna.pruner, ["prune"]),
-        (optuna.study.Study, ["get_trials"]),
     ):
         for name in names:
             changed.append((owner, name, vars(owner).get(name)))

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 from typing import Any, TypeVar
 from unittest.mock import patch
 
@@ -133,7 +134,7 @@ class _Bench:
         return self
 
     def carry_out(self, job: Callable[[Any], T]) -> T:
-        return job(None)
+        return job(SimpleNamespace(epochs_trained=0))  # all that is asked of a trainer
 
     def tidy(self) -> None:
         """There is no run store."""
@@ -178,6 +179,8 @@ def _cost(study: StoredStudy, blocks: int) -> tuple[float, float]:
             worker = Worker(study, WorkerSettings())
             worker._bench = _Bench()  # type: ignore[assignment]
             worker.run()
+        if study.counts()[TaskState.DONE] != finished + _BLOCK:
+            raise RuntimeError("The worker didn't finish the trials that were to be timed.")
         if index:
             costs.append((clock.blocked + clock.beside) / _BLOCK)
             waits.append(clock.blocked / _BLOCK)

@@ -33,9 +33,16 @@ class ThreadWorker:
         """Return whether the worker is running.
 
         Raises:
+            RuntimeError: A training step hangs. A thread can't be ended, so it is left behind.
             Exception: What ended the worker.
         """
         if self._thread.is_alive():
+            if self._worker.hangs is not None:
+                raise RuntimeError(
+                    f"A training step hangs ({self._worker.hangs}). Its attempt was failed, but "
+                    "its thread can't be ended: start a new process to go on with the study, or "
+                    "use optimize(workers=2), whose workers are processes of their own."
+                )
             return True
         self._thread.join()
         if self._error is not None:
@@ -46,7 +53,7 @@ class ThreadWorker:
     def stop(self, patience: float = 30.0) -> None:
         """Let the worker checkpoint and hand back its trial."""
         self._worker.stop()
-        self._thread.join(patience)
+        self._thread.join(patience if self._worker.hangs is None else 0.0)
 
     def _run(self) -> None:
         try:

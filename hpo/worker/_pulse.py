@@ -136,7 +136,10 @@ class Pulse:
         reason = f"no progress for {self._settings.stall_timeout:g} s"
         if not self._settings.own_process:
             _log.error("%s; the trial is left to another worker.", reason)
-            self._study.trials.fail(self._task, self._trial, reason)
+            try:
+                self._study.trials.fail(self._task, self._trial, reason)
+            finally:
+                self._stopping.hangs = reason
             raise Fenced(reason)
         _log.error("%s; the worker ends.", reason)
         try:

@@ -38,6 +38,8 @@ class Stopping:
     def __init__(self) -> None:
         self._asked = threading.Event()
         self._deadline: float | None = None
+        #: Why the training thread won't come back; None while it isn't known to hang.
+        self.hangs: str | None = None
 
     def ask(self) -> None:
         """Ask the worker to stop."""

@@ -68,6 +68,11 @@ class Worker:
         """Whether it was asked to stop."""
         return self._stopping.asked
 
+    @property
+    def hangs(self) -> str | None:
+        """Why its training won't come back, if it hangs in a thread, which can't be ended."""
+        return self._stopping.hangs
+
     def _work(self) -> bool:
         while True:
             if self._limits_reached():

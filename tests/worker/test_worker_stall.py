@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ import torch
 from optuna.trial import TrialState
 from worker_samples import create_study, crew_of, violations, wait_for
 
+from hpo.launch import ThreadWorker
 from hpo.search import Space, TaskState
 from hpo.study import StoredStudy
-from hpo.training import Trainer
-from hpo.worker import Worker, WorkerSettings
+from hpo.training import Interrupted, Trainer
+from hpo.worker import Worker, WorkerSettings, _assignment
 
 
 def one_task(url: str, folder: Path) -> StoredStudy:
@@ -91,3 +93,25 @@ def test_a_deadline_interrupts_a_trial_and_leaves_it_resumable(tmp_path: Path) -
     (task,) = slow.tasks()
     assert task.state in (TaskState.OPEN, TaskState.CLAIMED)
     assert task.attempts == 0
+
+
+def test_a_run_that_hangs_in_a_thread_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+
+    def hang(*_arguments: object, **_options: object) -> None:
+        released.wait()
+        raise Interrupted
+
+    monkeypatch.setattr(_assignment, "run_trial", hang)
+    study = one_task(f"sqlite:///{tmp_path / 's.db'}", tmp_path)
+    crew = ThreadWorker(study, WorkerSettings(heartbeat=0.1, stall_timeout=0.5))
+    try:
+        with pytest.raises(RuntimeError, match=r"hangs \(no progress for 0\.5 s\).*new process"):
+            wait_for(lambda: not crew.watch(), "the end", 60)
+        crew.stop()  # returns at once
+        (task,) = study.tasks()
+        assert (task.state, task.attempts) == (TaskState.OPEN, 1)
+    finally:
+        released.set()
