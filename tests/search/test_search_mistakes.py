@@ -71,7 +71,7 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             11,
             "unknown parameter 'losss' (did you mean 'loss'?); allowed: fusion, head, hidden, "
             "activation, dropout, feature_scaling, loss, optimizer, lr, weight_decay, batch_size, "
-            "epochs, ema_decay, input_dropout, modality_dropout",
+            "epochs, ema_decay, input_dropout, modality_dropout, encoder",
         ),
         (
             GREEDY,
