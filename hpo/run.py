@@ -147,6 +147,12 @@ def _parser() -> argparse.ArgumentParser:
         help="stop after the study, without refit and predictions",
     )
     add(
+        "--pick",
+        metavar="best|smallest_tied|N",
+        help="which configuration is refitted: the best score, the smallest model that can't be "
+        "told from it, or trial N (default: what the space says, or else best)",
+    )
+    add(
         "--checkpoint-every",
         type=positive(int),
         default=50,
@@ -188,12 +194,14 @@ def _run(arguments: argparse.Namespace) -> int:
     from hpo.launch import place_workers, resolve_devices
     from hpo.library import find_space, open_study, space_of
     from hpo.report import Screen, finish_study
+    from hpo.results import check_pick
     from hpo.search import encoders_of_space, parse_setting, space_for_sources
     from hpo.study import load_plugins
     from hpo.training import Arithmetic, constant_micro_f1
     from hpo.trials import redact
 
     began = time.monotonic()
+    pick = None if arguments.pick is None else check_pick(arguments.pick)
     console = Console(width=None if sys.stdout.isatty() else 120)
     load_plugins(arguments.plugin)
     features, encoder = asked_sources(arguments.features, arguments.encoder)
@@ -273,7 +281,9 @@ def _run(arguments: argparse.Namespace) -> int:
         if complete:
             screen.stop()
             refit = not arguments.no_refit
-            finish_study(study.stored, console, out, devices[0], refit=refit, began=began)
+            finish_study(
+                study.stored, console, out, devices[0], refit=refit, pick=pick, began=began
+            )
             return 0
     console.print("The study is not complete. Run the same command again to continue.")
     return UNFINISHED

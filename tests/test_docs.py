@@ -31,6 +31,7 @@ from hpo.search import (
     Stage,
     load_space,
 )
+from hpo.search._constraints import Constraints
 from hpo.search._registry import PRUNERS, SAMPLERS
 from hpo.search._values import Scale
 from hpo.training import METRICS
@@ -567,7 +568,7 @@ def test_the_complete_example_is_what_it_says(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(block.text)
     space = hpo.load_space(path)
-    assert (space.name, space.seeds, space.max_model_mb) == ("mine", 3, 50)
+    assert (space.name, space.seeds, space.constraints.max_model_mb) == ("mine", 3, 50)
     assert space.search.values_of("epochs") == (50, 100, 200)
 
 
@@ -619,8 +620,10 @@ def test_the_defaults_of_the_page_are_those_of_the_code() -> None:
         for name in registry:
             for key, parameter in registry[name].parameters.items():
                 assert yaml.safe_load(table[f"{name}.{key}"]) == parameter.default
-    for key in ("metric", "seeds", "max_model_mb"):
+    for key in ("metric", "seeds"):
         assert yaml.safe_load(table[key]) == Space.model_fields[key].default
+    for key, info in Constraints.model_fields.items():
+        assert yaml.safe_load(table[f"constraints.{key}"]) == info.default
     for key, info in DivergenceRule.model_fields.items():
         assert yaml.safe_load(table[f"divergence.{key}"]) == info.default
     for key in ("trials", "seed", "sampler", "pruner"):

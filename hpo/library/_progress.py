@@ -39,7 +39,8 @@ class StudyBar:
         if self._bar is None:
             return
         done = sum(task.state.ended for task in tasks)
-        values = [task.outcome.value for task in tasks if task.outcome is not None]
+        outcomes = [task.outcome for task in tasks if task.outcome is not None]
+        values = [outcome.value for outcome in outcomes if outcome.is_scored]
         self._bar.total = max(self._bar.total, len(tasks))
         if values:
             self._bar.set_postfix_str(f"best {max(values):.3f}", refresh=False)

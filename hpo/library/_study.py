@@ -1,18 +1,19 @@
 """Studies from Python: created, worked on, looked at, and refitted."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hpo.errors import InputError
+from hpo.errors import InputError, did_you_mean
 from hpo.features import Bundle, Data
 from hpo.launch import Workers, place_workers, resolve_devices
 from hpo.library._model import Model
 from hpo.library._progress import StudyBar
 from hpo.library._spaces import space_of
 from hpo.models import Config
-from hpo.search import Space, Task, space_for_sources
+from hpo.search import COSTS, Space, Task, front_of, space_for_sources
 from hpo.study import Definition, StoredStudy, plugins_of
 from hpo.training import METRICS, Arithmetic
 from hpo.worker import WorkerSettings
@@ -202,50 +203,89 @@ class Study:
         Returns:
             A row each: ``rank``, ``score`` and ``std`` (over seeds), ``trial`` (its number in
             Optuna), the parameters that were tried, ``steps``, ``epochs_trained`` (the cost: epochs
-            of single runs that were not in the run store yet) and ``pruned`` (why, or empty). Where
-            encoders were tried, ``images_per_s`` and ``encoder_mb`` are what each costs: images
-            that it encodes a second, and the size of its weights in 10⁶ bytes.
+            of single runs that were not in the run store yet), ``model_mb`` and ``latency_ms`` (a
+            row, as it was measured) and ``pruned`` (why, or empty). Trials that broke a constraint
+            come last, with no score. Where encoders were tried, ``images_per_s`` and ``encoder_mb``
+            are what each costs: images that it encodes a second, and the size of its weights in 10⁶
+            bytes.
         """
         import pandas as pd
 
         finished = [task for task in self.stored.tasks() if task.outcome is not None]
-        rows: list[dict[str, Any]] = []
-        for task in sorted(finished, key=_value, reverse=True):
-            assert task.outcome is not None and task.config is not None
-            params = self.stored.strategy.params(task.config)
-            cost = self.stored.encoder_cost(params.get("encoder"))
-            rows.append(
-                {
-                    "rank": len(rows) + 1,
-                    "score": task.outcome.value,
-                    "std": task.outcome.std,
-                    "trial": task.trial,
-                    **params,
-                    **({} if cost is None else cost._asdict()),
-                    "steps": task.outcome.steps,
-                    "epochs_trained": task.outcome.epochs_trained,
-                    "pruned": task.outcome.pruned or "",
-                }
-            )
-        return pd.DataFrame(rows)
+        ranked = sorted(finished, key=_value, reverse=True)
+        return pd.DataFrame(
+            [{"rank": rank, **self._row(task)} for rank, task in enumerate(ranked, start=1)]
+        )
 
-    def refit(self, *, seed: int | None = None, device: str = "auto") -> Model:
-        """Train the best configuration on training and validation rows together.
+    def front(self, against: str | None = None) -> "pd.DataFrame":
+        """Return the trials that no other one beats in both score and cost, the cheapest first.
+
+        Any study has one. It is found out on purpose where ``against`` stands in its space.
 
         Args:
+            against: The cost: ``model_mb`` or ``latency_ms``; by default the study's second
+                objective, or else ``model_mb``.
+
+        Returns:
+            A row each, with the columns of ``leaderboard`` but the rank.
+
+        Raises:
+            InputError: There is no such cost.
+        """
+        import pandas as pd
+
+        chosen = against or self.stored.space.against or "model_mb"
+        if chosen not in COSTS:
+            raise InputError(
+                f"against is {chosen!r}, but must be one of: {', '.join(COSTS)}"
+                f"{did_you_mean(chosen, list(COSTS))}"
+            )
+        return pd.DataFrame([self._row(task) for task in front_of(self.stored.tasks(), chosen)])
+
+    def _row(self, task: Task) -> dict[str, Any]:
+        """Return what the tables of trials have of a finished one."""
+        assert task.outcome is not None and task.config is not None
+        params = self.stored.strategy.params(task.config)
+        cost = self.stored.encoder_cost(params.get("encoder"))
+        return {
+            "score": task.outcome.value,
+            "std": task.outcome.std,
+            "trial": task.trial,
+            **params,
+            **({} if cost is None else cost._asdict()),
+            "steps": task.outcome.steps,
+            "epochs_trained": task.outcome.epochs_trained,
+            "model_mb": task.outcome.model_mb,
+            "latency_ms": task.outcome.latency_ms,
+            "pruned": task.outcome.pruned or "",
+        }
+
+    def refit(
+        self, *, pick: str | int | None = None, seed: int | None = None, device: str = "auto"
+    ) -> Model:
+        """Train a configuration on training and validation rows together.
+
+        Args:
+            pick: Which one: ``best`` score; ``smallest_tied``, the smallest model of those that
+                can't be told from the best (the fastest one in a study against the latency); or
+                the number of a trial. By default what the space says, or else the best.
             seed: Of weights, masks and order; by default the space's.
             device: ``auto``, ``cpu`` or ``cuda:N``.
 
         Raises:
-            InputError: The study isn't decided yet, or the model would be too large.
+            InputError: The study isn't decided yet, the trial has no result, or the model would be
+                too large.
         """
-        from hpo.results import refit_best  # likewise
+        from hpo.results import pick_task, refit_best  # likewise
 
         refit = self.stored.space.refit
+        placed = resolve_devices(device)[0]
+        if not isinstance(pick, int):
+            _ = self.best_task  # says what is missing
         trained, _ = refit_best(
             self.stored,
-            self.best_task,
-            resolve_devices(device)[0],
+            pick_task(self.stored, self.stored.tasks(), placed, pick),
+            placed,
             seed=seed if seed is not None else 0 if refit is None else refit.seed,
         )
         return Model(trained, cache=Path(self.stored.definition.cache))
@@ -344,6 +384,12 @@ def open_study(
         compiler=arithmetic.compiler,
         metrics=tuple(METRICS),
         plugins=plugins_of(space),
+        widths=data.widths,
+        sources={
+            name: {m: int(array.shape[1]) for m, array in one.train.items()}
+            for name, one in data.named.items()
+        },
+        classes=len(bundle.classes),
     )
     return Study(StoredStudy.create(storage, name, definition), bundle)
 
@@ -389,5 +435,6 @@ def _check_positive(**numbers: float | None) -> None:
 
 
 def _value(task: Task) -> float:
+    """Return what a finished task is ranked by; a value that is no number comes last."""
     assert task.outcome is not None
-    return task.outcome.value
+    return -math.inf if math.isnan(task.outcome.value) else task.outcome.value

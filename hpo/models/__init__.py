@@ -27,6 +27,7 @@ from hpo.models._config import (
 )
 from hpo.models._plugins import PluginUse, plugin_uses, plugins_of_config
 from hpo.models._registry import Entry, Origin, Parameter, Registry, all_registries, rule_of
+from hpo.models._size import architecture, counts_weights, model_megabytes
 
 if TYPE_CHECKING:
     from hpo.models._assembled import AssembledModel
@@ -79,11 +80,13 @@ __all__ = [
     "PluginUse",
     "Registry",
     "all_registries",
+    "architecture",
     "asymmetric_loss",
     "build_loss",
     "build_meta",
     "build_module",
     "check_fusion",
+    "counts_weights",
     "default_of",
     "field_names",
     "head_names",
@@ -93,6 +96,7 @@ __all__ = [
     "is_whole_number",
     "load_weights",
     "modalities_read",
+    "model_megabytes",
     "neutral",
     "option_names",
     "owner_of",

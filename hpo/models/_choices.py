@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from hpo.errors import InputError, did_you_mean
+from hpo.models import _weights
 from hpo.models._registry import Entry, Parameter, Registry
 
 __all__ = [
@@ -46,22 +47,34 @@ LOSSES.declare(
 
 #: ``head(width, hidden, classes, *, activation, dropout, generator, **own)`` → module that maps
 #: [rows, width] to logits [rows, classes]. The trait ``widths`` says what is wrong with hidden
-#: widths; a head whose module has ``fit(x, targets)`` is fitted once instead of trained by steps.
+#: widths, ``weights(width, hidden, classes)`` counts its weights; a head whose module has
+#: ``fit(x, targets)`` is fitted once instead of trained by steps.
 HEADS: Registry[Callable[..., Any]] = Registry("head", ("activation", "dropout", "generator"))
-HEADS.declare("mlp", "hpo.models._heads:MLPHead")
-HEADS.declare("gmlp", "hpo.models._heads:GatedHead", widths=_even_widths)
+HEADS.declare("mlp", "hpo.models._heads:MLPHead", weights=_weights.of_mlp)
+HEADS.declare("gmlp", "hpo.models._heads:GatedHead", widths=_even_widths, weights=_weights.of_gmlp)
 
 #: ``fusion(make_head, widths, classes, *, generator, **own)`` → module that maps embeddings by
 #: modality to logits. The trait ``heads`` gives, for the fusions of the paper that train heads
 #: first and a meta-classifier on their summed outputs second (section 3.2), the heads that they
-#: need for these modalities. A modality's own name is a fusion as well: that modality alone.
+#: need for these modalities. The trait ``weights(of_head, widths, classes)`` counts the weights of
+#: all of it. A modality's own name is a fusion as well: that modality alone.
 FUSIONS: Registry[Callable[..., Any]] = Registry("fusion", ("generator",))
-FUSIONS.declare("concat", "hpo.models._fusion:concat")
-FUSIONS.declare("sum", "hpo.models._fusion:sum_joint", heads=lambda names: tuple(names))
-FUSIONS.declare("mixed", "hpo.models._fusion:mixed_joint", heads=lambda names: ("concat", *names))
-FUSIONS.declare("sum_joint", "hpo.models._fusion:sum_joint")
-FUSIONS.declare("mixed_joint", "hpo.models._fusion:mixed_joint")
-FUSIONS.declare("gated", "hpo.models._fusion:gated")
+FUSIONS.declare("concat", "hpo.models._fusion:concat", weights=_weights.of_concat)
+FUSIONS.declare(
+    "sum",
+    "hpo.models._fusion:sum_joint",
+    heads=lambda names: tuple(names),
+    weights=_weights.of_sum,
+)
+FUSIONS.declare(
+    "mixed",
+    "hpo.models._fusion:mixed_joint",
+    heads=lambda names: ("concat", *names),
+    weights=_weights.of_mixed,
+)
+FUSIONS.declare("sum_joint", "hpo.models._fusion:sum_joint", weights=_weights.of_sum)
+FUSIONS.declare("mixed_joint", "hpo.models._fusion:mixed_joint", weights=_weights.of_mixed)
+FUSIONS.declare("gated", "hpo.models._fusion:gated", weights=_weights.of_gated)
 
 #: The fields of a configuration that name a choice with parameters of its own.
 CHOICES: dict[str, Registry[Any]] = {"fusion": FUSIONS, "head": HEADS, "loss": LOSSES}

@@ -40,7 +40,7 @@ class FeatureScaling(nn.Module):
         self.parts = list(parts) or [width]
         if kind in ("auto", "l2"):
             factors = torch.tensor([math.sqrt(part) for part in self.parts])
-            self.register_buffer("factor", self._by_column(factors))
+            self.register_buffer("factor", factors if len(self.parts) > 1 else factors[0])
         if kind == "standard":
             self.register_buffer("mean", torch.zeros(width))
             self.register_buffer("std", torch.ones(width))
@@ -52,10 +52,8 @@ class FeatureScaling(nn.Module):
         that are all 0.
         """
         if self.kind == "auto":
-            factors = torch.stack(
-                [self._factor(part) for part in torch.split(x, self.parts, dim=1)]
-            )
-            self.factor.copy_(self._by_column(factors))
+            factors = torch.stack([self._fitted(part) for part in self._split(x)])
+            self.factor.copy_(factors if len(self.parts) > 1 else factors[0])
         if self.kind == "standard":
             std, mean = torch.std_mean(x.double(), dim=0, correction=0)
             self.mean.copy_(mean)
@@ -66,28 +64,29 @@ class FeatureScaling(nn.Module):
         """Map [rows, D] of any float type to float32 [rows, D]."""
         x = x.float()
         if self.kind == "auto":
-            return x * self.factor
+            return self._times_factor(self._split(x))
         if self.kind == "l2":
-            unit = [
-                nn.functional.normalize(part, dim=1) for part in torch.split(x, self.parts, dim=1)
-            ]
-            return (unit[0] if len(unit) == 1 else torch.cat(unit, dim=1)) * self.factor
+            return self._times_factor([nn.functional.normalize(y, dim=1) for y in self._split(x)])
         if self.kind == "standard":
             return (x - self.mean) / self.std
         return x
 
+    def _split(self, x: Tensor) -> list[Tensor]:
+        """Return the part of each encoder, [rows, D_i]."""
+        return [x] if len(self.parts) == 1 else list(torch.split(x, self.parts, dim=1))
+
+    def _times_factor(self, parts: Sequence[Tensor]) -> Tensor:
+        """Return the parts side by side, each multiplied by its factor."""
+        if len(parts) == 1:
+            return parts[0] * self.factor
+        return torch.cat([x * f for x, f in zip(parts, self.factor, strict=True)], dim=1)
+
     @staticmethod
-    def _factor(x: Tensor) -> Tensor:
+    def _fitted(x: Tensor) -> Tensor:
         """Return what brings embeddings [rows, D] to a norm of √D, or 1 where all are 0."""
         square = x.double().square().sum(dim=1).mean()
         factor = math.sqrt(x.shape[1]) / square.sqrt()
         return torch.where(square > 0, factor, torch.ones_like(factor))
-
-    def _by_column(self, factors: Tensor) -> Tensor:
-        """Return the factor of each column, [D], or of all, a scalar, where there is one part."""
-        if len(self.parts) == 1:
-            return factors[0]
-        return factors.repeat_interleave(torch.tensor(self.parts, device=factors.device))
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Take over stored buffers; models that were kept without a factor have norm 1."""

@@ -31,7 +31,7 @@ class AtomicTrials(StudyTrials):
                 name: (domain.to_internal_repr(frozen.params[name]), distribution_to_json(domain))
                 for name, domain in frozen.distributions.items()
             }
-            new = NewTrial(self._source.id, stored, frozen.user_attrs)
+            new = NewTrial(self._source.id, stored, frozen.user_attrs, frozen.system_attrs)
             begun = self._ledger.begin(self._name, task, new)
         if begun is None:
             self._beginning = None
@@ -50,5 +50,6 @@ class AtomicTrials(StudyTrials):
         outcome: TrialOutcome,
         values: Sequence[tuple[int, float]],
     ) -> None:
-        end = TrialEnd(trial.id, tuple(values), shown_of(outcome))
+        objectives = tuple(self._objectives(outcome))
+        end = TrialEnd(trial.id, tuple(values), shown_of(outcome), objectives)
         self._ledger.complete(self._name, task, outcome, end)

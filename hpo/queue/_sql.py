@@ -283,7 +283,9 @@ class SqlLedger(Ledger):
             if not trials.append_to_trial(connection, trial.trial_id, trial.values, {}):
                 raise Fenced(f"The trial of task {task.position} was ended by somebody else.")
             state = TrialState.PRUNED if outcome.pruned else TrialState.COMPLETE
-            trials.finish_trial(connection, trial.trial_id, state, outcome.value, trial.attributes)
+            trials.finish_trial(
+                connection, trial.trial_id, state, trial.objectives, trial.attributes
+            )
 
     def begin(self, study: str, task: Task, trial: NewTrial) -> tuple[int, int] | None:
         try:

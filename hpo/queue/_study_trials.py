@@ -11,13 +11,16 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from hpo.models import Config
 from hpo.queue._contract import Ledger
 from hpo.queue._trials import Trials
-from hpo.search import Progress, Task, TaskState, TrialOutcome
+from hpo.search import COSTS, Progress, Task, TaskState, TrialOutcome
 from hpo.trials import Draw, LiveTrial, OptunaStudy, Searched, sample_config, should_prune
 
 __all__ = ["StudyTrials", "shown_of", "state_of"]
 
 #: What of an outcome stands on the Optuna trial as user attributes.
-_SHOWN = ("std", "scores", "metrics", "runs", "epochs_trained", "pruned")
+_SHOWN = (
+    *("std", "scores", "metrics", "runs", "epochs_trained", "pruned"),
+    *("model_mb", "latency_ms"),
+)
 
 
 class StudyTrials(Trials):
@@ -126,7 +129,8 @@ class StudyTrials(Trials):
                 self._finish(self._id_of(trial), outcome)
                 return
         assert task.config is not None
-        frozen = self._new_trial(task, task.config, {}, None)
+        costs = {cost: getattr(outcome, cost) for cost in COSTS}
+        frozen = self._new_trial(task, task.config, costs, None)
         storage = self._source.storage
         self._finish(storage.create_new_trial(self._source.id, frozen), outcome)
 
@@ -136,9 +140,17 @@ class StudyTrials(Trials):
         try:
             for key, value in shown_of(outcome).items():
                 storage.set_trial_user_attr(trial_id, key, value)
-            storage.set_trial_state_values(trial_id, state_of(outcome), [outcome.value])
+            values = self._objectives(outcome)
+            storage.set_trial_state_values(trial_id, state_of(outcome), values or None)
         except UpdateFinishedTrialError:
             return
+
+    def _objectives(self, outcome: TrialOutcome) -> list[float]:
+        """Return what an outcome has of each objective; nothing if nothing was trained."""
+        if not outcome.is_scored:
+            return []
+        against = self._searched.against
+        return [outcome.value, *([] if against is None else [getattr(outcome, against)])]
 
     def _end_as_failed(self, trial_id: int, reason: str, trace: str | None = None) -> None:
         """Fail a trial, unless it has ended."""
@@ -158,10 +170,17 @@ class StudyTrials(Trials):
         params = self._searched.shown(config)
         domains = self._searched.domains(params)
         drawn = {} if draw is None else {"draw": dataclasses.asdict(draw)}
+        excess = {
+            cost: attributes[cost] - limit
+            for cost, limit in self._searched.limits.items()
+            if attributes.get(cost) is not None
+        }
         return create_trial(
             state=TrialState.RUNNING,
             params=dict(params),
             distributions={name: domains[name] for name in params},
+            constraints=excess,
+            system_attrs={} if draw is None else dict(draw.noted),
             user_attrs={
                 "task": task.position,
                 "worker": task.owner,
@@ -202,7 +221,7 @@ class StudyTrials(Trials):
 def shown_of(outcome: TrialOutcome) -> dict[str, Any]:
     """Return the user attributes in which a trial shows an outcome."""
     record = outcome.to_json()
-    return {key: record[key] for key in _SHOWN if record[key] is not None}
+    return {key: record[key] for key in _SHOWN if record.get(key) is not None}
 
 
 def state_of(outcome: TrialOutcome) -> TrialState:

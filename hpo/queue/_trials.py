@@ -101,7 +101,9 @@ class Trials(abc.ABC):
         Args:
             task: As it was claimed, with its configuration. A ``key`` of None lets it be one that
                 another task has as well, for when few are left to draw.
-            attributes: More user attributes, JSON-ready, such as the ``stage``.
+            attributes: More user attributes, JSON-ready, such as the ``stage``. What a limit of the
+                study is about (``model_mb``, ``latency_ms``) gives the trial a constraint: by how
+                much it is above the limit.
             draw: What ``draw`` gave with the configuration.
 
         Returns:

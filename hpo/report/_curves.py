@@ -168,4 +168,6 @@ def _result(trial: FrozenTrial, value: float | None, std: float | None) -> str:
         reason = str(trial.user_attrs.get("pruned", ""))
         ended = ", diverged" if reason.startswith("diverged") else ", pruned" if reason else ""
         return f"{value:.3f} ± {std:.3f}{ended}"
+    if trial.state is TrialState.PRUNED:  # it broke a constraint
+        return "not trained"
     return "failed" if trial.state is TrialState.FAIL else "running"

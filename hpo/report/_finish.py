@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from hpo.errors import InputError
 from hpo.features import load_bundle
 from hpo.files import write_json
+from hpo.report._front import front_lines
 from hpo.report._report import write_report
-from hpo.results import study_metrics, write_predictions
+from hpo.results import pick_task, study_metrics, write_predictions
 from hpo.search import Task, format_params
 from hpo.study import StoredStudy
 
@@ -34,6 +34,7 @@ def finish_study(
     device: str,
     *,
     refit: bool,
+    pick: str | int | None = None,
     began: float | None = None,
 ) -> None:
     """Refit the best configuration unless that is done, write all results, and print them.
@@ -44,15 +45,16 @@ def finish_study(
         out: Folder of the results.
         device: Where to train.
         refit: Whether to train on all rows and predict.
+        pick: Which configuration; see ``pick_task``.
         began: When the command began, by ``time.monotonic``.
 
     Raises:
-        InputError: The study has no result, or the model would be too large.
+        InputError: The study has no result, or not the one that is picked, or the model would be
+            too large.
     """
     tasks = study.tasks()
-    best = study.best(tasks)
-    if best is None or best.config is None or best.outcome is None:
-        raise InputError(f"The study '{study.name}' has no trial with a result.")
+    best = pick_task(study, tasks, device, pick)
+    assert best.config is not None and best.outcome is not None  # it has a result
     metrics = study_metrics(study, tasks, best)
     refits = refit and study.space.refit is not None
     written = _already_written(out, metrics, refits)
@@ -63,10 +65,13 @@ def finish_study(
         write_json(out / "metrics.json", {**written, "wall_s": seconds})
         write_report(study, tasks, out / "report")
     winner = format_params(study.strategy.params(best.config))
+    top = study.best(tasks)
+    called = "best" if top is not None and top.position == best.position else "picked"
     lines = [
-        f"best: trial {best.trial}, {study.space.metric} {best.outcome.value:.3f} ± "
+        f"{called}: trial {best.trial}, {study.space.metric} {best.outcome.value:.3f} ± "
         f"{best.outcome.std:.3f} ({winner})",
         *_judged_lines(written),
+        *front_lines(study, tasks),
     ]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from hpo.report._curves import CurveReader
 from hpo.report._figures import draw_stage, save_figure
+from hpo.report._front import draw_front
 from hpo.report._page import write_page
 from hpo.report._table_files import write_tables, write_trials
-from hpo.search import Task, format_params
+from hpo.search import FRONT, Task, format_params
 from hpo.study import StoredStudy
 from hpo.training import metric_label
 
@@ -43,7 +44,8 @@ def write_report(study: StoredStudy, tasks: Sequence[Task], folder: Path) -> lis
     reader = CurveReader(study, trials)
     figures: dict[int, str] = {}
     for index, table in enumerate(tables):
-        figure = draw_stage(reader.read(table))
+        on_front = table.key == FRONT
+        figure = draw_front(study, tasks) if on_front else draw_stage(reader.read(table))
         if figure is not None:
             figures[index] = f"figures/{index + 1:02d}_{_file_name(table.key)}.png"
             save_figure(figure, folder / figures[index])

@@ -11,8 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpo.report._table_files import COST_COLUMNS, cost_cells
-from hpo.search import Plan, StageTable, Task, TaskState
+from hpo.report._table_files import ENCODER_COLUMNS, cost_cell, costs_in, encoder_cells
+from hpo.search import COSTS, Plan, StageTable, Task, TaskState
 from hpo.study import StoredStudy
 
 __all__ = ["Screen"]
@@ -83,6 +83,14 @@ class Screen:
             highlight=False,
             soft_wrap=True,
         )
+        if plan.skipped:
+            limit = self._study.space.constraints.max_model_mb
+            are = "candidate is" if plan.skipped == 1 else "candidates are"
+            self._console.print(
+                f"{plan.skipped} {are} skipped, being larger than max_model_mb ({limit:g})",
+                highlight=False,
+                soft_wrap=True,
+            )
 
     def update(self, tasks: Sequence[Task]) -> None:
         """Show the present state."""
@@ -126,7 +134,8 @@ class Screen:
                 )
             )
         waiting = [task.progress for task in tasks if task.state is TaskState.PAUSED]
-        values = [task.outcome.value for task in tasks if task.outcome is not None]
+        outcomes = [task.outcome for task in tasks if task.outcome is not None]
+        values = [outcome.value for outcome in outcomes if outcome.is_scored]
         values += [progress.value for progress in waiting if progress is not None]
         best = f"best so far {max(values):.3f}" if values else "no result yet"
         paused = f", {len(waiting)} paused" if waiting else ""
@@ -154,7 +163,10 @@ def render_table(table: StageTable) -> Table:
     cited = any(row.reference is not None for row in table.rows)
     if cited:
         drawn.add_column("paper", justify="right")
-    for name in COST_COLUMNS if table.has_costs else ():
+    costs = costs_in(table)
+    for cost in costs:
+        drawn.add_column(COSTS[cost][1], justify="right")
+    for name in ENCODER_COLUMNS if table.has_encoder_costs else ():
         drawn.add_column(name, justify="right")
     drawn.add_column("note")
     for row in table.rows:
@@ -163,7 +175,8 @@ def render_table(table: StageTable) -> Table:
         cells.append("" if row.trial is None else str(row.trial))
         if cited:
             cells.append("" if row.reference is None else f"{row.reference:.3f}")
-        cells += cost_cells(row) if table.has_costs else []
+        cells += [cost_cell(row, cost) for cost in costs]
+        cells += encoder_cells(row) if table.has_encoder_costs else []
         drawn.add_row(*cells, row.note, style="bold" if row.winner else None)
     return drawn
 
@@ -172,5 +185,7 @@ def _finished_line(study: StoredStudy, task: Task) -> str:
     where = f"trial {task.trial}  {study.strategy.stage_name(task)}"
     if task.outcome is None:
         return f"{where}  failed: {task.reason}"
+    if not task.outcome.is_scored:
+        return f"{where}  {task.outcome.pruned}"
     pruned = f"  {task.outcome.pruned}" if task.outcome.pruned else ""
     return f"{where}  {task.outcome.value:.3f} ± {task.outcome.std:.3f}{pruned}"

@@ -9,20 +9,28 @@ from optuna.trial import FrozenTrial
 from hpo.features import ChoiceCost
 from hpo.files import atomic_write
 from hpo.results import write_csv
-from hpo.search import StageTable, TableRow
+from hpo.search import COSTS, StageTable, TableRow
 from hpo.study import StoredStudy
 from hpo.training import curve_columns, metric_label
 
-__all__ = ["COST_COLUMNS", "cost_cells", "table_cells", "write_tables", "write_trials"]
+__all__ = [
+    "ENCODER_COLUMNS",
+    "cost_cell",
+    "costs_in",
+    "encoder_cells",
+    "table_cells",
+    "write_tables",
+    "write_trials",
+]
 
 #: What encoders cost, in tables that compare them; see ``ChoiceCost``.
-COST_COLUMNS = ("images/s", "encoder MB")
+ENCODER_COLUMNS = ("images/s", "encoder MB")
 
 
 def write_tables(study: StoredStudy, tables: Sequence[StageTable], folder: Path) -> None:
     """Write the tables of all stages: ``tables.md`` to read, ``tables.csv`` with all digits."""
     metric = metric_label(study.space.metric)
-    costs = any(table.has_costs for table in tables)
+    costs = any(table.has_encoder_costs for table in tables)
     lines = [f"# Study {study.name}", ""]
     for table in tables:
         head, rows = table_cells(table, metric)
@@ -37,14 +45,15 @@ def write_tables(study: StoredStudy, tables: Sequence[StageTable], folder: Path)
         folder / "tables.csv",
         [
             *("stage", "candidate", "value", "std", "trial", "reference", "winner", "note"),
+            *("model_mb", "latency_ms"),
             *(ChoiceCost._fields if costs else ()),
         ],
         [
             [
                 *(table.name, row.label),
                 *map(_cell, (row.value, row.std, row.trial, row.reference)),
-                *(int(row.winner), row.note),
-                *(map(_cell, row.cost or (None, None)) if costs else ()),
+                *(int(row.winner), row.note, _cell(row.model_mb), _cell(row.latency_ms)),
+                *(map(_cell, row.encoder_cost or (None, None)) if costs else ()),
             ]
             for table in tables
             for row in table.rows
@@ -57,7 +66,8 @@ def write_trials(study: StoredStudy, trials: Sequence[FrozenTrial], path: Path) 
 
     The columns are number, state, stage, value and std (percent), each searched parameter, the
     score of each seed, the mean of every metric at the last epoch, the epochs that were trained
-    for it rather than taken from the run store, and why it was pruned or failed.
+    for it rather than taken from the run store, why it was pruned or failed, and the size and
+    latency of its model.
     """
     params = study.strategy.distributions
     columns = curve_columns(study.definition.metrics)
@@ -67,7 +77,7 @@ def write_trials(study: StoredStudy, trials: Sequence[FrozenTrial], path: Path) 
         *(f"params_{name}" for name in params),
         *(f"score_seed_{seed}" for seed in range(seeds)),
         *(f"metrics_{name}" for name in columns),
-        *("epochs_trained", "reason"),
+        *("epochs_trained", "reason", "model_mb", "latency_ms"),
     ]
     rows = []
     for trial in sorted(trials, key=lambda trial: trial.number):
@@ -79,13 +89,14 @@ def write_trials(study: StoredStudy, trials: Sequence[FrozenTrial], path: Path) 
                 trial.number,
                 trial.state.name.lower(),
                 about.get("stage", ""),
-                _cell(trial.value if trial.values else None),
+                _cell(trial.values[0] if trial.values else None),
                 _cell(about.get("std")),
                 *(_cell(trial.params.get(name)) for name in params),
                 *(_cell(score) for score in (scores + [None] * seeds)[:seeds]),
                 *(_cell(metrics.get(name)) for name in columns),
                 _cell(about.get("epochs_trained")),
                 about.get("pruned") or about.get("failed") or "",
+                *(_cell(about.get(cost)) for cost in COSTS),
             ]
         )
     write_csv(path, header, rows)
@@ -94,24 +105,41 @@ def write_trials(study: StoredStudy, trials: Sequence[FrozenTrial], path: Path) 
 def table_cells(table: StageTable, metric: str) -> tuple[list[str], list[list[str]]]:
     """Return header and cells of a table as text.
 
-    References have a column if there are any, and what encoders cost has two.
+    References, sizes and latencies have a column each if there are any, and what encoders cost has
+    two.
     """
     cited = any(row.reference is not None for row in table.rows)
-    costs = list(COST_COLUMNS) if table.has_costs else []
-    head = ["candidate", metric, "trial", *(["paper"] if cited else []), *costs, "note"]
+    costs = costs_in(table)
+    encoders = table.has_encoder_costs
+    head = ["candidate", metric, "trial", *(["paper"] if cited else [])]
+    head += [*(COSTS[cost][1] for cost in costs), *(ENCODER_COLUMNS if encoders else ()), "note"]
     rows = []
     for row in table.rows:
         score = "" if row.value is None else f"{row.value:.3f} ± {row.std:.3f}"
         cells = [row.label, score, "" if row.trial is None else str(row.trial)]
         if cited:
             cells.append("" if row.reference is None else f"{row.reference:.3f}")
-        rows.append([*cells, *(cost_cells(row) if costs else ()), row.note])
+        cells += [cost_cell(row, cost) for cost in costs]
+        cells += encoder_cells(row) if encoders else []
+        rows.append([*cells, row.note])
     return head, rows
 
 
-def cost_cells(row: TableRow) -> list[str]:
-    """Return what the encoders of a row cost as text, one for each of ``COST_COLUMNS``."""
-    return ["" if value is None else f"{value:,.1f}" for value in row.cost or (None, None)]
+def costs_in(table: StageTable) -> list[str]:
+    """Return what costs the rows of a table have."""
+    return [c for c in COSTS if any(getattr(row, c) is not None for row in table.rows)]
+
+
+def cost_cell(row: TableRow, cost: str) -> str:
+    """Return a cost of a row as text, with three digits."""
+    value = getattr(row, cost)
+    return "" if value is None else f"{value:.3g}"
+
+
+def encoder_cells(row: TableRow) -> list[str]:
+    """Return what the encoders of a row cost as text, one for each of ``ENCODER_COLUMNS``."""
+    costs = row.encoder_cost or (None, None)
+    return ["" if value is None else f"{value:,.1f}" for value in costs]
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from hpo._lazy import exported_late
 from hpo.results._intervals import Interval, f1_differences, f1_intervals, f1_scores
 from hpo.results._metrics import study_metrics
+from hpo.results._pick import check_pick, pick_task
 from hpo.results._predictions import write_csv, write_predictions, write_probabilities
 from hpo.results._thresholds import tune_thresholds
 
@@ -30,12 +31,14 @@ else:
 __all__ = [
     "Interval",
     "Judgement",
+    "check_pick",
     "encoders_of",
     "f1_differences",
     "f1_intervals",
     "f1_scores",
     "inputs_of",
     "judge",
+    "pick_task",
     "refit_best",
     "scores_on_test",
     "source_widths",

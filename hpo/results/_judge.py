@@ -73,15 +73,8 @@ def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) ->
     Returns:
         None if the run store doesn't have the winner's weights any more.
     """
-    definition = study.definition
-    bundle = load_bundle(definition.bundle)
-    trainer = Trainer(
-        bundle,
-        open_device(device, definition.arithmetic),
-        RunStore(definition.run_store),
-        metrics=definition.metrics,
-        scored=study.space.scored_epochs(),
-    )
+    trainer = _trainer(study, device)
+    bundle = trainer.data.bundle
     truth = bundle.labels_of("val") > 0
     mine = _probabilities(trainer, best, "val")
     if mine is None:
@@ -91,22 +84,36 @@ def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) ->
     if study.space.thresholds is not None:
         mean = np.mean(mine, axis=0)
         thresholds = tune_thresholds(mean, truth, study.space.thresholds.metrics)
-    metric = study.space.metric if study.space.metric in F1_SCORES else "micro_f1"
     rivals, theirs = _rivals(trainer, best, tasks)
-    differences = f1_differences(predicted, theirs, truth)
-    tied = [
-        rival.trial
-        for rival, difference in zip(rivals, differences, strict=True)
-        if difference[metric].low <= 0 <= difference[metric].high and rival.trial is not None
-    ]
+    tied = _ties(study, predicted, rivals, theirs, truth)
     return Judgement(
         validation=f1_intervals(predicted, truth),
         untouched=_on_test(trainer, best, bundle),
-        tied=tuple(tied),
+        tied=tuple(task.trial for task in tied if task.trial is not None),
         compared=len(rivals),
         thresholds=tuple(float(t) for t in thresholds),
         tuned=f1_intervals([p > thresholds for p in mine], truth),
     )
+
+
+def tied_with(
+    study: StoredStudy, best: Task, tasks: Sequence[Task], device: str
+) -> list[Task] | None:
+    """Return the tasks that can't be told from one on the validation rows; reads no other rows.
+
+    Args:
+        study: See ``judge``; likewise ``best``, ``tasks`` and ``device``.
+
+    Returns:
+        None if the run store doesn't have the weights any more.
+    """
+    trainer = _trainer(study, device)
+    truth = trainer.data.bundle.labels_of("val") > 0
+    mine = _probabilities(trainer, best, "val")
+    if mine is None:
+        return None
+    rivals, theirs = _rivals(trainer, best, tasks)
+    return _ties(study, [p > 0.5 for p in mine], rivals, theirs, truth)
 
 
 def scores_on_test(
@@ -130,6 +137,34 @@ def scores_on_test(
         f1_intervals([probabilities > np.asarray(model.thresholds)], truth),
         f1_intervals([probabilities > 0.5], truth),
     )
+
+
+def _trainer(study: StoredStudy, device: str) -> Trainer:
+    definition = study.definition
+    return Trainer(
+        load_bundle(definition.bundle),
+        open_device(device, definition.arithmetic),
+        RunStore(definition.run_store),
+        metrics=definition.metrics,
+        scored=study.space.scored_epochs(),
+    )
+
+
+def _ties(
+    study: StoredStudy,
+    predicted: list[Predictions],
+    rivals: Sequence[Task],
+    theirs: Sequence[list[Predictions]],
+    truth: Predictions,
+) -> list[Task]:
+    """Return those of the rivals whose difference may be none."""
+    metric = study.space.metric if study.space.metric in F1_SCORES else "micro_f1"
+    differences = f1_differences(predicted, theirs, truth)
+    return [
+        rival
+        for rival, difference in zip(rivals, differences, strict=True)
+        if difference[metric].low <= 0 <= difference[metric].high
+    ]
 
 
 def _rivals(

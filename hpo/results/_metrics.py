@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hpo.search import Task
+from hpo.search import FRONT, Task, front_of
 from hpo.study import StoredStudy
 
 __all__ = ["study_metrics"]
@@ -31,8 +31,11 @@ def study_metrics(study: StoredStudy, tasks: Sequence[Task], best: Task) -> dict
             "std": outcome.std,
             "scores": list(outcome.scores),
             "metrics": dict(outcome.metrics),
+            "model_mb": outcome.model_mb,
+            "latency_ms": outcome.latency_ms,
             **({} if cost is None else cost._asdict()),
         },
+        **_front(study, tasks),
         "stages": [
             {
                 "name": table.name,
@@ -42,11 +45,31 @@ def study_metrics(study: StoredStudy, tasks: Sequence[Task], best: Task) -> dict
                         "value": row.value,
                         "std": row.std,
                         "note": row.note,
-                        **({} if row.cost is None else row.cost._asdict()),
+                        **({} if row.encoder_cost is None else row.encoder_cost._asdict()),
                     }
                     for row in table.rows
                 ],
             }
             for table in study.tables(list(tasks))
+            if table.key != FRONT
         ],
     }
+
+
+def _front(study: StoredStudy, tasks: Sequence[Task]) -> dict[str, Any]:
+    """Return the front of a study with two objectives, the cheapest first."""
+    if study.space.against is None:
+        return {}
+    front = [
+        {
+            "trial": task.trial,
+            "value": task.outcome.value,
+            "std": task.outcome.std,
+            "model_mb": task.outcome.model_mb,
+            "latency_ms": task.outcome.latency_ms,
+            "config": task.config.model_dump(mode="json"),
+        }
+        for task in front_of(tasks, study.space.against)
+        if task.outcome is not None and task.config is not None
+    ]
+    return {"against": study.space.against, "front": front}

@@ -1,5 +1,6 @@
 """The best configuration of a study, trained on all its rows."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def refit_best(
         trainer,
         best.config,
         seed=seed,
-        max_model_mb=study.space.max_model_mb,
+        max_model_mb=study.space.constraints.max_model_mb or math.inf,
         origin=origin,
         on_step=on_step,
     )

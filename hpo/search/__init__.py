@@ -1,6 +1,8 @@
 """What to train next: search-space files, strategies, samplers, pruners, one trial."""
 
+from hpo.search._constraints import COSTS, Constraints, Dimensions, broken_by
 from hpo.search._encoders import encoders_of_space, space_for_sources
+from hpo.search._front import FRONT, front_of
 from hpo.search._greedy import Candidate, GreedySearch, GreedyStage, GreedyStrategy, Stage
 from hpo.search._load import load_space, parse_setting
 from hpo.search._plan import Plan, PlannedStage
@@ -26,12 +28,16 @@ from hpo.search._trial import run_trial
 from hpo.search._values import Component
 
 __all__ = [
+    "COSTS",
+    "FRONT",
     "SEARCHES",
     "Board",
     "Candidate",
     "Choices",
     "Component",
+    "Constraints",
     "Decision",
+    "Dimensions",
     "Divergence",
     "DivergenceRule",
     "FixedBoard",
@@ -59,10 +65,12 @@ __all__ = [
     "TaskState",
     "TrialOutcome",
     "Verdict",
+    "broken_by",
     "decision_steps",
     "encoders_of_space",
     "experimental",
     "format_params",
+    "front_of",
     "load_space",
     "make_pruner",
     "make_sampler",

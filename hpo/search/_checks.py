@@ -204,7 +204,8 @@ def _keys_at(model: type[BaseModel], loc: Place) -> list[str]:
             models = _models_in(owners[0].model_fields[str(part)].annotation)
         elif not isinstance(part, int):
             models = [m for m in models if part in _tags_of(m)] or models
-    return [key for member in models for key in member.model_fields]
+    shorthands = [key for member in models for key in getattr(member, "shorthands", ())]
+    return [key for member in models for key in member.model_fields] + shorthands
 
 
 def _tags_of(model: type[BaseModel]) -> tuple[Any, ...]:

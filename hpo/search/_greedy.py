@@ -20,7 +20,7 @@ from hpo.search._plan import Plan, PlannedStage, RunSharing
 from hpo.search._sampling import param_value
 from hpo.search._search import Search
 from hpo.search._strategy import Board, NoCandidateError, Opening, Strategy
-from hpo.search._tables import StageTable, table_row
+from hpo.search._tables import StageTable, TableRow, table_row
 from hpo.search._task import NewTask, Task
 from hpo.search._values import Change, Frozen, Given, checked_values
 from hpo.training import head_runs
@@ -126,12 +126,14 @@ class Candidate:
         params: The values that this stage varies; without parameters of choices not taken.
         reference: Published score in percent, or None.
         key: Shared by equal configurations of all stages.
+        skipped: Why it is not trained, having too large a model; None if it is trained.
     """
 
     config: Config
     params: Mapping[str, Any]
     reference: float | None
     key: str
+    skipped: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,6 +161,13 @@ class GreedyStrategy(Strategy):
         assert isinstance(self.space.search, GreedySearch)
         return self.space.search
 
+    def values_of(self, field: str) -> Sequence[Any]:
+        """Return the values that any stage tries or fixes, and the one to start from."""
+        values = super().values_of(field)
+        if field == "fusion" and not self._is_possible(self.space.fixed.fusion):
+            return (*values, self.modalities[0])
+        return values
+
     @cached_property
     def distributions(self) -> Mapping[str, BaseDistribution]:
         """Categorical over all values that any stage tries or fixes.
@@ -183,11 +192,12 @@ class GreedyStrategy(Strategy):
         """Return the stages that are decided, and the first one that isn't.
 
         Args:
-            score: Gives the score of a finished candidate, NaN for one that failed for good, None
-                for one that has no result yet.
+            score: Gives the score of a finished candidate, NaN for one that failed for good or
+                broke a constraint, None for one that has no result yet. It isn't asked of those
+                that are skipped.
 
         Raises:
-            NoCandidateError: A stage has only failures.
+            NoCandidateError: A stage has only failures and candidates that break a constraint.
             InputError: A stage has no candidate for these modalities.
         """
         best = self.space.fixed
@@ -196,7 +206,8 @@ class GreedyStrategy(Strategy):
         stages: list[GreedyStage] = []
         for index, stage in enumerate(self._search.stages):
             candidates = self._candidates(stage, best.updated(stage.fixed))
-            winner = _winner(candidates, [score(c) for c in candidates], stage.name)
+            scores = [math.nan if c.skipped else score(c) for c in candidates]
+            winner = _winner(candidates, scores, stage.name)
             stages.append(GreedyStage(index, stage.name, candidates, winner))
             if winner is None:
                 break
@@ -211,7 +222,7 @@ class GreedyStrategy(Strategy):
         last = stages[-1]
         # Whoever sees the same tasks opens the same ones at the same positions.
         start = max((task.position for task in tasks), default=-1) + 1
-        new = [candidate for candidate in last.candidates if candidate.key not in known]
+        new = [c for c in last.candidates if c.key not in known and c.skipped is None]
         opened = tuple(
             NewTask(
                 position=start + place,
@@ -242,8 +253,8 @@ class GreedyStrategy(Strategy):
             StageTable(
                 stage.name,
                 tuple(
-                    table_row(
-                        candidate.params,
+                    self._row(
+                        candidate,
                         by_key.get(candidate.key),
                         candidate.reference if cited else None,
                         winner=candidate is stage.winner,
@@ -255,6 +266,15 @@ class GreedyStrategy(Strategy):
             )
             for stage in self._scored_stages(tasks)
         ]
+
+    def _row(
+        self, candidate: Candidate, task: Task | None, reference: float | None, *, winner: bool
+    ) -> TableRow:
+        row = table_row(candidate.params, task, reference, winner=winner)
+        if candidate.skipped is None:
+            return row
+        size = self.sizes.of(candidate.config)
+        return dataclasses.replace(row, note=f"skipped: {candidate.skipped}", model_mb=size)
 
     def plan(self, board: Board) -> Plan:
         """Return the plan of all stages.
@@ -277,15 +297,17 @@ class GreedyStrategy(Strategy):
         seen: set[str] = set()
         planned = []
         for stage in self.stages(score):
-            keys = {candidate.key for candidate in stage.candidates}
+            candidates = [c for c in stage.candidates if c.skipped is None]
+            keys = {candidate.key for candidate in candidates}
             planned.append(
                 PlannedStage(
                     name=stage.name,
                     candidates=len(keys),
                     new=len(keys - seen),
                     done=len(keys & finished.keys()),
-                    asked=sum(candidate.config.epochs for candidate in stage.candidates),
-                    trained=sum(sharing.add(candidate.config) for candidate in stage.candidates),
+                    asked=sum(candidate.config.epochs for candidate in candidates),
+                    trained=sum(sharing.add(candidate.config) for candidate in candidates),
+                    skipped=len(stage.candidates) - len(candidates),
                 )
             )
             seen |= keys
@@ -334,7 +356,8 @@ class GreedyStrategy(Strategy):
                     for name, value in params.items()
                     if "." not in name or name in config.values()
                 }
-                grid.setdefault(key, Candidate(config, shown, reference, key))
+                too_large = self.sizes.too_large(config)
+                grid.setdefault(key, Candidate(config, shown, reference, key, too_large))
         if not grid:
             raise InputError(
                 f"The stage '{stage.name}' has no candidate for features with "
@@ -357,5 +380,7 @@ def _winner(
         if score is not None and score == score  # NaN marks a failure
     ]
     if not scored:
-        raise NoCandidateError(f"All candidates of the stage '{stage}' failed.")
+        skipped = [candidate.skipped for candidate in candidates if candidate.skipped]
+        why = f" or break a constraint ({skipped[0]})" if skipped else ""
+        raise NoCandidateError(f"All candidates of the stage '{stage}' failed{why}.")
     return max(scored, key=lambda pair: pair[0])[1]  # the first of equal ones

@@ -186,6 +186,7 @@ def _put(raw: dict[str, Any], place: Sequence[str], value: Any) -> None:
             # what the file leaves out has a default, of which a setting changes a part
             whole = Space.model_fields.get(key)
             default = whole.get_default() if whole is not None else None
-            inner = raw[key] = default.model_dump() if isinstance(default, BaseModel) else {}
+            given = default.model_dump(exclude_unset=True) if isinstance(default, BaseModel) else {}
+            inner = raw[key] = given
         raw = inner
     raw[place[-1]] = value

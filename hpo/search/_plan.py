@@ -20,6 +20,7 @@ class PlannedStage:
         done: Those that have a result.
         asked: Epochs of one seed if each configuration were trained by itself.
         trained: Epochs of one seed that are left when runs are shared and continued.
+        skipped: Configurations beside these that are too large, so that they aren't trained.
     """
 
     name: str
@@ -28,6 +29,7 @@ class PlannedStage:
     done: int
     asked: int
     trained: int
+    skipped: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +57,11 @@ class Plan:
     def trained(self) -> int:
         """Epochs that sharing leaves, one seed; meta-classifiers are not counted."""
         return sum(stage.trained for stage in self.stages)
+
+    @property
+    def skipped(self) -> int:
+        """Candidates of all stages that are too large to be trained."""
+        return sum(stage.skipped for stage in self.stages)
 
     @property
     def configurations(self) -> int:

@@ -13,6 +13,7 @@ SAMPLERS: dict[str, Callable[..., samplers.BaseSampler]] = {
     "TPESampler": samplers.TPESampler,
     "RandomSampler": samplers.RandomSampler,
     "GPSampler": samplers.GPSampler,
+    "NSGAIISampler": samplers.NSGAIISampler,
 }
 
 PRUNERS: dict[str, Callable[..., pruners.BasePruner]] = {

@@ -23,10 +23,12 @@ from pydantic import (
 )
 
 from hpo.models import Config, is_whole_number, modalities_read
+from hpo.search._constraints import Dimensions
+from hpo.search._front import best_of_front, front_of, front_table
 from hpo.search._plan import Plan, PlannedStage
 from hpo.search._sampling import make_sampler, param_value
 from hpo.search._search import Search
-from hpo.search._strategy import Board, Opening, Strategy
+from hpo.search._strategy import Board, NoCandidateError, Opening, Strategy
 from hpo.search._tables import StageTable, table_row
 from hpo.search._task import NewTask, Task, TaskState
 from hpo.search._values import Change, Component, Frozen, Given, checked_values
@@ -151,6 +153,8 @@ class SampledSearch(Search):
 class OptunaSearch(SampledSearch):
     """A sampled search whose trials are stopped by an Optuna pruner."""
 
+    weighs_two: ClassVar[bool] = True
+
     kind: Literal["optuna"]
 
 
@@ -161,13 +165,22 @@ class SampledStrategy(Strategy):
     those that the modalities don't allow are left out.
     """
 
-    def __init__(self, space: "Space", modalities: Sequence[str]) -> None:
-        super().__init__(_possible(space, modalities), modalities)
+    def __init__(
+        self,
+        space: "Space",
+        modalities: Sequence[str],
+        dimensions: Dimensions | None = None,
+    ) -> None:
+        super().__init__(_possible(space, modalities), modalities, dimensions)
 
     @property
     def _search(self) -> SampledSearch:
         assert isinstance(self.space.search, SampledSearch)
         return self.space.search
+
+    def values_of(self, field: str) -> Sequence[Any]:
+        """Return the choices of a field, or else the fixed value."""
+        return self._search.values_of(field) or (getattr(self.space.fixed, field),)
 
     @cached_property
     def distributions(self) -> Mapping[str, BaseDistribution]:
@@ -182,16 +195,23 @@ class SampledStrategy(Strategy):
         ended = sum(count for state, count in counts.items() if state.ended)
         # More than are wanted may be there, left from a run that wanted more; they stay open.
         new = tuple(NewTask(position, 0) for position in range(there, wanted))
-        return Opening(new, there >= wanted and ended >= wanted)
+        complete = there >= wanted and ended >= wanted
+        if complete and self.sizes.limits:
+            self._check_kept(board.tasks())
+        return Opening(new, complete)
 
     def best(self, tasks: Sequence[Task]) -> Task | None:
-        """Return the task with the best value; the first of equal ones."""
-        finished = [task for task in tasks if task.outcome is not None]
-        return max(finished, key=_value, default=None)
+        """Return the task with the best value; of equal ones the cheapest, or else the first."""
+        against = self.space.against
+        on_front = None if against is None else best_of_front(front_of(tasks, against))
+        return on_front or max(_scored(tasks), key=_value, default=None)
 
     def tables(self, tasks: Sequence[Task], *, cited: bool) -> list[StageTable]:
-        """Return a table of the best trials."""
-        finished = [task for task in tasks if task.outcome is not None]
+        """Return a table of the best trials, and one of the front of a study with two objectives.
+
+        Trials that broke a constraint are counted in the name of the first one.
+        """
+        finished = _scored(tasks)
         best = self.best(tasks)
         ranked = sorted(finished, key=_value, reverse=True)[:_BEST]
         rows = tuple(
@@ -203,8 +223,14 @@ class SampledStrategy(Strategy):
             )
             for task in ranked
         )
+        broke = sum(t.outcome is not None and not t.outcome.is_scored for t in tasks)
         name = f"best {len(rows)} of {len(finished)} trials"
-        return [StageTable(name, rows, key="trials", selected=True)]
+        name += f"; {broke} more broke a constraint" if broke else ""
+        tables = [StageTable(name, rows, key="trials", selected=True)]
+        if self.space.against is not None and finished:
+            front = front_of(tasks, self.space.against)
+            tables.append(front_table(self, front, self.space.against))
+        return tables
 
     def plan(self, board: Board) -> Plan:
         """Return the plan: every trial as long as the longest."""
@@ -241,6 +267,20 @@ class SampledStrategy(Strategy):
         """Return the space's sampler, seeded for one suggestion."""
         return make_sampler(self._search.sampler, self._search.seed, position, attempt)
 
+    def _check_kept(self, tasks: Sequence[Task]) -> None:
+        """Check that some trial of a complete study kept within its constraints.
+
+        Raises:
+            NoCandidateError: None did.
+        """
+        broke = [t.outcome for t in tasks if t.outcome is not None and not t.outcome.is_scored]
+        if broke and not _scored(tasks):
+            raise NoCandidateError(
+                f"None of the {len(broke)} trials keeps within the constraints; the last one: "
+                f"{broke[-1].pruned}. Raise the limit, or add cheaper values to the search, in a "
+                "new study."
+            )
+
     def _wanted(self, board: Board) -> int:
         return self._search.trials if board.limit is None else board.limit
 
@@ -274,6 +314,11 @@ def _distribution(field: str, domain: Choices | Range) -> BaseDistribution:
             int(domain.low), int(domain.high), log=domain.log, step=int(domain.step or 1)
         )
     return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+
+
+def _scored(tasks: Sequence[Task]) -> list[Task]:
+    """Return the tasks that have a score."""
+    return [task for task in tasks if task.outcome is not None and task.outcome.is_scored]
 
 
 def _value(task: Task) -> float:

@@ -1,12 +1,11 @@
 """The search space as typed frozen objects; ``load_space`` reads it from YAML."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BeforeValidator,
     Field,
-    PositiveFloat,
     PositiveInt,
     SerializeAsAny,
     field_validator,
@@ -16,6 +15,8 @@ from pydantic_core import PydanticCustomError
 
 from hpo.data import SplitSpec, TailSplit
 from hpo.models import HEADS, FixedValues
+from hpo.search._constraints import Constraints, Dimensions, merge_shorthand
+from hpo.search._front import check_against
 from hpo.search._greedy import GreedySearch, GreedyStrategy
 from hpo.search._promote import PromoteSearch, PromoteStrategy
 from hpo.search._pruning import DivergenceRule
@@ -57,10 +58,19 @@ def _search_of(raw: Any) -> Any:
 
 
 class Refit(Frozen):
-    """The last step: the best configuration trained on all labelled rows in use."""
+    """The last step: the best configuration trained on all labelled rows in use.
+
+    Attributes:
+        rows: Which rows.
+        seed: Of weights, masks and order.
+        pick: Which configuration: the one with the best score, or, of those that can't be told
+            from it, the one with the smallest model (or the shortest latency, where the study is
+            against that).
+    """
 
     rows: Literal["all"] = "all"
     seed: Annotated[int, Field(ge=0)] = 0
+    pick: Literal["best", "smallest_tied"] = "best"
 
 
 class Thresholds(Frozen):
@@ -98,9 +108,14 @@ class Space(Frozen):
             By default a study that promotes scores at rungs and at the end, any other after every
             epoch, which its decisions need.
         thresholds: How the thresholds of the refitted model are chosen; None for 0.5.
-        max_model_mb: The model of the refit may not be larger, in 10⁶ bytes.
+        constraints: What a configuration has to keep within to be trained. ``max_model_mb`` beside
+            it is short for the one in it.
+        against: A second objective, to be minimised: ``model_mb`` or ``latency_ms``; None for none.
         reference: Where the stages' reference scores come from.
     """
+
+    #: Keys that are short for one inside of another.
+    shorthands: ClassVar[tuple[str, ...]] = ("max_model_mb",)
 
     name: str
     metric: str = "micro_f1"
@@ -114,8 +129,20 @@ class Space(Frozen):
     refit: Refit | None = Refit()
     evaluate_every: PositiveInt | None = None
     thresholds: Thresholds | None = None
-    max_model_mb: PositiveFloat = 100.0
+    constraints: Constraints = Constraints()
+    against: Literal["model_mb", "latency_ms"] | None = None
     reference: Reference | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_shorthand(cls, raw: Any) -> Any:
+        return merge_shorthand(raw)
+
+    @model_validator(mode="after")
+    def _check_against(self) -> "Space":
+        if self.against is not None:
+            check_against(self.against, self.search)
+        return self
 
     @field_validator("metric")
     @classmethod
@@ -212,7 +239,9 @@ class Space(Frozen):
         return [seeds]
 
 
-def make_strategy(space: Space, modalities: Sequence[str]) -> Strategy:
+def make_strategy(
+    space: Space, modalities: Sequence[str], dimensions: Dimensions | None = None
+) -> Strategy:
     """Return the strategy of a space, scaled and with batch sizes capped, for some modalities."""
     _, strategy = SEARCHES[space.search.kind]
-    return strategy(space, modalities)
+    return strategy(space, modalities, dimensions)

@@ -10,6 +10,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 
 from hpo.models import Config, owner_of
+from hpo.search._constraints import Dimensions, Sizes
 from hpo.search._plan import Plan
 from hpo.search._pruning import decision_steps
 from hpo.search._tables import StageTable
@@ -111,16 +112,28 @@ class Strategy(abc.ABC):
     Args:
         space: Scaled, with batch sizes capped.
         modalities: Those that the features have.
+        dimensions: What the sizes of models follow from; None if that isn't known.
+
+    Attributes:
+        sizes: Of the models of the study, and the limits that they may break.
     """
 
     #: Whether something may follow from every trial that ends or pauses, so that a worker asks
     #: for what is next before it claims another task.
     eager: ClassVar[bool] = False
 
-    def __init__(self, space: "Space", modalities: Sequence[str]) -> None:
+    def __init__(
+        self,
+        space: "Space",
+        modalities: Sequence[str],
+        dimensions: Dimensions | None = None,
+    ) -> None:
         self.space = space
         self.modalities = tuple(modalities)
         self._decides = decision_steps(space.search.pruner)
+        self.sizes = Sizes(
+            dimensions, space.constraints, space.fixed, self.values_of, self.modalities
+        )
 
     @property
     @abc.abstractmethod
@@ -129,6 +142,20 @@ class Strategy(abc.ABC):
 
         A trial has those that belong to its configuration; see ``params``.
         """
+
+    def values_of(self, field: str) -> Sequence[Any]:
+        """Return the values that configurations of the study may have for a field, from a list."""
+        return tuple(
+            dict.fromkeys((*self.space.search.values_of(field), getattr(self.space.fixed, field)))
+        )
+
+    def check(self) -> None:
+        """Check, before anything is trained, that there is something to go on with.
+
+        Raises:
+            InputError: No configuration of the space keeps within its constraints.
+        """
+        self.sizes.check()
 
     @abc.abstractmethod
     def next(self, board: Board) -> Opening:

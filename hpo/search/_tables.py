@@ -22,8 +22,10 @@ class TableRow:
         trial: Number in Optuna.
         reference: Published score.
         winner: Whether it is the best of the table.
-        note: Why it was pruned or failed.
-        cost: Of its encoders, in a table that compares encoders.
+        note: Why it was pruned, left out or failed.
+        model_mb: Size of its model in 10⁶ bytes; None if it isn't known.
+        latency_ms: Median time of predicting one row, in ms; None if it isn't known.
+        encoder_cost: Of its encoders, in a table that compares encoders.
     """
 
     label: str
@@ -34,7 +36,9 @@ class TableRow:
     reference: float | None
     winner: bool
     note: str
-    cost: ChoiceCost | None = None
+    model_mb: float | None = None
+    latency_ms: float | None = None
+    encoder_cost: ChoiceCost | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +58,9 @@ class StageTable:
     selected: bool
 
     @property
-    def has_costs(self) -> bool:
+    def has_encoder_costs(self) -> bool:
         """Whether it compares encoders whose cost is known."""
-        return any(row.cost is not None and any(row.cost) for row in self.rows)
+        return any(any(row.encoder_cost or ()) for row in self.rows)
 
     @property
     def decided(self) -> bool:
@@ -75,8 +79,18 @@ def table_row(
         trial = None if task is None else task.trial
         return TableRow(label, params, None, None, trial, reference, winner, note)
     outcome = task.outcome
-    note = outcome.pruned or ""
-    return TableRow(label, params, outcome.value, outcome.std, task.trial, reference, winner, note)
+    return TableRow(
+        label,
+        params,
+        outcome.value if outcome.is_scored else None,
+        outcome.std if outcome.is_scored else None,
+        task.trial,
+        reference,
+        winner,
+        outcome.pruned or "",
+        outcome.model_mb,
+        outcome.latency_ms,
+    )
 
 
 def format_params(params: Mapping[str, Any]) -> str:
@@ -86,5 +100,5 @@ def format_params(params: Mapping[str, Any]) -> str:
 
 def _format(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return "-".join(map(str, value))
+        return "-".join(map(str, value)) or "[]"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,6 +63,8 @@ class TrialOutcome:
         epochs_trained: Epochs of single runs trained for it, not taken from the run store.
         runs: Addresses of the runs of each seed.
         pruned: Why it ended before its last step; None if it didn't.
+        model_mb: Size of the model in 10⁶ bytes; None if it isn't known.
+        latency_ms: Median time of predicting one row where it was trained; None if it isn't known.
     """
 
     value: float
@@ -72,10 +75,32 @@ class TrialOutcome:
     epochs_trained: int
     runs: tuple[tuple[str, ...], ...]
     pruned: str | None
+    model_mb: float | None = None
+    latency_ms: float | None = None
+
+    @staticmethod
+    def untrained(reason: str) -> "TrialOutcome":
+        """Return the outcome of a trial that broke a constraint, so that nothing was trained.
+
+        It has no score: its value is not a number.
+        """
+        return TrialOutcome(math.nan, 0.0, (), {}, 0, 0, (), reason)
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether anything was trained, so that there is a score."""
+        return len(self.scores) > 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it was trained to its end."""
+        return self.pruned is None
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON-ready values."""
-        return dataclasses.asdict(self)
+        """Return JSON-ready values; costs that aren't known are left out."""
+        record = dataclasses.asdict(self)
+        unknown = [cost for cost in ("model_mb", "latency_ms") if record[cost] is None]
+        return {key: value for key, value in record.items() if key not in unknown}
 
     @staticmethod
     def from_json(raw: Mapping[str, Any]) -> "TrialOutcome":

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from hpo.errors import InputError
 from hpo.models import PluginUse, default_of, field_names, neutral
-from hpo.search import Space, Strategy, make_strategy
+from hpo.search import Dimensions, Space, Strategy, make_strategy
 from hpo.training import TRAINER_VERSION, Arithmetic
 
 __all__ = ["Definition"]
@@ -41,6 +41,11 @@ class Definition:
         plugins: The users' own parts that the study needs.
         trainer: The version of the trainer that began it; None if it wasn't noted.
         format: What the values of the space mean; 1 where it wasn't noted.
+        widths: Embedding width of each modality. None where it wasn't noted: then the space's limit
+            on the size of models holds at the refit alone, as it did.
+        classes: How many labels there are; None likewise.
+        sources: The widths that each named source of embeddings has, if there are any to choose
+            among.
     """
 
     space: Space
@@ -58,6 +63,16 @@ class Definition:
     plugins: tuple[PluginUse, ...] = ()
     trainer: int | None = TRAINER_VERSION
     format: int = _FORMAT
+    widths: Mapping[str, int] | None = None
+    classes: int | None = None
+    sources: Mapping[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def dimensions(self) -> Dimensions | None:
+        """What the sizes of its models follow from."""
+        if self.widths is None or self.classes is None:
+            return None
+        return Dimensions(self.widths, self.classes, self.sources)
 
     @property
     def bundle(self) -> Path:
@@ -94,7 +109,7 @@ class Definition:
 
     def strategy(self) -> Strategy:
         """Return what decides in this study."""
-        return make_strategy(self.space, self.modalities)
+        return make_strategy(self.space, self.modalities, self.dimensions)
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready values."""

@@ -75,11 +75,13 @@ class StoredStudy:
 
         Raises:
             InputError: The storage is no good, or has a study of this name that is another one, or
-                whose space meant something else when it was made.
+                whose space meant something else when it was made; or no configuration of the space
+                keeps within its constraints.
         """
         # The parameters that trials show are then among the choices that Optuna knows.
         space = definition.space.capped(definition.train_rows)
         definition = dataclasses.replace(definition, space=space)
+        definition.strategy().check()
         ledger = open_ledger(url)
         stored = _read(name, ledger.define(name, definition.to_json()))
         stored.check_meaning(name)
@@ -220,7 +222,9 @@ class StoredStudy:
             dataclasses.replace(
                 table,
                 rows=tuple(
-                    dataclasses.replace(row, cost=self.encoder_cost(row.params.get("encoder")))
+                    dataclasses.replace(
+                        row, encoder_cost=self.encoder_cost(row.params.get("encoder"))
+                    )
                     for row in table.rows
                 ),
             )
@@ -238,14 +242,16 @@ class StoredStudy:
 
     def describe(self) -> None:
         """Put what a reader of the dashboard wants to know on the Optuna study."""
-        study = self.optuna
+        study, against = self.optuna, self.space.against
         if "space" not in study.user_attrs:
             study.set_user_attr("space", self.space.name)
             study.set_user_attr("metric", self.space.metric)
             study.set_user_attr("seeds", self.space.seeds)
             study.set_user_attr("data", dict(self.definition.dataset))
             with experimental():
-                study.set_metric_names([metric_label(self.space.metric)])
+                study.set_metric_names(
+                    [metric_label(self.space.metric), *([] if against is None else [against])]
+                )
 
     @cached_property
     def _trials(self) -> Trials:
@@ -255,7 +261,8 @@ class StoredStudy:
     def _source(self) -> OptunaStudy:
         longest = max(self.space.lengths()) * 2
         pruner = make_pruner(self.space.search.pruner, longest)
-        return open_study(open_storage(self.url), self.name, pruner)
+        two = self.space.against is not None
+        return open_study(open_storage(self.url), self.name, pruner, two_objectives=two)
 
     @property
     def _searched(self) -> Searched:
@@ -267,6 +274,8 @@ class StoredStudy:
             },
             to_config=strategy.draw,
             sampler=strategy.sampler,
+            limits=strategy.sizes.limits,
+            against=self.space.against,
         )
 
 
@@ -290,6 +299,6 @@ def finished_trial(study: StoredStudy, number: int) -> FrozenTrial:
     if not 0 <= number < len(trials):
         raise InputError(f"--trial {number}: the study has trials 0 to {len(trials) - 1}.")
     trial = trials[number]
-    if "scores" not in trial.user_attrs:
+    if not trial.user_attrs.get("scores"):
         raise InputError(f"--trial {number}: has no result; its state is {trial.state.name}.")
     return trial

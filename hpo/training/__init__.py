@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hpo.training._device import Device, open_device, tune_allocator
     from hpo.training._folder import TrainedModel
     from hpo.training._forward import forward
+    from hpo.training._latency import latency_ms
     from hpo.training._learner import Learner, make_learner
     from hpo.training._lockstep import Lockstep
     from hpo.training._metrics import metric_functions
@@ -44,6 +45,7 @@ else:
             ),
             "_folder": ("TrainedModel",),
             "_forward": ("forward",),
+            "_latency": ("latency_ms",),
             "_learner": (
                 "Learner",
                 "make_learner",
@@ -104,6 +106,7 @@ __all__ = [
     "curve_columns",
     "forward",
     "head_runs",
+    "latency_ms",
     "make_learner",
     "metric_functions",
     "metric_label",

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, NSGAIISampler
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.models import Config
+from hpo.trials._learned import as_learned_from
 from hpo.trials._study import OptunaStudy
 from hpo.trials._view import StorageView
 
@@ -40,12 +41,16 @@ class Searched:
         to_config: Makes a configuration of drawn values. Only asked where something is drawn.
         sampler: Makes the sampler of one suggestion, for a position and an attempt, which its seed
             must follow from. Only asked where something is drawn.
+        limits: What trials have to keep within, by the user attribute that it is about.
+        against: The attribute of an outcome that is the second objective; None for one objective.
     """
 
     domains: Callable[[Mapping[str, Any]], Mapping[str, BaseDistribution]]
     shown: Callable[[Config], Mapping[str, Any]]
     to_config: Callable[[Mapping[str, Any]], Config]
     sampler: Callable[[int, int], BaseSampler]
+    limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    against: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +63,8 @@ class Draw:
         trials: The trials numbered below this were there,
         unfinished: and all of them were finished but these.
         paused: Of these the ones that waited, each with the last step that it had a score of.
+        noted: What a genetic sampler notes on the trial: its generation. Not a part of the
+            history, but kept with it since later suggestions follow from it.
     """
 
     position: int
@@ -65,6 +72,7 @@ class Draw:
     trials: int
     unfinished: tuple[int, ...]
     paused: tuple[tuple[int, int], ...] = ()
+    noted: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @staticmethod
     def from_json(raw: Mapping[str, Any]) -> "Draw":
@@ -93,8 +101,8 @@ def sample_config(
         and (scored := [s for s, v in trial.intermediate_values.items() if math.isfinite(v)])
     }
     seen = [_as_pruned(t, paused[t.number]) if t.number in paused else t for t in trials]
-    config = _sample(source, seen, searched, position, attempt)
-    return config, Draw(position, attempt, len(trials), unfinished, tuple(paused.items()))
+    config, noted = _sample(source, seen, searched, position, attempt)
+    return config, Draw(position, attempt, len(trials), unfinished, tuple(paused.items()), noted)
 
 
 def redraw(source: OptunaStudy, searched: Searched, draw: Draw) -> Config:
@@ -110,7 +118,8 @@ def redraw(source: OptunaStudy, searched: Searched, draw: Draw) -> Config:
             trial.state = TrialState.RUNNING
             trial.values = None
         trials.append(trial)
-    return _sample(source, trials, searched, draw.position, draw.attempt)
+    config, _ = _sample(source, trials, searched, draw.position, draw.attempt)
+    return config
 
 
 def should_prune(source: OptunaStudy, trial: FrozenTrial) -> tuple[bool, dict[str, Any]]:
@@ -135,10 +144,11 @@ def _sample(
     searched: Searched,
     position: int,
     attempt: int,
-) -> Config:
+) -> tuple[Config, Mapping[str, Any]]:
     """Draw a configuration for a trial that is not in the storage.
 
     What TPE and GP note on it, the drawn parameters, other workers find on the trial itself later.
+    What a genetic sampler notes, they don't; it is the second value.
     """
     draft = FrozenTrial(
         number=_NO_NUMBER,
@@ -153,7 +163,8 @@ def _sample(
         intermediate_values={},
         trial_id=_NO_ID,
     )
-    study = StorageView(source, draft, trials).study()
+    view = StorageView(source, draft, as_learned_from(trials, searched.against))
+    study = view.study()
     sampler = searched.sampler(position, attempt)
     relative_space = sampler.infer_relative_search_space(study, draft)
     relative = sampler.sample_relative(study, draft, relative_space)
@@ -164,7 +175,8 @@ def _sample(
                 values[name] = relative[name]
             else:
                 values[name] = sampler.sample_independent(study, draft, name, distribution)
-    return searched.to_config(values)
+    noted = view.noted if isinstance(sampler, NSGAIISampler) else {}
+    return searched.to_config(values), noted
 
 
 def _as_pruned(trial: FrozenTrial, step: int) -> FrozenTrial:

@@ -20,11 +20,13 @@ class NewTrial:
         study_id: Optuna's id of the study.
         params: By name, the value as Optuna stores it and the distribution as JSON.
         attributes: User attributes, JSON-ready.
+        system: System attributes, JSON-ready: constraints, and what the sampler noted.
     """
 
     study_id: int
     params: Mapping[str, tuple[float, str]]
     attributes: Mapping[str, Any]
+    system: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +37,13 @@ class TrialEnd:
         trial_id: Optuna's id, not the number.
         values: Steps that are still to be written, and their values.
         attributes: User attributes, JSON-ready.
+        objectives: The value of each objective; none if nothing was trained.
     """
 
     trial_id: int
     values: tuple[tuple[int, float], ...]
     attributes: Mapping[str, Any]
+    objectives: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)

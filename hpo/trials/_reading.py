@@ -186,7 +186,10 @@ def _add_part(trial: FrozenTrial, part: Sequence[Any]) -> None:
     elif kind == "system":
         trial.system_attrs[key] = json.loads(text)
     else:
-        trial.values = [number if text == "FINITE" else _NOT_FINITE[text]]
+        values = list(trial.values or ())
+        # by objective, of which there are two at most, in whatever order they come
+        values.insert(step, number if text == "FINITE" else _NOT_FINITE[text])
+        trial.values = values
 
 
 @functools.cache

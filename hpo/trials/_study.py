@@ -34,13 +34,20 @@ class OptunaStudy:
             self.backend.held = trial_id
 
 
-def open_study(storage: BaseStorage, name: str, pruner: BasePruner | None = None) -> OptunaStudy:
+def open_study(
+    storage: BaseStorage,
+    name: str,
+    pruner: BasePruner | None = None,
+    *,
+    two_objectives: bool = False,
+) -> OptunaStudy:
     """Open a study that maximizes, or create it if there is none.
 
     Args:
         storage: As it was opened; a database is read through Optuna's cache from here on.
         name: Its name.
         pruner: Judges its trials in this process; never stored.
+        two_objectives: Whether it minimizes a second objective.
     """
     cached = get_storage(storage)
     verbosity = optuna.logging.get_verbosity()
@@ -49,7 +56,7 @@ def open_study(storage: BaseStorage, name: str, pruner: BasePruner | None = None
         study = optuna.create_study(
             storage=cached,
             study_name=name,
-            direction="maximize",
+            directions=["maximize", "minimize"] if two_objectives else ["maximize"],
             load_if_exists=True,
             pruner=pruner,
         )

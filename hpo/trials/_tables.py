@@ -25,7 +25,7 @@ __all__ = [
 STUDIES: Table = models.StudyModel.__table__
 TRIALS: Table = models.TrialModel.__table__
 PARAMS: Table = models.TrialParamModel.__table__
-#: The objectives' values, of which a study here has one.
+#: The values of the one or two objectives.
 RESULTS: Table = models.TrialValueModel.__table__
 #: Intermediate values: the curve.
 STEPS: Table = models.TrialIntermediateValueModel.__table__

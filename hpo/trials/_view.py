@@ -76,6 +76,13 @@ class StorageView:
             chosen = [trial for trial in self._trials if trial.state in states]
         return copy.deepcopy(chosen) if deepcopy else chosen
 
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Keep nothing: what a genetic sampler notes, its parents, follows from the history.
+
+        So a suggestion can be drawn again, and processes that draw at the same time don't write
+        over each other.
+        """
+
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Keep a note on the trial in question, which is the only one that algorithms write to."""
         self.noted[key] = value

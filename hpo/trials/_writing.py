@@ -45,7 +45,7 @@ _FINISH = update(TRIALS).where(TRIALS.c.trial_id == bindparam("t"))
 
 
 def create_trial(connection: Connection, trial: NewTrial) -> tuple[int, int]:
-    """Create a running trial with its parameters and user attributes; return id and number.
+    """Create a running trial with its parameters and attributes; return id and number.
 
     The parameters' distributions are not compared with those of earlier trials, as Optuna would:
     all follow from the study's space, which can't change.
@@ -73,6 +73,7 @@ def create_trial(connection: Connection, trial: NewTrial) -> tuple[int, int]:
     if params:
         connection.execute(insert(PARAMS), params)
     _set_attributes(connection, USER, trial_id, trial.attributes)
+    _set_attributes(connection, SYSTEM, trial_id, trial.system)
     return trial_id, number
 
 
@@ -112,22 +113,25 @@ def finish_trial(
     connection: Connection,
     trial_id: int,
     state: TrialState,
-    value: float,
+    objectives: Sequence[float],
     attributes: Mapping[str, Any],
 ) -> None:
-    """Finish a running trial with its value and user attributes.
+    """Finish a running trial with its values and user attributes.
 
     Args:
         connection: In a transaction, in which ``append_to_trial`` found the trial to be running.
         trial_id: Optuna's id, not the number.
         state: COMPLETE or PRUNED.
-        value: The objective.
+        objectives: The value of each objective; none if nothing was trained.
         attributes: JSON-ready values by key.
     """
     connection.execute(_FINISH, {"t": trial_id, "state": state, "datetime_complete": _now()})
-    stored, kind = stored_result(value)
-    row = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
-    connection.execute(insert(RESULTS), row)
+    rows = []
+    for objective, (stored, kind) in enumerate(map(stored_result, objectives)):
+        row = {"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind}
+        rows.append(row)
+    if rows:
+        connection.execute(insert(RESULTS), rows)
     _set_attributes(connection, USER, trial_id, attributes)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from hpo.models import Config
 from hpo.queue import Fenced, Patience
-from hpo.search import Progress, Task, TrialOutcome, Verdict, run_trial
+from hpo.search import COSTS, Progress, Task, TrialOutcome, Verdict, broken_by, run_trial
 from hpo.study import StoredStudy
 from hpo.training import Interrupted, Trainer, head_runs
 from hpo.trials import Draw, LiveTrial
@@ -66,7 +66,7 @@ class Assignment:
         trial: LiveTrial | None = None
         try:
             self._patient.trials.close_former(self._task)
-            trial = self._patient.trials.take_up(self._task) or self._begin()
+            trial = self._patient.trials.take_up(self._task) or self._begin(bench)
             self._pulse.begin(trial)
             self._train(trial, bench)
         except Fenced:
@@ -78,11 +78,13 @@ class Assignment:
             self._pulse.stop()
             self._patient.trials.leave()
 
-    def _begin(self) -> LiveTrial:
-        """Create the trial of the task."""
+    def _begin(self, bench: Workbench) -> LiveTrial:
+        """Create the trial of the task, with what its model costs."""
         attributes = self._study.strategy.attributes(self._task)
         for configured, draw in self._configured():
-            trial = self._patient.trials.begin(configured, attributes, draw)
+            assert configured.config is not None
+            about = {**attributes, **bench.costs(configured.config)}
+            trial = self._patient.trials.begin(configured, about, draw)
             if trial is not None:
                 return trial
         raise AssertionError("a configuration without a key is always accepted")
@@ -106,7 +108,9 @@ class Assignment:
 
     def _train(self, trial: LiveTrial, bench: Workbench) -> None:
         try:
-            outcome = bench.carry_out(lambda trainer: self._run(trainer, trial))
+            outcome = self._rejected(trial)
+            if outcome is None:
+                outcome = bench.carry_out(lambda trainer: self._run(trainer, trial))
         except (Interrupted, Fenced):
             raise
         except Exception as error:
@@ -117,14 +121,32 @@ class Assignment:
         bench.tidy()
         values = self._pulse.take()
         if outcome is not None:
+            costs = _costs_of(trial)
             whole = dataclasses.replace(
-                outcome, epochs_trained=outcome.epochs_trained + self._trained_before()
+                outcome,
+                epochs_trained=outcome.epochs_trained + self._trained_before(),
+                model_mb=costs["model_mb"],
+                latency_ms=costs["latency_ms"],
             )
             self._patient.trials.complete(self._task, trial, whole, values)
             return
         assert self._progress is not None  # only a step can decide to pause
         self._patient.trials.append(trial, values, {})
         self._patient.trials.pause(self._task, trial, self._progress)
+
+    def _rejected(self, trial: LiveTrial) -> TrialOutcome | None:
+        """Return the outcome of a trial that breaks a constraint, so that it is not trained.
+
+        Raises:
+            ValueError: The second objective of the study isn't known of it.
+        """
+        costs, against = _costs_of(trial), self._study.space.against
+        if against is not None and costs[against] is None:
+            raise ValueError(f"{against} of this configuration can't be known before it is trained")
+        if all(excess <= 0 for excess in trial.frozen.constraints.values()):
+            return None
+        broken = broken_by(costs, self._study.strategy.sizes.limits)
+        return TrialOutcome.untrained(f"not trained: {broken}")
 
     def _run(self, trainer: Trainer, trial: LiveTrial) -> TrialOutcome | None:
         def should_prune() -> bool:
@@ -162,6 +184,11 @@ class Assignment:
             self._study.patient(patience).trials.hand_back(self._task, trial)
         except (Interrupted, Fenced):
             return
+
+
+def _costs_of(trial: LiveTrial) -> dict[str, float | None]:
+    """Return what the model of a trial costs, as it was measured when the trial was begun."""
+    return {cost: trial.frozen.user_attrs.get(cost) for cost in COSTS}
 
 
 def _give_up_after(seconds: float) -> Callable[[], None]:

@@ -2,15 +2,16 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import torch
 
 from hpo.features import Bundle, load_bundle
+from hpo.models import Config, architecture, model_megabytes
 from hpo.queue import Patience
 from hpo.study import Definition
-from hpo.training import RunStore, Trainer, open_device, trim_store
+from hpo.training import Interrupted, RunStore, Trainer, latency_ms, open_device, trim_store
 
 __all__ = ["Workbench"]
 
@@ -46,6 +47,7 @@ class Workbench:
         self._poll = poll
         self._trainer: Trainer | None = None
         self._trimmed = 0.0
+        self._costs: dict[str, dict[str, float]] = {}
 
     def carry_out(self, job: Callable[[Trainer], T]) -> T:
         """Return what ``job`` returns, with smaller and smaller micro-batches if memory runs out.
@@ -70,6 +72,28 @@ class Workbench:
             # The size changes last bits, so that of one trial must not reach the next one.
             if micro_batch is not None:
                 self._trainer = None
+
+    def costs(self, config: Config) -> Mapping[str, float]:
+        """Return what the model of a configuration costs when it is used: ``model_mb`` and so on.
+
+        It is measured once for each architecture. What can't be measured without training, or at
+        all, is left out; whatever is wrong with such a model, its training will say.
+        """
+        built = architecture(config)
+        if built.key not in self._costs:
+            measured: dict[str, float | None] = {}
+            try:
+                data = self._open(None).data_of(config)
+                measured["model_mb"] = model_megabytes(built, data.widths, data.classes)
+                measured["latency_ms"] = latency_ms(built, data.widths, data.classes, self.device)
+            except Interrupted:
+                raise
+            except Exception as error:
+                _log.debug("The costs of %s can't be measured: %s", built, error)
+            self._costs[built.key] = {
+                k: value for k, value in measured.items() if value is not None
+            }
+        return self._costs[built.key]
 
     def tidy(self) -> None:
         """Keep the run store within its limit; looking costs time, so once a minute will do."""

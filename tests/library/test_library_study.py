@@ -30,7 +30,8 @@ def test_a_study_ends_with_a_best_configuration(study: hpo.Study) -> None:
 def test_the_leaderboard_has_every_trial_the_best_first(study: hpo.Study) -> None:
     board = study.leaderboard()
     assert list(board.columns) == [
-        *("rank", "score", "std", "trial", "fusion", "lr", "steps", "epochs_trained", "pruned")
+        *("rank", "score", "std", "trial", "fusion", "lr", "steps", "epochs_trained"),
+        *("model_mb", "latency_ms", "pruned"),
     ]
     assert list(board["rank"]) == [1, 2, 3, 4, 5]
     assert board["score"].is_monotonic_decreasing
@@ -44,6 +45,8 @@ def test_the_leaderboard_has_every_trial_the_best_first(study: hpo.Study) -> Non
         assert (row.fusion, row.lr) == (trial.params["fusion"], trial.params["lr"])
         assert row.epochs_trained == trial.user_attrs["epochs_trained"]
         assert row.steps == len(trial.intermediate_values)
+        assert row.model_mb == trial.user_attrs["model_mb"] > 0
+        assert row.latency_ms == trial.user_attrs["latency_ms"] > 0
     # `sum` finds its heads trained, and trains its meta-classifier: 6 epochs, 2 seeds
     assert int(board.set_index("fusion")["epochs_trained"]["sum"].min()) <= 12
 

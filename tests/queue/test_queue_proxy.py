@@ -48,7 +48,7 @@ TRAVELLERS = [
     Task(4, 1, "key", config(3), ("a",), TaskState.DONE, "me", 2, 0.5, 1, 7, None, OUTCOME, "x"),
     StudyRow({"space": [1, [2]]}, None, 3),
     NewTrial(1, {"lr": (0.1, "{}")}, {"task": 0, "scores": [1.0]}),
-    TrialEnd(1, ((1, 2.0), (2, 3.0)), {"scores": [1.0]}),
+    TrialEnd(1, ((1, 2.0), (2, 3.0)), {"scores": [1.0]}, (2.0, 0.5)),
     {TaskState.OPEN: 1, TaskState.DONE: 0},
     {3: (Progress(1, 2, 50.0), Progress(2, 2, 60.0))},
 ]

@@ -52,6 +52,8 @@ def test_trials_hold_what_optuna_holds(finished: StoredStudy, report: Path) -> N
             assert float(row[f"metrics_{name}"]) == trial.user_attrs["metrics"][name]
         assert int(row["epochs_trained"]) == trial.user_attrs["epochs_trained"]
         assert row["reason"] == ""
+        for cost in ("model_mb", "latency_ms"):
+            assert float(row[cost]) == trial.user_attrs[cost] > 0
 
 
 def test_tables_hold_what_the_ledger_holds(finished: StoredStudy, report: Path) -> None:
@@ -67,6 +69,8 @@ def test_tables_hold_what_the_ledger_holds(finished: StoredStudy, report: Path) 
         outcome = by_trial[row["trial"]].outcome
         assert outcome is not None
         assert (float(row["value"]), float(row["std"])) == (outcome.value, outcome.std)
+        costs = (float(row["model_mb"]), float(row["latency_ms"]))
+        assert costs == (outcome.model_mb, outcome.latency_ms)
     for stage in ("fusion", "rate × dropout"):
         of_stage = [row for row in rows if row["stage"] == stage]
         best = max(of_stage, key=lambda row: float(row["value"]))

@@ -56,7 +56,9 @@ def test_the_metric_is_the_objective_everywhere(finished: tuple[Path, str]) -> N
         assert list(trial.user_attrs["metrics"])[-1] == "exact"
         assert trial.intermediate_values[5] == pytest.approx(trial.value)
     report = folder / "runs" / "mine" / "report"
-    assert "| candidate | exact | trial | note |" in (report / "tables.md").read_text()
+    assert (
+        "| candidate | exact | trial | MB | ms a row | note |" in (report / "tables.md").read_text()
+    )
     page = (report / "index.html").read_text()
     assert ">exact</th>" in page
     assert "exact at the last epoch" in page and "percent" not in page

@@ -1,0 +1,58 @@
+"""Trials that Optuna's samplers would not learn from as they are stored, or could not."""
+
+import copy
+import statistics
+from collections.abc import Sequence, Set
+
+from optuna.trial import FrozenTrial, TrialState
+
+__all__ = ["as_learned_from"]
+
+
+def as_learned_from(trials: Sequence[FrozenTrial], against: str | None) -> list[FrozenTrial]:
+    """Return a history as samplers are to see it.
+
+    A trial that broke a constraint was not trained: it is pruned, with no value. Gaussian processes
+    and genetic samplers look at completed trials alone, and would draw such a configuration again
+    and again. So they see it as completed, with its constraints, and in place of what isn't known
+    the median of the trials that have it, which says neither well nor badly of it.
+
+    TPE can't rank pruned trials by their curves where there are two objectives. There a diverged
+    trial is seen without its curve, and comes last.
+
+    Gaussian processes want the same constraints of all trials. One that a trial lacks, since it
+    could not be measured, is seen as just kept.
+
+    Args:
+        trials: As they were read; they are not changed.
+        against: The user attribute that is the second objective; None for one objective.
+    """
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    columns = zip(*(trial.values for trial in complete if trial.values), strict=True)
+    medians = [statistics.median(column) for column in columns]
+    constrained = {key for trial in trials for key in trial.constraints}
+    return [_seen(trial, medians, against, constrained) for trial in trials]
+
+
+def _seen(
+    trial: FrozenTrial,
+    medians: Sequence[float],
+    against: str | None,
+    constrained: Set[str],
+) -> FrozenTrial:
+    constraints = trial.constraints
+    broke = any(excess > 0 for excess in constraints.values())
+    if trial.state is TrialState.PRUNED and broke and medians:
+        trial = copy.copy(trial)
+        trial.state, trial.values = TrialState.COMPLETE, list(medians)
+        if against is not None:
+            trial.values = [medians[0], trial.user_attrs.get(against, medians[1])]
+    elif trial.state is TrialState.PRUNED and against is not None and trial.intermediate_values:
+        trial = copy.copy(trial)
+        trial.intermediate_values = {}
+    if trial.state is TrialState.COMPLETE and len(constraints) < len(constrained):
+        trial = copy.copy(trial)
+        trial.system_attrs = dict(trial.system_attrs)
+        for key in constrained - constraints.keys():
+            trial.set_constraint(key, 0.0)
+    return trial
