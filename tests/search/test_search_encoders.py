@@ -6,8 +6,9 @@ import pytest
 from search_samples import GREEDY, SAMPLED, greedy_space, sampled_space, write
 
 from hpo.errors import InputError
-from hpo.models import Config
+from hpo.models import AssembledModel, Config
 from hpo.search import (
+    Dimensions,
     FixedBoard,
     GreedySearch,
     Search,
@@ -100,6 +101,29 @@ def test_mistakes_are_named_where_they_stand(tmp_path: Any, value: str, said: st
     with pytest.raises(InputError) as caught:
         load_space(path, sources={"clip": BOTH, "large": BOTH})
     assert caught.value.problems == [f"{path}:8: {said}"]
+
+
+def test_the_size_of_a_model_follows_from_what_it_reads() -> None:
+    widths = {"a": {"image": 6, "text": 4}, "b": {"image": 10, "text": 8}}
+    dimensions = Dimensions(widths["a"], 3, widths)
+    space = greedy_space(
+        {"name": "e", "params": {"encoder": ["a", "b", "a+b", {"image": "b", "text": "a"}]}},
+        fixed={"fusion": "concat", "hidden": [5], "feature_scaling": "none"},
+        constraints={"max_model_mb": 0.0005},
+    )
+    strategy = make_strategy(space_for_sources(space, TWO), BOTH, dimensions)
+    sizes = {}
+    for encoder, read in (("a", 10), ("b", 18), ("a+b", 28), ("image=b,text=a", 14)):
+        config = space.fixed.taken({"encoder": encoder})
+        sizes[encoder] = strategy.sizes.of(config)
+        chosen = dimensions.widths_of(config)
+        assert sum(chosen.values()) == read
+        assert sizes[encoder] == AssembledModel(config, chosen, 3).megabytes()
+    assert strategy.sizes.of(space.fixed.taken({})) == sizes["a"]
+    small = [encoder for encoder, size in sizes.items() if size <= 0.0005]
+    assert small == ["a", "b", "image=b,text=a"]
+    opened = strategy.next(FixedBoard([])).tasks
+    assert [task.config.encoder for task in opened if task.config is not None] == small
 
 
 def test_the_key_of_a_configuration_without_a_choice_stays() -> None:
