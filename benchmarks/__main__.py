@@ -19,7 +19,7 @@ from hpo.files import atomic_write, write_json
 
 __all__ = ["main"]
 
-NAMES = ("epoch", "greedy", "store", "workers", "features", "startup", "scaling")
+NAMES = ("epoch", "small_batches", "greedy", "store", "workers", "features", "startup", "scaling")
 _FOLDER = Path(__file__).parent
 _RECORD = _FOLDER / "results.json"
 _PAGE = _FOLDER / "results.md"

@@ -8,6 +8,7 @@ __all__ = ["page"]
 
 _TITLES = {
     "epoch": "The epoch",
+    "small_batches": "Small batches",
     "greedy": "Epochs of the greedy study",
     "store": "The store",
     "workers": "Workers",

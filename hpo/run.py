@@ -2,8 +2,10 @@
 
 import argparse
 import contextlib
+import importlib
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from hpo.features import Bundle, Data, DataOptions
     from hpo.launch import Placement, RayPlan, RayWorkers, Workers
     from hpo.library import Study
-    from hpo.search import Space
+    from hpo.search import Space, Task
+    from hpo.worker import WorkerSettings
 
 __all__ = ["main"]
 
@@ -95,9 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--precision",
-        default="float32",
-        metavar="float32|tf32|bf16",
-        help="precision of training steps (default: %(default)s)",
+        metavar="float32|tf32|bf16|auto",
+        help="precision of training steps; auto is bf16 on devices that compute with it natively, "
+        "else float32 (default: what the space says)",
     )
     add(
         "--compile",
@@ -187,11 +190,16 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    with contextlib.ExitStack() as stack:
+        return _carry_out(arguments, stack)
+
+
+def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     from rich.console import Console
 
     from hpo.data import make_split
     from hpo.features import DataOptions, asked_sources, folder_defaults, prepare_data
-    from hpo.launch import place_workers, resolve_devices
+    from hpo.launch import place_workers, resolve_devices, resolve_precision
     from hpo.library import find_space, open_study, space_of
     from hpo.report import Screen, finish_study
     from hpo.results import check_pick
@@ -228,9 +236,19 @@ def _run(arguments: argparse.Namespace) -> int:
 
     devices = resolve_devices(arguments.devices)
     ray_plan = _ray_plan(arguments)
-    arithmetic = Arithmetic(arguments.threads, arguments.precision, arguments.compile)
-    for name in devices if ray_plan is None else [ray_plan.device]:
+    used = devices if ray_plan is None else (ray_plan.device,)
+    asked = arguments.precision or space.precision
+    space = space.model_copy(update={"precision": asked})
+    precision = resolve_precision(asked, used)
+    arithmetic = Arithmetic(arguments.threads, precision, arguments.compile)
+    for name in used:
         arithmetic.check(name.partition(":")[0])
+    placements = place_workers(devices, arguments.workers, arguments.threads)
+    held = None
+    if ray_plan is None and not (out / "metrics.json").exists():
+        # Their imports take a second or two, for which the data need not wait, nor they for it.
+        held = _workers(arguments, placements, held=True)
+        stack.callback(held.stop)
     data = prepare_data(
         replace(options, device=devices[0]),
         defaults,
@@ -251,10 +269,10 @@ def _run(arguments: argparse.Namespace) -> int:
     study.stored.ledger.limit(study.name, arguments.timeout, trials)
     study.stored.open_next()
     screen = Screen(study.stored, study.stored.plan(), console)
-    placements = place_workers(devices, arguments.workers, arguments.threads)
     placed = f"workers {len(placements)} on {', '.join(devices)}, threads {arguments.threads}"
     if ray_plan is not None:
         placed = str(ray_plan)
+    placed += f" · precision {study.stored.definition.precision}"
     shown = ", ".join(f"{key}={value}" for key, value in defaults.settings.items())
     parts = bundle.split.parts
     screen.show_plan(
@@ -271,10 +289,22 @@ def _run(arguments: argparse.Namespace) -> int:
             placed,
         ]
     )
+    ahead = _Ahead(len(placements))
+    stack.callback(ahead.join)
+
+    def start() -> "Workers | RayWorkers":
+        if ray_plan is not None:
+            return _ray_workers(arguments, study, bundle, ray_plan)
+        return _workers(arguments, placements) if held is None else held.release()
+
+    def observe(tasks: "Sequence[Task]") -> None:
+        screen.update(tasks)
+        ahead.observe(tasks)
+
     with _sigterm_as_interrupt(), screen:
         complete = study.run(
-            lambda: _start(arguments, study, bundle, placements, ray_plan),
-            screen.update,
+            start,
+            observe,
             timeout=arguments.timeout,
             trials=trials,
         )
@@ -319,26 +349,60 @@ def _scaling_notes(data: "Data", space: "Space") -> list[str]:
     ]
 
 
-def _start(
-    arguments: argparse.Namespace,
-    study: "Study",
-    bundle: "Bundle",
-    placements: "list[Placement]",
-    ray_plan: "RayPlan | None",
-) -> "Workers | RayWorkers":
-    from hpo import launch
+class _Ahead:
+    """Imports what the end of a study needs as soon as a worker has nothing left to do.
+
+    Args:
+        workers: How many there are.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._thread: threading.Thread | None = None
+
+    def observe(self, tasks: "Sequence[Task]") -> None:
+        """Look at all tasks of the study."""
+        from hpo.search import TaskState
+
+        left = sum(task.state in (TaskState.OPEN, TaskState.CLAIMED) for task in tasks)
+        if self._thread is None and 0 < left < self._workers:
+            module = "hpo.results._judge"  # PyTorch takes a second, see hpo/_lazy.py
+            self._thread = threading.Thread(target=importlib.import_module, args=(module,))
+            self._thread.start()
+
+    def join(self) -> None:
+        """Wait until it is done; a process must not end in the middle of an import."""
+        if self._thread is not None:
+            self._thread.join()
+
+
+def _workers(
+    arguments: argparse.Namespace, placements: "list[Placement]", *, held: bool = False
+) -> "Workers":
+    """Start the worker processes of a study, which need not exist yet if they are held."""
+    from hpo.launch import Workers
+
+    cache, url = arguments.cache.absolute(), arguments.storage
+    settings = _settings(arguments)
+    return Workers(arguments.study, url, placements, cache, arguments.plugin, settings, held=held)
+
+
+def _ray_workers(
+    arguments: argparse.Namespace, study: "Study", bundle: "Bundle", plan: "RayPlan"
+) -> "RayWorkers":
+    from hpo.launch import RayWorkers
+
+    cache = Path(study.stored.definition.cache)
+    return RayWorkers(study.name, plan, _settings(arguments), bundle, cache, arguments.plugin)
+
+
+def _settings(arguments: argparse.Namespace) -> "WorkerSettings":
     from hpo.worker import WorkerSettings
 
-    settings = WorkerSettings(
+    return WorkerSettings(
         heartbeat=arguments.heartbeat,
         grace=arguments.grace,
         stall_timeout=arguments.stall_timeout,
-    )
-    cache = Path(study.stored.definition.cache)
-    if ray_plan is not None:
-        return launch.RayWorkers(study.name, ray_plan, settings, bundle, cache, arguments.plugin)
-    return launch.Workers(
-        study.name, study.stored.url, placements, cache, arguments.plugin, settings
     )
 
 

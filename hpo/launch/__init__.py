@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from hpo._lazy import exported_late
 from hpo.launch._devices import Placement, cuda_devices, place_workers, resolve_devices
+from hpo.launch._precision import resolve_precision
 from hpo.launch._processes import Workers
 from hpo.launch._ray_plan import RayPlan, connect_ray
 
@@ -23,4 +24,5 @@ __all__ = [
     "cuda_devices",
     "place_workers",
     "resolve_devices",
+    "resolve_precision",
 ]

@@ -1,5 +1,6 @@
 """The worker processes of a run."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -31,6 +32,8 @@ class Workers:
         cache: Where the study's features and runs are.
         plugins: Modules or files with the user's own parts.
         settings: Of each worker; the device is that of its placement.
+        held: Whether they wait, with all that they need imported, until ``release`` is called. The
+            study need not exist before. If this process ends without that, they end as well.
     """
 
     def __init__(
@@ -41,6 +44,8 @@ class Workers:
         cache: Path,
         plugins: Sequence[str] = (),
         settings: WorkerSettings | None = None,
+        *,
+        held: bool = False,
     ) -> None:
         timing = settings or WorkerSettings()
         self._command = [
@@ -52,18 +57,32 @@ class Workers:
         ]
         self._url = url
         self._placements = list(placements)
-        self._processes = [self._start(placement) for placement in self._placements]
+        self._processes = [self._start(placement, held) for placement in self._placements]
         self._restarts = 0
 
-    def _start(self, placement: Placement) -> subprocess.Popen[bytes]:
+    def _start(self, placement: Placement, held: bool = False) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **placement.environment, "HPO_STORAGE": self._url}
         return subprocess.Popen(
-            [*self._command, "--device", placement.device],
+            [*self._command, "--device", placement.device, *(["--held"] if held else [])],
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if held else subprocess.DEVNULL,
             # In a terminal, Ctrl-C would reach the workers twice: from it, and from the run.
             start_new_session=True,
         )
+
+    def release(self) -> "Workers":
+        """Let workers that are held begin; return self."""
+        self._tell(b"\n")
+        return self
+
+    def _tell(self, line: bytes) -> None:
+        """Write to workers that are held, and close what they wait at."""
+        for process in self._processes:
+            # One that is gone already is started again by ``watch``.
+            with contextlib.suppress(BrokenPipeError):
+                if process.stdin is not None and not process.stdin.closed:
+                    process.stdin.write(line)
+                    process.stdin.close()
 
     def watch(self) -> bool:
         """Start again what crashed, a few times; return whether any worker is running."""
@@ -78,6 +97,7 @@ class Workers:
 
     def stop(self, patience: float = 30.0) -> None:
         """Let the workers checkpoint and hand back their trials; kill who doesn't in time."""
+        self._tell(b"")
         if os.name == "nt" and any(process.poll() is None for process in self._processes):
             _log.warning(
                 "On Windows workers can't be asked to stop. They are ended, and what they were "

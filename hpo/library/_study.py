@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hpo.errors import InputError, did_you_mean
 from hpo.features import Bundle, Data
-from hpo.launch import Workers, place_workers, resolve_devices
+from hpo.launch import Workers, place_workers, resolve_devices, resolve_precision
 from hpo.library._model import Model
 from hpo.library._progress import StudyBar
 from hpo.library._spaces import space_of
@@ -154,6 +154,9 @@ class Study:
                 began = time.monotonic()
                 tasks = stored.tasks()
                 observe(tasks)
+                ended = stored.ledger.writes_trials and all(task.state.ended for task in tasks)
+                if running and ended and stored.open_next():
+                    return True  # the workers see that a moment later, and end
                 if not running:
                     complete = stored.best(tasks) is not None and stored.open_next()
                     return complete and self._settled()
@@ -304,7 +307,7 @@ def create_study(
     storage: str = "sqlite:///studies.db",
     settings: Mapping[str, Any] | None = None,
     threads: int = 1,
-    precision: str = "float32",
+    precision: str | None = None,
     compiler: str = "off",
     checkpoint_every: int = 50,
     run_store_gb: float = 20.0,
@@ -324,7 +327,8 @@ def create_study(
         storage: ``sqlite:///FILE``, ``postgresql+psycopg://…`` or ``grpc://HOST:PORT``.
         settings: Overrides, such as ``{"dropout": 0.6, "seeds": 1, "scale.width": 0.25}``.
         threads: Of each worker on a CPU.
-        precision: Of training steps: ``float32``, ``tf32`` or ``bf16``.
+        precision: Of training steps: ``float32``, ``tf32``, ``bf16``, or ``auto`` for bf16 where
+            the devices of this machine compute with it natively; by default what the space says.
         compiler: Of training steps: ``off`` or a mode of ``torch.compile``.
         checkpoint_every: At most so many epochs are lost when a worker is killed.
         run_store_gb: Limit of the weights and states that are kept, in 10⁹ bytes.
@@ -333,13 +337,16 @@ def create_study(
         InputError: The space is wrong, the storage is no good, or it has another study of this
             name; all problems are listed.
     """
-    arithmetic = Arithmetic(threads, precision, compiler)
-    arithmetic.check()
+    Arithmetic(threads, compiler=compiler).check()
     _check_positive(checkpoint_every=checkpoint_every, run_store_gb=run_store_gb)
     given = [(key, value, "settings") for key, value in (settings or {}).items()]
     suggested = [(key, value, "hpo.yaml") for key, value in data.settings.items()]
     read = space_of(space, given, suggested, data.modalities, data.sources or None)
     read = space_for_sources(read, data.sources)
+    asked = read.precision if precision is None else precision
+    devices = resolve_devices("auto") if asked == "auto" else ()
+    arithmetic = Arithmetic(threads, resolve_precision(asked, devices), compiler)
+    read = read.model_copy(update={"precision": asked})
     bundle = data.bundle(read.split, read.train_rows)
     by_name = isinstance(space, str) and not space.endswith((".yaml", ".yml"))
     return open_study(

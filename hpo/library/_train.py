@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from hpo.data import ColumnSplit, SplitSpec, StratifiedSplit
 from hpo.errors import InputError
 from hpo.features import Data
-from hpo.launch import resolve_devices
+from hpo.launch import resolve_devices, resolve_precision
 from hpo.library._model import Model
 from hpo.models import Config
 from hpo.training import METRICS, Arithmetic
@@ -97,7 +97,8 @@ def train(
             ``Split`` column if the data has one, else a fifth of the rows, stratified by label.
         device: ``auto``, ``cpu`` or ``cuda:N``.
         threads: On a CPU.
-        precision: Of training steps: ``float32``, ``tf32`` or ``bf16``.
+        precision: Of training steps: ``float32``, ``tf32``, ``bf16``, or ``auto`` for bf16 where
+            the device computes with it natively.
 
     Raises:
         InputError: The split isn't possible, the features lack a modality that the fusion reads,
@@ -111,6 +112,7 @@ def train(
         raise InputError(f"seeds is {seeds}, but must be at least 1.")
     METRICS[metric]  # says what there is if it isn't one
     config = Config(fusion=data.modalities[0]) if config is None else config
+    precision = resolve_precision(precision, resolve_devices(device))
     trainer = _trainer(data, config, split, device, Arithmetic(threads, precision))
     together = Lockstep(trainer, config, range(seeds))
     rows: dict[int, list[Mapping[str, float]]] = {seed: [] for seed in together.models}

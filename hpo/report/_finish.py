@@ -57,13 +57,13 @@ def finish_study(
     assert best.config is not None and best.outcome is not None  # it has a result
     metrics = study_metrics(study, tasks, best)
     refits = refit and study.space.refit is not None
-    written = _already_written(out, metrics, refits)
-    if written is None:
+    known = _already_written(out, metrics, refits)
+    if known is not None:
+        written = known
+    else:
         written = metrics | _results(study, best, tasks, out, device, console, refits)
         seconds = None if began is None else round(time.monotonic() - began, 1)
-        # the numbers first, drawings after them
         write_json(out / "metrics.json", {**written, "wall_s": seconds})
-        write_report(study, tasks, out / "report")
     winner = format_params(study.strategy.params(best.config))
     top = study.best(tasks)
     called = "best" if top is not None and top.position == best.position else "picked"
@@ -75,9 +75,13 @@ def finish_study(
     ]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
-    for name in ("model", "predictions.csv", "metrics.json", "report"):
-        if (out / name).exists():
-            console.print(f"  {out / name}", highlight=False, soft_wrap=True)
+    paths = [out / name for name in ("model", "predictions.csv", "metrics.json")]
+    for path in filter(Path.exists, paths):
+        console.print(f"  {path}", highlight=False, soft_wrap=True)
+    # Nobody waits for the numbers until the figures are drawn.
+    if known is None:
+        write_report(study, tasks, out / "report")
+    console.print(f"  {out / 'report'}", highlight=False, soft_wrap=True)
 
 
 def _already_written(out: Path, metrics: dict[str, Any], refits: bool) -> dict[str, Any] | None:

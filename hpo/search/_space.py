@@ -108,6 +108,8 @@ class Space(Frozen):
             By default a study that promotes scores at rungs and at the end, any other after every
             epoch, which its decisions need.
         thresholds: How the thresholds of the refitted model are chosen; None for 0.5.
+        precision: Of training steps: one of ``PRECISIONS``, or ``auto`` for bf16 where devices
+            compute with it natively and float32 elsewhere.
         constraints: What a configuration has to keep within to be trained. ``max_model_mb`` beside
             it is short for the one in it.
         against: A second objective, to be minimised: ``model_mb`` or ``latency_ms``; None for none.
@@ -129,6 +131,7 @@ class Space(Frozen):
     refit: Refit | None = Refit()
     evaluate_every: PositiveInt | None = None
     thresholds: Thresholds | None = None
+    precision: Literal["float32", "tf32", "bf16", "auto"] = "float32"
     constraints: Constraints = Constraints()
     against: Literal["model_mb", "latency_ms"] | None = None
     reference: Reference | None = None

@@ -35,7 +35,8 @@ class Definition:
         checkpoint_every: Epochs between resumable states.
         dataset: What the data was, for people: folder, encoder, SHA-256 of train.csv.
         run_store_gb: Limit of the run store in 10⁹ bytes.
-        precision: Of training steps; see ``Arithmetic``.
+        precision: Of training steps, see ``Arithmetic``: what the space's became on the devices
+            of the machine that made the study.
         compiler: Of training steps; see ``Arithmetic``.
         metrics: Names of what is measured after each epoch.
         plugins: The users' own parts that the study needs.
@@ -135,7 +136,9 @@ class Definition:
                 "with it."
             )
         try:
-            space = Space.from_stored(raw["space"])
+            # Spaces had no precision when the first studies were made; theirs was a flag.
+            earlier = {"precision": raw.get("precision", "float32")}
+            space = Space.from_stored({**earlier, **raw["space"]})
         except ValidationError as error:
             places = [".".join(map(str, e["loc"])) for e in error.errors()]
             raise InputError(
@@ -184,12 +187,15 @@ class Definition:
         # More trials of a sampled study go on with it.
         allowed = {f"search.{key}" for key in self.space.search.extensible}
         allowed |= {f"fixed.{field}" for field in self.kept_defaults(other)}
+        allowed |= {"precision"}  # what became of it is compared, unless that is left open
         found += [
             f"{place}: {a!r} there, {b!r} here"
             for place, a, b in _different((), mine, theirs)
             if place not in allowed
         ]
         for name in ("threads", "precision", "compiler", "metrics"):
+            if name == "precision" and other.space.precision == "auto":
+                continue
             a, b = getattr(self, name), getattr(other, name)
             if a != b:
                 found.append(f"{name}: {_shown(a)} there, {_shown(b)} here")

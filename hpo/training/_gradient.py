@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, AdamW, Optimizer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hpo.models import build_loss, seed_dropout
+from hpo.training._adam import Adam
+from hpo.training._average import WeightAverage
 from hpo.training._data import RunData
 from hpo.training._device import compiled, precise
 from hpo.training._forward import forward, split_rows
@@ -41,25 +41,22 @@ class GradientLearner:
         self.whole = False
         self.module = module.to(data.train.targets.device)
         self._forward = compiled(self.module, self._numerics.compiler)
-        optimizer = {"adam": Adam, "adamw": AdamW}[config.optimizer]
-        self._optimizer: Optimizer = optimizer(
-            self.module.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+        self._optimizer = Adam(
+            self.module.parameters(),
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            decoupled=config.optimizer == "adamw",
         )
-        # Eq. 6; PyTorch's starts from the weights after the first step.
-        self._ema = (
-            AveragedModel(
-                self.module,
-                multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay),  # type: ignore[no-untyped-call]
-            )
-            if config.ema_decay is not None
-            else None
-        )
+        decay = config.ema_decay
+        self._average = None if decay is None else WeightAverage(self.module, decay)
+        self._before: dict[str, Tensor] = {}
 
     def train_epoch(self, poll: Callable[[], None]) -> Tensor:
         """Train on every row once and return the mean loss; see ``Learner``."""
         train = self._data.train
         single_step = self._config.batch_size >= train.rows
-        before = None if single_step else {n: x.clone() for n, x in self.state().items()}
+        if not single_step:
+            self._remember()
         total = torch.zeros((), dtype=torch.float64, device=train.targets.device)
         seed_dropout(self.module, self._seed, self.epoch + 1)
         self.module.train()
@@ -71,11 +68,11 @@ class GradientLearner:
                     total += self._accumulate(rows)
                 self.whole = False  # until the epoch is counted, what stands here belongs to none
                 self._optimizer.step()
-                if self._ema is not None:
-                    self._ema.update_parameters(self.module)
+                if self._average is not None:
+                    self._average.update()
         except BaseException:
-            if before is not None:
-                self.restore(self.epoch, before)
+            if not single_step:
+                self.restore(self.epoch, self._before)
             raise
         self.epoch += 1
         self.whole = True
@@ -99,32 +96,34 @@ class GradientLearner:
     def state(self) -> dict[str, Tensor]:
         """Return everything that the next epoch depends on."""
         tensors = {f"module/{name}": x for name, x in self.module.state_dict().items()}
-        for index, values in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{name}": x for name, x in values.items()}
-        if self._ema is not None:
-            tensors |= {f"ema/{name}": x for name, x in self._ema.state_dict().items()}
+        tensors |= {f"optimizer/{name}": x for name, x in self._optimizer.state().items()}
+        if self._average is not None:
+            tensors |= {f"ema/{name}": x for name, x in self._average.state().items()}
         return tensors
+
+    def _remember(self) -> None:
+        """Copy the state, to go back to if the epoch is left; into the last epoch's copies."""
+        state = self.state()
+        if self._before.keys() != state.keys():
+            self._before = {name: x.clone() for name, x in state.items()}
+        else:
+            torch._foreach_copy_(list(self._before.values()), list(state.values()))
 
     def restore(self, epoch: int, tensors: Mapping[str, Tensor]) -> None:
         """Take over a state that ``state`` returned after ``epoch`` epochs."""
         self.epoch = epoch
         self.whole = epoch > 0
         self.module.load_state_dict(_below("module/", tensors))
-        values: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _below("optimizer/", tensors).items():
-            index, _, key = name.partition("/")
-            values.setdefault(int(index), {})[key] = tensor
-        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": values})
-        if self._ema is not None:
-            self._ema.load_state_dict(_below("ema/", tensors))
+        self._optimizer.restore(_below("optimizer/", tensors))
+        if self._average is not None:
+            self._average.restore(_below("ema/", tensors))
 
     def evaluated_weights(self) -> dict[str, Tensor]:
         """Return the weights that are scored: the averaged ones if there are."""
         return dict(self._evaluated().state_dict())
 
     def _evaluated(self) -> nn.Module:
-        module: nn.Module = self.module if self._ema is None else self._ema.module
-        return module
+        return self.module if self._average is None else self._average.module
 
     def logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return the logits [rows, K] of the evaluated weights."""

@@ -36,6 +36,7 @@ def _main(argv: Sequence[str] | None) -> int:
         "--device", default="auto", help="auto, cpu or cuda:N (default: %(default)s)"
     )
     add_timing_options(parser)
+    parser.add_argument("--held", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
 
     from hpo.errors import InputError
@@ -45,6 +46,8 @@ def _main(argv: Sequence[str] | None) -> int:
     from hpo.worker._settings import WorkerSettings
     from hpo.worker._worker import Worker
 
+    if arguments.held and not sys.stdin.buffer.readline():
+        return LEFT_EARLY  # the run that started this worker ended before it had a study
     load_plugins(arguments.plugin)
     study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache)
     if not study.definition.bundle.is_dir():
