@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from hpo._duration import seconds_of
 from hpo.errors import InputError
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "add_plugin_option",
     "add_study_options",
     "add_timing_options",
+    "duration",
     "guarded",
     "positive",
 ]
@@ -90,6 +92,14 @@ def add_timing_options(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="a trial without progress for this long is ended as failed (default: %(default)g)",
     )
+
+
+def duration(text: str) -> float:
+    """Return the seconds of a length of time; an argument type."""
+    try:
+        return seconds_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:

@@ -16,6 +16,7 @@ from hpo._options import (
     NO_CANDIDATE,
     add_study_options,
     add_timing_options,
+    duration,
     guarded,
     positive,
 )
@@ -134,7 +135,38 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--trials", type=positive(int), metavar="N", help="stop when the study has this many trials"
     )
-    add("--timeout", type=positive(float), metavar="SECONDS", help="stop after this time")
+    add(
+        "--timeout",
+        type=positive(float),
+        metavar="SECONDS",
+        help="stop after this time, without a result; see --time-limit",
+    )
+    add(
+        "--time-limit",
+        type=duration,
+        metavar="TIME",
+        help="end in this time (90s, 10m, 1h30m), refit and results included, with what there is",
+    )
+    add(
+        "--epoch-budget",
+        type=positive(int),
+        metavar="N",
+        help="train at most so many epochs, those of the refit and of earlier commands included, "
+        "and end with what there is",
+    )
+    add(
+        "--warm-start",
+        metavar="STUDY",
+        help="try the best configurations of another study of the storage first",
+    )
+    add(
+        "--add",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE,…",
+        help="try this candidate next (lr=0.002,dropout=0.6), beyond the number of trials; may be "
+        "given several times, and for a study that is running or complete",
+    )
     add(
         "--set",
         action="append",
@@ -203,12 +235,18 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     from hpo.library import find_space, open_study, space_of
     from hpo.report import Screen, finish_study
     from hpo.results import check_pick
-    from hpo.search import encoders_of_space, parse_setting, space_for_sources
+    from hpo.search import (
+        encoders_of_space,
+        parse_candidate,
+        parse_setting,
+        space_for_sources,
+    )
     from hpo.study import load_plugins
     from hpo.training import Arithmetic, constant_micro_f1
     from hpo.trials import redact
 
     began = time.monotonic()
+    candidates = [(text, parse_candidate(text)) for text in arguments.add]
     pick = None if arguments.pick is None else check_pick(arguments.pick)
     console = Console(width=None if sys.stdout.isatty() else 120)
     load_plugins(arguments.plugin)
@@ -265,8 +303,19 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         checkpoint_every=arguments.checkpoint_every,
         run_store_gb=arguments.run_store_gb,
     )
-    trials = study.stored.trials_asked if arguments.trials is None else arguments.trials
-    study.stored.ledger.limit(study.name, arguments.timeout, trials)
+    limits = study.limits(
+        arguments.timeout,
+        arguments.trials,
+        arguments.epoch_budget,
+        arguments.time_limit,
+        began=began,
+        refit=not arguments.no_refit,
+    )
+    limits.set(study.stored)
+    notes = [] if arguments.warm_start is None else study.start_from(arguments.warm_start)
+    for text, values in candidates:
+        if not study.add(values):
+            notes.append(f"--add {text}: the study has this configuration already")
     study.stored.open_next()
     screen = Screen(study.stored, study.stored.plan(), console)
     placed = f"workers {len(placements)} on {', '.join(devices)}, threads {arguments.threads}"
@@ -286,6 +335,8 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             "on the rows to validate",
             *([f"set by {options.folder / 'hpo.yaml'}: {shown}"] if shown else []),
             *_scaling_notes(data, space),
+            *([str(limits)] if str(limits) else []),
+            *notes,
             placed,
         ]
     )
@@ -305,14 +356,24 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         complete = study.run(
             start,
             observe,
-            timeout=arguments.timeout,
-            trials=trials,
+            limits,
         )
-        if complete:
+        if complete or study.ended_by is not None:
             screen.stop()
+            if study.stopped is not None:
+                console.print(f"stopped: {study.stopped}.", highlight=False, soft_wrap=True)
+            if study.ended_by is not None:
+                console.print(_ended(study), highlight=False, soft_wrap=True)
             refit = not arguments.no_refit
             finish_study(
-                study.stored, console, out, devices[0], refit=refit, pick=pick, began=began
+                study.stored,
+                console,
+                out,
+                devices[0],
+                refit=refit,
+                pick=pick,
+                began=began,
+                ended_by=study.ended_by,
             )
             return 0
     console.print("The study is not complete. Run the same command again to continue.")
@@ -332,6 +393,17 @@ def _feature_lines(data: "Data") -> list[str]:
                 cost += f", {rate} ({features.cost.device})"
         lines.append(f"features {name} · {widths}{cost}")
     return lines
+
+
+def _ended(study: "Study") -> str:
+    """Say which limit ended the study, and how far it got."""
+    tasks = study.stored.tasks()
+    begun = sum(task.begun for task in tasks)
+    whole = sum(t.outcome is not None and t.outcome.pruned is None for t in tasks)
+    return (
+        f"ended by {study.ended_by}: {begun} trials begun, {whole} of them trained to the end. The "
+        "same command with more goes on."
+    )
 
 
 def _scaling_notes(data: "Data", space: "Space") -> list[str]:

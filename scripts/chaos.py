@@ -123,13 +123,14 @@ def greedy_space(length: int = 60, seeds: int = 2) -> Space:
     )
 
 
-def promote_space(length: int = 18, seeds: int = 2, trials: int = 13) -> Space:
+def promote_space(length: int = 18, seeds: int = 2, trials: int = 13, **search: Any) -> Space:
     """Return a space that promotes, with shared runs, dropout of inputs and diverging runs.
 
     Args:
         length: Epochs of a configuration that goes all the way.
         seeds: Runs of each finalist.
         trials: How many are begun.
+        search: Further keys of the search.
     """
     return Space.model_validate(
         {
@@ -148,6 +149,7 @@ def promote_space(length: int = 18, seeds: int = 2, trials: int = 13) -> Space:
                     "lr": {"low": 0.001, "high": 1e9, "log": True},
                     "ema_decay": {"choices": [None, 0.9]},
                 },
+                **search,
             },
             "divergence": {"patience": max(5, length // 4)},
         }
@@ -365,6 +367,7 @@ def chaos(
     every: float,
     seconds: float,
     say: Callable[[str], None] = lambda text: None,
+    done: int = 0,
 ) -> int:
     """Run a study while workers are killed with -9 and replaced.
 
@@ -376,6 +379,7 @@ def chaos(
         every: Seconds between kills on average; they are 0.5 to 1.5 times as long.
         seconds: How long until the study is given up.
         say: Told of each kill.
+        done: Exit code of workers that find nothing more to do; 3 where a limit ends the study.
 
     Returns:
         How many were killed at their work.
@@ -391,10 +395,10 @@ def chaos(
         while time.monotonic() < start + seconds:
             time.sleep(0.02)
             ended = [process for process in alive if process.exitcode is not None]
-            if any(process.exitcode == 0 for process in ended):
+            if any(process.exitcode == done for process in ended):
                 crew.processes = alive
                 codes = crew.wait(10 * GRACE_S)
-                if any(codes):
+                if any(code != done for code in codes):
                     break
                 return killed
             if ended:
@@ -403,7 +407,7 @@ def chaos(
                 victim = alive.pop(rng.randrange(len(alive)))
                 victim.kill()
                 victim.join()
-                if victim.exitcode == 0:  # it was done before the signal came
+                if victim.exitcode == done:  # it was done before the signal came
                     alive.append(victim)
                     continue
                 killed += 1

@@ -1,5 +1,6 @@
 """Studies from Python: created, worked on, looked at, and refitted."""
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -7,14 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hpo.errors import InputError, did_you_mean
-from hpo.features import Bundle, Data
+from hpo.features import Bundle, Data, load_bundle
 from hpo.launch import Workers, place_workers, resolve_devices, resolve_precision
+from hpo.library._limits import Exhaustion, Limits, TimeLimit
 from hpo.library._model import Model
 from hpo.library._progress import StudyBar
 from hpo.library._spaces import space_of
 from hpo.models import Config
 from hpo.search import COSTS, Space, Task, front_of, space_for_sources
-from hpo.study import Definition, StoredStudy, plugins_of
+from hpo.study import (
+    Definition,
+    StoredStudy,
+    add_candidate,
+    adopt_enqueued,
+    best_so_far,
+    plugins_of,
+    warm_start,
+)
 from hpo.training import METRICS, Arithmetic
 from hpo.worker import WorkerSettings
 
@@ -25,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Study", "create_study", "load_study"]
 
 _POLL_S = 0.5
+_log = logging.getLogger(__name__)
 
 #: Called with all tasks of the study, about twice a second and once more at the end.
 Observer = Callable[[list[Task]], None]
@@ -52,6 +63,7 @@ class Study:
     def __init__(self, stored: StoredStudy, bundle: Bundle | None = None) -> None:
         self.stored = stored
         self._bundle = bundle
+        self._ended_by: str | None = None
 
     @property
     def name(self) -> str:
@@ -75,6 +87,8 @@ class Study:
         devices: str = "auto",
         timeout: float | None = None,
         trials: int | None = None,
+        epochs: int | None = None,
+        time_limit: float | str | None = None,
         plugins: Sequence[str] = (),
         progress: bool = True,
     ) -> bool:
@@ -87,9 +101,14 @@ class Study:
             workers: How many. One works in this process, more are processes of their own; by
                 default one a device, and on a CPU one a core.
             devices: ``auto`` (all CUDA devices, or else the CPU), ``cpu``, or ``cuda:0,cuda:1``.
-            timeout: Stop after so many seconds.
+            timeout: Stop at once after so many seconds.
             trials: Stop after so many trials, those of earlier calls included. A sampled study is
                 complete with so many, instead of those that its space asks for.
+            epochs: Budget in epochs of single runs, those of earlier calls and of a refit included;
+                by default the space's ``budget.epochs``.
+            time_limit: Seconds, or such as ``"10m"``, for this call and a refit: trials are begun
+                and promoted so that some are whole in time. By default the space's
+                ``budget.time_limit``. ``ended_by`` says which limit it was.
             plugins: Modules or files that worker processes import for losses, heads, fusions and
                 metrics of your own.
             progress: Whether to show a bar.
@@ -103,7 +122,8 @@ class Study:
                 something else when it was made.
             NoCandidateError: All candidates of a stage failed.
         """
-        _check_positive(workers=workers, timeout=timeout, trials=trials)
+        _check_positive(workers=workers, timeout=timeout, trials=trials, epochs=epochs)
+        limits = self.limits(timeout, trials, epochs, time_limit)
         placed = resolve_devices(devices)
         stored = self.stored
         settings = WorkerSettings(device=placed[0])
@@ -121,32 +141,34 @@ class Study:
             return Workers(stored.name, stored.url, placements, cache, plugins)
 
         with StudyBar(stored, shown=progress) as bar:
-            return self.run(start, bar.update, timeout=timeout, trials=trials)
+            return self.run(start, bar.update, limits)
 
     def run(
         self,
         start: Callable[[], _Crew],
         observe: Observer,
-        *,
-        timeout: float | None = None,
-        trials: int | None = None,
+        limits: Limits | None = None,
     ) -> bool:
         """Do what ``optimize`` does, with workers of your own.
 
         Args:
             start: Starts them; only called if there is anything to do.
             observe: Is shown the tasks.
-            timeout: See ``optimize``; likewise ``trials``.
+            limits: What may end it; by default the space's budget.
 
         Returns:
             Whether the study is complete.
         """
         stored = self.stored
         stored.definition.check_meaning(self.name)
-        stored.ledger.limit(stored.name, timeout, stored.trials_asked if trials is None else trials)
+        limits = limits or self.limits()
+        self._ended_by = None
+        limits.set(stored)
+        adopt_enqueued(stored)
         if stored.open_next():
             observe(stored.tasks())
             return self._settled()
+        clock, idle = self._clock(limits), Exhaustion(stored)
         crew = start()
         try:
             while True:
@@ -154,16 +176,93 @@ class Study:
                 began = time.monotonic()
                 tasks = stored.tasks()
                 observe(tasks)
+                if clock is not None:
+                    clock.update(tasks)
+                over = (clock is not None and clock.over) or idle.long_enough()
                 ended = stored.ledger.writes_trials and all(task.state.ended for task in tasks)
                 if running and ended and stored.open_next():
                     return True  # the workers see that a moment later, and end
-                if not running:
+                if not running or over:
                     complete = stored.best(tasks) is not None and stored.open_next()
+                    self._ended_by = None if complete else limits.reached(stored, over)
                     return complete and self._settled()
                 # Looking at thousands of tasks takes its time, which is the workers' as well.
                 time.sleep(max(_POLL_S, 10 * (time.monotonic() - began)))
         finally:
             crew.stop()
+
+    def limits(
+        self,
+        timeout: float | None = None,
+        trials: int | None = None,
+        epochs: int | None = None,
+        time_limit: float | str | None = None,
+        *,
+        began: float | None = None,
+        refit: bool = True,
+    ) -> Limits:
+        """Return limits; what isn't given is as the space has it.
+
+        Raises:
+            InputError: The time is no length of time.
+        """
+        return Limits.of(self.stored, timeout, trials, epochs, time_limit, began=began, refit=refit)
+
+    @property
+    def ended_by(self) -> str | None:
+        """Which limit ended the last ``optimize``, in words; None if it was none of the budget."""
+        return self._ended_by
+
+    @property
+    def stopped(self) -> str | None:
+        """Why no more trials were begun (``stop_when``), in words; None if it was not so."""
+        row = self.stored.ledger.study(self.name)
+        return None if row is None else row.stopped
+
+    def add(self, values: Mapping[str, Any] | None = None, **more: Any) -> bool:
+        """Queue a candidate as the next trial, beyond the number of trials that the space asks for.
+
+        >>> study.add(lr=0.002, dropout=0.6)
+        >>> study.add({"loss": "focal", "focal.gamma": 2.0})
+
+        A study that is being worked on takes it up; one that is complete goes on with the next
+        ``optimize``.
+
+        Args:
+            values: By name; what is left out has the fixed value of the space.
+            more: The same as keywords.
+
+        Returns:
+            Whether it is new; False if the study has this configuration.
+
+        Raises:
+            InputError: It is no point of the search space; all problems are listed.
+        """
+        return add_candidate(self.stored, {**(values or {}), **more})
+
+    def start_from(self, other: str) -> list[str]:
+        """Queue the best configurations of another study of the storage, as far as they fit.
+
+        A study that was begun is left as it is.
+
+        Args:
+            other: Name of the other study.
+
+        Returns:
+            What was taken and what doesn't fit, a line a configuration.
+
+        Raises:
+            InputError: There is no such study, or it has no whole trial.
+        """
+        found = StoredStudy.join(self.stored.url, other, option="--warm-start")
+        return warm_start(self.stored, found)
+
+    def _clock(self, limits: Limits) -> TimeLimit | None:
+        if limits.time_limit is None:
+            return None
+        split = (self._bundle or load_bundle(self.stored.definition.bundle)).split
+        growth = (len(split["train"]) + len(split["val"])) / len(split["train"])
+        return TimeLimit(self.stored, limits, growth)
 
     def _settled(self) -> bool:
         """Give every trial in Optuna the end that its task has, where that can lag; return True."""
@@ -179,6 +278,8 @@ class Study:
             InputError: It isn't decided yet.
         """
         best = self.stored.best()
+        if best is None and self._ended_by is not None:
+            best = best_so_far(self.stored, self.stored.tasks())
         if best is None or best.outcome is None:
             raise InputError(
                 f"The study '{self.name}' has no best configuration yet; call optimize() until it "
@@ -306,6 +407,7 @@ def create_study(
     name: str | None = None,
     storage: str = "sqlite:///studies.db",
     settings: Mapping[str, Any] | None = None,
+    warm_start: str | None = None,
     threads: int = 1,
     precision: str | None = None,
     compiler: str = "off",
@@ -326,6 +428,8 @@ def create_study(
         name: By default that of the space.
         storage: ``sqlite:///FILE``, ``postgresql+psycopg://…`` or ``grpc://HOST:PORT``.
         settings: Overrides, such as ``{"dropout": 0.6, "seeds": 1, "scale.width": 0.25}``.
+        warm_start: Name of a study in the same storage, whose best configurations a new study
+            tries first, as far as they fit.
         threads: Of each worker on a CPU.
         precision: Of training steps: ``float32``, ``tf32``, ``bf16``, or ``auto`` for bf16 where
             the devices of this machine compute with it natively; by default what the space says.
@@ -349,7 +453,7 @@ def create_study(
     read = read.model_copy(update={"precision": asked})
     bundle = data.bundle(read.split, read.train_rows)
     by_name = isinstance(space, str) and not space.endswith((".yaml", ".yml"))
-    return open_study(
+    study = open_study(
         data,
         read,
         bundle,
@@ -359,6 +463,10 @@ def create_study(
         checkpoint_every=checkpoint_every,
         run_store_gb=run_store_gb,
     )
+    if warm_start is not None:
+        for line in study.start_from(warm_start):
+            _log.warning("%s", line)
+    return study
 
 
 def open_study(

@@ -1,6 +1,13 @@
 """The queue of a study: who trains what, and its trials, kept in step in one store."""
 
-from hpo.queue._contract import MAX_ATTEMPTS, Fenced, Ledger, PositionTakenError, StudyRow
+from hpo.queue._contract import (
+    FIRST_ENQUEUED,
+    MAX_ATTEMPTS,
+    Fenced,
+    Ledger,
+    PositionTakenError,
+    StudyRow,
+)
 from hpo.queue._open import open_ledger, open_storage, open_trials
 from hpo.queue._patience import Patience, waiting
 from hpo.queue._sql import SqlLedger
@@ -8,6 +15,7 @@ from hpo.queue._trials import Trials
 from hpo.trials import check_exists, check_url, redact
 
 __all__ = [
+    "FIRST_ENQUEUED",
     "MAX_ATTEMPTS",
     "Fenced",
     "Ledger",

@@ -9,10 +9,20 @@ from hpo.errors import InputError
 from hpo.search import NewTask, Progress, Task, TaskState, TrialOutcome
 from hpo.trials import NewTrial, TrialEnd
 
-__all__ = ["MAX_ATTEMPTS", "Fenced", "Ledger", "PositionTakenError", "StudyRow"]
+__all__ = [
+    "FIRST_ENQUEUED",
+    "MAX_ATTEMPTS",
+    "Fenced",
+    "Ledger",
+    "PositionTakenError",
+    "StudyRow",
+]
 
 #: Failures of one configuration after which it is not tried again.
 MAX_ATTEMPTS = 3
+#: Position of the task of the first trial that Optuna's ``enqueue_trial`` made, if it is taken up;
+#: that of trial n is n below. What hpo itself adds is between this and 0.
+FIRST_ENQUEUED = -1_000_000
 
 
 class Fenced(RuntimeError):  # noqa: N818 - what happened to the worker, not a mistake of its
@@ -31,11 +41,19 @@ class StudyRow:
         definition: Space, bundle and settings, as JSON.
         seconds_left: Until the study's deadline, negative after it; None without one.
         max_tasks: No more tasks than this are claimed; None for all.
+        epochs: Budget of the trials in epochs of single runs; None without one.
+        allotted: So many tasks may be begun by the budget, for now; None without one.
+        revision: Grows whenever ``epochs`` or ``allotted`` is written.
+        stopped: Why no more tasks are begun although there could be; None otherwise.
     """
 
     definition: Mapping[str, Any]
     seconds_left: float | None
     max_tasks: int | None
+    epochs: int | None = None
+    allotted: int | None = None
+    revision: int = 0
+    stopped: str | None = None
 
 
 class Ledger(abc.ABC):
@@ -55,6 +73,9 @@ class Ledger(abc.ABC):
     complete one. Two tasks whose models share a run (``runs`` overlaps) are not claimed at the
     same time: the second would train the same epochs, and finds them in the run store a moment
     later.
+
+    Positions from 0 up are those of the study's own tasks. Below 0 are tasks that were added by
+    hand: they come first, and no limit on the number of tasks counts them.
 
     Safe for any number of processes, each of which makes its own; one object may be used from
     several threads. Every method is one short transaction: it is carried out as a whole or not at
@@ -94,8 +115,53 @@ class Ledger(abc.ABC):
         """
 
     @abc.abstractmethod
-    def limit(self, study: str, timeout: float | None, max_tasks: int | None) -> None:
-        """Set how long from now, in seconds, and for how many tasks, the study may go on."""
+    def limit(
+        self,
+        study: str,
+        timeout: float | None,
+        max_tasks: int | None,
+        epochs: int | None = None,
+    ) -> None:
+        """Set how far the study may go on; a study that was stopped may go on again.
+
+        Args:
+            study: Its name.
+            timeout: Seconds from now.
+            max_tasks: Tasks that may be begun, those of before included.
+            epochs: Budget of the trials. With one no further task is begun until ``allot`` says
+                how many may be.
+        """
+
+    @abc.abstractmethod
+    def ration(self, study: str, timeout: float | None, epochs: int | None) -> None:
+        """Change how long the study may go on, and its budget, and leave the rest as it is."""
+
+    @abc.abstractmethod
+    def allot(
+        self, study: str, revision: int, allotted: int, positions: Sequence[int] = ()
+    ) -> bool:
+        """Let so many tasks be begun in all, and resume those at ``positions``.
+
+        What may be begun or resumed follows from what all tasks have cost. So of processes that
+        come to a decision at the same time one succeeds, and the others have to look again.
+
+        Args:
+            study: Its name.
+            revision: Of the row that the decision was made from.
+            allotted: Tasks that may be begun, those of before included.
+            positions: Of paused tasks; one that isn't paused is left alone.
+
+        Returns:
+            False, and nothing is written, if the study has another revision.
+        """
+
+    @abc.abstractmethod
+    def stop(self, study: str, reason: str) -> None:
+        """Let no further tasks be begun, but those that were added by hand.
+
+        The limit on the number of tasks becomes that of those that were begun. A second call
+        changes nothing. ``limit`` lets the study go on.
+        """
 
     @abc.abstractmethod
     def study(self, study: str) -> StudyRow | None:
@@ -132,8 +198,13 @@ class Ledger(abc.ABC):
         """Return all tasks of a study, by position."""
 
     @abc.abstractmethod
-    def counts(self, study: str) -> dict[TaskState, int]:
-        """Return the number of tasks of a study in each state, 0 included."""
+    def counts(self, study: str, added: bool = False) -> dict[TaskState, int]:
+        """Return the number of tasks of a study in each state, 0 included.
+
+        Args:
+            study: Its name.
+            added: Count those only that were added by hand.
+        """
 
     @abc.abstractmethod
     def claim(self, study: str, owner: str, grace: float) -> Task | None:
@@ -197,10 +268,15 @@ class Ledger(abc.ABC):
         """
 
     @abc.abstractmethod
-    def resume(self, study: str, positions: Sequence[int]) -> int:
+    def resume(self, study: str, positions: Sequence[int], ending: str | None = None) -> int:
         """Open those of the tasks at ``positions`` that are paused; return how many.
 
         Whoever claims one gets its next token. Of racing processes each task is opened by one.
+
+        Args:
+            study: Its name.
+            positions: Of the tasks.
+            ending: Why they are to be ended where they are, for good; None to go on.
         """
 
     @abc.abstractmethod

@@ -58,8 +58,25 @@ class RemoteLedger(Ledger):
         result: Mapping[str, Any] = self._call("define", study, definition)
         return result
 
-    def limit(self, study: str, timeout: float | None, max_tasks: int | None) -> None:
-        self._call("limit", study, timeout, max_tasks)
+    def limit(
+        self,
+        study: str,
+        timeout: float | None,
+        max_tasks: int | None,
+        epochs: int | None = None,
+    ) -> None:
+        self._call("limit", study, timeout, max_tasks, epochs)
+
+    def ration(self, study: str, timeout: float | None, epochs: int | None) -> None:
+        self._call("ration", study, timeout, epochs)
+
+    def allot(
+        self, study: str, revision: int, allotted: int, positions: Sequence[int] = ()
+    ) -> bool:
+        return bool(self._call("allot", study, revision, allotted, positions))
+
+    def stop(self, study: str, reason: str) -> None:
+        self._call("stop", study, reason)
 
     def study(self, study: str) -> StudyRow | None:
         row: StudyRow | None = self._call("study", study)
@@ -77,8 +94,8 @@ class RemoteLedger(Ledger):
     def tasks(self, study: str) -> list[Task]:
         return list(self._call("tasks", study))
 
-    def counts(self, study: str) -> dict[TaskState, int]:
-        return dict(self._call("counts", study))
+    def counts(self, study: str, added: bool = False) -> dict[TaskState, int]:
+        return dict(self._call("counts", study, added))
 
     def claim(self, study: str, owner: str, grace: float) -> Task | None:
         task: Task | None = self._call("claim", study, owner, grace)
@@ -99,8 +116,8 @@ class RemoteLedger(Ledger):
     def pause(self, study: str, task: Task, progress: Progress) -> None:
         self._call("pause", study, task, progress)
 
-    def resume(self, study: str, positions: Sequence[int]) -> int:
-        return int(self._call("resume", study, positions))
+    def resume(self, study: str, positions: Sequence[int], ending: str | None = None) -> int:
+        return int(self._call("resume", study, positions, ending))
 
     def pauses(self, study: str) -> dict[int, tuple[Progress, ...]]:
         return dict(self._call("pauses", study))

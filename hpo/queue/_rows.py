@@ -64,6 +64,7 @@ def task_of(row: Mapping[str, Any]) -> Task:
         progress=None if progress is None else Progress(**json.loads(progress)),
         outcome=None if outcome is None else TrialOutcome.from_json(json.loads(outcome)),
         reason=row["reason"],
+        ending=row["ending"],
     )
 
 

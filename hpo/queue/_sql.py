@@ -88,14 +88,71 @@ class SqlLedger(Ledger):
         assert row is not None
         return row.definition
 
-    def limit(self, study: str, timeout: float | None, max_tasks: int | None) -> None:
-        deadline = None if timeout is None else self._dialect.now() + timeout
+    def limit(
+        self,
+        study: str,
+        timeout: float | None,
+        max_tasks: int | None,
+        epochs: int | None = None,
+    ) -> None:
         with self._transaction() as connection:
             connection.execute(
                 update(_studies)
                 .where(_studies.c.study == study)
-                .values(deadline=deadline, max_tasks=max_tasks)
+                .values(
+                    deadline=self._deadline(timeout),
+                    max_tasks=max_tasks,
+                    epochs=epochs,
+                    allotted=None if epochs is None else self._claimed_once(connection, study),
+                    revision=_studies.c.revision + 1,
+                    stopped=None,
+                )
             )
+
+    def ration(self, study: str, timeout: float | None, epochs: int | None) -> None:
+        with self._transaction() as connection:
+            begun = self._claimed_once(connection, study)
+            connection.execute(
+                update(_studies)
+                .where(_studies.c.study == study)
+                .values(
+                    deadline=self._deadline(timeout),
+                    epochs=epochs,
+                    allotted=None if epochs is None else func.coalesce(_studies.c.allotted, begun),
+                    revision=_studies.c.revision + 1,
+                )
+            )
+
+    def allot(
+        self, study: str, revision: int, allotted: int, positions: Sequence[int] = ()
+    ) -> bool:
+        with self._transaction() as connection:
+            written = connection.execute(
+                update(_studies)
+                .where(_studies.c.study == study, _studies.c.revision == revision)
+                .values(allotted=allotted, revision=revision + 1)
+                .returning(_studies.c.study)
+            ).all()
+            if written:
+                self._resume(connection, study, positions, None)
+        return bool(written)
+
+    def stop(self, study: str, reason: str) -> None:
+        with self._transaction() as connection:
+            # whoever claims has the lock on the row as well
+            row = connection.execute(
+                select(_studies.c.stopped).where(_studies.c.study == study).with_for_update()
+            ).one_or_none()
+            if row is None or row.stopped is not None:
+                return
+            connection.execute(
+                update(_studies)
+                .where(_studies.c.study == study)
+                .values(stopped=reason, max_tasks=self._claimed_once(connection, study))
+            )
+
+    def _deadline(self, timeout: float | None) -> ColumnElement[float] | None:
+        return None if timeout is None else self._dialect.now() + timeout
 
     def study(self, study: str) -> StudyRow | None:
         with self._reading() as connection:
@@ -104,9 +161,13 @@ class SqlLedger(Ledger):
                     _studies.c.definition,
                     (_studies.c.deadline - self._dialect.now()).label("left"),
                     _studies.c.max_tasks,
+                    _studies.c.epochs,
+                    _studies.c.allotted,
+                    _studies.c.revision,
+                    _studies.c.stopped,
                 ).where(_studies.c.study == study)
             ).one_or_none()
-        return None if row is None else StudyRow(json.loads(row[0]), row[1], row[2])
+        return None if row is None else StudyRow(json.loads(row[0]), *row[1:])
 
     def studies(self) -> list[str]:
         with self._reading() as connection:
@@ -166,12 +227,9 @@ class SqlLedger(Ledger):
         with self._reading() as connection:
             return list(self._tasks(connection, study))
 
-    def counts(self, study: str) -> dict[TaskState, int]:
-        query = (
-            select(_tasks.c.state, func.count())
-            .where(_tasks.c.study == study)
-            .group_by(_tasks.c.state)
-        )
+    def counts(self, study: str, added: bool = False) -> dict[TaskState, int]:
+        which = (_tasks.c.study == study, *([_tasks.c.position < 0] if added else []))
+        query = select(_tasks.c.state, func.count()).where(*which).group_by(_tasks.c.state)
         with self._reading() as connection:
             found = {TaskState(state): int(count) for state, count in connection.execute(query)}
         return {state: found.get(state, 0) for state in TaskState}
@@ -180,16 +238,20 @@ class SqlLedger(Ledger):
         with self._transaction() as connection:
             # With the lock, whoever claims sees all earlier claims; SQLite, which ignores it, has
             # one writer at a time anyway.
-            limit = connection.execute(
-                select(_studies.c.max_tasks).where(_studies.c.study == study).with_for_update()
-            ).scalar_one_or_none()
-            full = limit is not None and self._claimed_once(connection, study) >= limit
+            row = connection.execute(
+                select(_studies.c.max_tasks, _studies.c.allotted)
+                .where(_studies.c.study == study)
+                .with_for_update()
+            ).one_or_none()
+            limits = [limit for limit in row or () if limit is not None]
+            full = bool(limits) and self._claimed_once(connection, study) >= min(limits)
             # Not the finished ones, so that a claim takes as long in a study of any size.
             begun = list(self._tasks(connection, study, _tasks.c.state == _CLAIMED))
             ready = self._tasks(connection, study, _tasks.c.state == _OPEN, limit=_LOOK_AHEAD)
             busy = {run for task in begun if _held(task, grace) for run in task.runs}
             for task in heapq.merge(begun, ready, key=lambda task: task.position):
-                if _held(task, grace) or busy & set(task.runs) or (full and task.token == 0):
+                beyond = full and task.token == 0 and not task.added
+                if beyond or _held(task, grace) or busy & set(task.runs):
                     continue
                 ready.close()
                 return self._take(connection, study, task, owner)
@@ -230,19 +292,25 @@ class SqlLedger(Ledger):
             pauses = [*([] if before is None else json.loads(before)), dataclasses.asdict(progress)]
             connection.execute(update(_tasks).where(place).values(pauses=json.dumps(pauses)))
 
-    def resume(self, study: str, positions: Sequence[int]) -> int:
+    def resume(self, study: str, positions: Sequence[int], ending: str | None = None) -> int:
         with self._transaction() as connection:
-            result = connection.execute(
-                update(_tasks)
-                .where(
-                    _tasks.c.study == study,
-                    _tasks.c.position.in_(positions),
-                    _tasks.c.state == _PAUSED,
-                )
-                .values(state=_OPEN)
-                .returning(_tasks.c.position)
+            return self._resume(connection, study, positions, ending)
+
+    @staticmethod
+    def _resume(
+        connection: Connection, study: str, positions: Sequence[int], ending: str | None
+    ) -> int:
+        result = connection.execute(
+            update(_tasks)
+            .where(
+                _tasks.c.study == study,
+                _tasks.c.position.in_(positions),
+                _tasks.c.state == _PAUSED,
             )
-            return len(result.all())
+            .values(state=_OPEN, ending=ending)
+            .returning(_tasks.c.position)
+        )
+        return len(result.all())
 
     def pauses(self, study: str) -> dict[int, tuple[Progress, ...]]:
         query = (
@@ -377,8 +445,10 @@ class SqlLedger(Ledger):
 
     @staticmethod
     def _claimed_once(connection: Connection, study: str) -> int:
-        """Return how many tasks were claimed at least once."""
-        query = select(func.count()).where(_tasks.c.study == study, _tasks.c.token > 0)
+        """Return how many of the study's own tasks were claimed at least once."""
+        query = select(func.count()).where(
+            _tasks.c.study == study, _tasks.c.token > 0, _tasks.c.position >= 0
+        )
         return int(connection.execute(query).scalar_one())
 
     @contextmanager

@@ -92,6 +92,12 @@ class StudyTrials(Trials):
         self._source.storage.set_trial_state_values(trial.id, TrialState.WAITING)
         self._ledger.pause(self._name, task, progress)
 
+    def enqueued(self) -> list[FrozenTrial]:
+        return [t for t in self.all((TrialState.WAITING,)) if "fixed_params" in t.system_attrs]
+
+    def close_enqueued(self, trial: FrozenTrial, reason: str) -> None:
+        self._end_as_failed(self._id_of(trial), reason)
+
     def leave(self) -> None:
         self._source.hold(None)
 

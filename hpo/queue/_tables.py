@@ -22,6 +22,10 @@ studies = Table(
     Column("definition", Text, nullable=False),
     Column("deadline", Float),
     Column("max_tasks", Integer),
+    Column("epochs", Integer),
+    Column("allotted", Integer),
+    Column("revision", Integer, nullable=False, server_default="0"),
+    Column("stopped", Text),
 )
 tasks = Table(
     "hpo_tasks",
@@ -42,6 +46,7 @@ tasks = Table(
     Column("outcome", Text),
     Column("reason", Text),
     Column("pauses", Text),
+    Column("ending", Text),
     UniqueConstraint("study", "config_key", name="uq_hpo_tasks_config"),
     Index("ix_hpo_tasks_state", "study", "state", "position"),
     # counts what was claimed, however many there are

@@ -229,6 +229,16 @@ class Trials(abc.ABC):
         To be called when a task was left in whatever way, ``Fenced`` included; harmless twice.
         """
 
+    # --- trials that Optuna's enqueue_trial made
+
+    @abc.abstractmethod
+    def enqueued(self) -> list[FrozenTrial]:
+        """Return the trials that wait since somebody called ``optuna.Study.enqueue_trial``."""
+
+    @abc.abstractmethod
+    def close_enqueued(self, trial: FrozenTrial, reason: str) -> None:
+        """Fail an enqueued trial, with the reason as its attribute ``failed``; harmless twice."""
+
     # --- the study
 
     @abc.abstractmethod

@@ -14,7 +14,7 @@ from hpo.report._front import front_lines
 from hpo.report._report import write_report
 from hpo.results import pick_task, study_metrics, write_predictions
 from hpo.search import Task, format_params
-from hpo.study import StoredStudy
+from hpo.study import StoredStudy, best_so_far, epochs_unfinished
 
 if TYPE_CHECKING:
     from hpo.training import TrainedModel
@@ -36,26 +36,30 @@ def finish_study(
     refit: bool,
     pick: str | int | None = None,
     began: float | None = None,
+    ended_by: str | None = None,
 ) -> None:
     """Refit the best configuration unless that is done, write all results, and print them.
 
     Args:
-        study: A complete study.
+        study: A study that is complete, or was ended by a limit.
         console: Where to print.
         out: Folder of the results.
         device: Where to train.
         refit: Whether to train on all rows and predict.
         pick: Which configuration; see ``pick_task``.
         began: When the command began, by ``time.monotonic``.
+        ended_by: The limit that ended the study before it was complete; None if it is complete.
 
     Raises:
         InputError: The study has no result, or not the one that is picked, or the model would be
             too large.
     """
     tasks = study.tasks()
-    best = pick_task(study, tasks, device, pick)
+    best = best_so_far(study, tasks) if ended_by is not None and pick is None else None
+    if best is None:
+        best = pick_task(study, tasks, device, pick)
     assert best.config is not None and best.outcome is not None  # it has a result
-    metrics = study_metrics(study, tasks, best)
+    metrics = study_metrics(study, tasks, best) | {"ended_by": ended_by}
     refits = refit and study.space.refit is not None
     known = _already_written(out, metrics, refits)
     if known is not None:
@@ -70,6 +74,7 @@ def finish_study(
     lines = [
         f"{called}: trial {best.trial}, {study.space.metric} {best.outcome.value:.3f} ± "
         f"{best.outcome.std:.3f} ({winner})",
+        *([f"  {best.outcome.pruned}"] if best.outcome.pruned else []),
         *_judged_lines(written),
         *front_lines(study, tasks),
     ]
@@ -119,6 +124,7 @@ def _results(
     if judgement is not None:
         found["judged"] = judgement.to_json(study.space.metric)
     trained = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
+    trained += epochs_unfinished(study, tasks)
     if refits:
         model, epochs = _refitted(study, best, out / "model", device, console)
         if judgement is not None:

@@ -194,8 +194,10 @@ def _probabilities(trainer: Trainer, task: Task, part: str) -> list[Probabilitie
     """Return the probabilities of each seed's model; None if the weights are gone."""
     assert task.config is not None and task.outcome is not None
     found: list[Probabilities] = []
+    # one that isn't whole is judged by its weights where it stands
+    epochs = task.config.epochs if task.outcome.pruned is None else task.outcome.steps
     for seed in range(len(task.outcome.scores)):
-        logits = trainer.stored_logits(task.config, seed, task.config.epochs, part)
+        logits = trainer.stored_logits(task.config, seed, epochs, part)
         if logits is None:
             return None
         found.append(logits.sigmoid().cpu().numpy())

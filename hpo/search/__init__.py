@@ -1,15 +1,19 @@
 """What to train next: search-space files, strategies, samplers, pruners, one trial."""
 
+from hpo.search._budget import Budget
 from hpo.search._constraints import COSTS, Constraints, Dimensions, broken_by
+from hpo.search._cost import costliest, last_step, refit_epochs, trained_epochs
+from hpo.search._domains import Choices, Range
 from hpo.search._encoders import encoders_of_space, space_for_sources
+from hpo.search._expected_gain import StopQuestion, expected_best, expected_gain
 from hpo.search._front import FRONT, front_of
 from hpo.search._greedy import Candidate, GreedySearch, GreedyStage, GreedyStrategy, Stage
-from hpo.search._load import load_space, parse_setting
+from hpo.search._load import load_space, parse_candidate, parse_setting
 from hpo.search._plan import Plan, PlannedStage
 from hpo.search._promote import PromoteSearch, PromoteStrategy
 from hpo.search._pruning import Divergence, DivergenceRule, decision_steps, make_pruner
 from hpo.search._registry import experimental
-from hpo.search._sampled import Choices, OptunaSearch, Range, SampledStrategy
+from hpo.search._sampled import OptunaSearch, SampledStrategy
 from hpo.search._sampling import make_sampler, param_value
 from hpo.search._search import Search
 from hpo.search._space import SEARCHES, Space, make_strategy, register_search
@@ -32,6 +36,7 @@ __all__ = [
     "FRONT",
     "SEARCHES",
     "Board",
+    "Budget",
     "Candidate",
     "Choices",
     "Component",
@@ -59,6 +64,7 @@ __all__ = [
     "Space",
     "Stage",
     "StageTable",
+    "StopQuestion",
     "Strategy",
     "TableRow",
     "Task",
@@ -66,18 +72,25 @@ __all__ = [
     "TrialOutcome",
     "Verdict",
     "broken_by",
+    "costliest",
     "decision_steps",
     "encoders_of_space",
+    "expected_best",
+    "expected_gain",
     "experimental",
     "format_params",
     "front_of",
+    "last_step",
     "load_space",
     "make_pruner",
     "make_sampler",
     "make_strategy",
     "param_value",
+    "parse_candidate",
     "parse_setting",
+    "refit_epochs",
     "register_search",
     "run_trial",
     "space_for_sources",
+    "trained_epochs",
 ]

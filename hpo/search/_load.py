@@ -1,6 +1,7 @@
 """Reading a search-space file: everything that is wrong is found before any work."""
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,11 @@ from hpo.search._checks import (
 from hpo.search._space import SEARCHES, Space
 from hpo.search._values import Given, Place
 
-__all__ = ["load_space", "parse_setting"]
+__all__ = ["load_space", "parse_candidate", "parse_setting"]
+
+
+#: A comma that isn't inside of a list.
+_COMMA = re.compile(r",(?![^\[]*\])")
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -38,6 +43,27 @@ def parse_setting(text: str) -> tuple[str, Any]:
         return key.strip(), yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise InputError(f"--set {text}: the value is not YAML: {error}") from None
+
+
+def parse_candidate(text: str) -> dict[str, Any]:
+    """Return the values of ``--add name=value,name=value``; each value is YAML.
+
+    Raises:
+        InputError: A part has no ``=`` or its value is no YAML, or a name stands twice.
+    """
+    values: dict[str, Any] = {}
+    for part in _COMMA.split(text):
+        name, sign, value = (piece.strip() for piece in part.partition("="))
+        if not sign or not name or name in values:
+            raise InputError(
+                f"--add {text}: must be name=value,name=value with each name once, such as "
+                "lr=0.002,dropout=0.6."
+            )
+        try:
+            values[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"--add {text}: the value of {name} is not YAML: {error}") from None
+    return values
 
 
 def load_space(

@@ -11,14 +11,19 @@ trained with the others.
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
+import sys
+from collections.abc import Container, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PositiveInt, field_validator
 
+from hpo.models import Config
+from hpo.search._cost import first_seed_steps, last_step
+from hpo.search._expected_gain import StopQuestion, expected_gain
 from hpo.search._plan import Plan, PlannedStage
 from hpo.search._sampled import SampledSearch, SampledStrategy
-from hpo.search._strategy import Board, Decision, Opening, Verdict
+from hpo.search._standing import Costs, Standing, is_whole
+from hpo.search._strategy import Board, Decision, FixedBoard, Opening, Verdict
 from hpo.search._task import NewTask, Progress, Task, TaskState
 from hpo.search._values import Component, Scale
 from hpo.training import head_runs
@@ -27,9 +32,10 @@ __all__ = ["PromoteSearch", "PromoteStrategy"]
 
 #: Rungs at most; the last one is beyond any number of epochs.
 _RUNGS = 16
-
-#: How far each task was whenever it was paused, by position.
-Pauses: TypeAlias = Mapping[int, Sequence[Progress]]
+#: Scores at the first rung from which on more trials may turn out not to be worth it.
+_ENOUGH = 10
+#: The best of them, whose differences say what can be told apart.
+_COMPARED = 5
 
 
 class PromoteSearch(SampledSearch):
@@ -42,6 +48,8 @@ class PromoteSearch(SampledSearch):
             many times as far.
         finalists: How many trials go all the way, at least; and how many of them are trained with
             all seeds.
+        stop_when: ``tied`` begins no more trials when those that are left would gain less than can
+            be told apart on the validation rows; see ``expected_gain``.
     """
 
     seeds_race: ClassVar[bool] = True
@@ -50,6 +58,7 @@ class PromoteSearch(SampledSearch):
     first_rung: PositiveInt = 5
     reduction_factor: Annotated[int, Field(ge=2)] = 3
     finalists: PositiveInt = 3
+    stop_when: Literal["tied"] | None = None
 
     @field_validator("pruner")
     @classmethod
@@ -74,6 +83,12 @@ class PromoteStrategy(SampledStrategy):
     """The strategy of a space whose search is a ``PromoteSearch``."""
 
     eager = True
+    learns_early = True
+
+    @property
+    def reduction_factor(self) -> int:
+        """η: one in so many goes on from a rung."""
+        return self._promote.reduction_factor
 
     @property
     def _promote(self) -> PromoteSearch:
@@ -83,25 +98,59 @@ class PromoteStrategy(SampledStrategy):
     def next(self, board: Board) -> Opening:
         """Open as many tasks as trials are wanted, and promote who is due.
 
-        When nobody is left to train and nobody is due, the best of those that pause are promoted
-        until there are enough finalists. The others then go on as well, to be ended where they
-        are: their scores are in the run store.
+        When nothing is left to begin and nobody is due, finalists go on, and as soon as enough are
+        whole the others are ended where they are: their scores are in the run store.
         """
-        opening = super().next(board)
-        new = tuple(map(self._first, opening.tasks))
-        left = _unfinished(board)
-        paused = {task.position for task in left if task.state is TaskState.PAUSED}
-        pauses = board.pauses()
-        resumed = self._due(pauses) & paused
-        if not resumed and not new and len(paused) == len(left):
-            resumed = self._finalists(board.tasks(), pauses) & paused or paused
-        return Opening(new, opening.complete and not left, tuple(sorted(resumed)))
+        board = FixedBoard(board.tasks(), board.limit, board.pauses(), board.epochs)
+        opening = super().next(dataclasses.replace(board, epochs=None))
+        standing = Standing(self, board)
+        keys = {task.key for task in board.read}
+        new = tuple(self._first(task, keys) for task in opening.tasks)
+        if board.epochs is not None:
+            return self._rationed_opening(standing, new, board.epochs)
+        due = sorted(standing.due & standing.paused)
+        if due or new or standing.claimable(None):
+            return Opening(new, False, tuple(due))
+        finalists = standing.sure_finalists(self._promote.finalists)
+        if finalists or standing.running:
+            return Opening((), False, finalists[:1])
+        return Opening((), opening.complete and not standing.left, ended=standing.endings())
+
+    def _rationed_opening(
+        self, standing: Standing, new: tuple[NewTask, ...], epochs: int
+    ) -> Opening:
+        """Do what ``next`` does within a budget, from which finalists are paid first.
+
+        What the best so far still need to become whole is kept back. The rest is for new trials
+        and for promotions.
+        """
+        finalists = max(min(self._promote.finalists, epochs // (2 * self._dearest)), 1)
+        costs = Costs(standing, finalists, epochs)
+        due = costs.affordable(standing.due & standing.paused)
+        allotted = costs.begun + costs.room_for_new(self._wanted(standing.board))
+        if due or standing.claimable(allotted) or (new and allotted > costs.begun):
+            return Opening(new, False, due, allotted=allotted)
+        going_on = costs.payable(standing.sure_finalists(finalists))
+        if going_on or standing.running:
+            return Opening(new, False, going_on[:1], allotted=allotted)
+        wholes = sum(map(is_whole, standing.board.read))
+        all_begun = costs.begun >= self._wanted(standing.board)
+        starved = standing.due & standing.paused
+        if all_begun and wholes >= self._promote.finalists and not starved:
+            return Opening(new, not standing.left, ended=standing.endings(), allotted=allotted)
+        able = bool(standing.left) or not all_begun
+        return Opening(new, not able, allotted=allotted, exhausted=able)
+
+    def needed_epochs(self, board: Board) -> int:
+        """Return what is spent or promised, and what the best needs to be whole if none is."""
+        board = FixedBoard(board.tasks(), board.limit, board.pauses())
+        return Costs(Standing(self, board), 1, sys.maxsize).needed()
 
     def decide(self, task: Task, progress: Progress, board: Board, should_prune: Any) -> Verdict:
         """Pause at every rung that the trial reaches for the first time, and go on from there.
 
-        When those that were not promoted go on as well, which ``next`` lets them do at the end,
-        they are ended. A step that has no score is no rung.
+        One that was resumed to be ended is ended where it paused last. A step that has no score is
+        no rung.
         """
         if progress.step >= progress.steps or not self._is_rung(progress):
             return Verdict(Decision.CONTINUE)
@@ -109,18 +158,38 @@ class PromoteStrategy(SampledStrategy):
         reached = max((past.step for past in pauses.get(task.position, ())), default=0)
         if progress.step > reached:
             return Verdict(Decision.PAUSE)
-        if progress.step < reached or not self._is_closing(board, pauses):
-            return Verdict(Decision.CONTINUE)
-        peers = len(_at_rung(pauses, progress.step))
-        return Verdict(
-            Decision.PRUNE,
-            f"not among the best 1/{self._promote.reduction_factor} of {peers} at step "
-            f"{progress.step}",
-        )
+        if progress.step == reached and task.ending is not None:
+            return Verdict(Decision.PRUNE, task.ending)
+        return Verdict(Decision.CONTINUE)
+
+    def stop_question(self, board: Board) -> StopQuestion | None:
+        """Return what all trials at the first rung say of those that are still to begin.
+
+        Scores there differ more than at the end, so that the gain is rather too large. It is asked
+        with ten scores or more, and with two for each parameter that is searched.
+        """
+        if self._promote.stop_when is None:
+            return None
+        tasks = board.tasks()
+        more = self._wanted(board) - sum(task.begun and not task.added for task in tasks)
+        if more <= 0:
+            return None
+        step = self._promote.first_rung
+        scores = {
+            position: past[0].value
+            for position, past in board.pauses().items()
+            if past[0].step == step
+        }
+        if len(scores) < max(_ENOUGH, 2 * len(self.distributions)):
+            return None
+        configs = {task.position: task.config for task in tasks if task.config is not None}
+        ranked = sorted((p for p in scores if p in configs), key=lambda p: (-scores[p], p))
+        best = tuple(configs[position] for position in ranked[:_COMPARED])
+        return StopQuestion(expected_gain([*scores.values()], more), len(scores), step, best)
 
     def best(self, tasks: Sequence[Task]) -> Task | None:
         """Return the best of those with the most seeds and all epochs; the first of equal ones."""
-        whole = [task for task in tasks if _is_whole(task)]
+        whole = [task for task in tasks if is_whole(task)]
         most = max((len(task.outcome.scores) for task in whole if task.outcome), default=0)
         final = [task for task in whole if task.outcome and len(task.outcome.scores) == most]
         return super().best(final or tasks)
@@ -141,12 +210,20 @@ class PromoteStrategy(SampledStrategy):
         planned = PlannedStage("trials", trials, trials, done, trials * longest, epochs)
         return Plan((planned,), self.space.seeds, assumed=False, in_stages=False)
 
-    def _first(self, task: NewTask) -> NewTask:
-        """Give the first task the fixed values as its configuration, if the space has them."""
-        config = self.space.fixed.taken({})
-        if task.position > 0 or not self.has_values(config):
-            return task
-        return dataclasses.replace(task, config=config, runs=head_runs(config, self.modalities))
+    @property
+    def one_step(self) -> int | None:
+        """Samplers that learn from complete trials only compare trials at one rung."""
+        if self._promote.sampler.name != "GPSampler":
+            return None
+        return len(self.distributions) + 1
+
+    def stops(self, config: Config) -> list[int]:
+        """Return the steps at which a trial of a configuration may pause, and its last one."""
+        search, steps = self._promote, first_seed_steps(config)
+        last = min(steps - 1, config.epochs)  # the second step of a two-step fusion has no rungs
+        rungs = {search.first_rung * search.reduction_factor**k for k in range(_RUNGS)}
+        seeds = {steps} if self.space.seeds > 1 else set()
+        return sorted({rung for rung in rungs if rung <= last} | seeds | {self._last(config)})
 
     def _is_rung(self, progress: Progress) -> bool:
         """Tell whether a step is first_rung · η^k, or the last one before more seeds."""
@@ -160,53 +237,12 @@ class PromoteStrategy(SampledStrategy):
             rung *= search.reduction_factor
         return rung == progress.step
 
-    def _is_closing(self, board: Board, pauses: Pauses) -> bool:
-        """Tell whether all that goes on are trials that were not promoted, to be ended."""
-        promoted = self._due(pauses) | self._finalists(board.tasks(), pauses)
-        return all(
-            task.state is not TaskState.PAUSED
-            and task.position in pauses
-            and task.position not in promoted
-            for task in _unfinished(board)
-        )
+    def _last(self, config: Config) -> int:
+        return last_step(self.space, config)
 
-    def _due(self, pauses: Pauses) -> set[int]:
-        """Return who is among the best 1/η of its last rung."""
-        last = {position: past[-1].step for position, past in pauses.items()}
-        due: set[int] = set()
-        for step in set(last.values()):
-            ranked = _at_rung(pauses, step)
-            best = ranked[: len(ranked) // self._promote.reduction_factor]
-            due |= {position for position in best if last[position] == step}
-        return due
-
-    def _finalists(self, tasks: Sequence[Task], pauses: Pauses) -> set[int]:
-        """Return who still has to go all the way: the best by rung and value, if any lack."""
-        lacking = max(self._promote.finalists - sum(map(_is_whole, tasks)), 0)
-        able = [t.position for t in tasks if not t.state.ended and t.position in pauses]
-        able.sort(key=lambda p: (-pauses[p][-1].step, -pauses[p][-1].value, p))
-        return set(able[:lacking])
-
-
-def _unfinished(board: Board) -> list[Task]:
-    """Return the tasks that will still be worked on; beyond a limit none is begun."""
-    tasks = board.tasks()
-    begun = [task for task in tasks if task.token > 0 or task.state is not TaskState.OPEN]
-    full = board.limit is not None and len(begun) >= board.limit
-    return [task for task in (begun if full else tasks) if not task.state.ended]
-
-
-def _at_rung(pauses: Pauses, step: int) -> list[int]:
-    """Return who paused at a step, the best first, the earlier of equal ones first."""
-    values = {
-        position: progress.value
-        for position, past in pauses.items()
-        for progress in past
-        if progress.step == step
-    }
-    return sorted(values, key=lambda position: (-values[position], position))
-
-
-def _is_whole(task: Task) -> bool:
-    """Tell whether a task has a result of all its epochs."""
-    return task.outcome is not None and task.outcome.pruned is None
+    def _first(self, task: NewTask, keys: Container[str | None]) -> NewTask:
+        """Give the first task the fixed values as its configuration, if the space has them."""
+        config = self.space.fixed.taken({})
+        if task.position > 0 or config.key in keys or not self.has_values(config):
+            return task
+        return dataclasses.replace(task, config=config, runs=head_runs(config, self.modalities))

@@ -25,8 +25,12 @@ def make_sampler(
         attempt: How many earlier draws were repeats of other trials.
     """
     mixed = (seed * 1_000_003 + position * 1_009 + attempt) % 2**32
+    arguments = component.arguments
+    if component.name == "GPSampler":
+        # Parameters under a condition are drawn apart from the others, which is as it should be.
+        arguments.setdefault("warn_independent_sampling", False)
     with experimental():
-        return SAMPLERS[component.name](**component.arguments, seed=mixed)
+        return SAMPLERS[component.name](**arguments, seed=mixed)
 
 
 def param_value(value: Any) -> str | int | float | bool | None:

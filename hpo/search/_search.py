@@ -23,6 +23,8 @@ class Search(Frozen, abc.ABC):
 
     #: Whether a trial gets its first seed alone, and the others when it has all of its epochs.
     seeds_race: ClassVar[bool] = False
+    #: Whether its strategy keeps to a budget in epochs.
+    counts_epochs: ClassVar[bool] = False
     #: Whether a study may have a second objective: nothing in it decides by the score alone.
     weighs_two: ClassVar[bool] = False
     #: Keys that may differ between two definitions of the same study.

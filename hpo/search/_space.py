@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from hpo.data import SplitSpec, TailSplit
 from hpo.models import HEADS, FixedValues
+from hpo.search._budget import Budget
 from hpo.search._constraints import Constraints, Dimensions, merge_shorthand
 from hpo.search._front import check_against
 from hpo.search._greedy import GreedySearch, GreedyStrategy
@@ -103,6 +104,7 @@ class Space(Frozen):
         fixed: Starting values (greedy) or constants.
         search: What is varied, and how; see ``SEARCHES``.
         divergence: When a trial is given up as diverged.
+        budget: What the study may take, the refit included.
         refit: None for no refit.
         evaluate_every: Score runs on the validation rows after every so many epochs, for a curve.
             By default a study that promotes scores at rungs and at the end, any other after every
@@ -128,6 +130,7 @@ class Space(Frozen):
     fixed: FixedValues = FixedValues()
     search: Annotated[SerializeAsAny[Search], BeforeValidator(_search_of)]
     divergence: DivergenceRule = DivergenceRule()
+    budget: Budget = Budget()
     refit: Refit | None = Refit()
     evaluate_every: PositiveInt | None = None
     thresholds: Thresholds | None = None
@@ -162,6 +165,15 @@ class Space(Frozen):
             raise ValueError(
                 f"evaluate_every is {self.evaluate_every}, but must be 1 with search kind "
                 f"{self.search.kind}, which decides by every epoch"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_budget(self) -> "Space":
+        if self.budget.epochs is not None and not self.search.counts_epochs:
+            raise ValueError(
+                f"budget.epochs is {self.budget.epochs}, but search kind {self.search.kind} "
+                "decides nothing before its last trial; leave it out, or give a time_limit"
             )
         return self
 

@@ -3,14 +3,17 @@
 import abc
 import dataclasses
 import enum
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 
+from hpo.errors import InputError
 from hpo.models import Config, owner_of
 from hpo.search._constraints import Dimensions, Sizes
+from hpo.search._expected_gain import StopQuestion
 from hpo.search._plan import Plan
 from hpo.search._pruning import decision_steps
 from hpo.search._tables import StageTable
@@ -19,7 +22,16 @@ from hpo.search._task import NewTask, Progress, Task, TaskState
 if TYPE_CHECKING:
     from hpo.search._space import Space
 
-__all__ = ["Board", "Decision", "FixedBoard", "NoCandidateError", "Opening", "Strategy", "Verdict"]
+__all__ = [
+    "Board",
+    "Decision",
+    "FixedBoard",
+    "NoCandidateError",
+    "Opening",
+    "Strategy",
+    "Verdict",
+    "rank_value",
+]
 
 
 class NoCandidateError(RuntimeError):
@@ -50,17 +62,26 @@ class Board(Protocol):
     """The tasks of a study as they stand, read when they are asked for.
 
     Attributes:
-        limit: So many tasks at most are to be worked on; None for no limit.
+        limit: So many tasks at most are to be worked on, those that were added by hand not
+            counted; None for no limit.
+        epochs: So many epochs of single runs at most are to be trained for trials; None for no
+            limit.
     """
 
     @property
     def limit(self) -> int | None: ...
+
+    @property
+    def epochs(self) -> int | None: ...
 
     def tasks(self) -> Sequence[Task]:
         """Return all tasks, by position."""
 
     def counts(self) -> Mapping[TaskState, int]:
         """Return the number of tasks by state; quicker than reading them."""
+
+    def added(self) -> Mapping[TaskState, int]:
+        """Return the same of those alone that were added by hand."""
 
     def pauses(self) -> Mapping[int, Sequence[Progress]]:
         """Return how far each task was whenever it was paused, oldest first, by position."""
@@ -73,6 +94,7 @@ class FixedBoard:
     read: Sequence[Task]
     limit: int | None = None
     paused: Mapping[int, Sequence[Progress]] = dataclasses.field(default_factory=dict)
+    epochs: int | None = None
 
     def tasks(self) -> Sequence[Task]:
         """Return them."""
@@ -80,8 +102,11 @@ class FixedBoard:
 
     def counts(self) -> Mapping[TaskState, int]:
         """Return how many there are of each state."""
-        states = [task.state for task in self.read]
-        return {state: states.count(state) for state in TaskState}
+        return _counted(self.read)
+
+    def added(self) -> Mapping[TaskState, int]:
+        """Return how many there are of each state that were added."""
+        return _counted([task for task in self.read if task.added])
 
     def pauses(self) -> Mapping[int, Sequence[Progress]]:
         """Return what was read of them."""
@@ -96,11 +121,17 @@ class Opening:
         tasks: To be opened, where they are not there yet.
         complete: Whether the study has all that it is to have.
         resumed: Positions of paused tasks that are to go on.
+        ended: Paused tasks that are to be ended where they are: position and reason.
+        allotted: So many tasks may be begun by the budget; None without one.
+        exhausted: Whether the budget leaves nothing to work on, although more is wanted.
     """
 
     tasks: tuple[NewTask, ...]
     complete: bool
     resumed: tuple[int, ...] = ()
+    ended: tuple[tuple[int, str], ...] = ()
+    allotted: int | None = None
+    exhausted: bool = False
 
 
 class Strategy(abc.ABC):
@@ -121,6 +152,8 @@ class Strategy(abc.ABC):
     #: Whether something may follow from every trial that ends or pauses, so that a worker asks
     #: for what is next before it claims another task.
     eager: ClassVar[bool] = False
+    #: Whether samplers learn from trials that are being trained, by their last score.
+    learns_early: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -169,6 +202,14 @@ class Strategy(abc.ABC):
     def best(self, tasks: Sequence[Task]) -> Task | None:
         """Return the task whose configuration is to be refitted; None while it isn't decided."""
 
+    def best_so_far(self, tasks: Sequence[Task]) -> Task | None:
+        """Return the best of the tasks that have all their epochs; None if there is none.
+
+        What a study is judged by that is ended before it is decided.
+        """
+        whole = [t for t in tasks if t.outcome is not None and t.outcome.pruned is None]
+        return max(whole, key=rank_value, default=None)
+
     @abc.abstractmethod
     def tables(self, tasks: Sequence[Task], *, cited: bool) -> list[StageTable]:
         """Return the tables of what is open or decided.
@@ -181,6 +222,35 @@ class Strategy(abc.ABC):
     @abc.abstractmethod
     def plan(self, board: Board) -> Plan:
         """Return what the study asks for, and what of it is there already."""
+
+    def needed_epochs(self, board: Board) -> int:
+        """Return the epochs that are spent or promised, and those that one whole trial needs yet.
+
+        With this budget nothing new is begun, and the study ends with a whole trial all the same.
+        """
+        return 0
+
+    def stop_question(self, board: Board) -> StopQuestion | None:
+        """Return what decides whether more trials are worth it; None where nothing is to be asked.
+
+        Args:
+            board: What there is.
+        """
+        return None
+
+    def point(self, values: Mapping[str, Any]) -> Config:
+        """Return the configuration of a candidate that is added by hand.
+
+        Args:
+            values: By name; what they leave out has its fixed value.
+
+        Raises:
+            InputError: It is no point of the space; all problems are listed.
+        """
+        raise InputError(
+            f"search kind {self.space.search.kind} tries what its stages say; candidates can be "
+            "added to a study of kind optuna or promote"
+        )
 
     def draw(self, values: Mapping[str, Any]) -> Config:
         """Return the configuration for drawn parameters, as Optuna has them.
@@ -197,6 +267,14 @@ class Strategy(abc.ABC):
             attempt: How many earlier draws for it were repeats of other trials.
         """
         raise AssertionError("a strategy that draws nothing has no sampler")
+
+    @property
+    def one_step(self) -> int | None:
+        """How many scores at a step are enough for the sampler to compare trials there.
+
+        None where it compares them by their values, or knows of steps itself.
+        """
+        return None
 
     def attributes(self, task: Task) -> dict[str, Any]:
         """Return what the trial of a task says of its place in the study."""
@@ -250,3 +328,14 @@ class Strategy(abc.ABC):
             reason = f"{self.space.search.pruner.name} at step {progress.step}"
             return Verdict(Decision.PRUNE, reason)
         return Verdict(Decision.CONTINUE)
+
+
+def rank_value(task: Task) -> float:
+    """Return what a finished task is ranked by; a value that is no number comes last."""
+    assert task.outcome is not None
+    return -math.inf if math.isnan(task.outcome.value) else task.outcome.value
+
+
+def _counted(tasks: Sequence[Task]) -> dict[TaskState, int]:
+    states = [task.state for task in tasks]
+    return {state: states.count(state) for state in TaskState}

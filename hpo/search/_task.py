@@ -156,6 +156,7 @@ class Task:
         progress: What its owner last said of it.
         outcome: The result, once it is done.
         reason: Of the last failure.
+        ending: Why it was resumed only to be ended where it paused; None if it may go on.
     """
 
     position: int
@@ -172,3 +173,14 @@ class Task:
     progress: Progress | None = None
     outcome: TrialOutcome | None = None
     reason: str | None = None
+    ending: str | None = None
+
+    @property
+    def added(self) -> bool:
+        """Whether it was added by hand; such tasks come first and beyond any number of trials."""
+        return self.position < 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether a worker ever claimed it."""
+        return self.token > 0 or self.state is not TaskState.OPEN

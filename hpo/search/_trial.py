@@ -73,9 +73,7 @@ def run_trial(
             last = len(groups) if space.seeds_apart else epochs_shown + len(groups) - 1
             asked = on_step(Progress(step, last, statistics.fmean(_scores(shown, space))))
             verdict = asked if verdict.decision is Decision.CONTINUE else verdict
-        if verdict.decision is Decision.PAUSE and not together.done:
-            together.checkpoint()
-            return None
+        # With the weights, so that the trial can be judged where it pauses.
         together.finish()
         if verdict.decision is Decision.PAUSE:
             return None

@@ -1,16 +1,24 @@
 """A study as it is stored: what it is, what it needs, and where its tasks and trials stand."""
 
 from hpo.models import PluginUse
+from hpo.study._candidates import add_candidate, adopt_enqueued, warm_start
 from hpo.study._definition import Definition
 from hpo.study._plugins import check_plugins, load_plugins, plugins_of
+from hpo.study._so_far import TRAINED, best_so_far, epochs_unfinished
 from hpo.study._study import StoredStudy, finished_trial
 
 __all__ = [
+    "TRAINED",
     "Definition",
     "PluginUse",
     "StoredStudy",
+    "add_candidate",
+    "adopt_enqueued",
+    "best_so_far",
     "check_plugins",
+    "epochs_unfinished",
     "finished_trial",
     "load_plugins",
     "plugins_of",
+    "warm_start",
 ]

@@ -186,6 +186,7 @@ class Definition:
         mine, theirs = self.space.model_dump(mode="json"), other.space.model_dump(mode="json")
         # More trials of a sampled study go on with it.
         allowed = {f"search.{key}" for key in self.space.search.extensible}
+        allowed |= {"budget.epochs", "budget.time_limit"}
         allowed |= {f"fixed.{field}" for field in self.kept_defaults(other)}
         allowed |= {"precision"}  # what became of it is compared, unless that is left open
         found += [

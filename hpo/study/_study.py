@@ -14,8 +14,18 @@ from optuna.trial import FrozenTrial
 from hpo.errors import InputError, did_you_mean
 from hpo.features import ChoiceCost, choice_cost
 from hpo.models import Config
-from hpo.queue import Ledger, Patience, Trials, open_ledger, open_storage, open_trials, waiting
+from hpo.queue import (
+    Ledger,
+    Patience,
+    StudyRow,
+    Trials,
+    open_ledger,
+    open_storage,
+    open_trials,
+    waiting,
+)
 from hpo.search import (
+    Opening,
     Plan,
     Progress,
     Space,
@@ -57,10 +67,12 @@ class StoredStudy:
     Attributes:
         trials_asked: How many trials the space asked for this time, where the study was made with
             another number; None where it was the same.
+        budget: What the study may take, as the space has it this time.
     """
 
     def __init__(self, url: str, name: str, definition: Definition, ledger: Ledger) -> None:
         self.trials_asked: int | None = None
+        self.budget = definition.space.budget
         self.url = url
         self.name = name
         self.definition = definition
@@ -108,11 +120,14 @@ class StoredStudy:
         study = StoredStudy(url, name, stored, ledger)
         wanted, had = definition.space.search.trials_wanted, stored.space.search.trials_wanted
         study.trials_asked = wanted if wanted != had else None
+        study.budget = definition.space.budget
         study.describe()
         return study
 
     @staticmethod
-    def join(url: str, name: str, cache: Path | None = None) -> "StoredStudy":
+    def join(
+        url: str, name: str, cache: Path | None = None, option: str = "--study"
+    ) -> "StoredStudy":
         """Open a study that exists.
 
         Args:
@@ -120,6 +135,7 @@ class StoredStudy:
             name: The study's name.
             cache: Where this machine sees the study's features and runs; by default where the
                 machine that made the study did.
+            option: By which the user named it, for messages.
 
         Raises:
             InputError: The storage is no good or has no such study, or the study needs a part of
@@ -132,7 +148,7 @@ class StoredStudy:
             names = ledger.studies()
             known = f"it has: {', '.join(names)}" if names else "it has none"
             raise InputError(
-                f"--study {name}: {redact(url)} has no such study"
+                f"{option} {name}: {redact(url)} has no such study"
                 f"{did_you_mean(name, names)}; {known}."
             )
         definition = _read(name, row.definition)
@@ -182,6 +198,10 @@ class StoredStudy:
         """Return the number of tasks by state."""
         return self.ledger.counts(self.name)
 
+    def added(self) -> Mapping[TaskState, int]:
+        """Return the number of tasks by state of those that were added by hand."""
+        return self.ledger.counts(self.name, added=True)
+
     def pauses(self) -> Mapping[int, tuple[Progress, ...]]:
         """Return how far each task was whenever it was paused, by position."""
         return self.ledger.pauses(self.name)
@@ -192,18 +212,47 @@ class StoredStudy:
         row = self.ledger.study(self.name)
         return None if row is None else row.max_tasks
 
+    @property
+    def epochs(self) -> int | None:
+        """So many epochs of single runs at most are to be trained for trials; None for no limit."""
+        row = self.ledger.study(self.name)
+        return None if row is None else row.epochs
+
     def open_next(self) -> bool:
         """Open whatever can be opened; return True if the study is complete.
 
         Raises:
             NoCandidateError: All candidates of a stage failed.
         """
-        opening = self.strategy.next(self)
-        if opening.tasks:
-            self.ledger.open_tasks(self.name, opening.tasks)
-        if opening.resumed:
-            self.ledger.resume(self.name, opening.resumed)
-        return opening.complete
+        while True:
+            row = self.ledger.study(self.name)
+            if row is None:  # it was deleted
+                return False
+            opening = self.strategy.next(self)
+            if opening.tasks:
+                self.ledger.open_tasks(self.name, opening.tasks)
+            if self._resume(opening, row):
+                return opening.complete
+
+    def _resume(self, opening: Opening, row: StudyRow) -> bool:
+        """Let paused tasks go on, or be ended; return False if all is to be looked at again.
+
+        Args:
+            opening: What the strategy wants.
+            row: Of the study, as it was before the strategy was asked.
+        """
+        allotted, resumed = opening.allotted, opening.resumed
+        if allotted is None:
+            if resumed:
+                self.ledger.resume(self.name, resumed)
+        elif (resumed or allotted != row.allotted) and not self.ledger.allot(
+            self.name, row.revision, allotted, resumed
+        ):
+            return False  # what others resumed in the meantime has to be paid for as well
+        for reason in dict.fromkeys(reason for _, reason in opening.ended):
+            positions = [position for position, why in opening.ended if why == reason]
+            self.ledger.resume(self.name, positions, reason)
+        return True
 
     def best(self, tasks: list[Task] | None = None) -> Task | None:
         """Return the task whose configuration is to be refitted; None while it isn't decided."""
@@ -274,6 +323,8 @@ class StoredStudy:
             },
             to_config=strategy.draw,
             sampler=strategy.sampler,
+            learns_early=strategy.learns_early,
+            one_step=strategy.one_step,
             limits=strategy.sizes.limits,
             against=self.space.against,
         )

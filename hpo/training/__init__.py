@@ -16,6 +16,7 @@ from hpo.training._interrupted import Interrupted
 from hpo.training._spec import TRAINER_VERSION, Numerics, RunSpec, head_runs, plan_model
 
 if TYPE_CHECKING:
+    from hpo.training._compare import standard_error
     from hpo.training._data import Part, RunData, TrainingData
     from hpo.training._device import Device, open_device, tune_allocator
     from hpo.training._folder import TrainedModel
@@ -33,6 +34,7 @@ else:
     __getattr__ = exported_late(
         __name__,
         {
+            "_compare": ("standard_error",),
             "_data": (
                 "Part",
                 "RunData",
@@ -113,6 +115,7 @@ __all__ = [
     "open_device",
     "plan_model",
     "refit",
+    "standard_error",
     "summarise",
     "trim_store",
     "tune_allocator",

@@ -121,6 +121,11 @@ class Trainer:
             alone=data.bundle.keys_alone,
         )
 
+    def addresses(self, config: Config, seed: int) -> tuple[str, ...]:
+        """Return the addresses of the runs that a model of ``config`` and ``seed`` is made of."""
+        heads, meta = self._plan(config, seed, "train")
+        return tuple(spec.address for spec in (*heads, *([] if meta is None else [meta])))
+
     def stored_logits(self, config: Config, seed: int, epochs: int, part: str) -> Tensor | None:
         """Return the logits [rows, K] of a trained model on a part of the split.
 

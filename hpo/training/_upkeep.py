@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from hpo.training._store import RunFile, RunStore
@@ -74,7 +75,7 @@ def check_store(store: RunStore) -> list[Damage]:
     ]
 
 
-def trim_store(store: RunStore, limit_gb: float) -> int:
+def trim_store(store: RunStore, limit_gb: float, spared: Collection[str] = ()) -> int:
     """Drop tensors, the least useful first, until the store is within its limit.
 
     Curves stay: they are small, and every score can be read from them. Resumable states go before
@@ -83,6 +84,8 @@ def trim_store(store: RunStore, limit_gb: float) -> int:
     Args:
         store: The store; other processes may be using it.
         limit_gb: In 10⁹ bytes.
+        spared: Addresses of runs that wait to be gone on with. Their states stay, even if the store
+            is beyond its limit then.
 
     Returns:
         The bytes that were freed.
@@ -90,7 +93,11 @@ def trim_store(store: RunStore, limit_gb: float) -> int:
     _remove_garbage(store.folder)
     found = [(address, file) for address in store.addresses() for file in store.files(address)]
     total = sum(file.size for _, file in found)
-    heavy = [(address, file) for address, file in found if file.kind in ("state", "weights")]
+    heavy = [
+        (address, file)
+        for address, file in found
+        if file.kind == "weights" or (file.kind == "state" and address not in spared)
+    ]
     heavy.sort(key=lambda pair: (pair[1].kind != "state", pair[1].used))
     freed = 0
     for address, file in heavy:

@@ -14,6 +14,7 @@ from hpo.trials._dialects import Dialect, dialect_of
 from hpo.trials._engine import engine_arguments, reporting_failure, tune
 from hpo.trials._known import knows_optuna
 from hpo.trials._live import LiveTrial, NewTrial, TrialEnd
+from hpo.trials._partial import last_scored
 from hpo.trials._study import OptunaStudy, open_study
 from hpo.trials._url import check_exists, check_url, is_proxy, redact
 
@@ -46,6 +47,7 @@ __all__ = [
     "finish_trial",
     "is_proxy",
     "knows_optuna",
+    "last_scored",
     "open_database",
     "open_study",
     "redact",

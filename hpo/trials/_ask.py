@@ -6,9 +6,7 @@ asked directly, by the public methods that Optuna's ``Trial.suggest_*`` and ``sh
 about a trial that this process holds. Nothing here uses a private name of Optuna.
 """
 
-import copy
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.models import Config
 from hpo.trials._learned import as_learned_from
+from hpo.trials._partial import as_pruned, at_one_step, last_scored
 from hpo.trials._study import OptunaStudy
 from hpo.trials._view import StorageView
 
@@ -41,6 +40,9 @@ class Searched:
         to_config: Makes a configuration of drawn values. Only asked where something is drawn.
         sampler: Makes the sampler of one suggestion, for a position and an attempt, which its seed
             must follow from. Only asked where something is drawn.
+        learns_early: Whether samplers learn from running trials, by their last score.
+        one_step: Where samplers are to compare trials by their scores at one step, how many of
+            them are enough; None for their values.
         limits: What trials have to keep within, by the user attribute that it is about.
         against: The attribute of an outcome that is the second objective; None for one objective.
     """
@@ -49,6 +51,8 @@ class Searched:
     shown: Callable[[Config], Mapping[str, Any]]
     to_config: Callable[[Mapping[str, Any]], Config]
     sampler: Callable[[int, int], BaseSampler]
+    learns_early: bool = False
+    one_step: int | None = None
     limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
     against: str | None = None
 
@@ -62,7 +66,8 @@ class Draw:
         attempt: How many earlier draws were repeats of other trials.
         trials: The trials numbered below this were there,
         unfinished: and all of them were finished but these.
-        paused: Of these the ones that waited, each with the last step that it had a score of.
+        paused: Of these the ones that were learned from, since they waited or were trained, each
+            with the last step that it had a score of.
         noted: What a genetic sampler notes on the trial: its generation. Not a part of the
             history, but kept with it since later suggestions follow from it.
     """
@@ -94,13 +99,13 @@ def sample_config(
     """
     trials = source.study.get_trials(deepcopy=False)
     unfinished = tuple(trial.number for trial in trials if not trial.state.is_finished())
+    early = {TrialState.WAITING} | ({TrialState.RUNNING} if searched.learns_early else set())
     paused = {
-        trial.number: max(scored)
+        trial.number: step
         for trial in trials
-        if trial.state is TrialState.WAITING
-        and (scored := [s for s, v in trial.intermediate_values.items() if math.isfinite(v)])
+        if trial.state in early and (step := last_scored(trial)) is not None
     }
-    seen = [_as_pruned(t, paused[t.number]) if t.number in paused else t for t in trials]
+    seen = [as_pruned(t, paused[t.number]) if t.number in paused else t for t in trials]
     config, noted = _sample(source, seen, searched, position, attempt)
     return config, Draw(position, attempt, len(trials), unfinished, tuple(paused.items()), noted)
 
@@ -113,7 +118,7 @@ def redraw(source: OptunaStudy, searched: Searched, draw: Draw) -> Config:
         if trial.number >= draw.trials:
             continue
         if trial.number in paused:
-            trial = _as_pruned(trial, paused[trial.number])
+            trial = as_pruned(trial, paused[trial.number])
         elif trial.number in draw.unfinished:
             trial.state = TrialState.RUNNING
             trial.values = None
@@ -163,6 +168,8 @@ def _sample(
         intermediate_values={},
         trial_id=_NO_ID,
     )
+    if searched.one_step is not None:
+        trials = at_one_step(trials, searched.one_step)
     view = StorageView(source, draft, as_learned_from(trials, searched.against))
     study = view.study()
     sampler = searched.sampler(position, attempt)
@@ -177,18 +184,6 @@ def _sample(
                 values[name] = sampler.sample_independent(study, draft, name, distribution)
     noted = view.noted if isinstance(sampler, NSGAIISampler) else {}
     return searched.to_config(values), noted
-
-
-def _as_pruned(trial: FrozenTrial, step: int) -> FrozenTrial:
-    """Return a trial that waits at a step as samplers learn from it: as one that ended there.
-
-    They leave out trials that wait, since those of Optuna's own have not begun.
-    """
-    seen = copy.copy(trial)
-    seen.state = TrialState.PRUNED
-    seen.intermediate_values = {s: v for s, v in trial.intermediate_values.items() if s <= step}
-    seen.values = [seen.intermediate_values[step]]
-    return seen
 
 
 def _wanted(searched: Searched, values: Mapping[str, Any]) -> dict[str, BaseDistribution]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from hpo.models import Config
 from hpo.queue import Fenced, Patience
 from hpo.search import COSTS, Progress, Task, TrialOutcome, Verdict, broken_by, run_trial
-from hpo.study import StoredStudy
+from hpo.study import TRAINED, StoredStudy
 from hpo.training import Interrupted, Trainer, head_runs
 from hpo.trials import Draw, LiveTrial
 from hpo.worker._bench import Workbench
@@ -42,6 +42,7 @@ class Assignment:
         self._stopping = stopping
         self._pulse = Pulse(study, task, settings, stopping)
         self._progress: Progress | None = None
+        self._trained = 0
 
     def poll(self) -> None:
         """Called before every micro-batch, and while the store is waited for.
@@ -118,13 +119,13 @@ class Assignment:
             _log.warning("Trial %d failed: %s", trial.number, reason)
             self._patient.trials.fail(self._task, trial, reason, traceback.format_exc())
             return
-        bench.tidy()
+        bench.tidy(self._waiting)
         values = self._pulse.take()
         if outcome is not None:
             costs = _costs_of(trial)
             whole = dataclasses.replace(
                 outcome,
-                epochs_trained=outcome.epochs_trained + self._trained_before(),
+                epochs_trained=outcome.epochs_trained + self._trained_before(trial),
                 model_mb=costs["model_mb"],
                 latency_ms=costs["latency_ms"],
             )
@@ -163,24 +164,37 @@ class Assignment:
             return self._study.strategy.decide(self._task, progress, self._patient, should_prune)
 
         before = trainer.epochs_trained
-        outcome = run_trial(trainer, self._study.space, trial.config, on_step=on_step)
+        try:
+            outcome = run_trial(trainer, self._study.space, trial.config, on_step=on_step)
+        finally:
+            self._trained = trainer.epochs_trained - before
         if outcome is None and self._progress is not None:
-            trained = trainer.epochs_trained - before
-            self._progress = dataclasses.replace(self._progress, trained=trained)
+            self._progress = dataclasses.replace(self._progress, trained=self._trained)
         return outcome
 
-    def _trained_before(self) -> int:
-        """Return the epochs that were trained for the task before it was paused."""
+    def _waiting(self) -> list[Config]:
+        """Return the configurations that were begun and have no end yet."""
+        tasks = self._patient.tasks()
+        return [t.config for t in tasks if t.begun and not t.state.ended and t.config is not None]
+
+    def _trained_before(self, trial: LiveTrial) -> int:
+        """Return the epochs that were trained for the task before it was paused or handed back."""
         if self._task.token == 1:
             return 0
-        return sum(past.trained for past in self._patient.pauses().get(self._task.position, ()))
+        pauses = self._patient.pauses().get(self._task.position, ())
+        handed_back = int(trial.frozen.system_attrs.get(TRAINED, 0))
+        return handed_back + sum(past.trained for past in pauses)
 
     def _hand_back(self, trial: LiveTrial | None) -> None:
         """Let another worker go on; if the store is away now, as with the task of a dead one."""
         self._pulse.stop()
         patience = Patience(_give_up_after(_PATIENCE_TO_HAND_BACK_S))
+        noted: dict[str, int] = {}
+        if trial is not None and self._trained:
+            before = int(trial.frozen.system_attrs.get(TRAINED, 0))
+            noted[TRAINED] = before + self._trained
         try:
-            patience(self._pulse.flush)
+            patience(lambda: self._pulse.flush(noted))
             self._study.patient(patience).trials.hand_back(self._task, trial)
         except (Interrupted, Fenced):
             return

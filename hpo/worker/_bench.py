@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 import torch
@@ -95,10 +95,21 @@ class Workbench:
             }
         return self._costs[built.key]
 
-    def tidy(self) -> None:
-        """Keep the run store within its limit; looking costs time, so once a minute will do."""
+    def tidy(self, waiting: Callable[[], Iterable[Config]]) -> None:
+        """Keep the run store within its limit; looking costs time, so once a minute will do.
+
+        Args:
+            waiting: Returns what is going to be gone on with, whose states are kept.
+        """
         if time.monotonic() - self._trimmed > _TRIM_EVERY_S:
-            trim_store(self._store, self._definition.run_store_gb)
+            trainer = self._open(None)
+            spared = {
+                address
+                for config in waiting()
+                for seed in range(self._definition.space.seeds)
+                for address in trainer.addresses(config, seed)
+            }
+            trim_store(self._store, self._definition.run_store_gb, spared)
             self._trimmed = time.monotonic()
 
     def _open(self, micro_batch: int | None) -> Trainer:

@@ -2,18 +2,21 @@
 
 import os
 import socket
+import time
 
 from hpo.features import Bundle
 from hpo.queue import Patience
-from hpo.study import StoredStudy
+from hpo.study import StoredStudy, adopt_enqueued
 from hpo.training import Interrupted, tune_allocator
 from hpo.worker._assignment import Assignment
 from hpo.worker._bench import Workbench
 from hpo.worker._settings import Stopping, WorkerSettings
+from hpo.worker._tied import StopWhenTied
 
 __all__ = ["Worker"]
 
 _POLL_S = 0.2
+_ADOPT_EVERY_S = 2.0
 
 
 class Worker:
@@ -39,9 +42,12 @@ class Worker:
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._stopping = Stopping()
         self._assignment: Assignment | None = None
+        self._rationed = False
+        self._adopted = 0.0
         patience = Patience(self._poll)
         self._patient = study.patient(patience)
         self._bench = Workbench(study.definition, settings.device, bundle, patience, self._poll)
+        self._tied = StopWhenTied(self._patient, self._bench)
 
     def run(self) -> bool:
         """Work; return True if the study is complete, False if it was left before.
@@ -78,7 +84,9 @@ class Worker:
             if self._limits_reached():
                 return False
             self._stopping.check()
-            if self._study.strategy.eager and self._patient.open_next():
+            self._adopt()
+            self._tied.check()
+            if (self._study.strategy.eager or self._rationed) and self._patient.open_next():
                 return True
             task = self._patient.ledger.claim(self._study.name, self._owner, self._settings.grace)
             if task is not None:
@@ -92,11 +100,20 @@ class Worker:
             else:
                 self._stopping.wait(_POLL_S)
 
+    def _adopt(self) -> None:
+        """Take up what was enqueued with Optuna; looking costs time, so now and then will do."""
+        if time.monotonic() - self._adopted > _ADOPT_EVERY_S:
+            adopt_enqueued(self._patient)
+            self._adopted = time.monotonic()
+
     def _limits_reached(self) -> bool:
         row = self._patient.ledger.study(self._study.name)
         if row is None:  # it was deleted
             return True
         self._stopping.leave(row.seconds_left)
+        self._rationed = row.epochs is not None
+        if self._rationed and row.seconds_left is not None:
+            return False  # while there is time, the budget may still grow
         return self._patient.strategy.is_exhausted(self._patient)
 
     def _poll(self) -> None:

@@ -40,7 +40,11 @@ def make_old(url: str) -> None:
     run(
         url,
         "DROP TABLE hpo_version",
-        "ALTER TABLE hpo_tasks DROP COLUMN pauses",
+        *(f"ALTER TABLE hpo_tasks DROP COLUMN {name}" for name in ("pauses", "ending")),
+        *(
+            f"ALTER TABLE hpo_studies DROP COLUMN {name}"
+            for name in ("epochs", "allotted", "revision", "stopped")
+        ),
         "INSERT INTO hpo_studies (study, definition) VALUES ('s', '{\"a\": 1}')",
         "INSERT INTO hpo_tasks (study, position, stage, config_key, config, runs, state, token, "
         "attempts) VALUES ('s', 3, 1, 'key', '{\"fusion\": \"text\", \"lr\": 0.01}', '[\"run\"]', "
@@ -167,7 +171,7 @@ def test_a_store_of_a_newer_version_is_left_alone(url: str) -> None:
         open_ledger(url)
     assert str(caught.value) == (
         f"--storage {redact(url)}: its tables hpo_* have version 0815, and this version of hpo "
-        "knows them up to 0002: a newer one made or changed them. Update it (pip install -U hpo), "
+        "knows them up to 0003: a newer one made or changed them. Update it (pip install -U hpo), "
         "or use another --storage."
     )
     assert content(url) == before
@@ -177,7 +181,8 @@ def test_migrations_are_part_of_the_package() -> None:
     assert importlib.import_module(V0001).revision == "0001"
     folder = Path(_schema.__file__).parent / "migrations"
     assert sorted(path.name for path in folder.glob("**/*.py")) == [
-        *("__init__.py", "__init__.py", "env.py", "v0001_tables.py", "v0002_pauses.py")
+        *("__init__.py", "__init__.py", "env.py", "v0001_tables.py", "v0002_pauses.py"),
+        "v0003_rations.py",
     ]
 
 

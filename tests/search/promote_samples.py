@@ -7,9 +7,11 @@ from typing import Any
 
 from search_samples import BOTH, outcome, task_of
 
+from hpo.models import Config
 from hpo.search import (
     Decision,
     FixedBoard,
+    NewTask,
     Opening,
     Progress,
     Space,
@@ -57,15 +59,21 @@ class Queue:
         value: Callable[[int, int], float] = lambda position, step: float(position),
         limit: int | None = None,
         failing: Sequence[int] = (),
+        epochs: int | None = None,
     ) -> None:
         self.strategy, self.value, self.limit, self.failing = strategy, value, limit, failing
+        self.epochs = epochs
+        self.allotted = None if epochs is None else 0
         self.steps = EPOCHS + (strategy.space.seeds > 1)
         self.tasks: dict[int, Task] = {}
         self.pauses: dict[int, tuple[Progress, ...]] = {}
+        #: Epochs that were trained, each counted once.
+        self.trained: dict[int, int] = {}
 
     @property
     def board(self) -> FixedBoard:
-        return FixedBoard([*self.tasks.values()], self.limit, self.pauses)
+        tasks = sorted(self.tasks.values(), key=lambda task: task.position)
+        return FixedBoard(tasks, self.limit, self.pauses, self.epochs)
 
     def states(self) -> str:
         """One letter a task: Open, Claimed, Paused, Done, Failed."""
@@ -79,13 +87,24 @@ class Queue:
         for position in opening.resumed:
             assert self.tasks[position].state is TaskState.PAUSED
             self.change(position, state=TaskState.OPEN)
+        for position, reason in opening.ended:
+            assert self.tasks[position].state is TaskState.PAUSED
+            self.change(position, state=TaskState.OPEN, ending=reason)
+        if opening.allotted is not None:
+            self.allotted = opening.allotted
         return opening
 
+    def add(self, position: int) -> None:
+        """Queue a candidate by hand."""
+        self.tasks[position] = task_of(NewTask(position, 0, Config(epochs=EPOCHS)))
+
     def claim(self) -> Task | None:
-        begun = sum(task.token > 0 for task in self.tasks.values())
-        for task in self.tasks.values():
-            full = self.limit is not None and begun >= self.limit and task.token == 0
-            if task.state is TaskState.OPEN and not full:
+        begun = sum(task.token > 0 and task.position >= 0 for task in self.tasks.values())
+        limits = [limit for limit in (self.limit, self.allotted) if limit is not None]
+        full = bool(limits) and begun >= min(limits)
+        for task in self.board.read:
+            beyond = full and task.token == 0 and task.position >= 0
+            if task.state is TaskState.OPEN and not beyond:
                 return self.change(task.position, state=TaskState.CLAIMED, token=task.token + 1)
         return None
 
@@ -97,6 +116,7 @@ class Queue:
                 self.change(task.position, state=TaskState.FAILED)
                 return
             progress = Progress(step, self.steps, self.value(task.position, step))
+            self.trained[task.position] = max(self.trained.get(task.position, 0), step)
             verdict = self.strategy.decide(task, progress, self.board, never)
             if verdict.decision is Decision.PAUSE:
                 self.change(task.position, state=TaskState.PAUSED)
@@ -111,7 +131,7 @@ class Queue:
 
     def work(self) -> Iterator[None]:
         """Do what a worker does until the study is complete; yields at each turn."""
-        while not self.open_next().complete:
+        while not self.strategy.is_exhausted(self.board) and not self.open_next().complete:
             task = self.claim()
             if task is not None:
                 yield from self.train(task)

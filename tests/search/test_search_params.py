@@ -243,7 +243,7 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(tmp_path: Path) -> None:
     assert isinstance(sampled.search, OptunaSearch)
     params = sampled.model_dump(mode="json")["search"]["params"]
     assert params["lr"]["low"] == 0.0001
-    assert params["weight_decay"] == {"choices": [0.0, 0.001]}
+    assert params["weight_decay"]["choices"] == [0.0, 0.001]
     assert load_space(write(tmp_path, GREEDY), [("lr", "1e-3", "--set")]).fixed.lr == 0.001
 
 

@@ -124,15 +124,29 @@ def test_when_nobody_is_left_the_best_go_on_and_then_the_others_to_be_ended() ->
     assert queue.open_next().resumed == (3,)  # one in three of the rung
     queue.change(3, state=TaskState.PAUSED)
     queue.pauses[3] += (Progress(6, EPOCHS, 4.0),)
-    assert queue.open_next().resumed == (2, 3)  # two are to go all the way
+    # Two are to go all the way, at the same time; who has more to train is first.
+    assert queue.open_next().resumed == (2,)
+    assert queue.open_next().resumed == ()  # nobody has claimed it
+    queue.change(2, state=TaskState.CLAIMED)
+    assert queue.open_next().resumed == (3,)
+    queue.change(3, state=TaskState.CLAIMED)
+    assert queue.open_next().resumed == ()
     for position in (2, 3):
         queue.change(position, state=TaskState.DONE, outcome=outcome(4.0))
     last = queue.open_next()
-    assert (last.resumed, last.complete) == ((0, 1), False)
+    assert (last.resumed, last.complete) == ((), False)
+    reason = "not among the best 1/3 of 4 at step 2"
+    assert last.ended == ((0, reason), (1, reason))
     task = queue.claim()
     assert task is not None and task.position == 0
     verdict = queue.strategy.decide(task, Progress(2, EPOCHS, 1.0), queue.board, never)
-    assert verdict == Verdict(Decision.PRUNE, "not among the best 1/3 of 4 at step 2")
+    assert verdict == Verdict(Decision.PRUNE, reason)
+    # also if more was added in the meantime, which is trained first
+    queue.add(-1)
+    verdict = queue.strategy.decide(task, Progress(2, EPOCHS, 1.0), queue.board, never)
+    assert verdict == Verdict(Decision.PRUNE, reason)
+    assert not queue.open_next().complete
+    del queue.tasks[-1]
     queue.change(0, state=TaskState.DONE, outcome=outcome(1.0, verdict.reason))
     assert not queue.open_next().complete
     queue.change(1, state=TaskState.DONE, outcome=outcome(2.0, "likewise"))

@@ -109,9 +109,9 @@ def test_scale_reaches_a_sampled_space(tmp_path: Path) -> None:
     search = load_space(write(tmp_path, yaml.safe_dump(raw))).scaled().search
     assert isinstance(search, OptunaSearch)
     domains = {field: domain.model_dump() for field, domain in search.params.items()}
-    assert domains["hidden"] == {"choices": ((4,), (4, 2))}
+    assert domains["hidden"]["choices"] == ((4,), (4, 2))
     assert (domains["epochs"]["low"], domains["epochs"]["high"]) == (1, 30)
-    assert domains["batch_size"] == {"choices": (12500, 50)}
+    assert domains["batch_size"]["choices"] == (12500, 50)
     assert (domains["lr"]["low"], domains["lr"]["high"]) == (0.1, 1.0)
     assert search.pruner.arguments == {"min_resource": 2}
 

@@ -100,3 +100,12 @@ def test_garbage_of_killed_writers_is_removed(tmp_path: Path) -> None:
 
 def test_config_is_the_one_of_the_samples() -> None:
     assert CONFIG.epochs == 6  # the names of files above say so
+
+
+def test_states_of_runs_that_wait_stay_whatever_the_limit(tmp_path: Path) -> None:
+    store = two_runs(tmp_path)
+    waiting, other = store.addresses()
+    trim_store(store, 1e-9, [waiting])
+    assert [file.kind for file in store.files(waiting)] == ["state"]
+    assert [file.kind for file in store.files(other)] == ["curve"]
+    assert store.state(waiting, at_most=6) is not None

@@ -1,0 +1,244 @@
+"""What ends a study before it is complete: a budget in epochs, or the time of one command."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from hpo._duration import seconds_of
+from hpo.errors import InputError
+from hpo.search import Task, TaskState, costliest, last_step, refit_epochs, trained_epochs
+from hpo.study import StoredStudy
+
+__all__ = ["Exhaustion", "Limits", "TimeLimit", "shown_time"]
+
+#: What reading, judging and writing the results take, beside the refit: seconds, and as a share.
+_MARGIN_S = 6.0
+_MARGIN_SHARE = 0.05
+#: The share of the time that is kept back while nobody knows how long an epoch takes.
+_UNKNOWN_SHARE = 0.3
+#: Of the epochs that the time is enough for, so many are promised.
+_PROMISED = 0.9
+_REFIT_SLACK = 1.2
+#: Before the deadline nothing is begun any more, so that finalists can be brought to their end.
+_CLOSING_S = 2.0
+_CLOSING_SHARE = 0.05
+#: Seconds with nothing to do after which a budget is taken to be used up.
+_IDLE_S = 2.0
+#: Changes of the deadline below this are not written.
+_SECONDS = 0.3
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """How far a study may go on.
+
+    Attributes:
+        timeout: Stop at once after so many seconds.
+        trials: Trials that may be begun; None for those that the space asks for.
+        epochs: Epochs of single runs, the refit included.
+        time_limit: Seconds for everything, results included.
+        began: When that time began, by ``time.monotonic``; None for now.
+        refit: Whether there will be a refit.
+    """
+
+    timeout: float | None = None
+    trials: int | None = None
+    epochs: int | None = None
+    time_limit: float | None = None
+    began: float | None = None
+    refit: bool = True
+
+    @staticmethod
+    def of(
+        study: StoredStudy,
+        timeout: float | None = None,
+        trials: int | None = None,
+        epochs: int | None = None,
+        time_limit: float | str | None = None,
+        **more: Any,
+    ) -> "Limits":
+        """Return limits; a budget that isn't given is the space's.
+
+        Raises:
+            InputError: The time is no length of time.
+        """
+        try:
+            seconds = study.budget.time_limit if time_limit is None else seconds_of(time_limit)
+        except ValueError as error:
+            raise InputError(f"time_limit {error}.") from None
+        if timeout is not None and seconds is not None:
+            raise InputError(
+                "--timeout ends a study without a result, and --time-limit with one; give one of "
+                "them."
+            )
+        return Limits(timeout, trials, epochs or study.budget.epochs, seconds, **more)
+
+    def __str__(self) -> str:
+        """Say what may end the study before it is complete; empty if nothing will."""
+        named = [f"budget {self.epochs} epochs, refit included"] if self.epochs is not None else []
+        if self.time_limit is not None:
+            named.append(f"time limit {shown_time(self.time_limit)}")
+        return " · ".join(named)
+
+    def reached(self, study: StoredStudy, over: bool) -> str | None:
+        """Return which limit ended the work on a study, in words; None if something else did.
+
+        Args:
+            study: The study, which nobody works on now.
+            over: Whether the time for trials is over, or there was nothing to do for a while.
+        """
+        row = study.ledger.study(study.name)
+        own, exhausted = self.trial_epochs(study), study.strategy.is_exhausted(study)
+        if exhausted and own is not None and row is not None and row.epochs == own:
+            return f"the budget of {self.epochs} epochs"
+        # workers may see the deadline a little before others do
+        left = None if row is None else row.seconds_left
+        over = over or exhausted or (left is not None and left < _SECONDS)
+        if self.time_limit is not None and over:
+            return f"the time limit of {shown_time(self.time_limit)}"
+        return None
+
+    def set(self, study: StoredStudy) -> None:
+        """Write the limits to the study's queue.
+
+        Raises:
+            InputError: The budget is not enough for a trial and the refit.
+        """
+        trials = study.trials_asked if self.trials is None else self.trials
+        study.ledger.limit(study.name, self.timeout, trials, self.trial_epochs(study))
+
+    def trial_epochs(self, study: StoredStudy) -> int | None:
+        """Return what of the budget is for trials; None without one.
+
+        Raises:
+            InputError: It is not enough for a trial and the refit; or the study's search counts no
+                epochs.
+        """
+        if self.epochs is None:
+            return None
+        space, modalities = study.space, study.definition.modalities
+        if not space.search.counts_epochs:
+            raise InputError(
+                f"--epoch-budget {self.epochs}: search kind {space.search.kind} decides nothing "
+                "before its last trial; leave it out, or give --time-limit."
+            )
+        config = costliest(space, modalities)
+        trial = trained_epochs(space, config, modalities, last_step(space, config))
+        last = refit_epochs(space, modalities) if self.refit else 0
+        if self.epochs < trial + last:
+            raise InputError(
+                f"The budget is {self.epochs} epochs, but must be at least {trial + last}: a trial "
+                f"of this space may take {trial}, and the refit {last}."
+            )
+        return self.epochs - last
+
+
+class TimeLimit:
+    """Turns what is left of a command's time into a budget in epochs, again and again.
+
+    How many epochs a second all workers train together is measured while they do. What the refit
+    will take follows from that, and is kept back. The workers keep to the budget (``Costs``), so
+    that trials are whole in time; where the estimate was wrong, a deadline stops them.
+
+    Args:
+        study: The study.
+        limits: With a ``time_limit``.
+        growth: How many times as many rows the refit trains on.
+    """
+
+    def __init__(self, study: StoredStudy, limits: Limits, growth: float) -> None:
+        assert limits.time_limit is not None
+        self._study = study
+        self._limits = limits
+        self._growth = growth
+        began = time.monotonic() if limits.began is None else limits.began
+        self._end = began + limits.time_limit
+        self._margin = _MARGIN_S + _MARGIN_SHARE * limits.time_limit
+        self._closing = _CLOSING_S + _CLOSING_SHARE * limits.time_limit
+        self._unknown = _UNKNOWN_SHARE * limits.time_limit
+        self._first: tuple[float, int] | None = None
+        self._workers = 1
+        self._deadline: float | None = None
+        self._promised: int | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether the time for trials is over."""
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+    def update(self, tasks: Sequence[Task]) -> None:
+        """Take in what was trained so far, and tell the workers what they may still train."""
+        now, trained = time.monotonic(), self._trained(tasks)
+        at_work = sum(task.state is TaskState.CLAIMED for task in tasks)
+        if self._first is None and at_work:
+            self._first = now, trained
+        self._workers = max(self._workers, at_work)
+        epochs, refit = None, self._unknown
+        if self._first is not None and trained > self._first[1]:
+            rate = (trained - self._first[1]) / (now - self._first[0])
+            refit = self._refit_seconds(rate)
+            left = max(self._end - self._margin - refit - self._closing - now, 0.0)
+            epochs = trained + int(_PROMISED * rate * left)
+            # What one whole trial needs is promised to the last; the deadline is still there.
+            epochs = max(epochs, self._study.strategy.needed_epochs(self._study))
+        budget = self._limits.trial_epochs(self._study)
+        if not self._study.space.search.counts_epochs:
+            epochs = None
+        elif budget is not None:
+            epochs = budget if epochs is None else min(epochs, budget)
+        self._tell(now, self._end - self._margin - refit, epochs)
+
+    def _refit_seconds(self, rate: float) -> float:
+        if not self._limits.refit:
+            return 0.0
+        epochs = refit_epochs(self._study.space, self._study.definition.modalities)
+        return _REFIT_SLACK * self._growth * epochs * self._workers / rate
+
+    def _tell(self, now: float, deadline: float, epochs: int | None) -> None:
+        moved = self._deadline is None or abs(deadline - self._deadline) > _SECONDS
+        if moved or epochs != self._promised:
+            self._deadline, self._promised = deadline, epochs
+            self._study.ledger.ration(self._study.name, deadline - now, epochs)
+
+    def _trained(self, tasks: Sequence[Task]) -> int:
+        """Return the epochs of single runs that all trials have trained until now."""
+        pauses = self._study.pauses()
+        space, modalities = self._study.space, self._study.definition.modalities
+        total = 0
+        for task in tasks:
+            if task.config is None:
+                continue
+            steps = [past.step for past in pauses.get(task.position, ())]
+            steps += [task.progress.step] if task.progress is not None else []
+            steps += [task.outcome.steps] if task.outcome is not None else []
+            total += trained_epochs(space, task.config, modalities, max(steps, default=0))
+        return total
+
+
+class Exhaustion:
+    """Tells when the budget of a study has left nothing to do for a while.
+
+    Args:
+        study: The study.
+    """
+
+    def __init__(self, study: StoredStudy) -> None:
+        self._study = study
+        self._since: float | None = None
+
+    def long_enough(self) -> bool:
+        """Look at the study; to be called again and again."""
+        if self._study.epochs is None or not self._study.strategy.is_exhausted(self._study):
+            self._since = None
+            return False
+        self._since = time.monotonic() if self._since is None else self._since
+        return time.monotonic() - self._since >= _IDLE_S
+
+
+def shown_time(seconds: float) -> str:
+    """Return a length of time as people write it."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    parts = [(hours, "h"), (minutes, "m"), (rest, "s")]
+    return "".join(f"{number:g}{unit}" for number, unit in parts if number)

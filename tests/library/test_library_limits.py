@@ -1,0 +1,170 @@
+"""Limits from Python: a budget in epochs, time for a call, and what a study has when it ends."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from library_samples import SPACE, array_data
+
+import hpo
+from hpo.library._limits import shown_time
+
+PROMOTE: dict[str, Any] = {
+    "name": "p",
+    "seeds": 1,
+    "split": {"kind": "tail", "val_rows": 40},
+    "fixed": {"hidden": [8], "epochs": 20, "fusion": "concat", "batch_size": 30},
+    "search": {
+        **{"kind": "promote", "trials": 200, "first_rung": 2, "finalists": 2},
+        "params": {"lr": {"low": 0.001, "high": 0.1, "log": True}},
+    },
+}
+
+
+def create(folder: Path, space: dict[str, Any] = PROMOTE, **options: Any) -> hpo.Study:
+    storage = f"sqlite:///{folder / 's.db'}"
+    return hpo.create_study(array_data(folder / "cache"), space, storage=storage, **options)
+
+
+def trained(study: hpo.Study) -> int:
+    from hpo.study import epochs_unfinished
+
+    tasks = study.stored.tasks()
+    ended = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
+    return ended + epochs_unfinished(study.stored, tasks)
+
+
+def test_a_budget_leaves_room_for_the_refit(tmp_path: Path) -> None:
+    study = create(tmp_path)
+    assert not study.optimize(workers=1, epochs=120, progress=False)
+    assert study.ended_by == "the budget of 120 epochs"
+    assert trained(study) <= 100
+    assert study.best_config.epochs == 20
+    assert study.refit().config == study.best_config
+    before = len(study.optuna.get_trials())
+    assert not study.optimize(workers=1, epochs=200, progress=False)
+    assert len(study.optuna.get_trials()) > before
+    assert trained(study) <= 180
+
+
+def test_the_space_s_budget_is_the_default_and_may_change(tmp_path: Path) -> None:
+    study = create(tmp_path, {**PROMOTE, "budget": {"epochs": 60}})
+    assert not study.optimize(workers=1, progress=False)
+    assert study.ended_by == "the budget of 60 epochs"
+    assert trained(study) <= 40
+    again = create(tmp_path, {**PROMOTE, "budget": {"epochs": 90}})
+    assert not again.optimize(workers=1, progress=False)
+    assert again.ended_by == "the budget of 90 epochs"
+    assert 40 < trained(again) <= 70
+
+
+def test_a_budget_that_is_too_small_is_refused(tmp_path: Path) -> None:
+    study = create(tmp_path)
+    with pytest.raises(hpo.InputError) as caught:
+        study.optimize(workers=1, epochs=39, progress=False)
+    assert str(caught.value) == (
+        "The budget is 39 epochs, but must be at least 40: a trial of this space may take 20, and "
+        "the refit 20."
+    )
+    assert study.optuna.get_trials() == []
+
+
+def test_a_greedy_study_keeps_to_time_alone(tmp_path: Path) -> None:
+    space = {**SPACE, "split": {"kind": "tail", "val_rows": 40}}
+    study = create(tmp_path, space)
+    with pytest.raises(hpo.InputError, match="--epoch-budget 100: search kind greedy decides noth"):
+        study.optimize(workers=1, epochs=100, progress=False)
+    with pytest.raises(hpo.InputError, match="time_limit is '10 min', but must be a time such as"):
+        study.optimize(workers=1, time_limit="10 min", progress=False)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_time_limit_ends_a_study_with_whole_trials(tmp_path: Path, workers: int) -> None:
+    space = {**PROMOTE, "search": {**PROMOTE["search"], "trials": 5000}}
+    study = create(tmp_path, space)
+    began = time.monotonic()
+    assert not study.optimize(workers=workers, time_limit="30s", progress=False)
+    took = time.monotonic() - began
+    assert study.ended_by == "the time limit of 30s"
+    assert 5 < took < 30
+    outcomes = [task.outcome for task in study.stored.tasks() if task.outcome is not None]
+    assert any(outcome.pruned is None for outcome in outcomes)
+    assert study.best_config.epochs == 20
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.timeout(120)
+def test_without_a_whole_trial_the_furthest_is_taken(tmp_path: Path) -> None:
+    """Trials so long that none gets to its end."""
+    fixed = {**PROMOTE["fixed"], "epochs": 1_000_000}
+    study = create(tmp_path, {**PROMOTE, "fixed": fixed})
+    assert not study.optimize(workers=1, time_limit="20s", progress=False)
+    assert study.ended_by == "the time limit of 20s"
+    best = study.best_task
+    assert best.outcome is not None and best.outcome.pruned is not None
+    assert best.outcome.pruned.startswith("not trained to its end: step ")
+    assert np.isfinite(best.outcome.value)
+
+
+def test_a_candidate_is_added_by_hand(tmp_path: Path) -> None:
+    small = {**PROMOTE, "search": {**PROMOTE["search"], "trials": 3}}
+    study = create(tmp_path, small)
+    assert study.add(lr=0.05)
+    assert study.optimize(workers=1, progress=False)
+    trials = study.optuna.get_trials()
+    assert len(trials) == 4
+    assert trials[0].params == {"lr": 0.05}
+    assert not study.add({"lr": 0.05})
+    assert study.is_complete
+    assert study.add(lr=0.06)
+    assert not study.is_complete
+    assert study.optimize(workers=1, progress=False)
+    assert len(study.optuna.get_trials()) == 5
+    with pytest.raises(hpo.InputError, match=r"lr is 0\.5, but must be 0\.001 to 0\.1"):
+        study.add(lr=0.5)
+
+
+def test_what_optuna_enqueues_opens_a_complete_study_again(tmp_path: Path) -> None:
+    small = {**PROMOTE, "search": {**PROMOTE["search"], "trials": 2}}
+    study = create(tmp_path, small)
+    assert study.optimize(workers=1, progress=False)
+    study.optuna.enqueue_trial({"lr": 0.07})
+    study.optuna.enqueue_trial({"lr": 7.0})
+    assert study.optimize(workers=1, progress=False)
+    *_, enqueued, refused, taken = study.optuna.get_trials()
+    assert taken.params == {"lr": 0.07}
+    assert taken.value is not None
+    assert enqueued.user_attrs["failed"] == (
+        f"taken up: another trial, whose attribute task is {taken.user_attrs['task']}, has its "
+        "values"
+    )
+    assert (enqueued.state.name, refused.state.name) == ("FAIL", "FAIL")
+    assert "lr is 7.0, but must be 0.001 to 0.1" in refused.user_attrs["failed"]
+
+
+def test_only_a_space_that_draws_takes_candidates(tmp_path: Path) -> None:
+    study = create(tmp_path, {**SPACE, "split": {"kind": "tail", "val_rows": 40}})
+    with pytest.raises(hpo.InputError, match="search kind greedy tries what its stages say"):
+        study.add(lr=0.05)
+
+
+def test_a_study_starts_from_another(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = create(tmp_path, {**SPACE, "split": {"kind": "tail", "val_rows": 40}})
+    assert first.optimize(workers=1, progress=False)
+    small = {**PROMOTE, "search": {**PROMOTE["search"], "trials": 2}}
+    study = create(tmp_path, small, warm_start="small")
+    assert "warm start from small: trial " in caplog.text
+    assert "left out: " in caplog.text
+    assert study.optimize(workers=1, progress=False)
+    assert study.optuna.get_trials()[0].params["lr"] in (0.001, 0.01)
+    with pytest.raises(hpo.InputError, match="has no such study"):
+        create(tmp_path, {**small, "name": "q"}, warm_start="smal")
+
+
+def test_times_are_shown_as_people_write_them() -> None:
+    assert [shown_time(s) for s in (90, 600, 5400, 45.5, 3600)] == [
+        *("1m30s", "10m", "1h30m", "45.5s", "1h")
+    ]
