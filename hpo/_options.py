@@ -14,6 +14,7 @@ from hpo.errors import InputError
 __all__ = [
     "DEFAULT_STORAGE",
     "NO_CANDIDATE",
+    "add_memory_option",
     "add_plugin_option",
     "add_study_options",
     "add_timing_options",
@@ -70,6 +71,18 @@ def add_plugin_option(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE|FILE.py",
         help="import a module with losses, heads, fusions or metrics of your own; may be given "
         "several times",
+    )
+
+
+def add_memory_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--memory-gb``."""
+    parser.add_argument(
+        "--memory-gb",
+        type=positive(float),
+        metavar="GB",
+        help="read the rows from the mapped files, batch by batch, where a worker's copy of them "
+        "as float32 would take more, in 10^9 bytes (default: half of the free memory, or of a "
+        "GPU's, divided by the workers)",
     )
 
 

@@ -142,16 +142,19 @@ def _main(argv: Sequence[str] | None) -> int:
             source: {modality: array[kept] for modality, array in those.items()}
             for source, those in arrays.items()
         }
-
-    probabilities = np.full((len(rows), len(model.classes)), np.nan, dtype=np.float32)
-    probabilities[kept] = model.probabilities(
+    probabilities = model.probabilities(
         inputs_of(model, {**arrays, **encoded}), open_device(device, Arithmetic(arguments.threads))
     )
+    if bad:
+        given = np.full((len(rows), len(model.classes)), np.nan, dtype=np.float32)
+        given[kept] = probabilities
+        probabilities = given
     write_predictions(arguments.out, rows.ids, probabilities, model.classes, model.thresholds)
     if arguments.probabilities is not None:
         write_probabilities(arguments.probabilities, rows.ids, probabilities, model.classes)
 
-    count = f"{len(kept):,} row{'' if len(kept) == 1 else 's'}"
+    labelled = len(rows) - len(bad)
+    count = f"{labelled:,} row{'' if labelled == 1 else 's'}"
     print(f"predicted {count} of {folder / table}, {len(model.classes)} classes")
     if bad:
         names = ", ".join(rows.ids[index] for index in list(bad)[:_NAMED])

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import importlib
+import math
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo._options import (
     NO_CANDIDATE,
+    add_memory_option,
     add_study_options,
     add_timing_options,
     duration,
@@ -97,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="per worker, on a CPU (default: 1)",
     )
+    add_memory_option(parser)
     add(
         "--precision",
         metavar="float32|tf32|bf16|auto",
@@ -281,7 +284,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     arithmetic = Arithmetic(arguments.threads, precision, arguments.compile)
     for name in used:
         arithmetic.check(name.partition(":")[0])
-    placements = place_workers(devices, arguments.workers, arguments.threads)
+    placements = place_workers(devices, arguments.workers, arguments.threads, arguments.memory_gb)
     held = None
     if ray_plan is None and not (out / "metrics.json").exists():
         # Their imports take a second or two, for which the data need not wait, nor they for it.
@@ -319,8 +322,10 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     study.stored.open_next()
     screen = Screen(study.stored, study.stored.plan(), console)
     placed = f"workers {len(placements)} on {', '.join(devices)}, threads {arguments.threads}"
+    allowed = [placement.memory_gb for placement in placements]
     if ray_plan is not None:
         placed = str(ray_plan)
+        allowed = [arguments.memory_gb or math.inf]
     placed += f" · precision {study.stored.definition.precision}"
     shown = ", ".join(f"{key}={value}" for key, value in defaults.settings.items())
     parts = bundle.split.parts
@@ -338,6 +343,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             *([str(limits)] if str(limits) else []),
             *notes,
             placed,
+            *_memory_notes(bundle, allowed),
         ]
     )
     ahead = _Ahead(len(placements))
@@ -372,6 +378,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
                 devices[0],
                 refit=refit,
                 pick=pick,
+                memory_gb=arguments.memory_gb,
                 began=began,
                 ended_by=study.ended_by,
             )
@@ -418,6 +425,22 @@ def _scaling_notes(data: "Data", space: "Space") -> list[str]:
         "Adam hardly trains on them at the usual learning rates: 100 epochs of the paper's sum "
         "head end at a micro-F1 of 68.2 instead of 82.3 (docs/log.md). --set feature_scaling=auto "
         "scales them."
+    ]
+
+
+def _memory_notes(bundle: "Bundle", allowed: "Sequence[float]") -> list[str]:
+    """Say that workers will not hold the rows, where some may not."""
+    from hpo.training import copy_gb
+
+    size = copy_gb(bundle)
+    least = min(allowed)
+    if size <= least:
+        return []
+    some = sum(size > share for share in allowed)
+    who = "workers read" if some == len(allowed) else f"{some} of {len(allowed)} workers read"
+    return [
+        f"{who} the rows from mapped files, batch by batch: as float32 they are {size:.3g} GB, and "
+        f"a worker may hold {least:.3g} GB (--memory-gb)"
     ]
 
 
@@ -475,6 +498,7 @@ def _settings(arguments: argparse.Namespace) -> "WorkerSettings":
         heartbeat=arguments.heartbeat,
         grace=arguments.grace,
         stall_timeout=arguments.stall_timeout,
+        memory_gb=arguments.memory_gb,
     )
 
 

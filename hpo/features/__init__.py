@@ -1,6 +1,6 @@
 """Embeddings: encoders, the on-disk store, imported arrays, and the bundle that trains a head."""
 
-from hpo.features._arrays import as_float16
+from hpo.features._arrays import as_float16, fits_float16
 from hpo.features._asked import asked_sources, named_values
 from hpo.features._bundle import Bundle, load_bundle, save_bundle
 from hpo.features._choice import (
@@ -21,7 +21,7 @@ from hpo.features._import import import_arrays, import_features
 from hpo.features._import_names import modality_names
 from hpo.features._load import load_data
 from hpo.features._modalities import ENCODED, in_order, reads_images
-from hpo.features._parts import SourcePart, beside, parts_from_record, parts_record
+from hpo.features._parts import SourcePart, arrays_beside, beside, parts_from_record, parts_record
 from hpo.features._progress import ConsoleProgress, Progress
 from hpo.features._read import read_embeddings
 from hpo.features._source import (
@@ -53,6 +53,7 @@ __all__ = [
     "Progress",
     "SourcePart",
     "Sources",
+    "arrays_beside",
     "as_float16",
     "asked_sources",
     "beside",
@@ -61,6 +62,7 @@ __all__ = [
     "choice_cost",
     "encode_all",
     "extract_features",
+    "fits_float16",
     "folder_defaults",
     "import_arrays",
     "import_features",

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["FILE_TYPES", "Source", "as_float16", "check_array", "check_values", "open_array"]
+__all__ = [
+    "FILE_TYPES",
+    "Source",
+    "as_float16",
+    "check_array",
+    "check_values",
+    "fits_float16",
+    "open_array",
+]
 
 FILE_TYPES = ("float16", "float32")
 """What a file may hold. An array in memory may be float64 as well, which is numpy's default."""
@@ -95,6 +103,12 @@ def check_values(source: Source, problems: list[str]) -> str:
             f"{_describe_rows(too_large)}"
         )
     return digest.hexdigest()
+
+
+def fits_float16(values: np.ndarray) -> bool:
+    """Tell whether float16 can hold all of [n, D], looked at a few rows at a time."""
+    blocks = (values[start : start + _BLOCK] for start in range(0, len(values), _BLOCK))
+    return all(np.isfinite(as_float16(block)).all() for block in blocks)
 
 
 def as_float16(values: np.ndarray) -> np.ndarray:

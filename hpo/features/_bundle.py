@@ -190,7 +190,7 @@ def save_bundle(
     common = {
         "format": _FORMAT,
         "arrays": {
-            name: [list(array.shape), hashlib.sha256(array.tobytes()).hexdigest()]
+            name: [list(array.shape), hashlib.sha256(array.data).hexdigest()]
             for name, array in content.items()
         },
         "rows": rows,

@@ -15,6 +15,7 @@ from hpo.files import content_key
 __all__ = [
     "Beside",
     "SourcePart",
+    "arrays_beside",
     "beside",
     "choose_features",
     "parts_from_record",
@@ -67,6 +68,11 @@ class Beside:
 def beside(arrays: Sequence[np.ndarray]) -> np.ndarray:
     """Return arrays side by side; one alone as it is."""
     return arrays[0] if len(arrays) == 1 else cast(np.ndarray, Beside(arrays))
+
+
+def arrays_beside(array: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return the arrays that ``beside`` put together, or the one alone."""
+    return array.arrays if isinstance(array, Beside) else (array,)
 
 
 def parts_of(name: str, features: Features) -> dict[str, tuple[SourcePart, ...]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from hpo.errors import InputError
-from hpo.features._arrays import Source, as_float16, check_values, open_array
+from hpo.features._arrays import Source, check_values, open_array
 
 __all__ = ["read_embeddings"]
 
@@ -14,7 +14,7 @@ __all__ = ["read_embeddings"]
 def read_embeddings(
     folder: Path, table: str, rows: int, widths: Mapping[str, int]
 ) -> dict[str, np.ndarray]:
-    """Open the embeddings of all rows of a table, as float16 like those that a study trains on.
+    """Open the embeddings of all rows of a table, which float16 must be able to hold.
 
     The rows of test.csv are in a file ``NAME_test.npy`` for each modality if one of those is
     there; otherwise, and for train.csv, they are in ``NAME.npy``.
@@ -27,7 +27,7 @@ def read_embeddings(
             looked at.
 
     Returns:
-        For each modality, float16 [rows, D], memory-mapped if that is how it is stored.
+        For each modality, float16 or float32 [rows, D], memory-mapped.
 
     Raises:
         InputError: A file is missing or damaged, doesn't fit the rows or widths, or has values
@@ -55,7 +55,4 @@ def read_embeddings(
         arrays[modality] = array
     if problems:
         raise InputError(problems, title)
-    return {
-        name: array if array.dtype == np.float16 else as_float16(array)
-        for name, array in arrays.items()
-    }
+    return arrays

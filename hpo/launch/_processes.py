@@ -31,7 +31,7 @@ class Workers:
         placements: One a worker.
         cache: Where the study's features and runs are.
         plugins: Modules or files with the user's own parts.
-        settings: Of each worker; the device is that of its placement.
+        settings: Of each worker; device and memory are those of its placement.
         held: Whether they wait, with all that they need imported, until ``release`` is called. The
             study need not exist before. If this process ends without that, they end as well.
     """
@@ -63,7 +63,10 @@ class Workers:
     def _start(self, placement: Placement, held: bool = False) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **placement.environment, "HPO_STORAGE": self._url}
         return subprocess.Popen(
-            [*self._command, "--device", placement.device, *(["--held"] if held else [])],
+            [
+                *(*self._command, "--device", placement.device),
+                *(f"--memory-gb={placement.memory_gb}", *(["--held"] if held else [])),
+            ],
             env=environment,
             stdin=subprocess.PIPE if held else subprocess.DEVNULL,
             # In a terminal, Ctrl-C would reach the workers twice: from it, and from the run.

@@ -24,7 +24,7 @@ from hpo.launch._ray_plan import RayPlan
 from hpo.queue import Patience
 from hpo.search import NoCandidateError
 from hpo.study import StoredStudy, load_plugins
-from hpo.training import Interrupted
+from hpo.training import Interrupted, memory_share_gb
 from hpo.worker import Worker, WorkerSettings
 
 __all__ = ["RayWorkers"]
@@ -83,7 +83,7 @@ class RayWorkers:
         actor = ray.remote(**options)(_Actor)
         shared = ray.put(in_memory(bundle))
         settings = dataclasses.replace(settings, device=plan.device, own_process=True)
-        place = _Place(study, plan.url, cache, tuple(plugins))
+        place = _Place(study, plan.url, cache, tuple(plugins), plan.sharing)
         self._members = [
             _Member(index, actor.remote(place, settings), shared) for index in range(plan.workers)
         ]
@@ -179,12 +179,13 @@ class _Member:
 
 @dataclasses.dataclass(frozen=True)
 class _Place:
-    """How a node finds the study: its name, storage, cache, and the user's own parts."""
+    """How a node finds the study, and how many workers may share its memory."""
 
     study: str
     url: str
     cache: Path
     plugins: tuple[str, ...]
+    sharing: int
 
 
 class _Actor:
@@ -208,7 +209,11 @@ class _Actor:
                 lambda: StoredStudy.join(place.url, place.study, place.cache)
             )
             _check_folder(study.definition.run_store)
-            self._worker = Worker(study, self._settings, bundle)
+            settings = self._settings
+            if settings.memory_gb is None:
+                share = memory_share_gb(settings.device, place.sharing)
+                settings = dataclasses.replace(settings, memory_gb=share)
+            self._worker = Worker(study, settings, bundle)
             if self._stopped:  # before there was a worker to be told so
                 self._worker.stop()
             return (_DONE if self._worker.run() else _LEFT_EARLY), ""

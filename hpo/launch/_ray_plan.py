@@ -24,6 +24,7 @@ class RayPlan:
         workers: How many actors.
         cpus: CPUs that each reserves: the threads that it computes with.
         gpus: GPUs that each reserves, 1 or a fraction; 0 for workers on the CPU.
+        sharing: How many may share the memory of a node, or of a GPU.
         nodes: Nodes of the cluster at present.
         only_node: The id of the only node that may have workers; None for any.
     """
@@ -32,6 +33,7 @@ class RayPlan:
     workers: int
     cpus: int
     gpus: float
+    sharing: int
     nodes: int
     only_node: str | None
 
@@ -143,7 +145,8 @@ def _plan(
     resources = [node["Resources"] for node in nodes]
     if gpus is None:
         gpus = 1.0 if devices == "auto" and any(r.get("GPU", 0) for r in resources) else 0.0
-    room = sum(_room(r.get("CPU", 0), r.get("GPU", 0), threads, gpus) for r in resources)
+    rooms = [_room(r.get("CPU", 0), r.get("GPU", 0), threads, gpus) for r in resources]
+    room = sum(rooms)
     problems = []
     if not room:
         most = ", ".join(f"{r.get('CPU', 0):g} and {r.get('GPU', 0):g}" for r in resources)
@@ -163,11 +166,13 @@ def _plan(
     if sqlite:
         # Actors have a working directory of their own.
         parsed = parsed.set(database=str(Path(parsed.database or "").absolute()))
+    count = room if workers is None else workers
     return RayPlan(
         url=parsed.render_as_string(hide_password=False),
-        workers=room if workers is None else workers,
+        workers=count,
         cpus=threads,
         gpus=gpus,
+        sharing=int(1 / gpus) if gpus else min(max(rooms), count),
         nodes=len(nodes),
         # A node that joins later could not reach the file.
         only_node=here if sqlite else None,

@@ -16,8 +16,8 @@ __all__ = ["checked_embeddings"]
 
 def checked_embeddings(
     trained: "TrainedModel", embeddings: Mapping[str, Any], *, all_of_them: bool
-) -> dict[str, dict[str, NDArray[np.float16]]]:
-    """Return embeddings as float16, as those that a model was trained on, by source and modality.
+) -> dict[str, dict[str, NDArray[np.floating[Any]]]]:
+    """Return embeddings that a model can read, by source and modality.
 
     Args:
         trained: The model.
@@ -27,15 +27,13 @@ def checked_embeddings(
     Raises:
         InputError: Something is missing, isn't read or doesn't fit; all of it is listed.
     """
-    from hpo.features import as_float16
-
     problems = [
         f"{name} embeddings are given, which the model doesn't read"
         f"{did_you_mean(name, trained.modalities)}; it reads {', '.join(trained.modalities)}"
         for name in embeddings
         if name not in trained.modalities
     ]
-    found: dict[str, dict[str, NDArray[np.float16]]] = {}
+    found: dict[str, dict[str, NDArray[np.floating[Any]]]] = {}
     counts: dict[str, int] = {}
     for modality, parts in trained.parts.items():
         if modality not in embeddings:
@@ -71,7 +69,7 @@ def checked_embeddings(
                 problems.append(f"{called} {fault}")
                 continue
             counts[called] = len(array)
-            found.setdefault(part.name, {})[modality] = as_float16(array)
+            found.setdefault(part.name, {})[modality] = array
     problems += [
         f"there are no {modality} embeddings of '{part.name}', but its others are given"
         for modality, parts in trained.parts.items()
@@ -88,12 +86,12 @@ def checked_embeddings(
 
 def _fault(array: NDArray[Any], width: int) -> str:
     """Say what is wrong with an array of embeddings, or return an empty text."""
-    from hpo.features import as_float16
+    from hpo.features import fits_float16
 
     if array.ndim != 2 or array.shape[1] != width:
         return f"has shape {list(array.shape)}, but must be [rows, {width}]"
     if array.dtype.kind != "f":
         return f"is {array.dtype}, but must be a float type"
-    if not np.isfinite(as_float16(array)).all():
+    if not fits_float16(array):
         return "has NaN, infinity or values beyond ±65504 in it"
     return ""

@@ -89,6 +89,7 @@ class Study:
         trials: int | None = None,
         epochs: int | None = None,
         time_limit: float | str | None = None,
+        memory_gb: float | None = None,
         plugins: Sequence[str] = (),
         progress: bool = True,
     ) -> bool:
@@ -109,6 +110,9 @@ class Study:
             time_limit: Seconds, or such as ``"10m"``, for this call and a refit: trials are begun
                 and promoted so that some are whole in time. By default the space's
                 ``budget.time_limit``. ``ended_by`` says which limit it was.
+            memory_gb: What a worker's copy of the rows as float32 may take, in 10⁹ bytes; larger
+                ones are read from the mapped files, batch by batch, with the same results. By
+                default half of what is free, divided by the workers.
             plugins: Modules or files that worker processes import for losses, heads, fusions and
                 metrics of your own.
             progress: Whether to show a bar.
@@ -122,11 +126,13 @@ class Study:
                 something else when it was made.
             NoCandidateError: All candidates of a stage failed.
         """
-        _check_positive(workers=workers, timeout=timeout, trials=trials, epochs=epochs)
+        _check_positive(
+            workers=workers, timeout=timeout, trials=trials, epochs=epochs, memory_gb=memory_gb
+        )
         limits = self.limits(timeout, trials, epochs, time_limit)
         placed = resolve_devices(devices)
         stored = self.stored
-        settings = WorkerSettings(device=placed[0])
+        settings = WorkerSettings(device=placed[0], memory_gb=memory_gb)
         alone = workers == 1
         if not alone:
             _check_importable(stored, plugins)
@@ -136,7 +142,7 @@ class Study:
                 from hpo.launch import ThreadWorker  # PyTorch takes a second, see hpo/_lazy.py
 
                 return ThreadWorker(stored, settings, self._bundle)
-            placements = place_workers(placed, workers, stored.definition.threads)
+            placements = place_workers(placed, workers, stored.definition.threads, memory_gb)
             cache = Path(stored.definition.cache)
             return Workers(stored.name, stored.url, placements, cache, plugins)
 
@@ -365,7 +371,12 @@ class Study:
         }
 
     def refit(
-        self, *, pick: str | int | None = None, seed: int | None = None, device: str = "auto"
+        self,
+        *,
+        pick: str | int | None = None,
+        seed: int | None = None,
+        device: str = "auto",
+        memory_gb: float | None = None,
     ) -> Model:
         """Train a configuration on training and validation rows together.
 
@@ -375,22 +386,24 @@ class Study:
                 the number of a trial. By default what the space says, or else the best.
             seed: Of weights, masks and order; by default the space's.
             device: ``auto``, ``cpu`` or ``cuda:N``.
+            memory_gb: See ``optimize``.
 
         Raises:
             InputError: The study isn't decided yet, the trial has no result, or the model would be
                 too large.
         """
-        from hpo.results import pick_task, refit_best  # likewise
+        from hpo.results import pick_task, refit_best, select_ensemble  # likewise
 
-        refit = self.stored.space.refit
+        _check_positive(memory_gb=memory_gb)
         placed = resolve_devices(device)[0]
         if not isinstance(pick, int):
             _ = self.best_task  # says what is missing
+        tasks = self.stored.tasks()
+        picked = pick_task(self.stored, tasks, placed, pick)
+        selection = select_ensemble(self.stored, picked, tasks, placed, memory_gb=memory_gb)
+        members = () if selection is None else selection.members
         trained, _ = refit_best(
-            self.stored,
-            pick_task(self.stored, self.stored.tasks(), placed, pick),
-            placed,
-            seed=seed if seed is not None else 0 if refit is None else refit.seed,
+            self.stored, picked, placed, members=members, seed=seed, memory_gb=memory_gb
         )
         return Model(trained, cache=Path(self.stored.definition.cache))
 

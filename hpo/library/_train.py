@@ -80,6 +80,7 @@ def train(
     device: str = "auto",
     threads: int = 1,
     precision: str = "float32",
+    memory_gb: float | None = None,
 ) -> Run:
     """Train one configuration on the training rows and score it on the validation rows.
 
@@ -99,6 +100,9 @@ def train(
         threads: On a CPU.
         precision: Of training steps: ``float32``, ``tf32``, ``bf16``, or ``auto`` for bf16 where
             the device computes with it natively.
+        memory_gb: What a copy of the rows as float32 may take, in 10⁹ bytes; larger ones are read
+            from the mapped files, batch by batch, with the same results. By default half of what
+            is free.
 
     Raises:
         InputError: The split isn't possible, the features lack a modality that the fusion reads,
@@ -113,7 +117,7 @@ def train(
     METRICS[metric]  # says what there is if it isn't one
     config = Config(fusion=data.modalities[0]) if config is None else config
     precision = resolve_precision(precision, resolve_devices(device))
-    trainer = _trainer(data, config, split, device, Arithmetic(threads, precision))
+    trainer = _trainer(data, config, split, device, Arithmetic(threads, precision), memory_gb)
     together = Lockstep(trainer, config, range(seeds))
     rows: dict[int, list[Mapping[str, float]]] = {seed: [] for seed in together.models}
     try:
@@ -139,6 +143,7 @@ def fit(
     seed: int = 0,
     device: str = "auto",
     threads: int = 1,
+    memory_gb: float | None = None,
 ) -> Model:
     """Train one configuration on all labelled rows, and return the model.
 
@@ -150,6 +155,7 @@ def fit(
         seed: Of weights, masks and order.
         device: ``auto``, ``cpu`` or ``cuda:N``.
         threads: On a CPU.
+        memory_gb: See ``train``.
 
     Raises:
         InputError: The features lack a modality that the fusion reads, or the device doesn't
@@ -159,7 +165,7 @@ def fit(
     from hpo.training import refit
 
     config = Config(fusion=data.modalities[0]) if config is None else config
-    trainer = _trainer(data, config, None, device, Arithmetic(threads))
+    trainer = _trainer(data, config, None, device, Arithmetic(threads), memory_gb)
     trained = refit(trainer, config, seed=seed, max_model_mb=_MODEL_MB, origin=data.description)
     return Model(trained, cache=data.cache, device=device)
 
@@ -170,16 +176,20 @@ def _trainer(
     split: SplitSpec | Mapping[str, Any] | None,
     device: str,
     arithmetic: Arithmetic,
+    memory_gb: float | None,
 ) -> "Trainer":
     from hpo.models import check_fusion
     from hpo.training import RunStore, Trainer, open_device
 
+    if memory_gb is not None and not memory_gb > 0:
+        raise InputError(f"memory_gb is {memory_gb}, but must be above 0.")
     check_fusion(config.fusion, data.modalities)
     opened = open_device(resolve_devices(device)[0], arithmetic)
     return Trainer(
         data.bundle(_split_of(data, split)),
         opened,
         RunStore(Path(data.cache) / "runs"),
+        memory_gb=memory_gb,
         milestones=(config.epochs,),
     )
 

@@ -32,6 +32,7 @@ from hpo.models._size import architecture, counts_weights, model_megabytes
 if TYPE_CHECKING:
     from hpo.models._assembled import AssembledModel
     from hpo.models._dropout import Dropout, seed_dropout
+    from hpo.models._ensemble import EnsembleModel
     from hpo.models._fusion import (
         MetaClassifier,
         build_meta,
@@ -48,6 +49,7 @@ else:
         {
             "_assembled": ("AssembledModel",),
             "_dropout": ("Dropout", "seed_dropout"),
+            "_ensemble": ("EnsembleModel",),
             "_fusion": (
                 "MetaClassifier",
                 "build_meta",
@@ -69,6 +71,7 @@ __all__ = [
     "AssembledModel",
     "Config",
     "Dropout",
+    "EnsembleModel",
     "Entry",
     "FeatureScaling",
     "FixedValues",

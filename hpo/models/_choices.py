@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from hpo.errors import InputError, did_you_mean
 from hpo.models import _weights
@@ -48,10 +48,17 @@ LOSSES.declare(
 #: ``head(width, hidden, classes, *, activation, dropout, generator, **own)`` → module that maps
 #: [rows, width] to logits [rows, classes]. The trait ``widths`` says what is wrong with hidden
 #: widths, ``weights(width, hidden, classes)`` counts its weights; a head whose module has
-#: ``fit(x, targets)`` is fitted once instead of trained by steps.
+#: ``fit(x, targets)`` is fitted once instead of trained by steps, and
+#: ``row_bytes(width, classes)`` says what it keeps of each row that it was fitted to.
 HEADS: Registry[Callable[..., Any]] = Registry("head", ("activation", "dropout", "generator"))
 HEADS.declare("mlp", "hpo.models._heads:MLPHead", weights=_weights.of_mlp)
 HEADS.declare("gmlp", "hpo.models._heads:GatedHead", widths=_even_widths, weights=_weights.of_gmlp)
+HEADS.declare(
+    "knn",
+    "hpo.models._neighbours:NeighboursHead",
+    {"k": Parameter(PositiveInt, 30)},
+    row_bytes=lambda width, classes: 2 * width + classes,
+)
 
 #: ``fusion(make_head, widths, classes, *, generator, **own)`` → module that maps embeddings by
 #: modality to logits. The trait ``heads`` gives, for the fusions of the paper that train heads

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from hpo.search import Task, format_params
 from hpo.study import StoredStudy, best_so_far, epochs_unfinished
 
 if TYPE_CHECKING:
-    from hpo.training import TrainedModel
+    from hpo.training import Member, TrainedModel
 
 __all__ = ["finish_study"]
 
@@ -35,6 +36,7 @@ def finish_study(
     *,
     refit: bool,
     pick: str | int | None = None,
+    memory_gb: float | None = None,
     began: float | None = None,
     ended_by: str | None = None,
 ) -> None:
@@ -47,6 +49,7 @@ def finish_study(
         device: Where to train.
         refit: Whether to train on all rows and predict.
         pick: Which configuration; see ``pick_task``.
+        memory_gb: What the rows of the refit may take, see ``WorkerSettings``.
         began: When the command began, by ``time.monotonic``.
         ended_by: The limit that ended the study before it was complete; None if it is complete.
 
@@ -65,7 +68,7 @@ def finish_study(
     if known is not None:
         written = known
     else:
-        written = metrics | _results(study, best, tasks, out, device, console, refits)
+        written = metrics | _results(study, best, tasks, out, device, memory_gb, console, refits)
         seconds = None if began is None else round(time.monotonic() - began, 1)
         write_json(out / "metrics.json", {**written, "wall_s": seconds})
     winner = format_params(study.strategy.params(best.config))
@@ -113,11 +116,13 @@ def _results(
     tasks: list[Task],
     out: Path,
     device: str,
+    memory_gb: float | None,
     console: Console,
     refits: bool,
 ) -> dict[str, Any]:
     """Judge the winner, refit it, predict, and return what ``metrics.json`` has of that."""
-    from hpo.results import judge, scores_on_test  # PyTorch takes a second, see hpo/_lazy.py
+    # PyTorch takes a second, see hpo/_lazy.py
+    from hpo.results import judge, scores_on_test, select_ensemble
 
     found: dict[str, Any] = {}
     judgement = judge(study, best, tasks, device)
@@ -126,11 +131,18 @@ def _results(
     trained = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
     trained += epochs_unfinished(study, tasks)
     if refits:
-        model, epochs = _refitted(study, best, out / "model", device, console)
-        if judgement is not None:
+        selection = select_ensemble(study, best, tasks, device, memory_gb=memory_gb)
+        members = () if selection is None else selection.members
+        model, epochs = _refitted(study, best, members, out / "model", device, memory_gb, console)
+        if selection is not None and members:
+            model = dataclasses.replace(model, thresholds=selection.thresholds)
+        elif judgement is not None:
             model = dataclasses.replace(model, thresholds=judgement.thresholds)
         model.save(out / "model")
         trained += epochs
+        if selection is not None:
+            found["ensemble"] = selection.to_json()
+            trained += selection.epochs_trained
         found["model"] = {
             "mb": round(model.module.megabytes(), 3),
             **model.origin,
@@ -146,18 +158,24 @@ def _results(
 
 
 def _refitted(
-    study: StoredStudy, best: Task, folder: Path, device: str, console: Console
+    study: StoredStudy,
+    best: Task,
+    members: Sequence["Member"],
+    folder: Path,
+    device: str,
+    memory_gb: float | None,
+    console: Console,
 ) -> tuple["TrainedModel", int]:
-    """Return the model of the best trial, from ``folder`` or trained, and its epochs."""
+    """Return the refitted model, from ``folder`` or trained, and its epochs."""
     from hpo.results import refit_best
 
-    assert study.space.refit is not None
     with console.status("refit") as status:
         return refit_best(
             study,
             best,
             device,
-            seed=study.space.refit.seed,
+            members=members,
+            memory_gb=memory_gb,
             kept=folder,
             on_step=lambda step, steps: status.update(f"refit: epoch {step}/{steps}"),
         )
@@ -190,6 +208,8 @@ def _judged_lines(written: dict[str, Any]) -> list[str]:
                 f"tied: {len(tied)} of the {compared} best others can't be told from it (95%, "
                 f"paired over rows): trials {listed}"
             )
+    if "ensemble" in written:
+        lines.append(_ensemble_line(written["ensemble"]))
     if "test" in written:
         lines.append(f"test, refitted: {_scores(written['test'])}")
         if judged is not None and judged["optimism"] is not None:
@@ -200,6 +220,22 @@ def _judged_lines(written: dict[str, Any]) -> list[str]:
         model = written["model"]
         lines.append(f"model: {model['mb']:.2f} MB, trained on {model['rows']:,} rows")
     return lines
+
+
+def _ensemble_line(ensemble: dict[str, Any]) -> str:
+    """Return what came of looking for an ensemble, in words."""
+    count = ensemble["looked_at"]
+    looked_at = f"{count} model{'' if count == 1 else 's'} looked at"
+    if "gain" not in ensemble:
+        return f"ensemble: none, {looked_at}"
+    gain, name = ensemble["gain"][ensemble["metric"]], ensemble["metric"].replace("_f1", "-F1")
+    shown = f"{name} {gain['value']:+.2f} ({gain['low']:+.2f} to {gain['high']:+.2f})"
+    if not ensemble["kept"]:
+        return f"ensemble: none, its gain over the best one alone would be {shown}; {looked_at}"
+    return (
+        f"ensemble: {len(ensemble['members'])} models, which gain {shown} over the best one "
+        f"alone; {looked_at}"
+    )
 
 
 def _scores(scores: dict[str, dict[str, float]]) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         source_widths,
         values_by_source,
     )
+    from hpo.results._ensemble import Selection, select_ensemble
     from hpo.results._judge import Judgement, judge, scores_on_test
     from hpo.results._refit import refit_best
 else:
@@ -23,6 +24,7 @@ else:
         __name__,
         {
             "_encoding": ("encoders_of", "inputs_of", "source_widths", "values_by_source"),
+            "_ensemble": ("Selection", "select_ensemble"),
             "_judge": ("Judgement", "judge", "scores_on_test"),
             "_refit": ("refit_best",),
         },
@@ -31,6 +33,7 @@ else:
 __all__ = [
     "Interval",
     "Judgement",
+    "Selection",
     "check_pick",
     "encoders_of",
     "f1_differences",
@@ -41,6 +44,7 @@ __all__ = [
     "pick_task",
     "refit_best",
     "scores_on_test",
+    "select_ensemble",
     "source_widths",
     "study_metrics",
     "tune_thresholds",

@@ -74,7 +74,7 @@ def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) ->
         None if the run store doesn't have the winner's weights any more.
     """
     trainer = _trainer(study, device)
-    bundle = trainer.data.bundle
+    bundle = trainer.bundle
     truth = bundle.labels_of("val") > 0
     mine = _probabilities(trainer, best, "val")
     if mine is None:
@@ -108,7 +108,7 @@ def tied_with(
         None if the run store doesn't have the weights any more.
     """
     trainer = _trainer(study, device)
-    truth = trainer.data.bundle.labels_of("val") > 0
+    truth = trainer.bundle.labels_of("val") > 0
     mine = _probabilities(trainer, best, "val")
     if mine is None:
         return None
@@ -128,10 +128,8 @@ def scores_on_test(
     """
     if "test" not in bundle.split:
         return None
-    rows = bundle.split["test"]
     features = bundle.choosing(model.config.encoder).features
-    inputs = {name: array[rows] for name, array in features.train.items()}
-    probabilities = model.probabilities(inputs, open_device(device))
+    probabilities = model.probabilities(features.train, open_device(device), bundle.split["test"])
     truth = bundle.labels_of("test") > 0
     return (
         f1_intervals([probabilities > np.asarray(model.thresholds)], truth),
@@ -147,6 +145,7 @@ def _trainer(study: StoredStudy, device: str) -> Trainer:
         RunStore(definition.run_store),
         metrics=definition.metrics,
         scored=study.space.scored_epochs(),
+        memory_gb=0.0,  # rows that each model reads once are worth no copy
     )
 
 

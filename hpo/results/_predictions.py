@@ -31,10 +31,13 @@ def write_predictions(
     """
     # Names with blanks need another separator, which a name alone must show as well.
     blanks = any(" " in name for name in classes)
-    rows = []
-    for name, given in zip(ids, probabilities > np.asarray(thresholds), strict=True):
+
+    def cell(given: NDArray[np.bool_]) -> str:
         labels = [classes[int(index)] for index in np.flatnonzero(given)]
-        rows.append([name, "".join(f"{x};" for x in labels) if blanks else " ".join(labels)])
+        return "".join(f"{x};" for x in labels) if blanks else " ".join(labels)
+
+    above = probabilities > np.asarray(thresholds)
+    rows = ([name, cell(given)] for name, given in zip(ids, above, strict=True))
     write_csv(path, ["ImageID", "Labels"], rows)
 
 
@@ -60,9 +63,9 @@ def write_probabilities(
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table atomically as UTF-8 with ``\\n`` after each row."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
     with atomic_write(path) as file:
-        file.write(text.getvalue().encode())
+        text = io.TextIOWrapper(file, "utf-8", newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+        text.detach()  # which writes the rest, and leaves the file open

@@ -12,6 +12,7 @@ from hpo.search._load import load_space, parse_candidate, parse_setting
 from hpo.search._plan import Plan, PlannedStage
 from hpo.search._promote import PromoteSearch, PromoteStrategy
 from hpo.search._pruning import Divergence, DivergenceRule, decision_steps, make_pruner
+from hpo.search._refit import Ensemble, Refit
 from hpo.search._registry import experimental
 from hpo.search._sampled import OptunaSearch, SampledStrategy
 from hpo.search._sampling import make_sampler, param_value
@@ -45,6 +46,7 @@ __all__ = [
     "Dimensions",
     "Divergence",
     "DivergenceRule",
+    "Ensemble",
     "FixedBoard",
     "GreedySearch",
     "GreedyStage",
@@ -59,6 +61,7 @@ __all__ = [
     "PromoteSearch",
     "PromoteStrategy",
     "Range",
+    "Refit",
     "SampledStrategy",
     "Search",
     "Space",

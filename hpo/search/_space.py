@@ -21,6 +21,7 @@ from hpo.search._front import check_against
 from hpo.search._greedy import GreedySearch, GreedyStrategy
 from hpo.search._promote import PromoteSearch, PromoteStrategy
 from hpo.search._pruning import DivergenceRule
+from hpo.search._refit import Ensemble, Refit
 from hpo.search._sampled import OptunaSearch, SampledStrategy
 from hpo.search._search import Search
 from hpo.search._strategy import Strategy
@@ -56,22 +57,6 @@ def _search_of(raw: Any) -> Any:
     if kind not in SEARCHES:
         raise ValueError(f"kind is {kind!r}, but must be one of: {', '.join(SEARCHES)}")
     return SEARCHES[kind][0].model_validate(raw)
-
-
-class Refit(Frozen):
-    """The last step: the best configuration trained on all labelled rows in use.
-
-    Attributes:
-        rows: Which rows.
-        seed: Of weights, masks and order.
-        pick: Which configuration: the one with the best score, or, of those that can't be told
-            from it, the one with the smallest model (or the shortest latency, where the study is
-            against that).
-    """
-
-    rows: Literal["all"] = "all"
-    seed: Annotated[int, Field(ge=0)] = 0
-    pick: Literal["best", "smallest_tied"] = "best"
 
 
 class Thresholds(Frozen):
@@ -110,6 +95,7 @@ class Space(Frozen):
             By default a study that promotes scores at rungs and at the end, any other after every
             epoch, which its decisions need.
         thresholds: How the thresholds of the refitted model are chosen; None for 0.5.
+        ensemble: What may be averaged in place of the best trial alone; None for nothing.
         precision: Of training steps: one of ``PRECISIONS``, or ``auto`` for bf16 where devices
             compute with it natively and float32 elsewhere.
         constraints: What a configuration has to keep within to be trained. ``max_model_mb`` beside
@@ -134,6 +120,7 @@ class Space(Frozen):
     refit: Refit | None = Refit()
     evaluate_every: PositiveInt | None = None
     thresholds: Thresholds | None = None
+    ensemble: Ensemble | None = None
     precision: Literal["float32", "tf32", "bf16", "auto"] = "float32"
     constraints: Constraints = Constraints()
     against: Literal["model_mb", "latency_ms"] | None = None
@@ -165,6 +152,20 @@ class Space(Frozen):
             raise ValueError(
                 f"evaluate_every is {self.evaluate_every}, but must be 1 with search kind "
                 f"{self.search.kind}, which decides by every epoch"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_ensemble(self) -> "Space":
+        if self.ensemble is not None and self.refit is None:
+            raise ValueError(
+                "ensemble is given, but refit is null; an ensemble is made of refitted models, so "
+                "leave one of the two out"
+            )
+        if self.ensemble is not None and self.refit is not None and self.refit.pick != "best":
+            raise ValueError(
+                f"ensemble is given, but refit.pick is {self.refit.pick}, which is one model; "
+                "leave one of the two out"
             )
         return self
 

@@ -13,19 +13,22 @@ from hpo.training._curve import (
     metric_label,
 )
 from hpo.training._interrupted import Interrupted
+from hpo.training._memory import copy_gb, memory_share_gb
 from hpo.training._spec import TRAINER_VERSION, Numerics, RunSpec, head_runs, plan_model
 
 if TYPE_CHECKING:
     from hpo.training._compare import standard_error
     from hpo.training._data import Part, RunData, TrainingData
     from hpo.training._device import Device, open_device, tune_allocator
-    from hpo.training._folder import TrainedModel
+    from hpo.training._folder import Member, TrainedModel
     from hpo.training._forward import forward
     from hpo.training._latency import latency_ms
     from hpo.training._learner import Learner, make_learner
     from hpo.training._lockstep import Lockstep
+    from hpo.training._members import combined, refitted_megabytes
     from hpo.training._metrics import metric_functions
-    from hpo.training._refit import refit
+    from hpo.training._refit import refit, refit_config
+    from hpo.training._rows import MappedRows, RowSource
     from hpo.training._session import Session
     from hpo.training._store import History, RunFile, RunStore, Snapshot
     from hpo.training._trainer import ModelRun, Trainer
@@ -45,7 +48,7 @@ else:
                 "open_device",
                 "tune_allocator",
             ),
-            "_folder": ("TrainedModel",),
+            "_folder": ("Member", "TrainedModel"),
             "_forward": ("forward",),
             "_latency": ("latency_ms",),
             "_learner": (
@@ -53,8 +56,13 @@ else:
                 "make_learner",
             ),
             "_lockstep": ("Lockstep",),
+            "_members": ("combined", "refitted_megabytes"),
             "_metrics": ("metric_functions",),
-            "_refit": ("refit",),
+            "_refit": ("refit", "refit_config"),
+            "_rows": (
+                "MappedRows",
+                "RowSource",
+            ),
             "_session": ("Session",),
             "_store": (
                 "History",
@@ -90,9 +98,12 @@ __all__ = [
     "Interrupted",
     "Learner",
     "Lockstep",
+    "MappedRows",
+    "Member",
     "ModelRun",
     "Numerics",
     "Part",
+    "RowSource",
     "RunData",
     "RunFile",
     "RunSpec",
@@ -104,17 +115,22 @@ __all__ = [
     "Trainer",
     "TrainingData",
     "check_store",
+    "combined",
     "constant_micro_f1",
+    "copy_gb",
     "curve_columns",
     "forward",
     "head_runs",
     "latency_ms",
     "make_learner",
+    "memory_share_gb",
     "metric_functions",
     "metric_label",
     "open_device",
     "plan_model",
     "refit",
+    "refit_config",
+    "refitted_megabytes",
     "standard_error",
     "summarise",
     "trim_store",

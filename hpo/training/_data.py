@@ -1,32 +1,53 @@
-"""The rows of a bundle as tensors on one device, loaded once a worker."""
+"""The rows of a bundle as a run reads them: tensors on its device, or gathered from the files."""
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from hpo.features import Bundle
+from hpo.features import Bundle, arrays_beside
 from hpo.models import FeatureScaling
 from hpo.training._device import Device
+from hpo.training._memory import copy_gb, memory_share_gb
+from hpo.training._rows import MappedRows, RowSource, SideBySide, as_mapped, consecutive
 
 __all__ = ["Part", "RunData", "TrainingData"]
+
+#: Parts that are read in every epoch; others are read once, so that no copy of them is made.
+_TRAINED_ON = ("train", "val", "all")
+#: Parts to keep: training and validation rows, each with so many kinds of scaling at most.
+_KINDS = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Rows to train or to score on: inputs by name, float32 [rows, D]; 0/1 targets [rows, K]."""
+    """Rows to train or to score on.
 
-    inputs: Mapping[str, Tensor]
-    targets: Tensor
+    Attributes:
+        inputs: By name, float32 [rows, D].
+        targets: 0 or 1, float32 [rows, K].
+    """
+
+    inputs: Mapping[str, RowSource]
+    targets: RowSource
 
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return self.targets.shape[0]
+        return len(self.targets)
+
+    @property
+    def entries(self) -> int:
+        """Number of targets: rows times classes."""
+        return math.prod(self.targets.shape)
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are read to."""
+        return self.targets.device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +59,20 @@ class RunData:
 
 
 class TrainingData:
-    """Features and labels of a bundle on a device.
+    """Features and labels of a bundle, for a device.
 
     Args:
         bundle: Where they come from; what a configuration chooses of it.
-        device: Where they stay.
+        device: Where they are used.
+        memory_gb: Training and validation rows that take at most so much as float32, in 10⁹ bytes,
+            are held as tensors on the device. Larger ones are gathered from the mapped arrays of
+            the bundle, batch by batch, with the same numbers. By default ``memory_share_gb``.
+
+    Attributes:
+        in_memory: Whether they are held.
     """
 
-    def __init__(self, bundle: Bundle, device: Device) -> None:
+    def __init__(self, bundle: Bundle, device: Device, memory_gb: float | None = None) -> None:
         self.bundle = bundle
         self.device = device.torch
         self.modalities = tuple(bundle.features.train)
@@ -53,55 +80,65 @@ class TrainingData:
         #: The width of each encoder's part of a modality.
         self.parts = {name: [p.width for p in parts] for name, parts in bundle.parts.items()}
         self.classes = len(bundle.classes)
-        parts = bundle.split.parts
-        self._index: dict[str, NDArray[np.int64]] = {
-            **parts,
-            "all": np.union1d(parts["train"], parts["val"]),
+        if memory_gb is None:
+            memory_gb = memory_share_gb(str(self.device))
+        size = copy_gb(bundle)
+        self.in_memory = size <= memory_gb
+        kinds = 1 if size <= memory_gb < _KINDS * size else _KINDS
+        self._kept = 2 * kinds
+        self._arrays = {
+            name: [as_mapped(part) for part in arrays_beside(array)]
+            for name, array in bundle.features.train.items()
         }
-        # Training and validation rows, for two kinds of scaling at a time.
-        self.part = functools.lru_cache(maxsize=4)(self._part)
+        self._labels = as_mapped(bundle.labels)
+        parts = bundle.split.parts
+        together = {**parts, "all": np.union1d(parts["train"], parts["val"])}
+        self._rows = {name: consecutive(index) for name, index in together.items()}
+        self._counts = {name: len(index) for name, index in together.items()}
+        self._parts: dict[tuple[str, str, str], Part] = {}
+        self.scaling = functools.lru_cache(maxsize=_KINDS)(self._scaling)
 
     def rows(self, name: str) -> int:
         """Return the rows of a part of the split, or of ``all``: training and validation."""
-        return len(self._index[name])
-
-    def scaling(self, kind: str, fit_on: str) -> dict[str, FeatureScaling]:
-        """Return the scaling of each modality, fitted to the part ``fit_on``."""
-        return {
-            name: FeatureScaling(kind, self.widths[name], self.parts[name])
-            .to(self.device)
-            .fit(self._features(name, fit_on))
-            for name in self.modalities
-        }
+        return self._counts[name]
 
     def run_data(self, kind: str, rows: str) -> RunData:
         """Return the embeddings of a run on the part ``rows``, scaled by ``kind``."""
         val = self.part("val", kind, rows) if rows == "train" else None
         return RunData(self.part(rows, kind, rows), val)
 
+    def part(self, name: str, kind: str, fit_on: str) -> Part:
+        """Return a part, scaled by ``kind`` as fitted to the part ``fit_on``; made once."""
+        key = (name, kind, fit_on)
+        part = self._parts.pop(key, None)
+        if part is None:
+            while len(self._parts) >= self._kept:
+                del self._parts[next(iter(self._parts))]  # the one not asked for for longest
+            part = self._part(name, kind, fit_on)
+        self._parts[key] = part
+        return part
+
+    def _scaling(self, kind: str, fit_on: str) -> dict[str, FeatureScaling]:
+        """Return the scaling of each modality, fitted to the part ``fit_on``.
+
+        That is done on the CPU, so that it is the same wherever the rows are used.
+        """
+        return {
+            name: FeatureScaling(kind, self.widths[name], self.parts[name])
+            .fit(self._arrays[name], self._rows[fit_on])
+            .to(self.device)
+            for name in self.modalities
+        }
+
     def _part(self, name: str, kind: str, fit_on: str) -> Part:
-        scaling = self.scaling(kind, fit_on)
-        with torch.no_grad():
-            inputs = {
-                modality: scaling[modality](self._features(modality, name))
-                for modality in self.modalities
-            }
-        labels = _take(self.bundle.labels, self._index[name])
-        return Part(inputs, torch.from_numpy(labels).to(self.device, torch.float32))
-
-    def _features(self, modality: str, part: str) -> Tensor:
-        """Return float16 embeddings of the part, [rows, D], on the device."""
-        array = _take(self.bundle.features.train[modality], self._index[part])
-        return torch.from_numpy(array).to(self.device)
-
-
-def _take(array: NDArray[np.generic], index: NDArray[np.int64]) -> NDArray[np.generic]:
-    """Return the rows ``index`` (ascending) of a memory-mapped array, in memory."""
-    first, last = _bounds(index)
-    if last - first + 1 == len(index):
-        return np.array(array[first : last + 1])
-    return np.asarray(array[index])
-
-
-def _bounds(index: Sequence[int] | NDArray[np.int64]) -> tuple[int, int]:
-    return (int(index[0]), int(index[-1])) if len(index) else (0, -1)
+        scaling, rows = self.scaling(kind, fit_on), self._rows[name]
+        inputs = {
+            modality: MappedRows(
+                SideBySide(self._arrays[modality]), rows, self.device, scaling[modality]
+            )
+            for modality in self.modalities
+        }
+        targets = MappedRows(self._labels, rows, self.device)
+        if not self.in_memory or name not in _TRAINED_ON:
+            return Part(inputs, targets)
+        return Part({modality: x.read() for modality, x in inputs.items()}, targets.read())

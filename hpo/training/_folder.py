@@ -12,27 +12,51 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
 
 from hpo.errors import InputError
-from hpo.features import SourcePart, parts_from_record
+from hpo.features import SourcePart, as_float16, parts_from_record
 from hpo.files import atomic_write, write_json
 from hpo.models import (
     CHOICES,
     AssembledModel,
     Config,
+    EnsembleModel,
     PluginUse,
     check_fusion,
     load_weights,
+    modalities_read,
     plugins_of_config,
 )
 from hpo.training._device import Device
 
-__all__ = ["TrainedModel"]
+__all__ = ["Member", "TrainedModel", "widths_read"]
 
 _log = logging.getLogger(__name__)
 _FORMAT = 1
+#: Of a model with several members, which versions before them can't read.
+_ENSEMBLE_FORMAT = 2
 _ROWS_AT_ONCE = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One of the models that a model averages.
+
+    Attributes:
+        config: Its configuration.
+        weight: Its share of the mean probability.
+        seed: It was trained with.
+        trial: Number of the trial that it comes from; None for one that no trial has tried.
+    """
+
+    config: Config
+    weight: float
+    seed: int
+    trial: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return {**dataclasses.asdict(self), "config": self.config.model_dump(mode="json")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,43 +65,45 @@ class TrainedModel:
 
     Attributes:
         module: Raw embeddings to logits.
-        config: The configuration.
+        config: The configuration; of an ensemble that of the study's winner.
         widths: Embedding width of each modality it reads.
         classes: Label names.
         thresholds: Probability above which each label is predicted.
         features: Where its embeddings came from (encoder, weights, preprocessing), as
             ``parts_record`` has it.
         origin: Study, trial, seed, rows: for people.
+        members: What the module averages; empty for a single model.
     """
 
-    module: AssembledModel
+    module: AssembledModel | EnsembleModel
     config: Config
     widths: Mapping[str, int]
     classes: tuple[str, ...]
     thresholds: tuple[float, ...]
     features: Mapping[str, Any]
     origin: Mapping[str, Any]
+    members: tuple[Member, ...] = ()
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``config.json``, the latter last."""
         with atomic_write(folder / "model.safetensors") as file:
             state = {name: x.contiguous().cpu() for name, x in self.module.state_dict().items()}
             file.write(save(state))
-        write_json(
-            folder / "config.json",
-            {
-                "format": _FORMAT,
-                "config": self.config.model_dump(mode="json"),
-                "plugins": [
-                    dataclasses.asdict(plugin) for plugin in plugins_of_config(self.config)
-                ],
-                "widths": dict(self.widths),
-                "classes": list(self.classes),
-                "thresholds": list(self.thresholds),
-                "features": dict(self.features),
-                "origin": dict(self.origin),
-            },
-        )
+        configs = [self.config, *(member.config for member in self.members)]
+        plugins = dict.fromkeys(p for config in configs for p in plugins_of_config(config))
+        about = {
+            "format": _ENSEMBLE_FORMAT if self.members else _FORMAT,
+            "config": self.config.model_dump(mode="json"),
+            "plugins": [dataclasses.asdict(plugin) for plugin in plugins],
+            "widths": dict(self.widths),
+            "classes": list(self.classes),
+            "thresholds": list(self.thresholds),
+            "features": dict(self.features),
+            "origin": dict(self.origin),
+        }
+        if self.members:
+            about["members"] = [member.to_json() for member in self.members]
+        write_json(folder / "config.json", about)
 
     @staticmethod
     def load(folder: Path) -> "TrainedModel":
@@ -88,23 +114,24 @@ class TrainedModel:
         """
         try:
             raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            if raw["format"] != _FORMAT:
+            if raw["format"] not in (_FORMAT, _ENSEMBLE_FORMAT):
                 raise InputError(
                     f"The model {folder} has format {raw['format']}, but this version reads "
-                    f"{_FORMAT}."
+                    f"{_FORMAT} and {_ENSEMBLE_FORMAT}."
                 )
+            modalities = tuple(raw["widths"])
             try:
                 _check_plugins(folder, [PluginUse(**use) for use in raw.get("plugins", ())])
-                config = _checked_config(raw["config"], tuple(raw["widths"]))
+                config = _checked_config(raw["config"], modalities)
+                members = tuple(
+                    Member(**{**member, "config": _checked_config(member["config"], modalities)})
+                    for member in raw.get("members", ())
+                )
             except InputError as error:
                 raise InputError(f"The model {folder} can't be used: {error}") from None
             parts = parts_from_record(raw["features"], raw["widths"])
-            module = AssembledModel(
-                config,
-                raw["widths"],
-                len(raw["classes"]),
-                {name: [part.width for part in those] for name, those in parts.items()},
-            )
+            beside = {name: [part.width for part in those] for name, those in parts.items()}
+            module = _build(config, members, raw["widths"], len(raw["classes"]), beside)
             load_weights(module, load_file(folder / "model.safetensors"))
             return TrainedModel(
                 module,
@@ -114,6 +141,7 @@ class TrainedModel:
                 tuple(raw["thresholds"]),
                 raw["features"],
                 raw["origin"],
+                members,
             )
         except InputError:
             raise
@@ -133,29 +161,74 @@ class TrainedModel:
         return parts_from_record(self.features, self.widths)
 
     def probabilities(
-        self, inputs: Mapping[str, NDArray[np.floating[Any]]], device: Device
+        self,
+        inputs: Mapping[str, NDArray[np.floating[Any]]],
+        device: Device,
+        rows: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float32]:
-        """Return float32 probabilities [rows, K] for raw embeddings, modality → [rows, D_m]."""
+        """Return float32 probabilities [rows, K] for raw embeddings.
+
+        Args:
+            inputs: Modality → [N, D_m] of a float type. They are rounded to float16, as those that
+                the model was trained on, a few rows at a time, so that they may be mapped files.
+            device: Where to compute.
+            rows: Indices of the rows to take; None for all.
+        """
         with device.in_use():
-            return self._probabilities(inputs, device.torch)
+            return self._probabilities(inputs, device.torch, rows)
 
     @torch.no_grad()
     def _probabilities(
-        self, inputs: Mapping[str, NDArray[np.floating[Any]]], device: torch.device
+        self,
+        inputs: Mapping[str, NDArray[np.floating[Any]]],
+        device: torch.device,
+        rows: NDArray[np.int64] | None,
     ) -> NDArray[np.float32]:
         self.module.to(device).eval()
-        rows = len(inputs[self.modalities[0]])
-        parts: list[Tensor] = []
-        for start in range(0, rows, _ROWS_AT_ONCE):
+        count = len(inputs[self.modalities[0]]) if rows is None else len(rows)
+        found = np.empty((count, len(self.classes)), dtype=np.float32)
+        for start in range(0, count, _ROWS_AT_ONCE):
+            piece = slice(start, start + _ROWS_AT_ONCE)
+            some = piece if rows is None else rows[piece]
             part = {
-                name: torch.from_numpy(np.array(inputs[name][start : start + _ROWS_AT_ONCE])).to(
-                    device
-                )
+                name: torch.from_numpy(as_float16(inputs[name][some])).to(device)
                 for name in self.modalities
             }
-            parts.append(self.module(part).sigmoid().cpu())
-        empty = np.zeros((0, len(self.classes)), dtype=np.float32)
-        return torch.cat(parts).numpy() if parts else empty
+            found[piece] = self.module(part).sigmoid().cpu()
+        return found
+
+
+def _build(
+    config: Config,
+    members: Sequence[Member],
+    widths: Mapping[str, int],
+    classes: int,
+    parts: Mapping[str, Sequence[int]],
+) -> AssembledModel | EnsembleModel:
+    """Return the module of a model with weights that mean nothing yet.
+
+    Args:
+        config: Its configuration.
+        members: What it averages.
+        widths: Embedding width of each modality that it reads.
+        classes: Number of labels K.
+        parts: See ``AssembledModel``.
+    """
+    if not members:
+        return AssembledModel(config, widths, classes, parts)
+    return EnsembleModel(
+        [
+            AssembledModel(member.config, widths_read(member.config, widths), classes, parts)
+            for member in members
+        ],
+        [member.weight for member in members],
+    )
+
+
+def widths_read(config: Config, widths: Mapping[str, int]) -> dict[str, int]:
+    """Return the widths of the modalities that a configuration reads."""
+    read = modalities_read(config.fusion, tuple(widths)) or ()
+    return {name: widths[name] for name in read}
 
 
 def _check_plugins(folder: Path, needed: Sequence[PluginUse]) -> None:

@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from hpo.training._rows import RowSource
+
 __all__ = ["forward", "split_rows"]
 
 
 @torch.no_grad()
-def forward(module: nn.Module, inputs: Mapping[str, Tensor], micro_batch: int) -> Tensor:
+def forward(module: nn.Module, inputs: Mapping[str, RowSource], micro_batch: int) -> Tensor:
     """Return the logits [rows, K] of ``module`` in evaluation mode, some rows at once."""
     module.eval()
     rows = len(next(iter(inputs.values())))

@@ -12,6 +12,7 @@ from hpo.training._average import WeightAverage
 from hpo.training._data import RunData
 from hpo.training._device import compiled, precise
 from hpo.training._forward import forward, split_rows
+from hpo.training._rows import RowSource
 from hpo.training._spec import RunSpec
 
 __all__ = ["GradientLearner"]
@@ -23,7 +24,7 @@ class GradientLearner:
     Args:
         spec: The run.
         module: With its initial weights.
-        data: Its rows, on the device.
+        data: Its rows.
 
     Attributes:
         epoch: Epochs done.
@@ -39,7 +40,7 @@ class GradientLearner:
         self._criterion = build_loss(config)
         self.epoch = 0
         self.whole = False
-        self.module = module.to(data.train.targets.device)
+        self.module = module.to(data.train.device)
         self._forward = compiled(self.module, self._numerics.compiler)
         self._optimizer = Adam(
             self.module.parameters(),
@@ -57,7 +58,7 @@ class GradientLearner:
         single_step = self._config.batch_size >= train.rows
         if not single_step:
             self._remember()
-        total = torch.zeros((), dtype=torch.float64, device=train.targets.device)
+        total = torch.zeros((), dtype=torch.float64, device=train.device)
         seed_dropout(self.module, self._seed, self.epoch + 1)
         self.module.train()
         try:
@@ -76,7 +77,7 @@ class GradientLearner:
             raise
         self.epoch += 1
         self.whole = True
-        return total / train.targets.numel()
+        return total / train.entries
 
     def _accumulate(self, rows: slice | Tensor) -> Tensor:
         """Add to the gradient that of the loss over some rows, and return the loss.
@@ -85,7 +86,7 @@ class GradientLearner:
         """
         train = self._data.train
         inputs = {name: x[rows] for name, x in train.inputs.items()}
-        with precise(train.targets.device, self._numerics.precision) as mixed:
+        with precise(train.device, self._numerics.precision) as mixed:
             with mixed:
                 logits = self._forward(inputs)
             loss = self._criterion(logits.float(), train.targets[rows])
@@ -125,7 +126,7 @@ class GradientLearner:
     def _evaluated(self) -> nn.Module:
         return self.module if self._average is None else self._average.module
 
-    def logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+    def logits(self, inputs: Mapping[str, RowSource]) -> Tensor:
         """Return the logits [rows, K] of the evaluated weights."""
         return forward(self._evaluated(), inputs, self._numerics.micro_batch)
 
@@ -136,8 +137,7 @@ class GradientLearner:
             yield slice(0, rows)
             return
         order = np.random.default_rng((self._seed, self.epoch + 1)).permutation(rows)
-        device = self._data.train.targets.device
-        yield from split_rows(torch.from_numpy(order).to(device), size)
+        yield from split_rows(torch.from_numpy(order).to(self._data.train.device), size)
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

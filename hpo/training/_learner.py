@@ -10,6 +10,7 @@ from hpo.models import is_fitted
 from hpo.training._data import RunData
 from hpo.training._fitted import FittedLearner
 from hpo.training._gradient import GradientLearner
+from hpo.training._rows import RowSource
 from hpo.training._spec import RunSpec
 
 __all__ = ["Learner", "make_learner"]
@@ -49,7 +50,7 @@ class Learner(Protocol):
     def evaluated_weights(self) -> dict[str, Tensor]:
         """Return the weights that are scored and kept, by their names in the module."""
 
-    def logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+    def logits(self, inputs: Mapping[str, RowSource]) -> Tensor:
         """Return the logits [rows, K] of the evaluated weights for embeddings by modality."""
 
 
@@ -60,7 +61,7 @@ def make_learner(
 
     Args:
         spec: The run.
-        data: Its rows, on the device.
+        data: Its rows.
         build: Makes the module with its initial weights, given a generator, on the CPU.
     """
     module = build(torch.Generator().manual_seed(spec.stream))

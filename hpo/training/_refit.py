@@ -1,22 +1,36 @@
 """The refit: a configuration trained on all rows in use, as a model that stands alone."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from hpo.errors import InputError
 from hpo.features import parts_record
-from hpo.models import (
-    AssembledModel,
-    Config,
-    check_fusion,
-    head_names,
-    load_weights,
-    modalities_read,
-)
-from hpo.training._folder import TrainedModel
+from hpo.models import AssembledModel, Config, check_fusion, head_names, load_weights
+from hpo.training._folder import TrainedModel, widths_read
 from hpo.training._trainer import Trainer
 
-__all__ = ["refit"]
+__all__ = ["refit", "refit_config"]
+
+
+def refit_config(
+    config: Config, train_rows: int, all_rows: int, epochs: Literal["keep", "steps"] = "keep"
+) -> Config:
+    """Return how a configuration is trained on more rows than it was tried on.
+
+    A batch as large as the training part means all rows here as well, and there the epochs are the
+    steps. With smaller batches the same epochs are more steps.
+
+    Args:
+        config: As it was tried.
+        train_rows: Rows that it was tried on.
+        all_rows: Rows that it is to be trained on.
+        epochs: ``keep`` them, or keep the ``steps``: then there are fewer epochs, rounded.
+    """
+    if config.batch_size >= train_rows:
+        return config.replace(batch_size=all_rows)
+    if epochs == "steps":
+        return config.replace(epochs=max(1, round(config.epochs * train_rows / all_rows)))
+    return config
 
 
 def refit(
@@ -26,18 +40,18 @@ def refit(
     seed: int,
     max_model_mb: float,
     origin: Mapping[str, Any],
+    epochs: Literal["keep", "steps"] = "keep",
     on_step: Callable[[int, int], None] = lambda step, steps: None,
 ) -> TrainedModel:
     """Train ``config`` on training and validation rows together and assemble the model.
 
-    A batch as large as the training part means all rows here as well.
-
     Args:
         trainer: Holds data and run store, which makes the refit resumable like any run.
-        config: As it was tried.
+        config: As it was tried; ``refit_config`` says how it is trained here.
         seed: Of the run.
         max_model_mb: Limit in 10⁶ bytes.
         origin: Kept with the model.
+        epochs: ``keep`` or ``steps``; see ``refit_config``.
         on_step: Called with steps done and steps in all.
 
     Raises:
@@ -47,13 +61,10 @@ def refit(
     """
     data = trainer.data_of(config)
     check_fusion(config.fusion, data.modalities)
-    read = modalities_read(config.fusion, data.modalities) or ()
-    widths = {name: data.widths[name] for name in read}
-    parts = {name: data.bundle.parts[name] for name in read}
-    module = AssembledModel(config, widths, data.classes, {name: data.parts[name] for name in read})
+    widths = widths_read(config, data.widths)
+    module = AssembledModel(config, widths, data.classes, data.parts)
     _check_size(module, max_model_mb)
-    if config.batch_size >= data.rows("train"):
-        config = config.replace(batch_size=data.rows("all"))
+    config = refit_config(config, data.rows("train"), data.rows("all"), epochs)
     run = trainer.model(config, seed, rows="all")
     while not run.done:
         run.advance()
@@ -77,7 +88,7 @@ def refit(
         widths=widths,
         classes=tuple(data.bundle.classes),
         thresholds=(0.5,) * data.classes,
-        features=parts_record(parts),
+        features=parts_record(data.bundle.parts),
         origin={**origin, "seed": seed, "rows": data.rows("all")},
     )
 

@@ -27,7 +27,7 @@ class Session:
 
     Args:
         spec: The run.
-        data: Its rows, on the device.
+        data: Its rows.
         device: The device, inside whose ``in_use`` everything is computed.
         learn: Makes the learner before its first epoch.
         metrics: What is measured on the validation rows after each epoch, by name.
@@ -156,13 +156,13 @@ class Session:
         """Return validation loss and metrics, float64 scalars; NaN where it isn't scored."""
         val = self._data.val
         if val is None or not self.spec.is_scored(live.epoch):
-            device = self._data.train.targets.device
+            device = self._data.train.device
             nothing = torch.full((), math.nan, dtype=torch.float64, device=device)
             return [nothing] * (1 + len(self._metrics))
-        logits = live.logits(val.inputs)
+        logits, targets = live.logits(val.inputs), val.targets[slice(0, val.rows)]
         with torch.no_grad():
-            loss = self._criterion(logits, val.targets).double() / val.targets.numel()
-            return [loss, *measure(self._metrics, logits, val.targets)]
+            loss = self._criterion(logits, targets).double() / val.entries
+            return [loss, *measure(self._metrics, logits, targets)]
 
     def _materialise(self, epoch: int) -> Learner:
         """Return the learner as it is after ``epoch`` epochs."""

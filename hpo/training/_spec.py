@@ -43,6 +43,10 @@ class Numerics:
     compiler: str = "off"
 
 
+#: For runs of which it doesn't matter where they are trained.
+_ANYWHERE = Numerics("", 0, 0, "")
+
+
 @dataclasses.dataclass(frozen=True)
 class RunSpec:
     """One module trained on one set of rows with one seed; its length is not part of it.
@@ -93,6 +97,10 @@ class RunSpec:
             "sources": [[spec.address, epoch] for spec, epoch in self.sources],
         }
         description |= {"plugins": dict(self.plugins)} if self.plugins else {}
+        fitted = self.config.feature_scaling in ("auto", "standard")
+        if fitted and self.numerics.device not in ("cpu", _ANYWHERE.device):
+            # It was on the device itself, whose sums have other last bits.
+            description["scaling"] = "fitted on the CPU"
         return description | ({} if self.scored is None else {"scored": list(self.scored)})
 
     @functools.cached_property
@@ -161,10 +169,9 @@ def plan_model(
 
 def head_runs(config: Config, modalities: Sequence[str]) -> tuple[str, ...]:
     """Return keys of the head runs of a configuration, equal where the runs would be."""
-    anywhere = Numerics("", 0, 0, "")
     chosen, alone = _chosen(config.encoder, modalities)
     heads, _ = plan_model(
-        config, modalities, bundle=chosen, rows="", seed=0, numerics=anywhere, alone=alone
+        config, modalities, bundle=chosen, rows="", seed=0, numerics=_ANYWHERE, alone=alone
     )
     return tuple(head.address for head in heads)
 

@@ -16,6 +16,7 @@ from hpo.training._device import Device
 from hpo.training._forward import forward
 from hpo.training._learner import make_learner
 from hpo.training._metrics import metric_functions
+from hpo.training._rows import RowSource
 from hpo.training._session import Session
 from hpo.training._spec import RunSpec, plan_model
 from hpo.training._store import RunStore
@@ -27,7 +28,7 @@ _KEPT_CHOICES = 2
 
 
 class Trainer:
-    """Holds a bundle on a device and trains models on it.
+    """Trains models on the rows of a bundle, on one device.
 
     Args:
         bundle: Features, labels and split.
@@ -37,6 +38,7 @@ class Trainer:
             default all that are registered.
         scored: The epochs after which runs are scored on the validation rows; by default all.
         micro_batch: Rows in flight at once; by default those of the device.
+        memory_gb: What training and validation rows may take; see ``TrainingData``.
         checkpoint_every: Epochs between resumable states.
         milestones: Lengths that the search may ask for; the weights of heads are kept there, since
             meta-classifiers of each length need them.
@@ -56,12 +58,14 @@ class Trainer:
         metrics: Sequence[str] | None = None,
         scored: Iterable[int] | None = None,
         micro_batch: int | None = None,
+        memory_gb: float | None = None,
         checkpoint_every: int = 50,
         milestones: Iterable[int] = (),
         poll: Callable[[], None] = lambda: None,
     ) -> None:
         self.device = device
         self.bundle = bundle
+        self._memory_gb = memory_gb
         self._open_data = functools.lru_cache(maxsize=_KEPT_CHOICES)(self._data_of)
         self.store = store
         self.numerics = device.numerics(micro_batch)
@@ -89,7 +93,7 @@ class Trainer:
 
     def _data_of(self, encoder: str | None) -> TrainingData:
         with self.device.in_use():
-            return TrainingData(self.bundle.choosing(encoder), self.device)
+            return TrainingData(self.bundle.choosing(encoder), self.device, self._memory_gb)
 
     def model(self, config: Config, seed: int, rows: str = "train") -> "ModelRun":
         """Return the model of ``config`` and ``seed``, at its first step.
@@ -150,7 +154,7 @@ class Trainer:
             assert outputs is not None  # there is a head
             return outputs if meta is None else self._stored(meta, epochs, {"outputs": outputs})
 
-    def _stored(self, spec: RunSpec, epoch: int, inputs: Mapping[str, Tensor]) -> Tensor | None:
+    def _stored(self, spec: RunSpec, epoch: int, inputs: Mapping[str, RowSource]) -> Tensor | None:
         stored = self.store.weights(spec.address, epoch)
         if stored is None:
             return None

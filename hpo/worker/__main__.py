@@ -9,7 +9,13 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from hpo._options import NO_CANDIDATE, add_study_options, add_timing_options, guarded
+from hpo._options import (
+    NO_CANDIDATE,
+    add_memory_option,
+    add_study_options,
+    add_timing_options,
+    guarded,
+)
 
 if TYPE_CHECKING:
     from hpo.worker._worker import Worker
@@ -35,6 +41,7 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument(
         "--device", default="auto", help="auto, cpu or cuda:N (default: %(default)s)"
     )
+    add_memory_option(parser)
     add_timing_options(parser)
     parser.add_argument("--held", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
@@ -60,6 +67,7 @@ def _main(argv: Sequence[str] | None) -> int:
         heartbeat=arguments.heartbeat,
         grace=arguments.grace,
         stall_timeout=arguments.stall_timeout,
+        memory_gb=arguments.memory_gb,
         own_process=True,
     )
     worker = Worker(study, settings)

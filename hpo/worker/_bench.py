@@ -12,6 +12,7 @@ from hpo.models import Config, architecture, model_megabytes
 from hpo.queue import Patience
 from hpo.study import Definition
 from hpo.training import Interrupted, RunStore, Trainer, latency_ms, open_device, trim_store
+from hpo.worker._settings import WorkerSettings
 
 __all__ = ["Workbench"]
 
@@ -25,7 +26,7 @@ class Workbench:
 
     Args:
         definition: The study's.
-        device: As ``WorkerSettings`` names it.
+        settings: The worker's.
         bundle: The study's, where somebody loaded it already; by default it is read from the
             study's cache.
         patience: Carries out the writes of the run store.
@@ -35,13 +36,14 @@ class Workbench:
     def __init__(
         self,
         definition: Definition,
-        device: str,
+        settings: WorkerSettings,
         bundle: Bundle | None,
         patience: Patience,
         poll: Callable[[], None],
     ) -> None:
         self._definition = definition
-        self.device = open_device(device, definition.arithmetic)
+        self.device = open_device(settings.device, definition.arithmetic)
+        self._memory_gb = settings.memory_gb
         self._bundle = bundle
         self._store = RunStore(definition.run_store, patience)
         self._poll = poll
@@ -123,6 +125,7 @@ class Workbench:
                 metrics=self._definition.metrics,
                 scored=self._definition.space.scored_epochs(),
                 micro_batch=micro_batch,
+                memory_gb=self._memory_gb,
                 checkpoint_every=self._definition.checkpoint_every,
                 milestones=self._definition.space.lengths(),
                 poll=self._poll,

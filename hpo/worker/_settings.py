@@ -18,6 +18,8 @@ class WorkerSettings:
         heartbeat: Seconds between heartbeats.
         grace: Seconds without a heartbeat after which a worker is taken for dead.
         stall_timeout: Seconds without progress after which a run is ended and counted as failed.
+        memory_gb: What the training and validation rows may take as float32, in 10⁹ bytes; larger
+            ones are gathered from the mapped files. None for ``memory_share_gb`` of one worker.
         own_process: Whether the process is the worker's alone. Then it is set up for training,
             and ended where a run that hangs can't be stopped otherwise.
     """
@@ -26,6 +28,7 @@ class WorkerSettings:
     heartbeat: float = 2.0
     grace: float = 20.0
     stall_timeout: float = 600.0
+    memory_gb: float | None = None
     own_process: bool = False
 
 

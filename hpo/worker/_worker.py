@@ -46,7 +46,7 @@ class Worker:
         self._adopted = 0.0
         patience = Patience(self._poll)
         self._patient = study.patient(patience)
-        self._bench = Workbench(study.definition, settings.device, bundle, patience, self._poll)
+        self._bench = Workbench(study.definition, settings, bundle, patience, self._poll)
         self._tied = StopWhenTied(self._patient, self._bench)
 
     def run(self) -> bool:

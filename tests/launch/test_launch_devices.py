@@ -1,5 +1,6 @@
 """Which device each worker gets, and what its process sees of the machine."""
 
+import functools
 import os
 from collections.abc import Callable
 
@@ -7,6 +8,10 @@ import pytest
 
 from hpo.errors import InputError
 from hpo.launch import Placement, place_workers, resolve_devices
+from hpo.training import memory_share_gb
+
+GB = 2.5
+place = functools.partial(place_workers, memory_gb=GB)
 
 
 def count(devices: int) -> Callable[[], int]:
@@ -30,6 +35,7 @@ def cuda(visible: str, threads: int = 1) -> Placement:
             "MKL_NUM_THREADS": str(threads),
             "CUDA_VISIBLE_DEVICES": visible,
         },
+        GB,
     )
 
 
@@ -41,6 +47,7 @@ def cpu(threads: int = 1) -> Placement:
             "MKL_NUM_THREADS": str(threads),
             "CUDA_VISIBLE_DEVICES": "",
         },
+        GB,
     )
 
 
@@ -86,17 +93,17 @@ def test_unknown_devices_are_all_named(text: str, here: int, message: str) -> No
 
 
 def test_a_worker_sees_its_own_device_alone() -> None:
-    assert place_workers(("cuda:0", "cuda:1"), None, 1) == [cuda("0"), cuda("1")]
+    assert place(("cuda:0", "cuda:1"), None, 1) == [cuda("0"), cuda("1")]
 
 
 def test_more_workers_than_devices_take_turns() -> None:
-    placed = place_workers(("cuda:0", "cuda:1"), 4, 2)
+    placed = place(("cuda:0", "cuda:1"), 4, 2)
     assert placed == [cuda("0", 2), cuda("1", 2), cuda("0", 2), cuda("1", 2)]
-    assert place_workers(("cuda:0", "cpu"), 3, 1) == [cuda("0"), cpu(), cuda("0")]
+    assert place(("cuda:0", "cpu"), 3, 1) == [cuda("0"), cpu(), cuda("0")]
 
 
 def test_fewer_workers_than_devices_take_the_first() -> None:
-    assert place_workers(("cuda:3", "cuda:1"), 1, 1) == [cuda("3")]
+    assert place(("cuda:3", "cuda:1"), 1, 1) == [cuda("3")]
 
 
 @pytest.mark.parametrize("visible", ["4,6", "GPU-aaaa,GPU-bbbb"])
@@ -105,7 +112,7 @@ def test_devices_are_counted_among_those_visible(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     first, second = visible.split(",")
-    assert place_workers(("cuda:1", "cuda:0"), None, 1) == [cuda(second), cuda(first)]
+    assert place(("cuda:1", "cuda:0"), None, 1) == [cuda(second), cuda(first)]
 
 
 @pytest.mark.parametrize(("threads", "workers"), [(1, 8), (3, 2), (8, 1), (16, 1)])
@@ -113,5 +120,24 @@ def test_a_cpu_has_a_worker_for_as_many_threads(
     threads: int, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(8)))
-    assert place_workers(("cpu",), None, threads) == [cpu(threads)] * workers
-    assert place_workers(("cpu",), 3, threads) == [cpu(threads)] * 3
+    assert place(("cpu",), None, threads) == [cpu(threads)] * workers
+    assert place(("cpu",), 3, threads) == [cpu(threads)] * 3
+
+
+def test_workers_share_the_memory_of_their_device() -> None:
+    asked: list[tuple[str, int]] = []
+
+    def share(device: str, workers: int) -> float:
+        asked.append((device, workers))
+        return {"cpu": 16.0, "cuda:0": 40.0, "cuda:1": 10.0}[device] / workers
+
+    devices = ("cuda:0", "cpu", "cuda:1")
+    placed = place_workers(devices, 5, 1, share=share)
+    assert [placement.memory_gb for placement in placed] == [20.0, 8.0, 10.0, 20.0, 8.0]
+    assert asked == [("cuda:0", 2), ("cpu", 2), ("cuda:1", 1)]
+    placed = place_workers(devices, 2, 1, memory_gb=3.0, share=share)
+    assert [placement.memory_gb for placement in placed] == [3.0, 3.0]
+    assert len(asked) == 3
+    with_default = place_workers(("cpu",), 4, 1)
+    assert len({placement.memory_gb for placement in with_default}) == 1
+    assert with_default[0].memory_gb == pytest.approx(memory_share_gb("cpu", 4), rel=0.2)

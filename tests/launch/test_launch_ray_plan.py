@@ -19,16 +19,21 @@ def test_sqlite_stays_on_the_only_node(monkeypatch: pytest.MonkeyPatch, tmp_path
     plan = _plan(nodes, "id", "sqlite:///studies.db", "auto", None, 2, None)
     assert plan.url == f"sqlite:///{tmp_path}/studies.db"
     assert (plan.only_node, plan.workers, plan.cpus, plan.gpus) == ("id", 2, 2, 0)
+    assert plan.sharing == 2
+    assert _plan(nodes, "id", "sqlite:///studies.db", "auto", 1, 2, None).sharing == 1
 
 
 @pytest.mark.parametrize(
-    ("devices", "gpus", "workers", "device"),
-    [("auto", None, 2, "cuda:0"), ("auto", 0.4, 4, "cuda:0"), ("cpu", None, 20, "cpu")],
+    ("devices", "gpus", "workers", "device", "sharing"),
+    [("auto", None, 2, "cuda:0", 1), ("auto", 0.4, 4, "cuda:0", 2), ("cpu", None, 20, "cpu", 16)],
 )
-def test_room_for_workers(devices: str, gpus: float | None, workers: int, device: str) -> None:
+def test_room_for_workers(
+    devices: str, gpus: float | None, workers: int, device: str, sharing: int
+) -> None:
     nodes = [{"Resources": {"CPU": 16.0, "GPU": 2.0}}, {"Resources": {"CPU": 4.0}}]
     plan = _plan(nodes, "id", "postgresql://host/db", devices, None, 1, gpus)
     assert (plan.workers, plan.device, plan.only_node) == (workers, device, None)
+    assert plan.sharing == sharing  # the most on one node, or on one GPU
 
 
 def test_a_cluster_without_room_is_refused() -> None:

@@ -80,6 +80,22 @@ def test_a_sampled_study_chooses_among_what_its_space_names(
     assert study.optuna.best_trial.params["encoder"] == "good"
 
 
+def test_an_ensemble_reads_one_choice_of_encoders(data: hpo.Data, tmp_path: Path) -> None:
+    from hpo.results import select_ensemble
+
+    stages = [
+        {"name": "encoder", "params": {"encoder": ["noisy", "good"]}},
+        {"name": "rate", "params": {"lr": [0.01, 0.02, 0.03]}},
+    ]
+    space = {**space_of(kind="greedy", stages=stages), "ensemble": {"neighbours": True}}
+    study = studied(data, tmp_path, space)
+    tasks = study.stored.tasks()
+    selection = select_ensemble(study.stored, study.best_task, tasks, "cpu")
+    assert selection is not None
+    assert len(tasks) == 4
+    assert selection.looked_at == 3 + 1  # with the good encoder, and a vote of its neighbours
+
+
 def test_another_choice_is_another_study(data: hpo.Data, tmp_path: Path) -> None:
     space = space_of(kind="greedy", stages=[{"name": "rate", "params": {"lr": [0.01]}}])
     studied(data, tmp_path, space, encoder="good")

@@ -115,6 +115,13 @@ def test_numbers_that_are_none(tmp_path: Path) -> None:
         "error: workers is 0, but must be above 0.\ntimeout is -1, but must be above 0.\n"
         "trials is 0, but must be above 0.\n"
     )
+    for action in (
+        lambda: study.optimize(memory_gb=0),
+        lambda: study.refit(memory_gb=0),
+        lambda: hpo.train(data, CONFIG, memory_gb=0),
+        lambda: hpo.fit(data, CONFIG, memory_gb=0),
+    ):
+        assert message(action) == "error: memory_gb is 0, but must be above 0.\n"
 
 
 def test_train_says_what_it_can_not_do(tmp_path: Path) -> None:

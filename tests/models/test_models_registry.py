@@ -80,8 +80,8 @@ def test_what_comes_with_the_package_is_not_forgotten() -> None:
         ),
         (
             HEADS,
-            "knn",
-            "There is no head 'knn'; there are: mlp, gmlp. For one of your own, pass --plugin "
+            "svm",
+            "There is no head 'svm'; there are: mlp, gmlp, knn. For one of your own, pass --plugin "
             "MODULE, or call hpo.register_head from Python.",
         ),
     ],

@@ -48,9 +48,14 @@ def greedy(**params: list[Any]) -> dict[str, Any]:
     return {"name": "greedy", "seeds": 2, "split": SPLIT, "fixed": SMALL, "search": search}
 
 
-def study_of(folder: Path, space: dict[str, Any], labels: NDArray[np.uint8] | None = None) -> Study:
+def study_of(
+    folder: Path,
+    space: dict[str, Any],
+    labels: NDArray[np.uint8] | None = None,
+    rows: int = ROWS,
+) -> Study:
     """A complete study of a space in a folder of its own."""
-    features, own = arrays()
+    features, own = arrays(rows)
     data = hpo.load_data(
         features=features, labels=own if labels is None else labels, cache=folder / "cache"
     )

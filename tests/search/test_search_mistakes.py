@@ -26,7 +26,7 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             2,
             "unknown key 'seed' (did you mean 'seeds'?); allowed: name, metric, seeds, split, "
             "train_rows, scale, fixed, search, divergence, budget, refit, evaluate_every, "
-            "thresholds, constraints, against, reference, max_model_mb",
+            "thresholds, ensemble, precision, constraints, against, reference, max_model_mb",
         ),
         (GREEDY, "seeds: 2", "seeds: 0", 2, "seeds is 0, but must be greater than 0"),
         (GREEDY, "name: small\n", "", 1, "'name' is missing"),
@@ -208,7 +208,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
             "--set",
             "--set droput=0.5: unknown key 'droput'; allowed: name, metric, seeds, split, "
             "train_rows, scale, fixed, search, divergence, budget, refit, evaluate_every, "
-            "thresholds, constraints, against, reference, max_model_mb",
+            "thresholds, ensemble, precision, constraints, against, reference, max_model_mb",
         ),
         (
             "scale.widht",
@@ -221,8 +221,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
             "refit.sed",
             1,
             "--set",
-            "--set refit.sed=1: unknown key 'sed' (did you mean 'seed'?); "
-            "allowed: rows, seed, pick",
+            "--set refit.sed=1: unknown key 'sed' (did you mean 'seed'?); allowed: rows, seed, "
+            "pick, seeds, epochs",
         ),
         ("seeds", -1, "--seeds", "--seeds seeds=-1: seeds is -1, but must be greater than 0"),
     ],

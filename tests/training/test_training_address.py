@@ -1,5 +1,6 @@
 """Keys of configurations and addresses of runs stay what they were when a definition grows."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -250,3 +251,16 @@ def test_a_metric_that_the_package_gets_later_is() -> None:
         assert addresses_of(Config(), (*STANDING_METRICS, "later")) != addresses_of(Config())
     finally:
         del METRICS._entries["later"]
+
+
+def test_scaling_that_was_fitted_on_a_gpu_is_not_taken_for_what_is_fitted_on_the_cpu() -> None:
+    def description(device: str, scaling: str) -> dict[str, Any]:
+        numerics = dataclasses.replace(NUMERICS, device=device)
+        config = Config(feature_scaling=scaling)
+        (spec,), _ = plan_model(config, BOTH, bundle="b", rows="train", seed=3, numerics=numerics)
+        return spec.describe()
+
+    for scaling in ("none", "auto", "l2", "standard"):
+        assert "scaling" not in description("cpu", scaling)
+        found = description("NVIDIA H100", scaling).get("scaling")
+        assert found == ("fitted on the CPU" if scaling in ("auto", "standard") else None)

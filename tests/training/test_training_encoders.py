@@ -105,6 +105,22 @@ def test_side_by_side_trains_as_one_wide_encoder(tmp_path: Path, fusion: str) ->
     assert train(run, run.steps) == train(other, other.steps)
 
 
+@pytest.mark.parametrize("kind", ["auto", "l2", "standard"])
+def test_side_by_side_is_gathered_from_files_with_the_same_numbers(
+    tmp_path: Path, kind: str
+) -> None:
+    bundle = named_bundle("good", "bad")
+    records = []
+    for memory_gb in (1.0, 0.0):
+        trainer = make_trainer(tmp_path / str(memory_gb), bundle, memory_gb=memory_gb)
+        config = CONFIG.replace(
+            fusion="concat", encoder="good+bad", feature_scaling=kind, batch_size=70
+        )
+        assert trainer.data_of(config).in_memory == (memory_gb > 0)
+        records.append(train(trainer.model(config, 0), 3))
+    assert records[0] == records[1]
+
+
 @pytest.mark.parametrize("kind", ["none", "auto", "l2", "standard"])
 def test_parts_are_scaled_each_by_itself(kind: str) -> None:
     rng = torch.Generator().manual_seed(0)

@@ -192,7 +192,7 @@ def test_folder_that_is_no_model(tmp_path: Path, model: TrainedModel) -> None:
     config = folder / "config.json"
     content = json.loads(config.read_text())
     for change, message in (
-        ({"format": 9}, rf"^The model {folder} has format 9, but this version reads 1\.$"),
+        ({"format": 9}, rf"^The model {folder} has format 9, but this version reads 1 and 2\.$"),
         ({"config": {"lr": 0}}, rf"^{folder} is no model folder: 1 validation error"),
         (
             {"config": {"fusion": "video"}},
@@ -200,9 +200,10 @@ def test_folder_that_is_no_model(tmp_path: Path, model: TrainedModel) -> None:
             r"the features \(image, text\) or one of: concat, ",
         ),
         (
-            {"config": {"head": "knn"}},
-            rf"^The model {folder} can't be used: There is no head 'knn'; there are: mlp, gmlp\. "
-            r"For one of your own, pass --plugin MODULE, or call hpo\.register_head from Python\.$",
+            {"config": {"head": "svm"}},
+            rf"^The model {folder} can't be used: There is no head 'svm'; there are: mlp, gmlp, "
+            r"knn\. For one of your own, pass --plugin MODULE, or call "
+            r"hpo\.register_head from Python\.$",
         ),
         ({"classes": ["a", "b"]}, rf"^The weights in {folder} don't fit its config: "),
     ):
