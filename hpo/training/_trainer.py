@@ -23,8 +23,8 @@ from hpo.training._store import RunStore
 
 __all__ = ["ModelRun", "Trainer"]
 
-#: Choices of encoders whose embeddings are kept on the device at a time.
-_KEPT_CHOICES = 2
+#: Choices of encoders whose rows are held at a time; each may take all the memory there is for it.
+_KEPT_CHOICES = 1
 
 
 class Trainer:
