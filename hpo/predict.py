@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpo._options import add_plugin_option, guarded, positive
 from hpo.errors import InputError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hpo.data import Rows
-    from hpo.features import Encoder
     from hpo.training import TrainedModel
 
 __all__ = ["main"]
@@ -85,6 +83,14 @@ def _parser() -> argparse.ArgumentParser:
         help="give no labels to rows whose image can't be read, and go on",
     )
     add(
+        "--missing",
+        type=lambda text: tuple(name.strip() for name in text.split(",")),
+        default=(),
+        metavar="A,B,…",
+        help="modalities that rows may lack, such as image: no image file, an empty caption, or a "
+        "row of NaN in --features; they are predicted from what they have",
+    )
+    add(
         "--cache",
         type=Path,
         default=Path(".hpo"),
@@ -102,11 +108,13 @@ def _main(argv: Sequence[str] | None) -> int:
 
     from hpo.data import load_rows
     from hpo.demo import make_demo
-    from hpo.features import reads_images
+    from hpo.features import ConsoleProgress, encode_present, reads_images
     from hpo.launch import resolve_devices
     from hpo.results import (
+        count_lacking,
         encoders_of,
         inputs_of,
+        lacking_of,
         source_widths,
         write_predictions,
         write_probabilities,
@@ -132,11 +140,27 @@ def _main(argv: Sequence[str] | None) -> int:
     rows = load_rows(
         folder,
         images="exist" if with_images else "ignore",
-        skip_bad_images=arguments.skip_bad_images,
+        skip_bad_images=arguments.skip_bad_images or reads_images(arguments.missing),
     )
-    arrays = _read(folders, table, len(rows), widths)
-    encoded, bad = _encode(rows, encoders, widths, device, arguments)
-    kept = [index for index in range(len(rows)) if index not in bad]
+    arrays = _read(folders, table, len(rows), widths, arguments.missing)
+    absent = _absent(rows, arrays, {s: tuple(widths[s]) for s in encoders}, arguments.missing)
+    lacking = lacking_of(model, absent, rows.place)
+    counts = count_lacking(model, lacking, rows.place)
+    encoded: Mapping[str, Mapping[str, NDArray[Any]]] = {}
+    bad: Mapping[int, str] = {}
+    if encoders:
+        with ConsoleProgress() as progress:
+            encoded, bad = encode_present(
+                rows,
+                {source: encoder.name for source, encoder in encoders.items()},
+                arguments.cache,
+                widths,
+                lacking,
+                device=device,
+                skip_bad_images=arguments.skip_bad_images,
+                progress=progress,
+            )
+    kept = np.delete(np.arange(len(rows)), sorted(bad))
     if bad:
         arrays = {
             source: {modality: array[kept] for modality, array in those.items()}
@@ -156,6 +180,8 @@ def _main(argv: Sequence[str] | None) -> int:
     labelled = len(rows) - len(bad)
     count = f"{labelled:,} row{'' if labelled == 1 else 's'}"
     print(f"predicted {count} of {folder / table}, {len(model.classes)} classes")
+    for name, number in counts.items():
+        print(f"lacking {name}: {number:,} row{'' if number == 1 else 's'}, predicted without it")
     if bad:
         names = ", ".join(rows.ids[index] for index in list(bad)[:_NAMED])
         more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
@@ -198,6 +224,12 @@ def _by_source(
             f"The model {arguments.model} was trained on imported embeddings{named}, so only "
             f"{flags or '--features'} can tell what it is to read."
         )
+    for name in arguments.missing:
+        if name not in model.modalities or len(model.modalities) == 1:
+            problems.append(
+                f"--missing is {name}, but must be of several modalities that the model reads; it "
+                f"reads {', '.join(model.modalities)}"
+            )
     for name in ("out", "probabilities"):
         path = getattr(arguments, name)
         if path is not None and path.is_dir():
@@ -210,42 +242,55 @@ def _by_source(
 
 
 def _read(
-    folders: Mapping[str, Path], table: str, rows: int, widths: Mapping[str, Mapping[str, int]]
-) -> "dict[str, dict[str, NDArray[Any]]]":
+    folders: Mapping[str, Path],
+    table: str,
+    rows: int,
+    widths: Mapping[str, Mapping[str, int]],
+    missing: Sequence[str],
+) -> dict[str, dict[str, NDArray[Any]]]:
     """Return the embeddings that exist, by source and modality."""
     from hpo.features import read_embeddings
 
     return {
-        source: read_embeddings(folder, table, rows, widths[source])
+        source: read_embeddings(folder, table, rows, widths[source], may_lack=missing)
         for source, folder in folders.items()
     }
 
 
-def _encode(
+def _absent(
     rows: "Rows",
-    encoders: "Mapping[str, Encoder]",
-    widths: Mapping[str, Mapping[str, int]],
-    device: str,
-    arguments: argparse.Namespace,
-) -> "tuple[dict[str, Mapping[str, NDArray[Any]]], Mapping[int, str]]":
-    """Encode rows with each encoder.
+    arrays: Mapping[str, Mapping[str, NDArray[Any]]],
+    encoded: Mapping[str, Sequence[str]],
+    missing: Sequence[str],
+) -> dict[str, dict[str, NDArray[np.bool_]]]:
+    """Return which rows lack what, by source and modality, [N].
 
-    Returns:
-        The embeddings by source and modality, of the rows that could be encoded; and what is wrong
-        with the others, by their index.
+    Args:
+        rows: The rows.
+        arrays: The embeddings that exist.
+        encoded: The modalities that the encoder of each other source is to encode.
+        missing: The modalities that rows may lack.
     """
-    from hpo.features import ConsoleProgress, Encoding, encode_all
+    from hpo.features import rows_of_nan
 
-    if not encoders:
-        return {}, {}
-    with ConsoleProgress() as progress:
-        found, bad = encode_all(
-            {"train": rows},
-            {source: encoder.name for source, encoder in encoders.items()},
-            {source: tuple(widths[source]) for source in encoders},
-            Encoding(arguments.cache, device, arguments.skip_bad_images, progress),
-        )
-    return {source: one.train for source, one in found.items()}, bad.get("train", {})
+    none = np.zeros(len(rows), dtype=np.bool_)
+    exist = {
+        source: {name: rows_of_nan(x) if name in missing else none for name, x in those.items()}
+        for source, those in arrays.items()
+    }
+    return exist | {
+        source: {name: _lacking(rows, name) if name in missing else none for name in names}
+        for source, names in encoded.items()
+    }
+
+
+def _lacking(rows: "Rows", modality: str) -> NDArray[np.bool_]:
+    """Return which rows have no image file, or an empty caption."""
+    from hpo.features import reads_images
+
+    if reads_images([modality]):
+        return np.array([not path.is_file() for path in rows.images or ()], dtype=bool)
+    return np.array([not caption.strip() for caption in rows.captions], dtype=bool)
 
 
 if __name__ == "__main__":

@@ -11,16 +11,17 @@ from hpo.features._choice import (
     parse_choice,
     union,
 )
+from hpo.features._classes import PROMPT, class_embeddings
 from hpo.features._cost import ChoiceCost, EncoderCost, choice_cost
 from hpo.features._data import Data
 from hpo.features._encoder import DEFAULT_ENCODER, DEMO_ENCODER, Encoder, resolve_encoder
 from hpo.features._extract import extract_features
 from hpo.features._features import Counts, FeatureInfo, Features, load_features
-from hpo.features._gather import Encoding, encode_all
 from hpo.features._import import import_arrays, import_features
 from hpo.features._import_names import modality_names
 from hpo.features._load import load_data
 from hpo.features._modalities import ENCODED, in_order, reads_images
+from hpo.features._partial import encode_present, rows_of_nan
 from hpo.features._parts import SourcePart, arrays_beside, beside, parts_from_record, parts_record
 from hpo.features._progress import ConsoleProgress, Progress
 from hpo.features._read import read_embeddings
@@ -37,6 +38,7 @@ __all__ = [
     "DEMO_DATA",
     "DEMO_ENCODER",
     "ENCODED",
+    "PROMPT",
     "Bundle",
     "ChoiceCost",
     "ConsoleProgress",
@@ -46,7 +48,6 @@ __all__ = [
     "Encoder",
     "EncoderChoice",
     "EncoderCost",
-    "Encoding",
     "FeatureInfo",
     "Features",
     "FolderDefaults",
@@ -60,7 +61,8 @@ __all__ = [
     "check_choice",
     "check_encoder",
     "choice_cost",
-    "encode_all",
+    "class_embeddings",
+    "encode_present",
     "extract_features",
     "fits_float16",
     "folder_defaults",
@@ -79,6 +81,7 @@ __all__ = [
     "read_embeddings",
     "reads_images",
     "resolve_encoder",
+    "rows_of_nan",
     "save_bundle",
     "union",
 ]

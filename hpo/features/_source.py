@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.errors import InputError, did_you_mean
 from hpo.features._choice import Sources
+from hpo.features._classes import encode_classes
 from hpo.features._data import Data
 from hpo.features._encoder import DEFAULT_ENCODER
 from hpo.features._features import Features
@@ -276,6 +277,7 @@ def gathered_data(
             how=Encoding(options.cache, _device(options.device), options.skip_bad_images, show),
         )
     first = next(iter(sources.values()))
+    encode_classes(dataset.classes, first.info, options.cache, _device(options.device))
     description = describe(str(options.data), sources, dataset)
     return Data(dataset, first, options.cache, settings, description, sources)
 
@@ -315,7 +317,7 @@ def encoded_data(
     skip_bad_images: bool,
     progress: Progress | bool,
 ) -> "tuple[Dataset, Features]":
-    """Encode all rows; return those that could be, and their embeddings.
+    """Encode all rows and the class names; return the rows that could be, and their embeddings.
 
     Raises:
         InputError: As ``extract_features``.
@@ -323,6 +325,7 @@ def encoded_data(
     with shown(progress) as show:
         how = Encoding(cache, _device(device), skip_bad_images, show)
         dataset, found = encoded_rows(dataset, {encoder: encoder}, {encoder: modalities}, how)
+    encode_classes(dataset.classes, found[encoder].info, cache, _device(device))
     return dataset, found[encoder]
 
 

@@ -38,7 +38,10 @@ def checked_embeddings(
     for modality, parts in trained.parts.items():
         if modality not in embeddings:
             if all_of_them and embeddings:
-                problems.append(f"there are no {modality} embeddings, but the model reads them")
+                problems.append(
+                    f"there are no {modality} embeddings, but the model reads them; give rows of "
+                    "NaN where there are none"
+                )
             continue
         given = embeddings[modality]
         names = [part.name for part in parts]
@@ -92,6 +95,6 @@ def _fault(array: NDArray[Any], width: int) -> str:
         return f"has shape {list(array.shape)}, but must be [rows, {width}]"
     if array.dtype.kind != "f":
         return f"is {array.dtype}, but must be a float type"
-    if not fits_float16(array):
+    if not fits_float16(array, may_lack=True):
         return "has NaN, infinity or values beyond ±65504 in it"
     return ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,9 +15,14 @@ from hpo.models import Config
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hpo.data import Rows
     from hpo.training import TrainedModel
 
 __all__ = ["Model", "load_model"]
+
+T = TypeVar("T")
+#: Embeddings by modality, float [rows, D], and how many rows lack each.
+_Read = tuple[Mapping[str, NDArray[Any]], Mapping[str, int]]
 
 
 class Model:
@@ -70,8 +75,8 @@ class Model:
     def predict_proba(
         self,
         *,
-        images: Sequence[str | Path] | None = None,
-        captions: Sequence[str] | None = None,
+        images: Sequence[str | Path | None] | None = None,
+        captions: Sequence[str | None] | None = None,
         **embeddings: ArrayLike | Mapping[str, ArrayLike],
     ) -> "pd.DataFrame":
         """Return the probability of each class for each row.
@@ -85,6 +90,10 @@ class Model:
         A model that reads several encoders side by side takes the embeddings of each by its name:
         ``image={"A": array_a, "B": array_b}``.
 
+        A row may lack one of several modalities: None as its image or caption, NaN as its
+        embedding. A model that was trained with ``modality_dropout`` knows what to do with such
+        rows; another one predicts them, and logs a warning.
+
         Args:
             images: Paths of image files.
             captions: Of the same rows.
@@ -93,26 +102,33 @@ class Model:
                 those of encoders that the model reads as well.
 
         Returns:
-            A column for each class; the index is the images' paths, or counts from 0.
+            A column for each class; the index is the images' paths, or counts from 0. Its
+            ``attrs["lacking"]`` says how many rows lack each modality, where any does.
 
         Raises:
-            InputError: Something that the model reads is missing or doesn't fit; all of it is
-                listed.
+            InputError: Something that the model reads is missing or doesn't fit, or a row lacks
+                all of it; all of it is listed.
         """
         import pandas as pd
 
         from hpo.training import open_device
 
-        inputs = self._inputs(images, captions, embeddings)
+        images, captions = _none_for_missing(images), _none_for_missing(captions)
+        inputs, counts = self._read(images, captions, embeddings)
         values = self.trained.probabilities(inputs, open_device(self.device))
-        index = None if images is None else pd.Index([str(path) for path in images], name="image")
-        return pd.DataFrame(values, index=index, columns=list(self.classes))
+        index = None
+        if images is not None:
+            names = [None if path is None else str(path) for path in images]
+            index = pd.Index(names, name="image")
+        frame = pd.DataFrame(values, index=index, columns=list(self.classes))
+        frame.attrs["lacking"] = dict(counts)
+        return frame
 
     def predict(
         self,
         *,
-        images: Sequence[str | Path] | None = None,
-        captions: Sequence[str] | None = None,
+        images: Sequence[str | Path | None] | None = None,
+        captions: Sequence[str | None] | None = None,
         **embeddings: ArrayLike | Mapping[str, ArrayLike],
     ) -> list[list[str]]:
         """Return the labels of each row: the classes whose probability is above their threshold.
@@ -124,82 +140,105 @@ class Model:
         given = probabilities.to_numpy() > np.asarray(self.trained.thresholds)
         return [[self.classes[int(k)] for k in np.flatnonzero(row)] for row in given]
 
-    def _inputs(
+    def _read(
         self,
-        images: Sequence[str | Path] | None,
-        captions: Sequence[str] | None,
+        images: Sequence[str | Path | None] | None,
+        captions: Sequence[str | None] | None,
         embeddings: Mapping[str, Any],
-    ) -> Mapping[str, NDArray[Any]]:
-        """Return what the model reads, encoded or given."""
-        from hpo.results import inputs_of
+    ) -> _Read:
+        """Return what the model reads, encoded or given, and how many rows lack each modality."""
+        from hpo.features import encode_present, rows_of_nan
+        from hpo.results import count_lacking, encoders_of, inputs_of, lacking_of, values_by_source
 
         encodes = images is not None or captions is not None
         if embeddings and encodes and self.trained.features["source"] != "several":
             raise InputError("Give either images and captions or embeddings, not both.")
         given = checked_embeddings(self.trained, embeddings, all_of_them=not encodes)
-        if not embeddings or encodes:
-            rows = {len(array) for those in given.values() for array in those.values()}
-            encoded = self._encoded(images, captions, given)
-            rows |= {len(array) for those in encoded.values() for array in those.values()}
-            if len(rows) > 1:
-                listed = ", ".join(map(str, sorted(rows)))
-                raise InputError(f"The images, captions and embeddings have {listed} rows.")
-            given = {
-                source: {**given.get(source, {}), **encoded.get(source, {})}
-                for source in (*given, *encoded)
-            }
-        return inputs_of(self.trained, given)
+        absent = {s: {m: rows_of_nan(x) for m, x in those.items()} for s, those in given.items()}
+        if embeddings and not encodes:
+            place = "row {} of what was given".format
+            counts = count_lacking(self.trained, lacking_of(self.trained, absent, place), place)
+            return inputs_of(self.trained, given), counts
+        rows, widths, without = self._to_encode(images, captions, given)
+        places = values_by_source(self.encoder, self.trained, "encoder", "{'NAME': …}")
+        encoders = encoders_of(self.trained, "The model", places, self.cache, without=given)
+        lacking = lacking_of(self.trained, absent | without, rows.place)
+        counts = count_lacking(self.trained, lacking, rows.place)
+        encoded, _ = encode_present(
+            rows,
+            {source: encoder.name for source, encoder in encoders.items()},
+            self.cache,
+            widths,
+            lacking,
+            device=self.device,
+        )
+        return inputs_of(self.trained, {**given, **encoded}), counts
 
-    def _encoded(
+    def _to_encode(
         self,
-        images: Sequence[str | Path] | None,
-        captions: Sequence[str] | None,
+        images: Sequence[str | Path | None] | None,
+        captions: Sequence[str | None] | None,
         given: Mapping[str, Mapping[str, NDArray[Any]]],
-    ) -> dict[str, Mapping[str, NDArray[Any]]]:
-        """Encode what the model reads with the encoders that it was trained behind.
+    ) -> "tuple[Rows, dict[str, dict[str, int]], dict[str, dict[str, NDArray[np.bool_]]]]":
+        """Return the rows to encode, and for each source that isn't given its widths and lacks.
 
         Args:
-            images: See ``predict_proba``; likewise ``captions``.
-            given: Embeddings that are there, by source; nothing of those sources is encoded.
+            images: Paths, or None where there is none.
+            captions: Likewise.
+            given: Embeddings that are there, by source and modality.
         """
         from hpo.data import Rows
-        from hpo.features import ENCODED, Encoding, encode_all
-        from hpo.results import encoders_of, source_widths, values_by_source
+        from hpo.features import ENCODED
+        from hpo.results import source_widths
 
-        reads = {s: tuple(those) for s, those in source_widths(self.trained).items()}
-        reads = {source: names for source, names in reads.items() if source not in given}
+        widths = {s: those for s, those in source_widths(self.trained).items() if s not in given}
+        names = tuple(dict.fromkeys(name for those in widths.values() for name in those))
         count = len(images if images is not None else captions if captions is not None else ())
         rows = Rows(
             ids=tuple(map(str, images if images is not None else range(count))),
-            captions=tuple(captions) if captions is not None else ("",) * count,
-            images=None if images is None else tuple(Path(path) for path in images),
+            captions=tuple("" if text is None else text for text in captions or [None] * count),
+            images=None if images is None else tuple(Path(path or "") for path in images),
             table="what was given",
         )
+        lists: dict[str, Sequence[object]] = {"images": images or (), "captions": captions or ()}
         there = {"images": images is not None, "captions": captions is not None}
         problems = [
-            f"the model reads {name} embeddings, but no {ENCODED[name].reads} are given"
-            for name in dict.fromkeys(name for names in reads.values() for name in names)
+            f"the model reads {name} embeddings, but no {ENCODED[name].reads} are given; give "
+            "None where there is none"
+            for name in names
             if name in ENCODED and not there[ENCODED[name].reads]
         ]
         if images is not None and captions is not None and len(images) != len(captions):
             problems.append(f"there are {len(images)} images, but {len(captions)} captions")
+        lengths = {len(array) for those in given.values() for array in those.values()} | {count}
+        if len(lengths) > 1:
+            listed = ", ".join(map(str, sorted(lengths)))
+            problems.append(f"the images, captions and embeddings have {listed} rows")
         if problems:
             raise InputError(problems, "The model can't predict from this input:")
-        places = values_by_source(self.encoder, self.trained, "encoder", "{'NAME': …}")
-        encoders = encoders_of(self.trained, "The model", places, self.cache, without=given)
-        found, _ = encode_all(
-            {"train": rows},
-            {source: encoder.name for source, encoder in encoders.items()},
-            reads,
-            Encoding(self.cache, self.device, skip_bad_images=False, progress=None),
-        )
-        return {source: features.train for source, features in found.items()}
+        lacking = {
+            name: np.array([one is None for one in lists[ENCODED[name].reads]], dtype=bool)
+            for name in names
+            if name in ENCODED
+        }
+        absent = {s: {n: lacking[n] for n in those if n in lacking} for s, those in widths.items()}
+        return rows, widths, absent
 
     def __repr__(self) -> str:
         size = self.trained.module.megabytes()
         return (
             f"Model({len(self.classes)} classes, reads {', '.join(self.modalities)}, {size:.2f} MB)"
         )
+
+
+def _none_for_missing(given: Sequence[T | None] | None) -> list[T | None] | None:
+    """Return a column with None for all that pandas takes for missing."""
+    import pandas as pd
+
+    if given is None:
+        return None
+    missing = pd.isna(np.array([*given, None], dtype=object))
+    return [None if gone else one for one, gone in zip(given, missing[:-1], strict=True)]
 
 
 def load_model(

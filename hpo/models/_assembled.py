@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from hpo.models._choices import head_names, is_two_step
 from hpo.models._config import Config
 from hpo.models._fusion import build_meta, build_module
+from hpo.models._inputs import without_nan_rows
 from hpo.models._scaling import FeatureScaling
 
 __all__ = ["AssembledModel"]
@@ -49,8 +50,13 @@ class AssembledModel(nn.Module):
         self.meta = build_meta(classes) if is_two_step(config.fusion) else None
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Map embeddings as stored, modality → [rows, D_m], to logits [rows, K]."""
-        scaled = {name: scaling(inputs[name]) for name, scaling in self.scaling.items()}
+        """Map embeddings as stored, modality → [rows, D_m], to logits [rows, K].
+
+        A row of NaN stands for an embedding that the row lacks.
+        """
+        scaled = {
+            name: without_nan_rows(scaling(inputs[name])) for name, scaling in self.scaling.items()
+        }
         outputs = [head(scaled) for head in self.heads.values()]
         logits: Tensor = sum(outputs[1:], start=outputs[0])
         return logits if self.meta is None else self.meta({"outputs": logits})

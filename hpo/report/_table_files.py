@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial
 
 from hpo.features import ChoiceCost
 from hpo.files import atomic_write
+from hpo.report._result_tables import ResultTable
 from hpo.results import write_csv
 from hpo.search import COSTS, StageTable, TableRow
 from hpo.study import StoredStudy
@@ -18,6 +19,7 @@ __all__ = [
     "cost_cell",
     "costs_in",
     "encoder_cells",
+    "score_text",
     "table_cells",
     "write_tables",
     "write_trials",
@@ -27,8 +29,20 @@ __all__ = [
 ENCODER_COLUMNS = ("images/s", "encoder MB")
 
 
-def write_tables(study: StoredStudy, tables: Sequence[StageTable], folder: Path) -> None:
-    """Write the tables of all stages: ``tables.md`` to read, ``tables.csv`` with all digits."""
+def write_tables(
+    study: StoredStudy,
+    tables: Sequence[StageTable],
+    folder: Path,
+    further: Sequence[ResultTable] = (),
+) -> None:
+    """Write the tables of all stages: ``tables.md`` to read, ``tables.csv`` with all digits.
+
+    Args:
+        study: The study.
+        tables: Those of the stages.
+        folder: Where to write.
+        further: Tables of the results, which only ``tables.md`` gets.
+    """
     metric = metric_label(study.space.metric)
     costs = any(table.has_encoder_costs for table in tables)
     lines = [f"# Study {study.name}", ""]
@@ -39,6 +53,10 @@ def write_tables(study: StoredStudy, tables: Sequence[StageTable], folder: Path)
             marked = [f"**{cell}**" if row.winner and cell else cell for cell in cells]
             lines.append(_markdown_row(marked))
         lines.append("")
+    for result in further:
+        lines += [f"## {result.name}", "", _markdown_row(result.head)]
+        lines.append(_markdown_row(["---", *["---:"] * (len(result.head) - 1)]))
+        lines += [*map(_markdown_row, result.rows), ""]
     with atomic_write(folder / "tables.md") as file:
         file.write("\n".join(lines).encode())
     write_csv(
@@ -115,14 +133,20 @@ def table_cells(table: StageTable, metric: str) -> tuple[list[str], list[list[st
     head += [*(COSTS[cost][1] for cost in costs), *(ENCODER_COLUMNS if encoders else ()), "note"]
     rows = []
     for row in table.rows:
-        score = "" if row.value is None else f"{row.value:.3f} ± {row.std:.3f}"
-        cells = [row.label, score, "" if row.trial is None else str(row.trial)]
+        cells = [row.label, score_text(row), "" if row.trial is None else str(row.trial)]
         if cited:
             cells.append("" if row.reference is None else f"{row.reference:.3f}")
         cells += [cost_cell(row, cost) for cost in costs]
         cells += encoder_cells(row) if encoders else []
         rows.append([*cells, row.note])
     return head, rows
+
+
+def score_text(row: TableRow) -> str:
+    """Return the score of a row, with its deviation where it has one; empty without a score."""
+    if row.value is None:
+        return ""
+    return f"{row.value:.3f}" if row.std is None else f"{row.value:.3f} ± {row.std:.3f}"
 
 
 def costs_in(table: StageTable) -> list[str]:

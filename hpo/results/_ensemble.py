@@ -18,7 +18,6 @@ from hpo.results._forward_selection import (
     weighted_mean,
 )
 from hpo.results._intervals import F1_SCORES
-from hpo.results._thresholds import tune_thresholds
 from hpo.search import Task
 from hpo.study import StoredStudy
 from hpo.training import Member, RunStore, Trainer, open_device, refitted_megabytes
@@ -40,15 +39,17 @@ class Selection:
         looked_at: How many models were candidates.
         comparison: With the best one alone, on rows that chose neither; None where there were not
             two candidates to average.
-        thresholds: One a class for the average, as the space wants them chosen.
         epochs_trained: For candidates that the study hadn't trained.
+        probabilities: Of the validation rows, by the average; None without members.
+        truth: Of the validation rows, [rows, K].
     """
 
     members: tuple[Member, ...]
     looked_at: int
     comparison: Comparison | None
-    thresholds: tuple[float, ...]
     epochs_trained: int
+    probabilities: Probabilities | None
+    truth: NDArray[np.bool_]
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -97,7 +98,7 @@ def select_ensemble(
         run store doesn't have the best trial's weights any more.
     """
     space = study.space
-    top = study.best(tasks)
+    top = study.best(list(tasks))
     if space.ensemble is None or space.refit is None or top is None:
         return None
     if top.position != best.position:
@@ -130,7 +131,7 @@ def select_ensemble(
     )
     comparison = None
     members: list[Member] = []
-    thresholds = np.full(truth.shape[1], 0.5)
+    mean: Probabilities | None = None
     if len(candidates) > 1:
         comparison = compare(probabilities, truth, metric, select)
     if comparison is not None and comparison.keeps:
@@ -141,15 +142,15 @@ def select_ensemble(
             if weight > 0
         ]
         members = chosen if len(chosen) > 1 else []
-        if members and space.thresholds is not None:
+        if members:
             mean = weighted_mean(probabilities, weights)
-            thresholds = tune_thresholds(mean, truth, space.thresholds.metrics)
     return Selection(
         tuple(members),
         len(candidates),
         comparison,
-        tuple(float(t) for t in thresholds),
         trainer.epochs_trained,
+        mean,
+        truth,
     )
 
 

@@ -40,6 +40,8 @@ def refit_best(
 ) -> tuple[TrainedModel, int]:
     """Return the model of a task's configuration, trained on training and validation rows.
 
+    Its thresholds are 0.5; see ``decide``.
+
     The second value is how many epochs of single runs were trained for it.
 
     Args:
@@ -72,7 +74,7 @@ def refit_best(
             model = TrainedModel.load(kept)
             same = all(model.origin.get(key) == value for key, value in origin.items())
             if same and _is_of(model, planned):
-                return model, 0
+                return model.plain(), 0
         except InputError:
             pass  # there is none yet, or it is damaged; it can be made again
     limit = space.constraints.max_model_mb or math.inf

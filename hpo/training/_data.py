@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hpo.features import Bundle, arrays_beside
 from hpo.models import FeatureScaling
@@ -16,8 +17,6 @@ from hpo.training._rows import MappedRows, RowSource, SideBySide, as_mapped, con
 
 __all__ = ["Part", "RunData", "TrainingData"]
 
-#: Parts that are read in every epoch; others are read once, so that no copy of them is made.
-_TRAINED_ON = ("train", "val", "all")
 #: Parts to keep: training and validation rows, each with so many kinds of scaling at most.
 _KINDS = 2
 
@@ -43,6 +42,10 @@ class Part:
     def entries(self) -> int:
         """Number of targets: rows times classes."""
         return math.prod(self.targets.shape)
+
+    def labels(self) -> torch.Tensor:
+        """Return the targets of all rows, float32 [rows, K]."""
+        return self.targets[slice(0, self.rows)]
 
     @property
     def device(self) -> torch.device:
@@ -92,11 +95,36 @@ class TrainingData:
         }
         self._labels = as_mapped(bundle.labels)
         parts = bundle.split.parts
-        together = {**parts, "all": np.union1d(parts["train"], parts["val"])}
+        together: dict[str, NDArray[np.int64]] = {
+            **parts,
+            "all": np.union1d(parts["train"], parts["val"]),
+        }
+        self._index = together
+        # read in every epoch; others are read once, so that no copy of them is made
+        self._trained_on = {"train", "val", "all"}
         self._rows = {name: consecutive(index) for name, index in together.items()}
         self._counts = {name: len(index) for name, index in together.items()}
         self._parts: dict[tuple[str, str, str], Part] = {}
         self.scaling = functools.lru_cache(maxsize=_KINDS)(self._scaling)
+
+    def index(self, name: str) -> NDArray[np.int64]:
+        """Return which rows a part has, ascending."""
+        return self._index[name]
+
+    def define(self, name: str, index: NDArray[np.int64], *, trained_on: bool) -> None:
+        """Name a set of rows, so that it can be trained or scored on like a part of the split.
+
+        Args:
+            name: It always stands for the same rows, as what is kept goes by it.
+            index: The rows, ascending.
+            trained_on: Whether they are read again and again, so that a copy of them is worth it.
+        """
+        known = self._index.setdefault(name, index)
+        assert np.array_equal(known, index)
+        self._rows[name] = consecutive(index)
+        self._counts[name] = len(index)
+        if trained_on:
+            self._trained_on.add(name)
 
     def rows(self, name: str) -> int:
         """Return the rows of a part of the split, or of ``all``: training and validation."""
@@ -139,6 +167,6 @@ class TrainingData:
             for modality in self.modalities
         }
         targets = MappedRows(self._labels, rows, self.device)
-        if not self.in_memory or name not in _TRAINED_ON:
+        if not self.in_memory or name not in self._trained_on:
             return Part(inputs, targets)
         return Part({modality: x.read() for modality, x in inputs.items()}, targets.read())

@@ -27,14 +27,16 @@ from hpo.models import (
     modalities_read,
     plugins_of_config,
 )
+from hpo.training._calibration import Calibration
 from hpo.training._device import Device
 
 __all__ = ["Member", "TrainedModel", "widths_read"]
 
 _log = logging.getLogger(__name__)
 _FORMAT = 1
-#: Of a model with several members, which versions before them can't read.
-_ENSEMBLE_FORMAT = 2
+#: Of a model with several members, or with corrected probabilities: earlier versions, which can't
+#: read the one and would leave out the other, refuse it.
+_LATER_FORMAT = 2
 _ROWS_AT_ONCE = 4096
 
 
@@ -73,6 +75,7 @@ class TrainedModel:
             ``parts_record`` has it.
         origin: Study, trial, seed, rows: for people.
         members: What the module averages; empty for a single model.
+        calibration: What corrects its probabilities; None for nothing.
     """
 
     module: AssembledModel | EnsembleModel
@@ -83,6 +86,24 @@ class TrainedModel:
     features: Mapping[str, Any]
     origin: Mapping[str, Any]
     members: tuple[Member, ...] = ()
+    calibration: Calibration | None = None
+
+    def calibrated(self, calibration: Calibration | None) -> "TrainedModel":
+        """Return the model with its probabilities corrected, which gives the same labels.
+
+        Args:
+            calibration: None leaves the model as it is; it must not be corrected already.
+        """
+        assert self.calibration is None
+        if calibration is None:
+            return self
+        moved = calibration.moved(self.thresholds)
+        return dataclasses.replace(self, calibration=calibration, thresholds=moved)
+
+    def plain(self) -> "TrainedModel":
+        """Return the model as it was trained: with thresholds of 0.5 and nothing corrected."""
+        half = (0.5,) * len(self.classes)
+        return dataclasses.replace(self, thresholds=half, calibration=None)
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``config.json``, the latter last."""
@@ -92,7 +113,7 @@ class TrainedModel:
         configs = [self.config, *(member.config for member in self.members)]
         plugins = dict.fromkeys(p for config in configs for p in plugins_of_config(config))
         about = {
-            "format": _ENSEMBLE_FORMAT if self.members else _FORMAT,
+            "format": _LATER_FORMAT if self.members or self.calibration else _FORMAT,
             "config": self.config.model_dump(mode="json"),
             "plugins": [dataclasses.asdict(plugin) for plugin in plugins],
             "widths": dict(self.widths),
@@ -103,6 +124,8 @@ class TrainedModel:
         }
         if self.members:
             about["members"] = [member.to_json() for member in self.members]
+        if self.calibration is not None:
+            about["calibration"] = self.calibration.to_json()
         write_json(folder / "config.json", about)
 
     @staticmethod
@@ -114,10 +137,10 @@ class TrainedModel:
         """
         try:
             raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            if raw["format"] not in (_FORMAT, _ENSEMBLE_FORMAT):
+            if raw["format"] not in (_FORMAT, _LATER_FORMAT):
                 raise InputError(
                     f"The model {folder} has format {raw['format']}, but this version reads "
-                    f"{_FORMAT} and {_ENSEMBLE_FORMAT}."
+                    f"{_FORMAT} and {_LATER_FORMAT}."
                 )
             modalities = tuple(raw["widths"])
             try:
@@ -142,6 +165,7 @@ class TrainedModel:
                 raw["features"],
                 raw["origin"],
                 members,
+                Calibration.from_json(raw["calibration"]) if "calibration" in raw else None,
             )
         except InputError:
             raise
@@ -175,7 +199,8 @@ class TrainedModel:
             rows: Indices of the rows to take; None for all.
         """
         with device.in_use():
-            return self._probabilities(inputs, device.torch, rows)
+            values = self._probabilities(inputs, device.torch, rows)
+        return values if self.calibration is None else self.calibration.apply(values)
 
     @torch.no_grad()
     def _probabilities(

@@ -19,7 +19,10 @@ __all__ = ["TRAINER_VERSION", "Numerics", "RunSpec", "head_runs", "plan_model"]
 TRAINER_VERSION = 2
 
 #: The fields of Config that a meta-classifier run sees; the others are neutral.
-_META_FIELDS = ("loss", "optimizer", "lr", "weight_decay", "batch_size", "ema_decay")
+_META_FIELDS = (
+    *("loss", "optimizer", "lr", "weight_decay", "batch_size", "ema_decay"),
+    *("class_weight", "oversample"),
+)
 
 
 @dataclasses.dataclass(frozen=True)

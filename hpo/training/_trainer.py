@@ -101,7 +101,7 @@ class Trainer:
         Args:
             config: Its batch size may exceed the rows, which means all of them.
             seed: Of weights, masks and order.
-            rows: ``train``, or ``all`` for the refit.
+            rows: ``train``, ``all`` for the refit, or what ``TrainingData.define`` has named.
 
         Raises:
             InputError: The features lack a modality that the fusion reads.
@@ -130,7 +130,15 @@ class Trainer:
         heads, meta = self._plan(config, seed, "train")
         return tuple(spec.address for spec in (*heads, *([] if meta is None else [meta])))
 
-    def stored_logits(self, config: Config, seed: int, epochs: int, part: str) -> Tensor | None:
+    def stored_logits(
+        self,
+        config: Config,
+        seed: int,
+        epochs: int,
+        part: str,
+        trained_on: str = "train",
+        without: str | None = None,
+    ) -> Tensor | None:
         """Return the logits [rows, K] of a trained model on a part of the split.
 
         Args:
@@ -138,16 +146,22 @@ class Trainer:
             seed: Of the run.
             epochs: How many it was trained for; each of a two-step fusion's steps for so many.
             part: Such as ``val``.
+            trained_on: The part that it was trained on.
+            without: A modality that is taken away from all rows, as modality dropout does.
 
         Returns:
             None if the run store doesn't have the weights (any more); nothing is trained.
         """
-        heads, meta = self._plan(config, seed, "train")
-        rows = self.data_of(config).part(part, config.feature_scaling, "train")
+        heads, meta = self._plan(config, seed, trained_on)
+        read = self.data_of(config).part(part, config.feature_scaling, trained_on)
+        inputs = dict(read.inputs)
+        if without is not None:
+            there = inputs[without]
+            inputs[without] = torch.zeros((), device=there.device).expand(*there.shape)
         outputs: Tensor | None = None
         with self.device.in_use():
             for spec in heads:
-                logits = self._stored(spec, epochs, rows.inputs)
+                logits = self._stored(spec, epochs, inputs)
                 if logits is None:
                     return None
                 outputs = logits if outputs is None else outputs + logits

@@ -61,7 +61,33 @@ def test_for_micro_no_single_threshold_would_be_better() -> None:
         assert smoothed(scores)[chosen] == pytest.approx(smoothed(scores).max())
 
 
-@pytest.mark.parametrize("metrics", [["micro_f1"], ["macro_f1"], BOTH])
+def test_for_samples_no_single_threshold_would_be_better() -> None:
+    """Brute force over the thresholds of one class, with those of all others as they are."""
+    probabilities, truth = sample(1500, (0.5, 0.2, 0.05))
+    truth[:50] = False  # rows without a label
+    found = tune_thresholds(probabilities, truth, ["samples_f1"], prior=0)
+    for k in range(3):
+        scores = []
+        for t in GRID:
+            tried = found.copy()
+            tried[k] = t
+            scores.append(score(probabilities, truth, tried, "samples"))
+        chosen = int(np.abs(GRID - found[k]).argmin())
+        assert found[k] == pytest.approx(GRID[chosen])
+        assert smoothed(scores)[chosen] == pytest.approx(smoothed(scores).max())
+
+
+@pytest.mark.parametrize("prior", [0, 50, 1000])
+def test_the_prior_is_the_positives_at_which_both_weigh_the_same(prior: int) -> None:
+    probabilities, truth = sample(1000, (0.3, 0.1))
+    alone = tune_thresholds(probabilities, truth, ["macro_f1"], prior=0)
+    drawn = tune_thresholds(probabilities, truth, ["macro_f1"], prior=prior, towards=0.4)
+    positives = truth.sum(axis=0)
+    expected = (positives * alone + prior * 0.4) / (positives + prior)
+    assert drawn == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("metrics", [["micro_f1"], ["macro_f1"], ["samples_f1"], BOTH])
 @pytest.mark.parametrize("seed", range(3))
 def test_on_the_rows_they_were_chosen_on_they_are_better_than_one_for_all(
     metrics: tuple[str, ...], seed: int
