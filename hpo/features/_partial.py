@@ -14,7 +14,7 @@ from hpo.features._modalities import ENCODED
 if TYPE_CHECKING:
     from hpo.data import Rows
 
-__all__ = ["extract_present", "rows_of_nan"]
+__all__ = ["encode_present", "extract_present", "rows_of_nan"]
 
 
 def extract_present(
@@ -66,6 +66,51 @@ def extract_present(
         arrays[name][good] = found.train[name]
     kept = np.delete(np.arange(len(rows)), sorted(bad))
     return {name: array[kept] if bad else array for name, array in arrays.items()}, bad
+
+
+def encode_present(
+    rows: "Rows",
+    encoders: Mapping[str, str],
+    store: Path,
+    widths: Mapping[str, Mapping[str, int]],
+    lacking: Mapping[str, NDArray[np.bool_]],
+    **options: Any,
+) -> tuple[dict[str, dict[str, NDArray[np.float16]]], dict[int, str]]:
+    """Encode what there is of rows with each of several encoders; see ``extract_present``.
+
+    Args:
+        rows: The rows.
+        encoders: By the name of the source.
+        store: The folder of the cache.
+        widths: For each source the embedding width of each modality to encode.
+        lacking: Which rows lack each modality, [N].
+
+    Returns:
+        Embeddings by source and modality of the rows that all could encode; and what is wrong with
+        the others, by row.
+
+    Raises:
+        InputError: As ``extract_features``.
+    """
+    from hpo.data import take_rows
+
+    bad: dict[int, str] = {}
+    while True:
+        kept = np.delete(np.arange(len(rows)), sorted(bad))
+        mask = np.zeros(len(rows), dtype=np.bool_)
+        mask[kept] = True
+        some = take_rows(rows, mask) if bad else rows
+        found: dict[str, dict[str, NDArray[np.float16]]] = {}
+        for source, encoder in encoders.items():
+            absent = {name: lacking[name][kept] for name in widths[source]}
+            found[source], faults = extract_present(
+                some, encoder, store, widths[source], absent, **options
+            )
+            bad |= {int(kept[index]): message for index, message in faults.items()}
+            if faults and len(encoders) > 1:
+                break  # the others are asked for the rows that are left
+        else:
+            return found, bad
 
 
 def rows_of_nan(array: NDArray[np.floating]) -> NDArray[np.bool_]:

@@ -53,9 +53,11 @@ def _scored(
 
     (device,) = resolve_devices(device)[:1]
     decision = decide(stored, best, device)
-    judgement = decision and judge(
-        stored, best, stored.tasks(), device, decision.thresholds, trainer=decision.trainer
-    )
+    judgement = None
+    if decision is not None:
+        judgement = judge(
+            stored, best, stored.tasks(), device, decision.thresholds, trainer=decision.trainer
+        )
     if judgement is None:
         raise InputError(
             f"The run store {stored.definition.run_store} has no weights of the best trial of "

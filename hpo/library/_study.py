@@ -18,7 +18,7 @@ from hpo.library._progress import StudyBar
 from hpo.library._spaces import space_of
 from hpo.models import Config
 from hpo.results import Floor, FloorThread, compute_floor
-from hpo.search import COSTS, Space, Task, front_of
+from hpo.search import COSTS, Space, Task, front_of, space_for_sources
 from hpo.study import (
     Definition,
     StoredStudy,
@@ -324,8 +324,9 @@ class Study:
             Optuna), the parameters that were tried, ``steps``, ``epochs_trained`` (the cost: epochs
             of single runs that were not in the run store yet), ``model_mb`` and ``latency_ms`` (a
             row, as it was measured) and ``pruned`` (why, or empty). Trials that broke a constraint
-            come last, with no score. With ``floor``, its rows have their name in the column
-            ``floor``.
+            come last, with no score. Where encoders were tried, ``images_per_s`` and ``encoder_mb``
+            are what each costs: images that it encodes a second, and the size of its weights in 10⁶
+            bytes. With ``floor``, its rows have their name in the column ``floor``.
 
         Raises:
             InputError: With ``floor``, if the space says ``floor: false`` or the metric is no F1
@@ -429,11 +430,14 @@ class Study:
     def _row(self, task: Task) -> dict[str, Any]:
         """Return what the tables of trials have of a finished one."""
         assert task.outcome is not None and task.config is not None
+        params = self.stored.strategy.params(task.config)
+        cost = self.stored.encoder_cost(params.get("encoder"))
         return {
             "score": task.outcome.value,
             "std": task.outcome.std,
             "trial": task.trial,
-            **self.stored.strategy.params(task.config),
+            **params,
+            **({} if cost is None else cost._asdict()),
             "steps": task.outcome.steps,
             "epochs_trained": task.outcome.epochs_trained,
             "model_mb": task.outcome.model_mb,
@@ -546,7 +550,8 @@ def create_study(
     _check_positive(checkpoint_every=checkpoint_every, run_store_gb=run_store_gb)
     given = [(key, value, "settings") for key, value in (settings or {}).items()]
     suggested = [(key, value, "hpo.yaml") for key, value in data.settings.items()]
-    read = space_of(space, given, suggested, data.modalities)
+    read = space_of(space, given, suggested, data.modalities, data.sources or None)
+    read = space_for_sources(read, data.sources)
     asked = read.precision if precision is None else precision
     devices = resolve_devices("auto") if asked == "auto" else ()
     arithmetic = Arithmetic(threads, resolve_precision(asked, devices), compiler)
@@ -600,6 +605,10 @@ def open_study(
         metrics=tuple(METRICS),
         plugins=plugins_of(space),
         widths=data.widths,
+        sources={
+            name: {m: int(array.shape[1]) for m, array in one.train.items()}
+            for name, one in data.named.items()
+        },
         classes=len(bundle.classes),
     )
     return Study(StoredStudy.create(storage, name, definition), bundle)

@@ -1,6 +1,6 @@
 """A whole model as it is kept and used: raw embeddings in, logits out, in one module."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +21,25 @@ class AssembledModel(nn.Module):
         config: What to build.
         widths: Embedding width of each modality that the fusion reads, in the order of the data.
         classes: Number of labels K.
+        parts: For a modality whose embeddings are those of several encoders side by side, the
+            width of each.
     """
 
-    def __init__(self, config: Config, widths: Mapping[str, int], classes: int) -> None:
+    def __init__(
+        self,
+        config: Config,
+        widths: Mapping[str, int],
+        classes: int,
+        parts: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
         super().__init__()
+        beside = parts or {}
         generator = torch.Generator().manual_seed(0)
         self.scaling = nn.ModuleDict(
-            {name: FeatureScaling(config.feature_scaling, width) for name, width in widths.items()}
+            {
+                name: FeatureScaling(config.feature_scaling, width, beside.get(name, ()))
+                for name, width in widths.items()
+            }
         )
         self.heads = nn.ModuleDict(
             {

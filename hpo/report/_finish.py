@@ -287,7 +287,8 @@ def _predict(study: StoredStudy, model: "TrainedModel", out: Path, device: str) 
     bundle = load_bundle(study.definition.bundle)
     if bundle.test_ids:
         opened = open_device(device, study.definition.arithmetic)
-        probabilities = model.probabilities(bundle.features.test, opened)
+        features = bundle.choosing(model.config.encoder).features
+        probabilities = model.probabilities(features.test, opened)
         path = out / "predictions.csv"
         write_predictions(path, bundle.test_ids, probabilities, model.classes, model.thresholds)
     return len(bundle.test_ids)

@@ -12,7 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.report._floor import floor_lines, with_floor
-from hpo.report._table_files import cost_cell, costs_in, score_text
+from hpo.report._table_files import (
+    ENCODER_COLUMNS,
+    cost_cell,
+    costs_in,
+    encoder_cells,
+    score_text,
+)
 from hpo.results import Floor, stored_floor
 from hpo.search import COSTS, Plan, StageTable, Task, TaskState
 from hpo.study import StoredStudy
@@ -182,6 +188,8 @@ def render_table(table: StageTable) -> Table:
     costs = costs_in(table)
     for cost in costs:
         drawn.add_column(COSTS[cost][1], justify="right")
+    for name in ENCODER_COLUMNS if table.has_encoder_costs else ():
+        drawn.add_column(name, justify="right")
     drawn.add_column("note")
     for row in table.rows:
         cells = ["→" if row.winner else "", row.label, score_text(row)]
@@ -189,6 +197,7 @@ def render_table(table: StageTable) -> Table:
         if cited:
             cells.append("" if row.reference is None else f"{row.reference:.3f}")
         cells += [cost_cell(row, cost) for cost in costs]
+        cells += encoder_cells(row) if table.has_encoder_costs else []
         drawn.add_row(*cells, row.note, style="bold" if row.winner else None)
     return drawn
 

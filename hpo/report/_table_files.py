@@ -6,6 +6,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from hpo.features import ChoiceCost
 from hpo.files import atomic_write
 from hpo.report._result_tables import ResultTable
 from hpo.results import write_csv
@@ -13,7 +14,19 @@ from hpo.search import COSTS, StageTable, TableRow
 from hpo.study import StoredStudy
 from hpo.training import curve_columns, metric_label
 
-__all__ = ["cost_cell", "costs_in", "score_text", "table_cells", "write_tables", "write_trials"]
+__all__ = [
+    "ENCODER_COLUMNS",
+    "cost_cell",
+    "costs_in",
+    "encoder_cells",
+    "score_text",
+    "table_cells",
+    "write_tables",
+    "write_trials",
+]
+
+#: What encoders cost, in tables that compare them; see ``ChoiceCost``.
+ENCODER_COLUMNS = ("images/s", "encoder MB")
 
 
 def write_tables(
@@ -31,6 +44,7 @@ def write_tables(
         further: Tables of the results, which only ``tables.md`` gets.
     """
     metric = metric_label(study.space.metric)
+    costs = any(table.has_encoder_costs for table in tables)
     lines = [f"# Study {study.name}", ""]
     for table in tables:
         head, rows = table_cells(table, metric)
@@ -50,12 +64,14 @@ def write_tables(
         [
             *("stage", "candidate", "value", "std", "trial", "reference", "winner", "note"),
             *("model_mb", "latency_ms"),
+            *(ChoiceCost._fields if costs else ()),
         ],
         [
             [
                 *(table.name, row.label),
                 *map(_cell, (row.value, row.std, row.trial, row.reference)),
                 *(int(row.winner), row.note, _cell(row.model_mb), _cell(row.latency_ms)),
+                *(map(_cell, row.encoder_cost or (None, None)) if costs else ()),
             ]
             for table in tables
             for row in table.rows
@@ -107,18 +123,21 @@ def write_trials(study: StoredStudy, trials: Sequence[FrozenTrial], path: Path) 
 def table_cells(table: StageTable, metric: str) -> tuple[list[str], list[list[str]]]:
     """Return header and cells of a table as text.
 
-    References, sizes and latencies have a column each if there are any.
+    References, sizes and latencies have a column each if there are any, and what encoders cost has
+    two.
     """
     cited = any(row.reference is not None for row in table.rows)
     costs = costs_in(table)
+    encoders = table.has_encoder_costs
     head = ["candidate", metric, "trial", *(["paper"] if cited else [])]
-    head += [*(COSTS[cost][1] for cost in costs), "note"]
+    head += [*(COSTS[cost][1] for cost in costs), *(ENCODER_COLUMNS if encoders else ()), "note"]
     rows = []
     for row in table.rows:
         cells = [row.label, score_text(row), "" if row.trial is None else str(row.trial)]
         if cited:
             cells.append("" if row.reference is None else f"{row.reference:.3f}")
         cells += [cost_cell(row, cost) for cost in costs]
+        cells += encoder_cells(row) if encoders else []
         rows.append([*cells, row.note])
     return head, rows
 
@@ -139,6 +158,12 @@ def cost_cell(row: TableRow, cost: str) -> str:
     """Return a cost of a row as text, with three digits."""
     value = getattr(row, cost)
     return "" if value is None else f"{value:.3g}"
+
+
+def encoder_cells(row: TableRow) -> list[str]:
+    """Return what the encoders of a row cost as text, one for each of ``ENCODER_COLUMNS``."""
+    costs = row.encoder_cost or (None, None)
+    return ["" if value is None else f"{value:,.1f}" for value in costs]
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -15,10 +15,15 @@ from hpo.results._thresholds import tune_thresholds
 if TYPE_CHECKING:
     from hpo.results._decide import Decision, decide, decide_on, seed_probabilities, trainer_of
     from hpo.results._details import by_class, without_modalities
-    from hpo.results._encoding import encoder_of
+    from hpo.results._encoding import (
+        encoders_of,
+        inputs_of,
+        source_widths,
+        values_by_source,
+    )
     from hpo.results._ensemble import Selection, select_ensemble
     from hpo.results._judge import Judgement, judge
-    from hpo.results._lacking import count_lacking
+    from hpo.results._lacking import count_lacking, lacking_of
     from hpo.results._refit import refit_best
     from hpo.results._untouched import (
         UntouchedScores,
@@ -31,10 +36,10 @@ else:
         {
             "_decide": ("Decision", "decide", "decide_on", "seed_probabilities", "trainer_of"),
             "_details": ("by_class", "without_modalities"),
-            "_encoding": ("encoder_of",),
+            "_encoding": ("encoders_of", "inputs_of", "source_widths", "values_by_source"),
             "_ensemble": ("Selection", "select_ensemble"),
             "_judge": ("Judgement", "judge"),
-            "_lacking": ("count_lacking",),
+            "_lacking": ("count_lacking", "lacking_of"),
             "_refit": ("refit_best",),
             "_untouched": ("UntouchedScores", "probabilities_on_test", "scores_on_test"),
         },
@@ -60,11 +65,13 @@ __all__ = [
     "count_lacking",
     "decide",
     "decide_on",
-    "encoder_of",
+    "encoders_of",
     "f1_differences",
     "f1_intervals",
     "f1_scores",
+    "inputs_of",
     "judge",
+    "lacking_of",
     "listed",
     "pick_task",
     "probabilities_on_test",
@@ -73,10 +80,12 @@ __all__ = [
     "scores_on_test",
     "seed_probabilities",
     "select_ensemble",
+    "source_widths",
     "stored_floor",
     "study_metrics",
     "trainer_of",
     "tune_thresholds",
+    "values_by_source",
     "without_modalities",
     "write_csv",
     "write_predictions",

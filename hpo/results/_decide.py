@@ -112,7 +112,7 @@ def decide(
     wanted = space.thresholds
     folded = folds and wanted is not None and wanted.folds is not None
     trainer = trainer_of(study, best, device, memory_gb if folded else 0.0)
-    bundle = trainer.data.bundle
+    bundle = trainer.bundle
     held_out: list[Probabilities] | None
     if folds and wanted is not None and wanted.folds is not None:
         assert best.config is not None  # it has an outcome
@@ -126,7 +126,7 @@ def decide(
             on_step=on_step,
         )
         held_out = [np.exp(-np.logaddexp(0, -logits))]
-        truth = bundle.labels[trainer.data.index("all")] > 0
+        truth = bundle.labels[trainer.data_of(best.config).index("all")] > 0
         rows = f"training and validation rows, out of {wanted.folds} folds"
     else:
         held_out = seed_probabilities(trainer, best, "val")

@@ -82,8 +82,9 @@ def select_ensemble(
 ) -> Selection | None:
     """Choose which trials to average, and whether to.
 
-    The weights of the trials come from the run store, and a vote of neighbours is fitted to the
-    training rows; no epoch of a trial is trained.
+    Those that read the same encoders as the best one are looked at, since a model has one input for
+    each modality. The weights of the trials come from the run store, and a vote of neighbours is
+    fitted to the training rows; no epoch of a trial is trained.
 
     Args:
         study: A complete study.
@@ -114,10 +115,10 @@ def select_ensemble(
         memory_gb=memory_gb,
     )
     candidates = _trials(trainer, best, tasks)
-    if not candidates or candidates[0].member.trial != best.trial:
+    if not candidates or candidates[0].member.trial != best.trial or best.config is None:
         return None
     if space.ensemble.neighbours:
-        candidates += _neighbours(trainer, limit)
+        candidates += _neighbours(trainer, best.config, limit)
     probabilities = [candidate.probabilities for candidate in candidates]
     truth = bundle.labels_of("val") > 0
     metric = space.metric if space.metric in F1_SCORES else "micro_f1"
@@ -163,9 +164,15 @@ def _trials(trainer: Trainer, best: Task, tasks: Sequence[Task]) -> list[_Candid
         and task.position != best.position
     ]
     others.sort(key=lambda item: (math.isnan(item[0]), -item[0]))
-    found = []
-    for task in [best, *(task for _, task in others)][:_TRIALS]:
+    assert best.config is not None  # it has an outcome
+    read = trainer.data_of(best.config).bundle.key
+    found: list[_Candidate] = []
+    for task in [best, *(task for _, task in others)]:
         assert task.config is not None and task.outcome is not None
+        if len(found) == _TRIALS:
+            break
+        if trainer.data_of(task.config).bundle.key != read:
+            continue  # a model reads the embeddings of one choice of encoders
         logits = [
             trainer.stored_logits(task.config, seed, task.config.epochs, "val")
             for seed in range(len(task.outcome.scores))
@@ -177,23 +184,23 @@ def _trials(trainer: Trainer, best: Task, tasks: Sequence[Task]) -> list[_Candid
     return found
 
 
-def _neighbours(trainer: Trainer, limit: float) -> list[_Candidate]:
-    """Return the vote of the nearest rows, fitted to the training rows.
+def _neighbours(trainer: Trainer, best: Config, limit: float) -> list[_Candidate]:
+    """Return the vote of the nearest rows by the best trial's encoder, fitted to the training rows.
 
     There is none if it would be too large, or the rows are not held in memory.
     """
-    modalities = trainer.data.modalities
+    data = trainer.data_of(best)
+    modalities = data.modalities
     config = Config(
         fusion="concat" if len(modalities) > 1 else modalities[0],
         head="knn",
         hidden=(),
         feature_scaling="l2",
         epochs=1,
+        encoder=best.encoder,
     )
-    size = refitted_megabytes(
-        config, trainer.data.widths, trainer.data.classes, trainer.data.rows("all")
-    )
-    if size > limit or not trainer.data.in_memory:
+    size = refitted_megabytes(config, data.widths, data.classes, data.rows("all"))
+    if size > limit or not data.in_memory:
         return []
     run = trainer.model(config, 0)
     while not run.done:
@@ -205,6 +212,6 @@ def _neighbours(trainer: Trainer, limit: float) -> list[_Candidate]:
 
 
 def _candidate(trainer: Trainer, member: Member, probabilities: Probabilities) -> _Candidate:
-    data = trainer.data
+    data = trainer.data_of(member.config)
     size = refitted_megabytes(member.config, data.widths, data.classes, data.rows("all"))
     return _Candidate(member, probabilities, size)

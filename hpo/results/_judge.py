@@ -104,7 +104,7 @@ def judge(
         None if the run store doesn't have the winner's weights any more.
     """
     trainer = trainer_of(study, best, device) if trainer is None else trainer
-    bundle = trainer.data.bundle
+    bundle = trainer.bundle
     truth = bundle.labels_of("val") > 0
     if thresholds is None:
         thresholds = (0.5,) * len(bundle.classes)
@@ -146,7 +146,7 @@ def tied_with(
         None if the run store doesn't have the weights any more.
     """
     trainer = trainer_of(study, best, device)
-    truth = trainer.data.bundle.labels_of("val") > 0
+    truth = trainer.bundle.labels_of("val") > 0
     mine = seed_probabilities(trainer, best, "val")
     if mine is None:
         return None
@@ -197,7 +197,7 @@ def _value(task: Task) -> float:
 def _without(trainer: Trainer, best: Task, truth: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
     """Return the scores on the validation rows with each modality taken away."""
     assert best.config is not None
-    read = modalities_read(best.config.fusion, trainer.data.modalities) or ()
+    read = modalities_read(best.config.fusion, trainer.bundle.modalities) or ()
     found = {}
     for name in read if len(read) > 1 else ():
         probabilities = seed_probabilities(trainer, best, "val", without=name)

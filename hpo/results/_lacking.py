@@ -10,9 +10,39 @@ from hpo.data import Problems
 from hpo.models import FUSIONS, is_two_step
 from hpo.training import TrainedModel
 
-__all__ = ["count_lacking"]
+__all__ = ["count_lacking", "lacking_of"]
 
 _log = logging.getLogger(__name__)
+
+
+def lacking_of(
+    model: TrainedModel,
+    lacking: Mapping[str, Mapping[str, NDArray[np.bool_]]],
+    place: Callable[[int], str],
+) -> dict[str, NDArray[np.bool_]]:
+    """Return which rows lack each modality that a model reads, [N].
+
+    Args:
+        model: What is to predict.
+        lacking: The same for each source of its embeddings.
+        place: Says where a row is, for messages.
+
+    Raises:
+        InputError: Rows lack a modality of one source that they have of another, which is read
+            beside it; they are listed.
+    """
+    problems = Problems()
+    found = {}
+    for modality, parts in model.parts.items():
+        masks = [lacking[part.name][modality] for part in parts]
+        found[modality] = np.logical_or.reduce(masks)
+        problems.add(
+            f"{place(int(row))} lacks the {modality} embedding of some of "
+            f"{', '.join(part.name for part in parts)}, but must have all of them or none"
+            for row in np.flatnonzero(found[modality] & ~np.logical_and.reduce(masks))
+        )
+    problems.raise_if_any("Rows can't be predicted:")
+    return found
 
 
 def count_lacking(

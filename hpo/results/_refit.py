@@ -105,7 +105,8 @@ def refit_best(
         before += _steps(trained)
     if len(models) == 1:
         return models[0], trainer.epochs_trained
-    return combined(models, planned, trainer.data.widths), trainer.epochs_trained
+    widths = trainer.data_of(planned[0].config).widths
+    return combined(models, planned, widths), trainer.epochs_trained
 
 
 def _with_seeds(members: Sequence[Member], rule: Refit) -> list[Member]:
@@ -148,7 +149,8 @@ def _check_size(planned: Sequence[Member], bundle: Bundle, limit: float) -> None
     if len(planned) == 1:
         return
     rows = len(bundle.split["train"]) + len(bundle.split["val"])
-    widths = {name: array.shape[1] for name, array in bundle.features.train.items()}
+    chosen = bundle.choosing(planned[0].config.encoder)
+    widths = {name: array.shape[1] for name, array in chosen.features.train.items()}
     size = sum(
         refitted_megabytes(member.config, widths, len(bundle.classes), rows) for member in planned
     )

@@ -45,7 +45,7 @@ def scores_on_test(model: TrainedModel, bundle: Bundle, device: str) -> Untouche
     if "test" not in bundle.split:
         return None
     rows = bundle.split["test"]
-    inputs = bundle.features.train
+    inputs = bundle.choosing(model.config.encoder).features.train
     truth = bundle.labels_of("test") > 0
     opened = open_device(device)
     thresholds = np.asarray(model.thresholds)
@@ -66,4 +66,5 @@ def scores_on_test(model: TrainedModel, bundle: Bundle, device: str) -> Untouche
 
 def probabilities_on_test(model: TrainedModel, bundle: Bundle, device: str) -> NDArray[np.float32]:
     """Return a model's probabilities of the test part, which there must be, [rows, K]."""
-    return model.probabilities(bundle.features.train, open_device(device), bundle.split["test"])
+    features = bundle.choosing(model.config.encoder).features
+    return model.probabilities(features.train, open_device(device), bundle.split["test"])

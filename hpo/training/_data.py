@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hpo.features import Bundle
+from hpo.features import Bundle, arrays_beside
 from hpo.models import FeatureScaling
 from hpo.training._device import Device
 from hpo.training._memory import copy_gb, memory_share_gb
-from hpo.training._rows import MappedRows, RowSource, as_mapped, consecutive
+from hpo.training._rows import MappedRows, RowSource, SideBySide, as_mapped, consecutive
 
 __all__ = ["Part", "RunData", "TrainingData"]
 
@@ -65,7 +65,7 @@ class TrainingData:
     """Features and labels of a bundle, for a device.
 
     Args:
-        bundle: Where they come from.
+        bundle: Where they come from; what a configuration chooses of it.
         device: Where they are used.
         memory_gb: Training and validation rows that take at most so much as float32, in 10⁹ bytes,
             are held as tensors on the device. Larger ones are gathered from the mapped arrays of
@@ -80,6 +80,8 @@ class TrainingData:
         self.device = device.torch
         self.modalities = tuple(bundle.features.train)
         self.widths = {name: array.shape[1] for name, array in bundle.features.train.items()}
+        #: The width of each encoder's part of a modality.
+        self.parts = {name: [p.width for p in parts] for name, parts in bundle.parts.items()}
         self.classes = len(bundle.classes)
         if memory_gb is None:
             memory_gb = memory_share_gb(str(self.device))
@@ -87,7 +89,10 @@ class TrainingData:
         self.in_memory = size <= memory_gb
         kinds = 1 if size <= memory_gb < _KINDS * size else _KINDS
         self._kept = 2 * kinds
-        self._arrays = {name: as_mapped(array) for name, array in bundle.features.train.items()}
+        self._arrays = {
+            name: [as_mapped(part) for part in arrays_beside(array)]
+            for name, array in bundle.features.train.items()
+        }
         self._labels = as_mapped(bundle.labels)
         parts = bundle.split.parts
         together: dict[str, NDArray[np.int64]] = {
@@ -147,7 +152,7 @@ class TrainingData:
         That is done on the CPU, so that it is the same wherever the rows are used.
         """
         return {
-            name: FeatureScaling(kind, self.widths[name])
+            name: FeatureScaling(kind, self.widths[name], self.parts[name])
             .fit(self._arrays[name], self._rows[fit_on])
             .to(self.device)
             for name in self.modalities
@@ -156,7 +161,9 @@ class TrainingData:
     def _part(self, name: str, kind: str, fit_on: str) -> Part:
         scaling, rows = self.scaling(kind, fit_on), self._rows[name]
         inputs = {
-            modality: MappedRows(self._arrays[modality], rows, self.device, scaling[modality])
+            modality: MappedRows(
+                SideBySide(self._arrays[modality]), rows, self.device, scaling[modality]
+            )
             for modality in self.modalities
         }
         targets = MappedRows(self._labels, rows, self.device)

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from hpo.errors import InputError
-from hpo.features import as_float16
+from hpo.features import SourcePart, as_float16, parts_from_record
 from hpo.files import atomic_write, write_json
 from hpo.models import (
     CHOICES,
@@ -71,7 +71,8 @@ class TrainedModel:
         widths: Embedding width of each modality it reads.
         classes: Label names.
         thresholds: Probability above which each label is predicted.
-        features: Where its embeddings came from (encoder, weights, preprocessing).
+        features: Where its embeddings came from (encoder, weights, preprocessing), as
+            ``parts_record`` has it.
         origin: Study, trial, seed, rows: for people.
         members: What the module averages; empty for a single model.
         calibration: What corrects its probabilities; None for nothing.
@@ -151,7 +152,9 @@ class TrainedModel:
                 )
             except InputError as error:
                 raise InputError(f"The model {folder} can't be used: {error}") from None
-            module = _build(config, members, raw["widths"], len(raw["classes"]))
+            parts = parts_from_record(raw["features"], raw["widths"])
+            beside = {name: [part.width for part in those] for name, those in parts.items()}
+            module = _build(config, members, raw["widths"], len(raw["classes"]), beside)
             load_weights(module, load_file(folder / "model.safetensors"))
             return TrainedModel(
                 module,
@@ -175,6 +178,11 @@ class TrainedModel:
     def modalities(self) -> tuple[str, ...]:
         """The modalities it reads."""
         return tuple(self.widths)
+
+    @property
+    def parts(self) -> dict[str, tuple[SourcePart, ...]]:
+        """For each modality that it reads, where the embeddings come from that are side by side."""
+        return parts_from_record(self.features, self.widths)
 
     def probabilities(
         self,
@@ -216,14 +224,26 @@ class TrainedModel:
 
 
 def _build(
-    config: Config, members: Sequence[Member], widths: Mapping[str, int], classes: int
+    config: Config,
+    members: Sequence[Member],
+    widths: Mapping[str, int],
+    classes: int,
+    parts: Mapping[str, Sequence[int]],
 ) -> AssembledModel | EnsembleModel:
-    """Return the module of a model with weights that mean nothing yet."""
+    """Return the module of a model with weights that mean nothing yet.
+
+    Args:
+        config: Its configuration.
+        members: What it averages.
+        widths: Embedding width of each modality that it reads.
+        classes: Number of labels K.
+        parts: See ``AssembledModel``.
+    """
     if not members:
-        return AssembledModel(config, widths, classes)
+        return AssembledModel(config, widths, classes, parts)
     return EnsembleModel(
         [
-            AssembledModel(member.config, widths_read(member.config, widths), classes)
+            AssembledModel(member.config, widths_read(member.config, widths), classes, parts)
             for member in members
         ],
         [member.weight for member in members],

@@ -45,7 +45,7 @@ def out_of_fold(
         InputError: There are fewer rows than folds.
         RuntimeError: A training run diverged.
     """
-    data = trainer.data
+    data = trainer.data_of(config)
     index = data.index("all")
     if len(index) < folds:
         raise InputError(

@@ -177,6 +177,7 @@ def test_defaults_are_the_papers_starting_values_but_for_scaling() -> None:
         "ema_decay": None,
         "input_dropout": 0.0,
         "modality_dropout": 0.0,
+        "encoder": None,
         "class_weight": "none",
         "oversample": 0.0,
     }

@@ -46,7 +46,7 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             3,
             "unknown parameter 'learning_rate'; allowed: fusion, head, hidden, activation, "
             "dropout, feature_scaling, loss, optimizer, lr, weight_decay, batch_size, epochs, "
-            "ema_decay, input_dropout, modality_dropout, class_weight, oversample",
+            "ema_decay, input_dropout, modality_dropout, encoder, class_weight, oversample",
         ),
         (GREEDY, "lr: 0.01", "lr: 0", 3, "lr is 0, but must be greater than 0"),
         (GREEDY, "[64]", "[64, -1]", 3, "hidden is [64, -1], but must be greater than 0"),
@@ -72,7 +72,7 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             11,
             "unknown parameter 'losss' (did you mean 'loss'?); allowed: fusion, head, hidden, "
             "activation, dropout, feature_scaling, loss, optimizer, lr, weight_decay, batch_size, "
-            "epochs, ema_decay, input_dropout, modality_dropout, class_weight, oversample",
+            "epochs, ema_decay, input_dropout, modality_dropout, encoder, class_weight, oversample",
         ),
         (
             GREEDY,

@@ -185,8 +185,8 @@ WHOLE = {"low": 1, "high": 9}
             "unknown parameter 'asl.gama_pos' (did you mean 'asl.gamma_pos'?); allowed: fusion, "
             "head, hidden, activation, dropout, feature_scaling, loss, optimizer, lr, "
             "weight_decay, batch_size, epochs, ema_decay, input_dropout, modality_dropout, "
-            "class_weight, oversample, knn.k, focal.gamma, asl.gamma_neg, asl.gamma_pos, asl.clip, "
-            "two_way.temp_pos, two_way.temp_neg",
+            "encoder, class_weight, oversample, knn.k, focal.gamma, asl.gamma_neg, "
+            "asl.gamma_pos, asl.clip, two_way.temp_pos, two_way.temp_neg",
         ),
         (
             GREEDY,
