@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpo._options import add_plugin_option, guarded, positive
 from hpo.errors import InputError
 
 if TYPE_CHECKING:
+    from hpo.data import Rows
     from hpo.training import TrainedModel
 
 __all__ = ["main"]
@@ -47,10 +49,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR|demo",
         help="data folder; the rows are those of test.csv if it is there, else of train.csv",
     )
-    add("--features", type=Path, metavar="DIR", help="folder with embeddings of the rows")
+    add(
+        "--features",
+        action="append",
+        default=[],
+        metavar="[NAME=]DIR",
+        help="folder with embeddings of the rows; for a model that reads several sources one for "
+        "each, by its name",
+    )
     add(
         "--encoder",
-        metavar="PATH",
+        action="append",
+        default=[],
+        metavar="[NAME=]PATH",
         help="where the model's encoder is on this machine (default: where it was in training)",
     )
     add(
@@ -72,6 +83,14 @@ def _parser() -> argparse.ArgumentParser:
         help="give no labels to rows whose image can't be read, and go on",
     )
     add(
+        "--missing",
+        type=lambda text: tuple(name.strip() for name in text.split(",")),
+        default=(),
+        metavar="A,B,…",
+        help="modalities that rows may lack, such as image: no image file, an empty caption, or a "
+        "row of NaN in --features; they are predicted from what they have",
+    )
+    add(
         "--cache",
         type=Path,
         default=Path(".hpo"),
@@ -89,54 +108,68 @@ def _main(argv: Sequence[str] | None) -> int:
 
     from hpo.data import load_rows
     from hpo.demo import make_demo
-    from hpo.features import ConsoleProgress, extract_features, read_embeddings, reads_images
+    from hpo.features import ConsoleProgress, encode_present, reads_images
     from hpo.launch import resolve_devices
-    from hpo.results import encoder_of, write_predictions, write_probabilities
+    from hpo.results import (
+        count_lacking,
+        encoders_of,
+        inputs_of,
+        lacking_of,
+        source_widths,
+        write_predictions,
+        write_probabilities,
+    )
     from hpo.study import load_plugins
     from hpo.training import Arithmetic, TrainedModel, open_device
 
     load_plugins(arguments.plugin)
     model = TrainedModel.load(arguments.model)
-    _check_options(arguments, model)
+    folders, places = _by_source(arguments, model)
     # More devices than one have nothing to do for a head that takes seconds for a million rows.
     device = resolve_devices(arguments.devices)[0]
-    encoder = None
-    if arguments.features is None:
-        encoder = encoder_of(
-            model, f"The model {arguments.model}", arguments.encoder, arguments.cache
-        )
+    called = f"The model {arguments.model}"
+    encoders = encoders_of(model, called, places, arguments.cache, without=folders)
     folder = Path(arguments.data)
     if arguments.data == "demo":
         folder = arguments.cache / "demo"
         make_demo(folder)
     table = "test.csv" if (folder / "test.csv").exists() else "train.csv"
 
-    with_images = encoder is not None and reads_images(model.modalities)
+    widths = source_widths(model)
+    with_images = any(reads_images(widths[source]) for source in encoders)
     rows = load_rows(
         folder,
         images="exist" if with_images else "ignore",
-        skip_bad_images=arguments.skip_bad_images,
+        skip_bad_images=arguments.skip_bad_images or reads_images(arguments.missing),
     )
-    inputs: Mapping[str, Any]
+    arrays = _read(folders, table, len(rows), widths, arguments.missing)
+    absent = _absent(rows, arrays, {s: tuple(widths[s]) for s in encoders}, arguments.missing)
+    lacking = lacking_of(model, absent, rows.place)
+    counts = count_lacking(model, lacking, rows.place)
+    encoded: Mapping[str, Mapping[str, NDArray[Any]]] = {}
     bad: Mapping[int, str] = {}
-    if encoder is None:
-        widths = {name: model.widths[name] for name in model.modalities}
-        inputs = read_embeddings(arguments.features, table, len(rows), widths)
-    else:
+    if encoders:
         with ConsoleProgress() as progress:
-            features = extract_features(
-                {"train": rows},
-                encoder.name,
+            encoded, bad = encode_present(
+                rows,
+                {source: encoder.name for source, encoder in encoders.items()},
                 arguments.cache,
-                modalities=model.modalities,
+                widths,
+                lacking,
                 device=device,
                 skip_bad_images=arguments.skip_bad_images,
                 progress=progress,
             )
-        inputs, bad = features.train, features.left_out.get("train", {})
-    probabilities = model.probabilities(inputs, open_device(device, Arithmetic(arguments.threads)))
+    kept = np.delete(np.arange(len(rows)), sorted(bad))
     if bad:
-        kept = np.setdiff1d(np.arange(len(rows)), list(bad))
+        arrays = {
+            source: {modality: array[kept] for modality, array in those.items()}
+            for source, those in arrays.items()
+        }
+    probabilities = model.probabilities(
+        inputs_of(model, {**arrays, **encoded}), open_device(device, Arithmetic(arguments.threads))
+    )
+    if bad:
         given = np.full((len(rows), len(model.classes)), np.nan, dtype=np.float32)
         given[kept] = probabilities
         probabilities = given
@@ -147,6 +180,8 @@ def _main(argv: Sequence[str] | None) -> int:
     labelled = len(rows) - len(bad)
     count = f"{labelled:,} row{'' if labelled == 1 else 's'}"
     print(f"predicted {count} of {folder / table}, {len(model.classes)} classes")
+    for name, number in counts.items():
+        print(f"lacking {name}: {number:,} row{'' if number == 1 else 's'}, predicted without it")
     if bad:
         names = ", ".join(rows.ids[index] for index in list(bad)[:_NAMED])
         more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
@@ -157,16 +192,44 @@ def _main(argv: Sequence[str] | None) -> int:
     return 0
 
 
-def _check_options(arguments: argparse.Namespace, model: "TrainedModel") -> None:
-    """Refuse options that don't go together or with the model, all at once."""
+def _by_source(
+    arguments: argparse.Namespace, model: "TrainedModel"
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Return the folder of embeddings, or else the place of the encoder, of the model's sources.
+
+    Options that don't go together or with the model are refused, all at once.
+    """
+    from hpo.features import named_values
+    from hpo.results import values_by_source
+
     problems = []
-    if arguments.features is not None and arguments.encoder is not None:
+    by_source: dict[str, dict[str, str]] = {}
+    for flag, given in (("--features", arguments.features), ("--encoder", arguments.encoder)):
+        try:
+            values = named_values(given, flag, "NAME=PATH")
+            by_source[flag] = values_by_source(values, model, flag, "NAME=PATH")
+        except InputError as error:
+            by_source[flag] = {}
+            problems += error.problems
+    folders, places = by_source["--features"], by_source["--encoder"]
+    if folders.keys() & places.keys():
         problems.append("--features takes embeddings that exist, so it can't go with --encoder")
-    if arguments.features is None and model.features["source"] != "open_clip":
+    infos = {part.name: part.info for parts in model.parts.values() for part in parts}
+    imported = [name for name, info in infos.items() if info.source != "open_clip"]
+    lacking = [name for name in imported if name not in folders]
+    if lacking and not problems:
+        flags = " ".join(f"--features {name}=DIR" for name in lacking if name)
+        named = f" called {', '.join(lacking)}" if flags else ""
         problems.append(
-            f"The model {arguments.model} was trained on imported embeddings, so only --features "
-            "can tell what it is to read."
+            f"The model {arguments.model} was trained on imported embeddings{named}, so only "
+            f"{flags or '--features'} can tell what it is to read."
         )
+    for name in arguments.missing:
+        if name not in model.modalities or len(model.modalities) == 1:
+            problems.append(
+                f"--missing is {name}, but must be of several modalities that the model reads; it "
+                f"reads {', '.join(model.modalities)}"
+            )
     for name in ("out", "probabilities"):
         path = getattr(arguments, name)
         if path is not None and path.is_dir():
@@ -175,6 +238,59 @@ def _check_options(arguments: argparse.Namespace, model: "TrainedModel") -> None
         problems.append(f"--out and --probabilities are both {arguments.out}, but must differ")
     if problems:
         raise InputError(problems)
+    return {source: Path(folder) for source, folder in folders.items()}, places
+
+
+def _read(
+    folders: Mapping[str, Path],
+    table: str,
+    rows: int,
+    widths: Mapping[str, Mapping[str, int]],
+    missing: Sequence[str],
+) -> dict[str, dict[str, NDArray[Any]]]:
+    """Return the embeddings that exist, by source and modality."""
+    from hpo.features import read_embeddings
+
+    return {
+        source: read_embeddings(folder, table, rows, widths[source], may_lack=missing)
+        for source, folder in folders.items()
+    }
+
+
+def _absent(
+    rows: "Rows",
+    arrays: Mapping[str, Mapping[str, NDArray[Any]]],
+    encoded: Mapping[str, Sequence[str]],
+    missing: Sequence[str],
+) -> dict[str, dict[str, NDArray[np.bool_]]]:
+    """Return which rows lack what, by source and modality, [N].
+
+    Args:
+        rows: The rows.
+        arrays: The embeddings that exist.
+        encoded: The modalities that the encoder of each other source is to encode.
+        missing: The modalities that rows may lack.
+    """
+    from hpo.features import rows_of_nan
+
+    none = np.zeros(len(rows), dtype=np.bool_)
+    exist = {
+        source: {name: rows_of_nan(x) if name in missing else none for name, x in those.items()}
+        for source, those in arrays.items()
+    }
+    return exist | {
+        source: {name: _lacking(rows, name) if name in missing else none for name in names}
+        for source, names in encoded.items()
+    }
+
+
+def _lacking(rows: "Rows", modality: str) -> NDArray[np.bool_]:
+    """Return which rows have no image file, or an empty caption."""
+    from hpo.features import reads_images
+
+    if reads_images([modality]):
+        return np.array([not path.is_file() for path in rows.images or ()], dtype=bool)
+    return np.array([not caption.strip() for caption in rows.captions], dtype=bool)
 
 
 if __name__ == "__main__":

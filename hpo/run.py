@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,11 +57,20 @@ def _parser() -> argparse.ArgumentParser:
         "--space", type=Path, metavar="FILE", help="search space (default: search_spaces/NAME.yaml)"
     )
     add("--data", default="demo", metavar="DIR|demo", help="data folder (default: %(default)s)")
-    add("--features", type=Path, metavar="DIR", help="embeddings that exist already")
+    add(
+        "--features",
+        action="append",
+        default=[],
+        metavar="[NAME=]DIR",
+        help="embeddings that exist already; several, each with a name, are chosen among",
+    )
     add(
         "--encoder",
-        metavar="MODEL/PRETRAINED",
-        help="open_clip's names, or a local checkpoint (default: ViT-L-14/openai)",
+        action="append",
+        default=[],
+        metavar="[NAME=]MODEL/PRETRAINED",
+        help="open_clip's names, or a local checkpoint; several are chosen among (default: those "
+        "that the space names, else ViT-L-14/openai)",
     )
     add(
         "--modalities",
@@ -224,12 +233,17 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     from rich.console import Console
 
     from hpo.data import make_split
-    from hpo.features import DataOptions, folder_defaults, modality_names, prepare_data
+    from hpo.features import DataOptions, asked_sources, folder_defaults, prepare_data
     from hpo.launch import place_workers, resolve_devices, resolve_precision
     from hpo.library import find_space, open_study, space_of
     from hpo.report import Screen, finish_study
     from hpo.results import check_pick
-    from hpo.search import parse_candidate, parse_setting
+    from hpo.search import (
+        encoders_of_space,
+        parse_candidate,
+        parse_setting,
+        space_for_sources,
+    )
     from hpo.study import load_plugins
     from hpo.training import Arithmetic, constant_micro_f1
     from hpo.trials import redact
@@ -239,10 +253,11 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     pick = None if arguments.pick is None else check_pick(arguments.pick)
     console = Console(width=None if sys.stdout.isatty() else 120)
     load_plugins(arguments.plugin)
+    features, encoder = asked_sources(arguments.features, arguments.encoder)
     options = DataOptions(
         data=arguments.data,
-        features=arguments.features,
-        encoder=arguments.encoder,
+        features=features,
+        encoder=encoder,
         cache=arguments.cache.absolute(),
         device="cpu",
         skip_bad_images=arguments.skip_bad_images,
@@ -254,8 +269,10 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     if arguments.seeds is not None:
         settings.append(("seeds", arguments.seeds, "--seeds"))
     source = arguments.space or find_space(arguments.study)
-    modalities = arguments.modalities or _modalities(options, modality_names)
-    space = space_of(source, settings, suggested, modalities)
+    modalities = arguments.modalities or _modalities(options)
+    space = space_of(source, settings, suggested, modalities, options.sources() or None)
+    options = options.with_encoders(encoders_of_space(space))
+    space = space_for_sources(space, options.sources())
     out = arguments.out or Path("runs") / arguments.study
 
     devices = resolve_devices(arguments.devices)
@@ -311,14 +328,14 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         allowed = [arguments.memory_gb or math.inf]
     placed += f" · precision {study.stored.definition.precision}"
     shown = ", ".join(f"{key}={value}" for key, value in defaults.settings.items())
-    widths = ", ".join(f"{name} {width}" for name, width in data.widths.items())
     parts = bundle.split.parts
     screen.show_plan(
         [
             f"study {study.name} · space {source} · storage {redact(arguments.storage)}",
             f"data {options.folder} · {len(parts['train']):,} rows to train, "
             f"{len(parts['val']):,} to validate, {len(bundle.test_ids):,} to predict, "
-            f"{len(bundle.classes)} classes · features {data.description['encoder']} {widths}",
+            f"{len(bundle.classes)} classes",
+            *_feature_lines(data),
             f"best constant prediction: micro-F1 {constant_micro_f1(bundle.labels_of('val')):.3f} "
             "on the rows to validate",
             *([f"set by {options.folder / 'hpo.yaml'}: {shown}"] if shown else []),
@@ -368,6 +385,21 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             return 0
     console.print("The study is not complete. Run the same command again to continue.")
     return UNFINISHED
+
+
+def _feature_lines(data: "Data") -> list[str]:
+    """Say which embeddings there are, how wide they are, and what their encoders cost."""
+    lines = []
+    for name, features in (data.named or {data.description["encoder"]: data.features}).items():
+        widths = ", ".join(f"{m} {array.shape[1]}" for m, array in features.train.items())
+        cost = ""
+        if features.cost is not None:
+            cost = f" · {features.cost.mb:,.1f} MB"
+            if features.cost.images_per_s is not None:
+                rate = f"{features.cost.images_per_s:,.1f} images a second"
+                cost += f", {rate} ({features.cost.device})"
+        lines.append(f"features {name} · {widths}{cost}")
+    return lines
 
 
 def _ended(study: "Study") -> str:
@@ -488,13 +520,14 @@ def _ray_plan(arguments: argparse.Namespace) -> "RayPlan | None":
     return None
 
 
-def _modalities(
-    options: "DataOptions", modality_names: "Callable[[Path], tuple[str, ...]]"
-) -> tuple[str, ...]:
+def _modalities(options: "DataOptions") -> tuple[str, ...]:
     """Return the names that a fusion may have: those of the embeddings, or those of an encoder."""
-    from hpo.features import ENCODED
+    from hpo.features import ENCODED, modality_names, union
 
     encoded = tuple(ENCODED)
+    if options.are_named:
+        return union(options.sources())
+    assert options.features is None or isinstance(options.features, Path)  # it has no name
     return encoded if options.features is None else modality_names(options.features) or encoded
 
 

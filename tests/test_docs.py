@@ -56,7 +56,7 @@ FOREIGN = (
     "optuna-dashboard",
 )
 #: What the examples name and no test can download, and what stands for it.
-STAND_IN = {"ViT-L-14/openai": "demo"}
+STAND_IN = {"ViT-L-14/openai": "demo", "ViT-B-32/openai": "small-clip"}
 TINY = """
 name: tiny
 seeds: 1
@@ -127,6 +127,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import pandas as pd
 
     from hpo.demo import make_demo
+    from hpo.features import resolve_encoder
 
     folder = tmp_path_factory.mktemp("docs")
     demo = make_demo(folder / ".hpo" / "demo")
@@ -146,12 +147,17 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
     ).to_csv(folder / "photos.csv", index=False)
     shutil.copy(data / "images" / "0.jpg", folder / "a.jpg")
+    encoder = resolve_encoder("demo", folder / ".hpo").weights.parent
+    shutil.copytree(encoder, folder / "small-clip")
     (folder / "my-embeddings").mkdir()
+    (folder / "other-embeddings").mkdir()
     rng = np.random.default_rng(0)
     for name, rows in (("", 240), ("_test", 20)):
         for modality, width in (("image", 16), ("text", 12)):
             array = rng.normal(size=(rows, width)).astype(np.float32)
             np.save(folder / "my-embeddings" / f"{modality}{name}.npy", array)
+            if modality == "image":
+                np.save(folder / "other-embeddings" / f"{modality}{name}.npy", array[:, :8])
     (folder / "search_spaces").mkdir()
     for name in ("greedy", "tpe"):
         (folder / "search_spaces" / f"{name}.yaml").write_text(TINY)
@@ -223,6 +229,9 @@ def test_library_examples(
         if section == "A DataFrame":
             assert names["data"].rows == 240
             assert names["data"].modalities == ("image", "text")
+        if section == "Several encoders":
+            assert names["data"].sources == {"clip": ("image", "text"), "dino": ("image",)}
+            assert names["run"].config.encoder == "clip+dino"
         if section == "Train one configuration":
             assert names["run"].score > 60
             assert list(names["run"].curve.index) == list(range(1, 21))
@@ -233,7 +242,13 @@ def test_library_examples(
             assert "The fusion is 'audio', but must be a modality of" in capsys.readouterr().out
 
     run_page("docs/library.md", workplace, monkeypatch, after)
-    assert {"A DataFrame", "Train one configuration", "Search", "Errors"} <= seen
+    assert {
+        "Several encoders",
+        "A DataFrame",
+        "Train one configuration",
+        "Search",
+        "Errors",
+    } <= seen
 
 
 @pytest.mark.usefixtures("nothing_registered")

@@ -7,7 +7,7 @@ from hpo.data._folder import load_dataset, load_rows
 from hpo.data._frame import dataset_of_frame
 from hpo.data._images import ImageMode
 from hpo.data._problems import Problems
-from hpo.data._rows import Rows
+from hpo.data._rows import Rows, take_rows
 from hpo.data._split import (
     ColumnSplit,
     Split,
@@ -35,4 +35,5 @@ __all__ = [
     "load_dataset",
     "load_rows",
     "make_split",
+    "take_rows",
 ]

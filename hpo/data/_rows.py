@@ -19,6 +19,7 @@ class Rows:
         images: The path of each row's image, or None if the images were not asked for.
         lines: The line of the file on which each row begins, for messages; empty if unknown.
         table: What the rows were read from, for messages, such as ``train.csv``; empty if unknown.
+        numbers: The place of each row in its source, where some were left out; empty if none was.
     """
 
     ids: tuple[str, ...]
@@ -26,6 +27,7 @@ class Rows:
     images: tuple[Path, ...] | None
     lines: tuple[int, ...] = ()
     table: str = ""
+    numbers: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -39,21 +41,19 @@ class Rows:
         """Return where a row is, for messages: ``train.csv line 7``, ``row 5 of the frame``."""
         if self.lines:
             return f"{self.source} line {self.lines[index]}"
-        return f"row {index} of {self.source}"
+        return f"row {self.numbers[index] if self.numbers else index} of {self.source}"
 
 
 def take_rows(rows: Rows, mask: np.ndarray) -> Rows:
-    """Return the rows whose ``mask``, bool [N], is True.
-
-    Where there are no lines, messages count the rows that are left.
-    """
-    kept = np.flatnonzero(mask)
+    """Return the rows whose ``mask``, bool [N], is True."""
+    kept = np.flatnonzero(mask).tolist()
     return Rows(
         ids=tuple(rows.ids[index] for index in kept),
         captions=tuple(rows.captions[index] for index in kept),
         images=None if rows.images is None else tuple(rows.images[index] for index in kept),
         lines=tuple(rows.lines[index] for index in kept) if rows.lines else (),
         table=rows.table,
+        numbers=tuple(rows.numbers[index] if rows.numbers else index for index in kept),
     )
 
 

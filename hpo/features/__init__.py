@@ -1,7 +1,18 @@
 """Embeddings: encoders, the on-disk store, imported arrays, and the bundle that trains a head."""
 
 from hpo.features._arrays import as_float16, fits_float16
+from hpo.features._asked import asked_sources, named_values
 from hpo.features._bundle import Bundle, load_bundle, save_bundle
+from hpo.features._choice import (
+    EncoderChoice,
+    Sources,
+    check_choice,
+    check_encoder,
+    parse_choice,
+    union,
+)
+from hpo.features._classes import PROMPT, class_embeddings
+from hpo.features._cost import ChoiceCost, EncoderCost, choice_cost
 from hpo.features._data import Data
 from hpo.features._encoder import DEFAULT_ENCODER, DEMO_ENCODER, Encoder, resolve_encoder
 from hpo.features._extract import extract_features
@@ -10,6 +21,8 @@ from hpo.features._import import import_arrays, import_features
 from hpo.features._import_names import modality_names
 from hpo.features._load import load_data
 from hpo.features._modalities import ENCODED, in_order, reads_images
+from hpo.features._partial import encode_present, rows_of_nan
+from hpo.features._parts import SourcePart, arrays_beside, beside, parts_from_record, parts_record
 from hpo.features._progress import ConsoleProgress, Progress
 from hpo.features._read import read_embeddings
 from hpo.features._source import (
@@ -25,17 +38,31 @@ __all__ = [
     "DEMO_DATA",
     "DEMO_ENCODER",
     "ENCODED",
+    "PROMPT",
     "Bundle",
+    "ChoiceCost",
     "ConsoleProgress",
     "Counts",
     "Data",
     "DataOptions",
     "Encoder",
+    "EncoderChoice",
+    "EncoderCost",
     "FeatureInfo",
     "Features",
     "FolderDefaults",
     "Progress",
+    "SourcePart",
+    "Sources",
+    "arrays_beside",
     "as_float16",
+    "asked_sources",
+    "beside",
+    "check_choice",
+    "check_encoder",
+    "choice_cost",
+    "class_embeddings",
+    "encode_present",
     "extract_features",
     "fits_float16",
     "folder_defaults",
@@ -46,9 +73,15 @@ __all__ = [
     "load_data",
     "load_features",
     "modality_names",
+    "named_values",
+    "parse_choice",
+    "parts_from_record",
+    "parts_record",
     "prepare_data",
     "read_embeddings",
     "reads_images",
     "resolve_encoder",
+    "rows_of_nan",
     "save_bundle",
+    "union",
 ]

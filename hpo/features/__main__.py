@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpo._options import guarded
-from hpo.features import DEFAULT_ENCODER, DataOptions, folder_defaults, prepare_data
+from hpo.features import (
+    DEFAULT_ENCODER,
+    DataOptions,
+    asked_sources,
+    folder_defaults,
+    prepare_data,
+)
 
 __all__ = ["main"]
 
@@ -30,16 +36,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--encoder",
-        metavar="MODEL/PRETRAINED",
-        help="open_clip's names, a local checkpoint's folder, MODEL/WEIGHTS-FILE, or 'demo' "
-        f"(default: the one in the data folder's hpo.yaml, else {DEFAULT_ENCODER})",
+        action="append",
+        default=[],
+        metavar="[NAME=]MODEL/PRETRAINED",
+        help="open_clip's names, a local checkpoint's folder, MODEL/WEIGHTS-FILE, or 'demo'; may "
+        "be given several times (default: the one in the data folder's hpo.yaml, else "
+        f"{DEFAULT_ENCODER})",
     )
     parser.add_argument(
         "--features",
-        type=Path,
-        metavar="DIR",
+        action="append",
+        default=[],
+        metavar="[NAME=]DIR",
         help="import embeddings from this folder, NAME.npy for each modality; images are not "
-        "needed",
+        "needed; may be given several times, each with a name of its own",
     )
     parser.add_argument(
         "--modalities",
@@ -67,19 +77,22 @@ def _parser() -> argparse.ArgumentParser:
 
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
-    options = DataOptions(**vars(arguments))
+    folders, encoder = asked_sources(arguments.features, arguments.encoder)
+    options = DataOptions(**{**vars(arguments), "features": folders, "encoder": encoder})
     data = prepare_data(options, folder_defaults(options))
-    features = data.features
-    print(f"features: {arguments.cache / 'features' / features.key}")
+    sources = {f"{name} ": one for name, one in data.named.items()} or {"": data.features}
+    for name, features in sources.items():
+        print(f"{name}features: {arguments.cache / 'features' / features.key}")
     if data.dataset.skipped:
         print(f"left out: {len(data.dataset.skipped)} rows whose image is missing or damaged")
-    for modality, train in features.train.items():
-        line = f"{modality}: {len(train)} labelled and {len(features.test[modality])} test rows"
-        line += f", {train.shape[1]} wide"
-        counts = features.counts.get(modality)
-        if counts is not None:
-            line += f"; {counts.encoded} items encoded, {counts.reused} reused"
-        print(line)
+    for name, features in sources.items():
+        for modality, train in features.train.items():
+            line = f"{name}{modality}: {len(train)} labelled and {len(features.test[modality])} "
+            line += f"test rows, {train.shape[1]} wide"
+            counts = features.counts.get(modality)
+            if counts is not None:
+                line += f"; {counts.encoded} items encoded, {counts.reused} reused"
+            print(line)
     return 0
 
 

@@ -80,8 +80,13 @@ def check_array(array: np.ndarray, name: str, types: Sequence[str], problems: li
     return not faults
 
 
-def check_values(source: Source, problems: list[str]) -> str:
+def check_values(source: Source, problems: list[str], *, may_lack: bool = False) -> str:
     """Add to ``problems`` the rows that float16 can't hold, and hash the others.
+
+    Args:
+        source: The rows.
+        problems: Takes what is wrong.
+        may_lack: Whether a row may be NaN as a whole, which stands for one that isn't there.
 
     Returns:
         SHA-256 of the float16 values and their width, hexadecimal.
@@ -91,9 +96,11 @@ def check_values(source: Source, problems: list[str]) -> str:
     too_large: list[int] = []
     for rows, values in source.blocks():
         finite = np.isfinite(values).all(axis=1)
+        if may_lack:
+            finite |= np.isnan(values).all(axis=1)
         broken += rows[~finite].tolist()
         half = as_float16(values)
-        too_large += rows[finite & ~np.isfinite(half).all(axis=1)].tolist()
+        too_large += rows[finite & np.isinf(half).any(axis=1)].tolist()
         digest.update(half.tobytes())
     if broken:
         problems.append(f"{source.name} has NaN or infinity in {_describe_rows(broken)}")
@@ -105,10 +112,21 @@ def check_values(source: Source, problems: list[str]) -> str:
     return digest.hexdigest()
 
 
-def fits_float16(values: np.ndarray) -> bool:
-    """Tell whether float16 can hold all of [n, D], looked at a few rows at a time."""
-    blocks = (values[start : start + _BLOCK] for start in range(0, len(values), _BLOCK))
-    return all(np.isfinite(as_float16(block)).all() for block in blocks)
+def fits_float16(values: np.ndarray, *, may_lack: bool = False) -> bool:
+    """Tell whether float16 can hold all of [n, D], looked at a few rows at a time.
+
+    Args:
+        values: The embeddings.
+        may_lack: See ``check_values``.
+    """
+    for start in range(0, len(values), _BLOCK):
+        half = as_float16(values[start : start + _BLOCK])
+        good = np.isfinite(half).all(axis=1)
+        if may_lack:
+            good |= np.isnan(half).all(axis=1)
+        if not good.all():
+            return False
+    return True
 
 
 def as_float16(values: np.ndarray) -> np.ndarray:

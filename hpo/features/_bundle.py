@@ -1,19 +1,25 @@
-"""What training needs, in one folder that any worker can open: features, labels, ids, split."""
+"""What training needs, in one folder that any worker can open: features, labels, ids, split.
+
+A bundle of several named sources of embeddings stands for all bundles that a choice among them can
+make. Each of those has a key of its own, the same as if the other sources weren't there.
+"""
 
 import hashlib
 import itertools
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hpo.errors import InputError
+from hpo.features._choice import Sources, check_encoder, union
 from hpo.features._features import Features, features_folder, load_features
 from hpo.features._folder import build_folder, discard_folder
+from hpo.features._parts import SourcePart, choose_features, parts_of
 from hpo.files import content_key, write_json
 
 if TYPE_CHECKING:
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Bundle", "load_bundle", "save_bundle"]
 
 _FORMAT = 1
+_FORMAT_NAMED = 2  # with named sources
 # What every bundle has besides bundle.json; other parts of the split have a file each, too.
 _FILES = ("labels.npy", "rows.json", "split_train.npy")
 _SPLIT_FILE = re.compile(r"split_([a-z][a-z0-9_]*)\.npy")
@@ -34,13 +41,18 @@ class Bundle:
 
     Attributes:
         key: The content key; equal keys mean equal features, labels, ids and split.
-        features: The embeddings of all rows.
+        features: The embeddings of all rows; where there are named sources, those of the first.
         labels: uint8 [N, K], 1 where the row has the class; memory-mapped, read-only.
         classes: The K label names.
         ids: The ImageIDs of the N labelled rows.
         test_ids: The ImageIDs of the rows to predict; empty if the features have none.
         split: The labelled rows of each part, such as ``train`` and ``val``.
         dataset_fingerprint: ``Dataset.fingerprint``.
+        named: The named sources of embeddings to choose among, each with the key of the bundle
+            that has it alone; empty where there is one without a name.
+        chosen: What ``choosing`` has chosen: for each modality the parts that are side by side.
+        keys_alone: For a modality, the key of what a run depends on that reads it alone, where
+            that is another one than ``key``.
     """
 
     key: str
@@ -51,6 +63,61 @@ class Bundle:
     test_ids: tuple[str, ...]
     split: "Split"
     dataset_fingerprint: str
+    named: "Mapping[str, NamedSource]" = field(default_factory=dict)
+    chosen: Mapping[str, Sequence[SourcePart]] = field(default_factory=dict)
+    keys_alone: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> Mapping[str, Sequence[SourcePart]]:
+        """For each modality, where the embeddings come from that are side by side in it."""
+        return self.chosen or parts_of("", self.features)
+
+    @property
+    def sources(self) -> Sources:
+        """The modalities of each named source."""
+        return {name: tuple(source.features.train) for name, source in self.named.items()}
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities of which there are embeddings, from whichever source."""
+        return union(self.sources) if self.named else tuple(self.features.train)
+
+    def choosing(self, encoder: str | None) -> "Bundle":
+        """Return the bundle as if it had the embeddings alone that a configuration chooses.
+
+        Its key follows from these embeddings, whatever else there is to choose from and whatever
+        they are called, so that the runs of a source are the same in every study.
+
+        Args:
+            encoder: As ``Config`` has it; None for the first source, or the only one.
+
+        Raises:
+            InputError: There is no such source, or it lacks a modality.
+        """
+        check_encoder(encoder, self.sources)
+        if not self.named:
+            return self
+        sources = {name: source.features for name, source in self.named.items()}
+        features, parts = choose_features(sources, encoder)
+        keys = {m: [self.named[part.name].key for part in those] for m, those in parts.items()}
+        names = {part.name for those in parts.values() for part in those}
+        alone: dict[str, str] = {}
+        if len(names) == 1:
+            key = self.named[names.pop()].key
+        else:
+            key = content_key({"format": 1, "sources": keys})
+            alone = {modality: self._key_alone(parts[modality], modality) for modality in parts}
+        return replace(self, key=key, features=features, named={}, chosen=parts, keys_alone=alone)
+
+    def _key_alone(self, parts: Sequence[SourcePart], modality: str) -> str:
+        """Return the key of a run that reads a modality alone, from some of the sources."""
+        modalities = self.modalities
+        if len(parts) == 1 and set(self.sources[parts[0].name]) == set(modalities):
+            return self.named[parts[0].name].key  # the others don't change what it computes
+        keys = [self.named[part.name].key for part in parts]
+        return content_key(
+            {"format": 1, "alone": modality, "sources": keys, "modalities": list(modalities)}
+        )
 
     def labels_of(self, part: str) -> np.ndarray:
         """Return the labels of the rows of a part of the split, uint8 [N_part, K]."""
@@ -58,12 +125,30 @@ class Bundle:
         return labels
 
 
+@dataclass(frozen=True, eq=False)
+class NamedSource:
+    """One of several sources of embeddings.
+
+    Attributes:
+        key: Of the bundle that has these embeddings alone.
+        features: Its embeddings of all rows.
+    """
+
+    key: str
+    features: Features
+
+
 def bundle_folder(store: Path, key: str) -> Path:
     """Return where the bundle of this key is kept."""
     return store / "bundles" / key
 
 
-def save_bundle(store: Path, dataset: "Dataset", features: Features, split: "Split") -> Bundle:
+def save_bundle(
+    store: Path,
+    dataset: "Dataset",
+    features: Features | Mapping[str, Features],
+    split: "Split",
+) -> Bundle:
     """Write ``<store>/bundles/<key>/``, or open it if it is there.
 
     The folder refers to ``<store>/features/`` by a relative path, so a store can be moved or
@@ -72,37 +157,49 @@ def save_bundle(store: Path, dataset: "Dataset", features: Features, split: "Spl
     Args:
         store: The folder of the cache, in which ``features`` are.
         dataset: The rows that the features belong to.
-        features: What ``extract_features`` or ``import_features`` returned.
+        features: What ``extract_features`` or ``import_features`` returned; or several such
+            sources by name, of which configurations choose.
         split: Row indices of ``dataset.train`` for each part; every part is in the key.
 
     Raises:
         InputError: The features don't belong to these rows or are not in this store.
         OSError: The store can't be written.
     """
+    several = isinstance(features, Mapping)
+    sources = dict(features) if isinstance(features, Mapping) else {"": features}
     test_ids = dataset.test.ids if dataset.test is not None else ()
-    if not any(len(array) for array in features.test.values()):
+    if not any(len(array) for one in sources.values() for array in one.test.values()):
         test_ids = ()  # imported embeddings without a test part
     labels = np.ascontiguousarray(dataset.labels, dtype=np.uint8)
-    problems = _check(features, labels, split, dataset.classes, dataset.train.ids, test_ids)
-    if not features_folder(store, features.key).is_dir():
-        problems.append(f"the features '{features.key}' are not in the store '{store}'")
+    problems = []
+    for name, one in sources.items():
+        problems += [
+            f"{name}: {problem}" if name else problem
+            for problem in (
+                *_check(one, labels, split, dataset.classes, dataset.train.ids, test_ids),
+                *_absent(store, one),
+            )
+        ]
     if problems:
-        raise InputError(problems, "These features and rows don't fit together:")
+        raise InputError(
+            list(dict.fromkeys(problems)), "These features and rows don't fit together:"
+        )
     content = {"labels": labels}
     content |= {f"split_{name}": np.ascontiguousarray(part) for name, part in split.items()}
     rows = {"ids": list(dataset.train.ids), "test_ids": list(test_ids)}
-    key = content_key(
-        {
-            "format": _FORMAT,
-            "features": features.key,
-            "arrays": {
-                name: [list(array.shape), hashlib.sha256(array.data).hexdigest()]
-                for name, array in content.items()
-            },
-            "rows": rows,
-            "classes": list(dataset.classes),
-            "dataset": dataset.fingerprint,
-        }
+    common = {
+        "format": _FORMAT,
+        "arrays": {
+            name: [list(array.shape), hashlib.sha256(array.data).hexdigest()]
+            for name, array in content.items()
+        },
+        "rows": rows,
+        "classes": list(dataset.classes),
+        "dataset": dataset.fingerprint,
+    }
+    keys = {name: content_key({**common, "features": one.key}) for name, one in sources.items()}
+    key = (
+        content_key({"format": _FORMAT_NAMED, "named": list(keys.items())}) if several else keys[""]
     )
     folder = bundle_folder(store, key)
     if folder.exists():
@@ -110,6 +207,7 @@ def save_bundle(store: Path, dataset: "Dataset", features: Features, split: "Spl
             return load_bundle(folder)
         except InputError:
             discard_folder(folder)  # everything in it is at hand
+    places = {name: f"../../features/{one.key}" for name, one in sources.items()}
     with build_folder(folder) as building:
         for name, array in content.items():
             np.save(building / f"{name}.npy", array, allow_pickle=False)
@@ -117,9 +215,14 @@ def save_bundle(store: Path, dataset: "Dataset", features: Features, split: "Spl
         write_json(
             building / "bundle.json",
             {
-                "format": _FORMAT,
+                "format": _FORMAT_NAMED if several else _FORMAT,
                 "key": key,
-                "features": f"../../features/{features.key}",
+                "features": [
+                    {"name": name, "key": keys[name], "folder": place}
+                    for name, place in places.items()
+                ]
+                if several
+                else places[""],
                 "classes": list(dataset.classes),
                 "dataset_fingerprint": dataset.fingerprint,
                 "sha256": {
@@ -148,14 +251,17 @@ def load_bundle(folder: Path) -> Bundle:
             problems.append(f"there is no file {name}")
         elif _hash(folder / name) != expected:
             problems.append(f"{name} is damaged: its SHA-256 is not the one in bundle.json")
-    features: Features | None = None
-    try:
-        features = load_features(folder / about["features"])
-    except InputError as error:
-        problems.append(str(error).replace("\n", "\n  "))
+    named: dict[str, NamedSource] = {}
+    places = about["features"]
+    listed = places if about["format"] == _FORMAT_NAMED else [{"name": "", "folder": places}]
+    for one in listed:
+        try:
+            features = load_features(folder / one["folder"])
+            named[one["name"]] = NamedSource(one.get("key", about["key"]), features)
+        except InputError as error:
+            problems.append(str(error).replace("\n", "\n  "))
     if problems:
         raise InputError(problems, title)
-    assert features is not None  # otherwise there was a problem
     labels = np.load(folder / "labels.npy", allow_pickle=False, mmap_mode="r")
     parts = {
         match[1]: np.load(folder / name, allow_pickle=False)
@@ -165,18 +271,20 @@ def load_bundle(folder: Path) -> Bundle:
     rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
     ids, test_ids, classes = tuple(rows["ids"]), tuple(rows["test_ids"]), tuple(about["classes"])
     split = Split(**parts)
-    problems = _check(features, labels, split, classes, ids, test_ids)
+    for source in named.values():
+        problems += _check(source.features, labels, split, classes, ids, test_ids)
     if problems:
-        raise InputError(problems, title)
+        raise InputError(list(dict.fromkeys(problems)), title)
     return Bundle(
         key=about["key"],
-        features=features,
+        features=next(iter(named.values())).features,
         labels=labels,
         classes=classes,
         ids=ids,
         test_ids=test_ids,
         split=split,
         dataset_fingerprint=about["dataset_fingerprint"],
+        named=named if about["format"] == _FORMAT_NAMED else {},
     )
 
 
@@ -184,9 +292,10 @@ def _read_about(folder: Path, title: str) -> dict[str, Any]:
     """Return bundle.json, with everything in it that ``save_bundle`` writes."""
     try:
         about: Any = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
-        if about["format"] != _FORMAT:
+        if about["format"] not in (_FORMAT, _FORMAT_NAMED):
             raise InputError(
-                f"bundle.json has format {about['format']}, but this version reads {_FORMAT}",
+                f"bundle.json has format {about['format']}, but this version reads {_FORMAT} and "
+                f"{_FORMAT_NAMED}",
                 title,
             )
         lacking = {"key", "features", "classes", "dataset_fingerprint"} - about.keys()
@@ -200,6 +309,12 @@ def _read_about(folder: Path, title: str) -> dict[str, Any]:
     if lacking:
         raise InputError(f"bundle.json lacks {', '.join(sorted(lacking))}", title)
     return dict(about)
+
+
+def _absent(store: Path, features: Features) -> list[str]:
+    if features_folder(store, features.key).is_dir():
+        return []
+    return [f"the features '{features.key}' are not in the store '{store}'"]
 
 
 def _check(

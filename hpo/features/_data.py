@@ -1,13 +1,14 @@
 """A data set together with its embeddings: what a study, or one training run, starts from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hpo.features._bundle import Bundle, save_bundle
+from hpo.features._choice import Sources, union
 from hpo.features._features import Features
 
 if TYPE_CHECKING:
@@ -26,11 +27,14 @@ class Data:
 
     Attributes:
         dataset: The rows, their labels and the class names.
-        features: The embeddings of all rows.
+        features: The embeddings of all rows; with several sources, those of the first.
         cache: The folder in which embeddings and bundles are kept.
         settings: What the data folder's ``hpo.yaml`` suggests for the search space, such as
             ``{"scale.width": 0.25}``; empty without such a file.
-        description: Where it all comes from, for people and for the record of a study.
+        description: Where it all comes from, for people and for the record of a study. What each
+            encoder costs stands under ``encoders``, where that is known.
+        named: The named sources of embeddings that configurations choose among, by ``encoder``;
+            empty where there is one without a name.
     """
 
     dataset: "Dataset"
@@ -38,6 +42,12 @@ class Data:
     cache: Path
     settings: Mapping[str, Any]
     description: Mapping[str, Any]
+    named: Mapping[str, Features] = field(default_factory=dict)
+
+    @property
+    def sources(self) -> Sources:
+        """The modalities of each named source."""
+        return {name: tuple(features.train) for name, features in self.named.items()}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -47,19 +57,26 @@ class Data:
     @property
     def modalities(self) -> tuple[str, ...]:
         """The names of the embeddings that each row has, such as ``("image", "text")``."""
-        return tuple(self.features.train)
+        return union(self.sources) if self.named else tuple(self.features.train)
 
     @property
     def widths(self) -> dict[str, int]:
-        """How wide the embeddings of each modality are."""
+        """How wide the embeddings of each modality are; of several sources, those of the first."""
         return {name: int(array.shape[1]) for name, array in self.features.train.items()}
 
     @property
     def norms(self) -> dict[str, float]:
-        """The Euclidean norm of each modality's embeddings, the mean over the first 1,000 rows."""
+        """The Euclidean norm of each modality's embeddings, the mean over the first 1,000 rows.
+
+        With several sources the names are such as ``NAME image``.
+        """
+        sources = {f"{name} ": one for name, one in self.named.items()} or {"": self.features}
         return {
-            name: float(np.linalg.norm(array[:_SAMPLE].astype(np.float32), axis=1).mean())
-            for name, array in self.features.train.items()
+            f"{source}{name}": float(
+                np.linalg.norm(array[:_SAMPLE].astype(np.float32), axis=1).mean()
+            )
+            for source, features in sources.items()
+            for name, array in features.train.items()
         }
 
     @property
@@ -86,10 +103,14 @@ class Data:
         from hpo.data import make_split
 
         split = make_split(self.dataset, spec, train_rows)
-        return save_bundle(self.cache, self.dataset, self.features, split)
+        return save_bundle(self.cache, self.dataset, self.named or self.features, split)
 
     def __repr__(self) -> str:
-        widths = ", ".join(f"{name} {width}" for name, width in self.widths.items())
+        sources = {f"{name}: ": one for name, one in self.named.items()} or {"": self.features}
+        widths = "; ".join(
+            source + ", ".join(f"{m} {array.shape[1]}" for m, array in features.train.items())
+            for source, features in sources.items()
+        )
         skipped = f", {len(self.dataset.skipped)} left out" if self.dataset.skipped else ""
         return (
             f"Data({self.rows:,} labelled rows, {self.test_rows:,} to predict{skipped}; "

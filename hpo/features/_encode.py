@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -45,9 +46,13 @@ class LateModel:
         encoder: What to load.
         device: Where.
         threads: Threads that encode, on CPU.
+
+    Attributes:
+        loading_s: How long the loading took, in seconds.
     """
 
     def __init__(self, encoder: Encoder, device: str, threads: int) -> None:
+        self.loading_s = 0.0
         self._encoder = encoder
         self._device = device
         self._threads = threads
@@ -63,9 +68,11 @@ class LateModel:
         """
         with self._lock:
             if self._model is None:
+                began = time.monotonic()
                 from hpo.features._model import Model
 
                 self._model = Model(self._encoder, self._device)
+                self.loading_s = time.monotonic() - began
             return self._model
 
     def on_this_thread(self) -> "Model":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hpo._machine import usable_cores
 from hpo.errors import InputError
 from hpo.features._chunks import ChunkStore
+from hpo.features._cost import encoder_cost, note_speed, speed_file
 from hpo.features._encode import LateModel
 from hpo.features._encoder import Encoder, resolve_encoder
 from hpo.features._features import (
@@ -93,6 +94,7 @@ def extract_features(
     spec = resolve_encoder(encoder, store)
     precision = precision_on(device)
     encoder_key = spec.key(precision)
+    speeds = speed_file(store, encoder_key)
     size = batch_size or _BATCH_SIZES[precision]
 
     captions: dict[str, Captions] = {}
@@ -107,7 +109,7 @@ def extract_features(
         found = _open(store, encoder_key, {name: one.keys() for name, one in items.items()})
         if found is not None:
             counts = {name: Counts(0, one.distinct) for name, one in items.items()}
-            return replace(found, counts=counts)
+            return replace(found, counts=counts, cost=encoder_cost(speeds, spec.weights, device))
 
     stores = {name: ChunkStore(encoded_folder(store, encoder_key, name)) for name in names}
     with LateModel(spec, device, threads) as model:
@@ -126,8 +128,11 @@ def extract_features(
     if features is None:
         features = _assemble(store, encoder_key, spec, keys, stores)
     counts = {name: Counts(one.encoded, one.distinct - one.encoded) for name, one in items.items()}
+    for name, item in items.items():
+        note_speed(speeds, ENCODED[name].reads, item.encoded, item.seconds)
     left_out = {part: messages for part, messages in bad.items() if messages}
-    return replace(features, counts=counts, left_out=left_out)
+    cost = encoder_cost(speeds, spec.weights, device)
+    return replace(features, counts=counts, left_out=left_out, cost=cost)
 
 
 def _refuse(parts: Mapping[str, "Rows"], bad: Mapping[str, Mapping[int, str]], skip: bool) -> None:

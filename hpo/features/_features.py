@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hpo.errors import InputError
+from hpo.features._cost import EncoderCost
 from hpo.files import write_json
 
 __all__ = [
@@ -30,14 +31,16 @@ class FeatureInfo:
     """Where embeddings come from.
 
     Attributes:
-        source: ``open_clip`` if they were extracted, ``import`` if they existed already.
-        encoder: The encoder's name, as ``extract_features`` takes it; empty for imports.
+        source: ``open_clip`` if they were extracted, ``import`` if they existed already,
+            ``several`` if they are put together from several sources.
+        encoder: The encoder's name, as ``extract_features`` takes it; empty for imports; for
+            several sources the choice, such as ``A+B``.
         weights_hash: SHA-256 of the weights file, hexadecimal; empty for imports.
         preprocessing: What happens to an image before encoding, in words; empty for imports.
         widths: D of each modality.
     """
 
-    source: Literal["open_clip", "import"]
+    source: Literal["open_clip", "import", "several"]
     encoder: str
     weights_hash: str
     preprocessing: str
@@ -65,6 +68,7 @@ class Features:
         counts: What ``extract_features`` had to do for each modality; empty if just loaded.
         left_out: For each part, what is wrong with the images of the rows that
             ``extract_features`` was allowed to leave out, by their index in the rows given.
+        cost: Of the encoder, where ``extract_features`` knows it.
     """
 
     key: str
@@ -73,6 +77,7 @@ class Features:
     info: FeatureInfo
     counts: Mapping[str, Counts] = field(default_factory=dict)
     left_out: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    cost: EncoderCost | None = None
 
 
 def features_folder(store: Path, key: str) -> Path:

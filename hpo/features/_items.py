@@ -1,5 +1,6 @@
 """What is to be encoded: the captions and the image files of all rows, by their content."""
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,10 +21,16 @@ _GROUP = 512
 
 
 class Captions:
-    """The captions of all rows, each with its content key."""
+    """The captions of all rows, each with its content key.
+
+    Attributes:
+        encoded: How many were encoded.
+        seconds: How long that took, the loading of the encoder left out.
+    """
 
     def __init__(self, parts: Mapping[str, "Rows"]) -> None:
         self.encoded = 0
+        self.seconds = 0.0
         self._keys: dict[str, list[bytes]] = {part: [] for part in PARTS}
         self._captions: dict[bytes, str] = {}
         for part, rows in parts.items():
@@ -43,7 +50,9 @@ class Captions:
         """Encode those that the store hasn't got."""
         missing = {key: text for key, text in self._captions.items() if key not in store}
         if missing:
+            began = time.monotonic() - model.loading_s
             encode_captions(model, missing, store, batch_size=batch_size, progress=progress)
+            self.seconds = time.monotonic() - model.loading_s - began
         self.encoded = len(missing)
 
     def keys(self) -> Mapping[str, Sequence[bytes]]:
@@ -52,12 +61,19 @@ class Captions:
 
 
 class Images:
-    """The image files of all rows; those that are known get their content key without reading."""
+    """The image files of all rows; those that are known get their content key without reading.
+
+    Attributes:
+        encoded: How many were encoded.
+        seconds: How long that took, the loading of the encoder left out; 0 where most of what was
+            read was known already.
+    """
 
     def __init__(
         self, parts: Mapping[str, "Rows"], cache: Path, threads: int, progress: Progress | None
     ) -> None:
         self.encoded = 0
+        self.seconds = 0.0
         self._parts = parts
         self._hashes = FileHashes(cache)
         self._faults: dict[Path, str] = {}
@@ -100,6 +116,7 @@ class Images:
         to_read = [path for path, key in self._keys.items() if key is None or key not in store]
         if not to_read:
             return
+        began = time.monotonic() - model.loading_s
         result = encode_images(
             model,
             to_read,
@@ -112,6 +129,8 @@ class Images:
         self._keys |= result.keys
         self._faults = result.faults
         self.encoded = result.encoded
+        if 2 * self.encoded >= len(to_read):
+            self.seconds = time.monotonic() - model.loading_s - began
 
     def faults(self) -> dict[str, dict[int, str]]:
         """Say for each part which rows have an image that can't be encoded, and why."""

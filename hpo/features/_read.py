@@ -1,6 +1,6 @@
 """Embeddings of rows to predict, read from where they are; nothing is copied into the store."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,11 @@ __all__ = ["read_embeddings"]
 
 
 def read_embeddings(
-    folder: Path, table: str, rows: int, widths: Mapping[str, int]
+    folder: Path,
+    table: str,
+    rows: int,
+    widths: Mapping[str, int],
+    may_lack: Collection[str] = (),
 ) -> dict[str, np.ndarray]:
     """Open the embeddings of all rows of a table, which float16 must be able to hold.
 
@@ -25,6 +29,8 @@ def read_embeddings(
         rows: Rows of the table.
         widths: D of each modality that is needed, whatever its name; files of others are not
             looked at.
+        may_lack: Modalities that rows may lack: rows of NaN are taken, and so is a file that isn't
+            there, as if all rows were.
 
     Returns:
         For each modality, float16 or float32 [rows, D], memory-mapped.
@@ -41,6 +47,9 @@ def read_embeddings(
     arrays: dict[str, np.ndarray] = {}
     for modality, width in widths.items():
         name = f"{modality}_test.npy" if own_files else f"{modality}.npy"
+        if not (folder / name).exists() and modality in may_lack:
+            arrays[modality] = np.broadcast_to(np.float16(np.nan), (rows, width))
+            continue
         if not (folder / name).exists():
             problems.append(f"there is no file {name}, but the model reads {modality} embeddings")
             continue
@@ -51,7 +60,8 @@ def read_embeddings(
             problems.append(f"{name} has {len(array)} rows, but {table} has {rows}")
         if array.shape[1] != width:
             problems.append(f"{name} is {array.shape[1]} wide, but the model reads {width}")
-        check_values(Source(name, [array], np.arange(len(array))), problems)
+        source = Source(name, [array], np.arange(len(array)))
+        check_values(source, problems, may_lack=modality in may_lack)
         arrays[modality] = array
     if problems:
         raise InputError(problems, title)

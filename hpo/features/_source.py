@@ -1,24 +1,25 @@
 """From a data folder and its ``hpo.yaml`` to data with embeddings: the one way for all commands."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hpo.errors import InputError, did_you_mean
+from hpo.features._choice import Sources
+from hpo.features._classes import encode_classes
 from hpo.features._data import Data
 from hpo.features._encoder import DEFAULT_ENCODER
-from hpo.features._extract import extract_features
 from hpo.features._features import Features
+from hpo.features._gather import ArraySource, Encoding, encoded_rows, gather_sources
 from hpo.features._import import import_features
-from hpo.features._modalities import ENCODED, chosen, reads_images
+from hpo.features._import_names import modality_names
+from hpo.features._modalities import ENCODED, chosen, in_order, reads_images
 from hpo.features._progress import ConsoleProgress, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from hpo.data import Dataset
 
@@ -26,10 +27,11 @@ __all__ = [
     "DEMO_DATA",
     "DataOptions",
     "FolderDefaults",
+    "describe",
     "encoded_data",
     "folder_defaults",
+    "gathered_data",
     "prepare_data",
-    "shown",
 ]
 
 DEMO_DATA = "demo"
@@ -42,8 +44,10 @@ class DataOptions:
 
     Attributes:
         data: A data folder, or ``demo``.
-        features: A folder of embeddings that exist already; then no images are needed.
-        encoder: Name of the encoder; None for the folder's or the program's default.
+        features: A folder of embeddings that exist already, or several by name; without an encoder
+            no images are needed then.
+        encoder: Name of the encoder, or several by name; None for the folder's or the program's
+            default, or for none where there are features.
         cache: Folder of features, bundles and runs.
         device: Where to encode: ``cpu``, ``cuda:0``, or ``auto`` for CUDA if there is any.
         skip_bad_images: Leave out rows whose image is missing or damaged.
@@ -51,8 +55,8 @@ class DataOptions:
     """
 
     data: str | Path
-    features: Path | None
-    encoder: str | None
+    features: Path | Mapping[str, Path] | None
+    encoder: str | Mapping[str, str] | None
     cache: Path
     device: str
     skip_bad_images: bool
@@ -62,6 +66,39 @@ class DataOptions:
     def folder(self) -> Path:
         """The data folder."""
         return self.cache / DEMO_DATA if self.data == DEMO_DATA else Path(self.data)
+
+    @property
+    def are_named(self) -> bool:
+        """Whether the embeddings have names, to choose them by."""
+        return isinstance(self.features, Mapping) or isinstance(self.encoder, Mapping)
+
+    def with_encoders(self, names: Sequence[str]) -> "DataOptions":
+        """Return the options for a search space that names encoders.
+
+        Those are what is encoded, unless it is said otherwise here.
+
+        Args:
+            names: The encoders; without any the options stay as they are.
+        """
+        if not names or self.features is not None or isinstance(self.encoder, Mapping):
+            return self
+        asked = names if self.encoder is None else [self.encoder]
+        return replace(self, encoder={name: name for name in asked})
+
+    def sources(self) -> Sources:
+        """Return the modalities that each named source will have, before anything is read.
+
+        Raises:
+            InputError: A folder of embeddings isn't there, or a file's name can't be a modality's.
+        """
+        there: dict[str, Sequence[str]] = {}
+        if isinstance(self.features, Mapping):
+            there |= {name: modality_names(folder) for name, folder in self.features.items()}
+        if isinstance(self.encoder, Mapping):
+            there |= dict.fromkeys(self.encoder, tuple(ENCODED))
+        if self.modalities is None:
+            return there
+        return {name: in_order(set(has) & set(self.modalities)) for name, has in there.items()}
 
 
 @dataclass(frozen=True)
@@ -139,28 +176,40 @@ def prepare_data(
     from hpo.data import load_dataset
 
     problems = []
-    if options.features is not None and options.encoder is not None:
-        problems.append("--features imports embeddings, so it can't go with --encoder")
     if options.features is not None and options.skip_bad_images:
         problems.append(
             "--skip-bad-images is about images, so it can't go with --features, which reads none"
+        )
+    by_name = isinstance(options.features, Mapping) and isinstance(options.encoder, Mapping)
+    if options.features is not None and options.encoder is not None and not by_name:
+        problems.append(
+            "--features imports embeddings, so it can't go with --encoder, unless they have names "
+            "to choose them by: --features NAME=DIR --encoder NAME=ENCODER"
         )
     if options.features is None:
         chosen(options.modalities, ENCODED, problems)
     if problems:
         raise InputError(problems)
-    if options.features is None:
-        with_images = reads_images(options.modalities or ENCODED)
-        dataset = load_dataset(
-            options.folder,
-            images="exist" if with_images else "ignore",
-            skip_bad_images=options.skip_bad_images,
-        )
-    else:
-        dataset = load_dataset(options.folder, images="ignore")
+    encodes = options.features is None or options.encoder is not None
+    with_images = encodes and reads_images(options.modalities or ENCODED)
+    dataset = load_dataset(
+        options.folder,
+        images="exist" if with_images else "ignore",
+        skip_bad_images=options.skip_bad_images,
+    )
     if check is not None:
         check(dataset)
+    if options.are_named:
+        return gathered_data(
+            dataset,
+            options.features if isinstance(options.features, Mapping) else {},
+            options.encoder if isinstance(options.encoder, Mapping) else {},
+            options,
+            defaults.settings,
+            progress,
+        )
     if options.features is None:
+        assert not isinstance(options.encoder, Mapping)  # it would have names
         encoder = options.encoder or defaults.encoder or DEFAULT_ENCODER
         dataset, features = encoded_data(
             dataset,
@@ -171,7 +220,9 @@ def prepare_data(
             skip_bad_images=options.skip_bad_images,
             progress=progress,
         )
+        called = features.info.encoder
     else:
+        assert isinstance(options.features, Path)  # likewise
         test = dataset.test
         features = import_features(
             options.features,
@@ -182,13 +233,78 @@ def prepare_data(
             test_ids=() if test is None else test.ids,
             modalities=options.modalities,
         )
-    description = {
-        "data": str(options.data),
-        "encoder": features.info.encoder or str(options.features),
+        called = str(options.features)
+    description = describe(str(options.data), {called: features}, dataset)
+    return Data(dataset, features, options.cache, defaults.settings, description)
+
+
+def gathered_data(
+    dataset: "Dataset",
+    imported: Mapping[str, Path | ArraySource],
+    encoders: Mapping[str, str],
+    options: DataOptions,
+    settings: Mapping[str, Any],
+    progress: Progress | bool,
+    *,
+    possible: Sequence[str] = tuple(ENCODED),
+) -> Data:
+    """Import and encode the embeddings of several named sources, one at least.
+
+    Args:
+        dataset: The rows.
+        imported: Embeddings that exist already, by the source's name.
+        encoders: Encoders by the source's name.
+        options: What else there is to know of where the data comes from.
+        settings: What the data suggests for the search space.
+        progress: See ``prepare_data``.
+        possible: The modalities that can be encoded.
+
+    Raises:
+        InputError: As ``gather_sources``.
+    """
+    test = dataset.test
+    with shown(progress) as show:
+        dataset, sources = gather_sources(
+            dataset,
+            imported=imported,
+            encoders=encoders,
+            possible=possible,
+            modalities=options.modalities,
+            tables=(
+                dataset.train.source,
+                "the rows to predict" if test is None else test.source,
+            ),
+            how=Encoding(options.cache, _device(options.device), options.skip_bad_images, show),
+        )
+    first = next(iter(sources.values()))
+    encode_classes(dataset.classes, first.info, options.cache, _device(options.device))
+    description = describe(str(options.data), sources, dataset)
+    return Data(dataset, first, options.cache, settings, description, sources)
+
+
+def describe(data: str, sources: Mapping[str, Features], dataset: "Dataset") -> dict[str, Any]:
+    """Say where data comes from, for people and for the record of a study.
+
+    Args:
+        data: What the data is called.
+        sources: The embeddings by what they are called.
+        dataset: The rows.
+    """
+    encoders = {
+        name: {
+            "widths": {m: int(array.shape[1]) for m, array in features.train.items()},
+            **({} if features.cost is None else features.cost.to_json()),
+        }
+        for name, features in sources.items()
+    }
+    told = len(sources) > 1 or any(features.cost is not None for features in sources.values())
+    return {
+        "data": data,
+        "encoder": ", ".join(sources),
         "train_csv_sha256": dataset.fingerprint,
         "skipped": len(dataset.skipped),
+        **({"encoders": encoders} if told else {}),
     }
-    return Data(dataset, features, options.cache, defaults.settings, description)
 
 
 def encoded_data(
@@ -196,37 +312,21 @@ def encoded_data(
     encoder: str,
     cache: Path,
     *,
-    modalities: "Sequence[str] | None",
+    modalities: Sequence[str] | None,
     device: str,
     skip_bad_images: bool,
     progress: Progress | bool,
 ) -> "tuple[Dataset, Features]":
-    """Encode all rows; return those that could be, and their embeddings.
+    """Encode all rows and the class names; return the rows that could be, and their embeddings.
 
     Raises:
         InputError: As ``extract_features``.
     """
-    from hpo.data import keep_rows
-
-    parts = {"train": dataset.train}
-    if dataset.test is not None:
-        parts["test"] = dataset.test
     with shown(progress) as show:
-        features = extract_features(
-            parts,
-            encoder,
-            cache,
-            modalities=modalities,
-            device=_device(device),
-            skip_bad_images=skip_bad_images,
-            progress=show,
-        )
-    if features.left_out:
-        masks = {part: np.ones(len(rows), dtype=bool) for part, rows in parts.items()}
-        for part, bad in features.left_out.items():
-            masks[part][list(bad)] = False
-        dataset = keep_rows(dataset, masks["train"], masks.get("test"))
-    return dataset, features
+        how = Encoding(cache, _device(device), skip_bad_images, show)
+        dataset, found = encoded_rows(dataset, {encoder: encoder}, {encoder: modalities}, how)
+    encode_classes(dataset.classes, found[encoder].info, cache, _device(device))
+    return dataset, found[encoder]
 
 
 @contextmanager

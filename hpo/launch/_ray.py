@@ -19,7 +19,7 @@ import numpy as np
 
 from hpo.data import Split
 from hpo.errors import InputError
-from hpo.features import Bundle
+from hpo.features import Bundle, Features
 from hpo.launch._ray_plan import RayPlan
 from hpo.queue import Patience
 from hpo.search import NoCandidateError
@@ -247,16 +247,25 @@ def in_memory(bundle: Bundle) -> Bundle:
     Ray puts the bytes of plain arrays into its store as they are, to be mapped by the readers;
     those of a subclass, such as a memory map, it would copy for each.
     """
-    features = bundle.features
+    named = {
+        name: dataclasses.replace(source, features=_plain(source.features))
+        for name, source in bundle.named.items()
+    }
+    first = next((source.features for source in named.values()), None)
     return dataclasses.replace(
         bundle,
-        features=dataclasses.replace(
-            features,
-            train={name: np.asarray(array) for name, array in features.train.items()},
-            test={name: np.asarray(array) for name, array in features.test.items()},
-        ),
+        features=_plain(bundle.features) if first is None else first,
+        named=named,
         labels=np.asarray(bundle.labels),
         split=Split(**{name: np.asarray(rows) for name, rows in bundle.split.parts.items()}),
+    )
+
+
+def _plain(features: Features) -> Features:
+    return dataclasses.replace(
+        features,
+        train={name: np.asarray(array) for name, array in features.train.items()},
+        test={name: np.asarray(array) for name, array in features.test.items()},
     )
 
 

@@ -2,21 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hpo.errors import InputError, did_you_mean
+from hpo.errors import InputError
 from hpo.launch import resolve_devices
+from hpo.library._embeddings import checked_embeddings
 from hpo.models import Config
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hpo.data import Rows
     from hpo.training import TrainedModel
 
 __all__ = ["Model", "load_model"]
+
+T = TypeVar("T")
+#: Embeddings by modality, float [rows, D], and how many rows lack each.
+_Read = tuple[Mapping[str, NDArray[Any]], Mapping[str, int]]
 
 
 class Model:
@@ -26,7 +32,8 @@ class Model:
 
     Attributes:
         trained: Weights, configuration and class names, as the model folder has them.
-        encoder: The encoder's name or place on this machine; None for where it was.
+        encoder: The encoder's name or place on this machine, or those of several by the names
+            that they had; None for where they were.
         cache: Folder of embeddings, for images and captions.
         device: Where to encode and predict.
     """
@@ -35,7 +42,7 @@ class Model:
         self,
         trained: "TrainedModel",
         *,
-        encoder: str | None = None,
+        encoder: str | Mapping[str, str] | None = None,
         cache: str | Path = ".hpo",
         device: str = "auto",
     ) -> None:
@@ -68,9 +75,9 @@ class Model:
     def predict_proba(
         self,
         *,
-        images: Sequence[str | Path] | None = None,
-        captions: Sequence[str] | None = None,
-        **embeddings: ArrayLike,
+        images: Sequence[str | Path | None] | None = None,
+        captions: Sequence[str | None] | None = None,
+        **embeddings: ArrayLike | Mapping[str, ArrayLike],
     ) -> "pd.DataFrame":
         """Return the probability of each class for each row.
 
@@ -80,36 +87,49 @@ class Model:
             model.predict_proba(images=["a.jpg"], captions=["a dog on a beach"])
             model.predict_proba(image=array_i, text=array_t)
 
+        A model that reads several encoders side by side takes the embeddings of each by its name:
+        ``image={"A": array_a, "B": array_b}``.
+
+        A row may lack one of several modalities: None as its image or caption, NaN as its
+        embedding. A model that was trained with ``modality_dropout`` knows what to do with such
+        rows; another one predicts them, and logs a warning.
+
         Args:
             images: Paths of image files.
             captions: Of the same rows.
             embeddings: Float [rows, D] for each modality that the model reads, made by the encoder
-                whose embeddings it was trained on.
+                whose embeddings it was trained on. Beside images and captions they can only be
+                those of encoders that the model reads as well.
 
         Returns:
-            A column for each class; the index is the images' paths, or counts from 0.
+            A column for each class; the index is the images' paths, or counts from 0. Its
+            ``attrs["lacking"]`` says how many rows lack each modality, where any does.
 
         Raises:
-            InputError: Something that the model reads is missing or doesn't fit; all of it is
-                listed.
+            InputError: Something that the model reads is missing or doesn't fit, or a row lacks
+                all of it; all of it is listed.
         """
         import pandas as pd
 
         from hpo.training import open_device
 
-        if embeddings and (images is not None or captions is not None):
-            raise InputError("Give either images and captions or embeddings, not both.")
-        inputs = self._checked(embeddings) if embeddings else self._encoded(images, captions)
+        images, captions = _none_for_missing(images), _none_for_missing(captions)
+        inputs, counts = self._read(images, captions, embeddings)
         values = self.trained.probabilities(inputs, open_device(self.device))
-        index = None if images is None else pd.Index([str(path) for path in images], name="image")
-        return pd.DataFrame(values, index=index, columns=list(self.classes))
+        index = None
+        if images is not None:
+            names = [None if path is None else str(path) for path in images]
+            index = pd.Index(names, name="image")
+        frame = pd.DataFrame(values, index=index, columns=list(self.classes))
+        frame.attrs["lacking"] = dict(counts)
+        return frame
 
     def predict(
         self,
         *,
-        images: Sequence[str | Path] | None = None,
-        captions: Sequence[str] | None = None,
-        **embeddings: ArrayLike,
+        images: Sequence[str | Path | None] | None = None,
+        captions: Sequence[str | None] | None = None,
+        **embeddings: ArrayLike | Mapping[str, ArrayLike],
     ) -> list[list[str]]:
         """Return the labels of each row: the classes whose probability is above their threshold.
 
@@ -120,70 +140,89 @@ class Model:
         given = probabilities.to_numpy() > np.asarray(self.trained.thresholds)
         return [[self.classes[int(k)] for k in np.flatnonzero(row)] for row in given]
 
-    def _checked(self, embeddings: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.floating[Any]]]:
-        """Return embeddings that the model can read, in its order."""
-        from hpo.features import fits_float16
+    def _read(
+        self,
+        images: Sequence[str | Path | None] | None,
+        captions: Sequence[str | None] | None,
+        embeddings: Mapping[str, Any],
+    ) -> _Read:
+        """Return what the model reads, encoded or given, and how many rows lack each modality."""
+        from hpo.features import encode_present, rows_of_nan
+        from hpo.results import count_lacking, encoders_of, inputs_of, lacking_of, values_by_source
 
-        arrays = {name: np.asarray(array) for name, array in embeddings.items()}
-        problems = [
-            f"{name} embeddings are given, which the model doesn't read"
-            f"{did_you_mean(name, self.modalities)}; it reads {', '.join(self.modalities)}"
-            for name in arrays
-            if name not in self.modalities
-        ]
-        for name in self.modalities:
-            if name not in arrays:
-                problems.append(f"there are no {name} embeddings, but the model reads them")
-                continue
-            shape, width = arrays[name].shape, self.trained.widths[name]
-            if len(shape) != 2 or shape[1] != width:
-                problems.append(f"{name} has shape {list(shape)}, but must be [rows, {width}]")
-            elif arrays[name].dtype.kind != "f":
-                problems.append(f"{name} is {arrays[name].dtype}, but must be a float type")
-            elif not fits_float16(arrays[name]):
-                problems.append(f"{name} has NaN, infinity or values beyond ±65504 in it")
-        counts = {name: len(arrays[name]) for name in self.modalities if name in arrays}
-        if not problems and len(set(counts.values())) > 1:
-            listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-            problems.append(f"the embeddings have different numbers of rows: {listed}")
-        if problems:
-            raise InputError(problems, "The model can't read these embeddings:")
-        return {name: arrays[name] for name in self.modalities}
+        encodes = images is not None or captions is not None
+        if embeddings and encodes and self.trained.features["source"] != "several":
+            raise InputError("Give either images and captions or embeddings, not both.")
+        given = checked_embeddings(self.trained, embeddings, all_of_them=not encodes)
+        absent = {s: {m: rows_of_nan(x) for m, x in those.items()} for s, those in given.items()}
+        if embeddings and not encodes:
+            place = "row {} of what was given".format
+            counts = count_lacking(self.trained, lacking_of(self.trained, absent, place), place)
+            return inputs_of(self.trained, given), counts
+        rows, widths, without = self._to_encode(images, captions, given)
+        places = values_by_source(self.encoder, self.trained, "encoder", "{'NAME': …}")
+        encoders = encoders_of(self.trained, "The model", places, self.cache, without=given)
+        lacking = lacking_of(self.trained, absent | without, rows.place)
+        counts = count_lacking(self.trained, lacking, rows.place)
+        encoded, _ = encode_present(
+            rows,
+            {source: encoder.name for source, encoder in encoders.items()},
+            self.cache,
+            widths,
+            lacking,
+            device=self.device,
+        )
+        return inputs_of(self.trained, {**given, **encoded}), counts
 
-    def _encoded(
-        self, images: Sequence[str | Path] | None, captions: Sequence[str] | None
-    ) -> Mapping[str, NDArray[Any]]:
-        """Encode what the model reads with the encoder that it was trained behind."""
+    def _to_encode(
+        self,
+        images: Sequence[str | Path | None] | None,
+        captions: Sequence[str | None] | None,
+        given: Mapping[str, Mapping[str, NDArray[Any]]],
+    ) -> "tuple[Rows, dict[str, dict[str, int]], dict[str, dict[str, NDArray[np.bool_]]]]":
+        """Return the rows to encode, and for each source that isn't given its widths and lacks.
+
+        Args:
+            images: Paths, or None where there is none.
+            captions: Likewise.
+            given: Embeddings that are there, by source and modality.
+        """
         from hpo.data import Rows
-        from hpo.features import ENCODED, extract_features
-        from hpo.results import encoder_of
+        from hpo.features import ENCODED
+        from hpo.results import source_widths
 
+        widths = {s: those for s, those in source_widths(self.trained).items() if s not in given}
+        names = tuple(dict.fromkeys(name for those in widths.values() for name in those))
         count = len(images if images is not None else captions if captions is not None else ())
         rows = Rows(
             ids=tuple(map(str, images if images is not None else range(count))),
-            captions=tuple(captions) if captions is not None else ("",) * count,
-            images=None if images is None else tuple(Path(path) for path in images),
+            captions=tuple("" if text is None else text for text in captions or [None] * count),
+            images=None if images is None else tuple(Path(path or "") for path in images),
             table="what was given",
         )
-        given = {"images": images is not None, "captions": captions is not None}
+        lists: dict[str, Sequence[object]] = {"images": images or (), "captions": captions or ()}
+        there = {"images": images is not None, "captions": captions is not None}
         problems = [
-            f"the model reads {name} embeddings, but no {ENCODED[name].reads} are given"
-            for name in self.modalities
-            if name in ENCODED and not given[ENCODED[name].reads]
+            f"the model reads {name} embeddings, but no {ENCODED[name].reads} are given; give "
+            "None where there is none"
+            for name in names
+            if name in ENCODED and not there[ENCODED[name].reads]
         ]
         if images is not None and captions is not None and len(images) != len(captions):
             problems.append(f"there are {len(images)} images, but {len(captions)} captions")
+        lengths = {len(array) for those in given.values() for array in those.values()} | {count}
+        if len(lengths) > 1:
+            listed = ", ".join(map(str, sorted(lengths)))
+            problems.append(f"the images, captions and embeddings have {listed} rows")
         if problems:
             raise InputError(problems, "The model can't predict from this input:")
-        encoder = encoder_of(self.trained, "The model", self.encoder, self.cache)
-        features = extract_features(
-            {"train": rows},
-            encoder.name,
-            self.cache,
-            modalities=self.modalities,
-            device=self.device,
-        )
-        return features.train
+        lacking = {
+            name: np.array([one is None for one in lists[ENCODED[name].reads]], dtype=bool)
+            for name in names
+            if name in ENCODED
+        }
+        absent = {s: {n: lacking[n] for n in those if n in lacking} for s, those in widths.items()}
+        return rows, widths, absent
 
     def __repr__(self) -> str:
         size = self.trained.module.megabytes()
@@ -192,10 +231,20 @@ class Model:
         )
 
 
+def _none_for_missing(given: Sequence[T | None] | None) -> list[T | None] | None:
+    """Return a column with None for all that pandas takes for missing."""
+    import pandas as pd
+
+    if given is None:
+        return None
+    missing = pd.isna(np.array([*given, None], dtype=object))
+    return [None if gone else one for one, gone in zip(given, missing[:-1], strict=True)]
+
+
 def load_model(
     folder: str | Path,
     *,
-    encoder: str | None = None,
+    encoder: str | Mapping[str, str] | None = None,
     cache: str | Path = ".hpo",
     device: str = "auto",
 ) -> Model:
@@ -203,7 +252,8 @@ def load_model(
 
     Args:
         folder: What ``Model.save`` wrote, or ``runs/NAME/model`` of ``hpo run``.
-        encoder: Where the model's encoder is on this machine, if it isn't where it was.
+        encoder: Where the model's encoder is on this machine, if it isn't where it was; for several
+            a mapping by their names.
         cache: Folder of embeddings, for images and captions.
         device: ``auto``, ``cpu`` or ``cuda:N``.
 

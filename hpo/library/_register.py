@@ -20,7 +20,8 @@ def register_loss(name: str) -> Callable[[F], F]:
 
     It is called with logits and 0/1 targets, both float32 [rows, K], and returns a scalar tensor,
     summed over rows and classes. Keyword-only arguments are its parameters: ``weight`` above is
-    ``squared.weight`` in a search space, and exists only together with that loss.
+    ``squared.weight`` in a search space, and exists only together with that loss. One argument is
+    none: ``positive_weights`` gets what ``class_weight`` comes to, [K], if that isn't ``none``.
 
     Args:
         name: By which configurations name it.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import InputError, did_you_mean
-from hpo.features import ENCODED
+from hpo.features import ENCODED, Sources
 from hpo.search import Space, load_space
 
 __all__ = ["find_space", "space_of"]
@@ -38,6 +38,7 @@ def space_of(
     settings: Sequence[tuple[str, Any, str]] = (),
     defaults: Sequence[tuple[str, Any, str]] = (),
     modalities: Sequence[str] = tuple(ENCODED),
+    sources: Sources | None = None,
 ) -> Space:
     """Return a search space, checked and at its scale.
 
@@ -46,6 +47,7 @@ def space_of(
         settings: Overrides; see ``load_space``.
         defaults: What the data suggests; see ``load_space``.
         modalities: Those that the features have.
+        sources: The modalities of each source of embeddings that an encoder may name; None for any.
 
     Raises:
         InputError: There is no such space, or it is wrong; all problems are listed.
@@ -55,7 +57,7 @@ def space_of(
     elif isinstance(source, str):
         is_file = source.endswith((".yaml", ".yml"))
         source = Path(source) if is_file else find_space(source)
-    return load_space(source, settings, defaults, modalities).scaled()
+    return load_space(source, settings, defaults, modalities, sources).scaled()
 
 
 def _folders() -> list[Path]:

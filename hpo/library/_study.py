@@ -1,5 +1,6 @@
 """Studies from Python: created, worked on, looked at, and refitted."""
 
+import dataclasses
 import logging
 import math
 import time
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hpo.errors import InputError, did_you_mean
 from hpo.features import Bundle, Data, load_bundle
 from hpo.launch import Workers, place_workers, resolve_devices, resolve_precision
+from hpo.library._details import class_frame, without_frame
 from hpo.library._limits import Exhaustion, Limits, TimeLimit
 from hpo.library._model import Model
 from hpo.library._progress import StudyBar
 from hpo.library._spaces import space_of
 from hpo.models import Config
-from hpo.search import COSTS, Space, Task, front_of
+from hpo.results import Floor, FloorThread, compute_floor
+from hpo.search import COSTS, Space, Task, front_of, space_for_sources
 from hpo.study import (
     Definition,
     StoredStudy,
@@ -176,6 +179,7 @@ class Study:
             return self._settled()
         clock, idle = self._clock(limits), Exhaustion(stored)
         crew = start()
+        floor = FloorThread(stored)
         try:
             while True:
                 running = crew.watch()
@@ -187,8 +191,10 @@ class Study:
                 over = (clock is not None and clock.over) or idle.long_enough()
                 ended = stored.ledger.writes_trials and all(task.state.ended for task in tasks)
                 if running and ended and stored.open_next():
+                    floor.join()
                     return True  # the workers see that a moment later, and end
                 if not running or over:
+                    floor.join()
                     complete = stored.best(tasks) is not None and stored.open_next()
                     self._ended_by = None if complete else limits.reached(stored, over)
                     return complete and self._settled()
@@ -307,23 +313,94 @@ class Study:
         assert outcome is not None
         return outcome.value
 
-    def leaderboard(self) -> "pd.DataFrame":
+    def leaderboard(self, *, floor: bool = False) -> "pd.DataFrame":
         """Return all trials with a result, the best first.
+
+        Args:
+            floor: Whether to add the scores to beat, as rows without rank and trial.
 
         Returns:
             A row each: ``rank``, ``score`` and ``std`` (over seeds), ``trial`` (its number in
             Optuna), the parameters that were tried, ``steps``, ``epochs_trained`` (the cost: epochs
             of single runs that were not in the run store yet), ``model_mb`` and ``latency_ms`` (a
             row, as it was measured) and ``pruned`` (why, or empty). Trials that broke a constraint
-            come last, with no score.
+            come last, with no score. Where encoders were tried, ``images_per_s`` and ``encoder_mb``
+            are what each costs: images that it encodes a second, and the size of its weights in 10⁶
+            bytes. With ``floor``, its rows have their name in the column ``floor``.
+
+        Raises:
+            InputError: With ``floor``, if the space says ``floor: false`` or the metric is no F1
+                score.
         """
         import pandas as pd
 
         finished = [task for task in self.stored.tasks() if task.outcome is not None]
         ranked = sorted(finished, key=_value, reverse=True)
-        return pd.DataFrame(
+        board = pd.DataFrame(
             [{"rank": rank, **self._row(task)} for rank, task in enumerate(ranked, start=1)]
         )
+        if not floor:
+            return board
+        metric = self.stored.space.metric
+        lines = self.floor().lines
+        if any(metric not in line.validation for line in lines):
+            raise InputError(
+                f"The metric of the study is {metric}, but the floor has "
+                f"{', '.join(lines[0].validation)} only; leave floor=True out."
+            )
+        beaten = [{"score": line.validation[metric].value, "floor": line.name} for line in lines]
+        both = pd.concat([board, pd.DataFrame(beaten)], ignore_index=True)
+        return both.sort_values("score", ascending=False, kind="stable", ignore_index=True)
+
+    def floor(self) -> Floor:
+        """Return scores that take no search, to be beaten: they are computed once.
+
+        ``to_json()`` of what is returned has the scores on the validation rows with their
+        intervals, for a linear head, zero-shot labels (where the encoder has embedded the class
+        names) and the most frequent labels.
+
+        Raises:
+            InputError: The study's space has ``floor: false``.
+        """
+        if not self.stored.space.floor:
+            raise InputError(
+                f"The study '{self.name}' has no floor, as its space says floor: false."
+            )
+        return compute_floor(self.stored)
+
+    def class_scores(self, model: Model | None = None, *, device: str = "auto") -> "pd.DataFrame":
+        """Return how well the winner tells each class.
+
+        Args:
+            model: What ``refit`` returned, to score it on the test part of the split, if there is
+                one.
+            device: ``auto``, ``cpu`` or ``cuda:N``.
+
+        Returns:
+            A row for each part and class: ``part`` (``validation`` at a probability of 0.5,
+            ``validation_tuned`` at the thresholds that the space wants, ``test`` and
+            ``test_at_half`` of the model likewise), ``class``, ``precision``, ``recall`` and ``f1``
+            (in percent, the mean over seeds), ``support`` (rows that have it), ``threshold``.
+
+        Raises:
+            InputError: The study isn't decided yet, or its winner's weights are gone.
+        """
+        return class_frame(self.stored, self.best_task, model, device)
+
+    def scores_without(self, model: Model | None = None, *, device: str = "auto") -> "pd.DataFrame":
+        """Return how good the winner is where all rows lack one of the modalities.
+
+        Args:
+            model: See ``class_scores``; likewise ``device``.
+
+        Returns:
+            A row for each part (``validation``, and ``test`` of the model) and modality: ``part``,
+            ``without``, ``micro_f1``, ``macro_f1`` and ``samples_f1`` in percent.
+
+        Raises:
+            InputError: The study isn't decided yet, or its winner's weights are gone.
+        """
+        return without_frame(self.stored, self.best_task, model, device)
 
     def front(self, against: str | None = None) -> "pd.DataFrame":
         """Return the trials that no other one beats in both score and cost, the cheapest first.
@@ -353,11 +430,14 @@ class Study:
     def _row(self, task: Task) -> dict[str, Any]:
         """Return what the tables of trials have of a finished one."""
         assert task.outcome is not None and task.config is not None
+        params = self.stored.strategy.params(task.config)
+        cost = self.stored.encoder_cost(params.get("encoder"))
         return {
             "score": task.outcome.value,
             "std": task.outcome.std,
             "trial": task.trial,
-            **self.stored.strategy.params(task.config),
+            **params,
+            **({} if cost is None else cost._asdict()),
             "steps": task.outcome.steps,
             "epochs_trained": task.outcome.epochs_trained,
             "model_mb": task.outcome.model_mb,
@@ -375,6 +455,9 @@ class Study:
     ) -> Model:
         """Train a configuration on training and validation rows together.
 
+        Thresholds and calibration are chosen as the space says; where that takes weights of the
+        search that the run store has dropped, a warning says so, and the thresholds are 0.5.
+
         Args:
             pick: Which one: ``best`` score; ``smallest_tied``, the smallest model of those that
                 can't be told from the best (the fastest one in a study against the latency); or
@@ -387,10 +470,10 @@ class Study:
             InputError: The study isn't decided yet, the trial has no result, or the model would be
                 too large.
         """
-        from hpo.results import pick_task, refit_best, select_ensemble  # likewise
+        from hpo.results import decide, decide_on, pick_task, refit_best, select_ensemble
 
         _check_positive(memory_gb=memory_gb)
-        placed = resolve_devices(device)[0]
+        space, placed = self.stored.space, resolve_devices(device)[0]
         if not isinstance(pick, int):
             _ = self.best_task  # says what is missing
         tasks = self.stored.tasks()
@@ -400,6 +483,20 @@ class Study:
         trained, _ = refit_best(
             self.stored, picked, placed, members=members, seed=seed, memory_gb=memory_gb
         )
+        if space.thresholds is not None or space.calibrate:
+            decision = (
+                decide_on(selection, space)
+                if selection is not None and members
+                else decide(self.stored, picked, placed, memory_gb=memory_gb)
+            )
+            if decision is None:
+                _log.warning(
+                    "The run store has dropped the weights of the best trial, so the thresholds "
+                    "of the model are 0.5 and it is not calibrated."
+                )
+            else:
+                trained = dataclasses.replace(trained, thresholds=decision.thresholds)
+                trained = trained.calibrated(decision.calibration)
         return Model(trained, cache=Path(self.stored.definition.cache))
 
     def __repr__(self) -> str:
@@ -453,7 +550,8 @@ def create_study(
     _check_positive(checkpoint_every=checkpoint_every, run_store_gb=run_store_gb)
     given = [(key, value, "settings") for key, value in (settings or {}).items()]
     suggested = [(key, value, "hpo.yaml") for key, value in data.settings.items()]
-    read = space_of(space, given, suggested, data.modalities)
+    read = space_of(space, given, suggested, data.modalities, data.sources or None)
+    read = space_for_sources(read, data.sources)
     asked = read.precision if precision is None else precision
     devices = resolve_devices("auto") if asked == "auto" else ()
     arithmetic = Arithmetic(threads, resolve_precision(asked, devices), compiler)
@@ -507,6 +605,10 @@ def open_study(
         metrics=tuple(METRICS),
         plugins=plugins_of(space),
         widths=data.widths,
+        sources={
+            name: {m: int(array.shape[1]) for m, array in one.train.items()}
+            for name, one in data.named.items()
+        },
         classes=len(bundle.classes),
     )
     return Study(StoredStudy.create(storage, name, definition), bundle)

@@ -9,10 +9,12 @@ from hpo.models._choices import (
     HEADS,
     LOSSES,
     check_fusion,
+    class_weight_fault,
     head_names,
     is_two_step,
     modalities_read,
     owner_of,
+    sees_whole_batches,
 )
 from hpo.models._config import (
     Config,
@@ -89,6 +91,7 @@ __all__ = [
     "build_meta",
     "build_module",
     "check_fusion",
+    "class_weight_fault",
     "counts_weights",
     "default_of",
     "field_names",
@@ -107,5 +110,6 @@ __all__ = [
     "plugins_of_config",
     "rule_of",
     "seed_dropout",
+    "sees_whole_batches",
     "typed_value",
 ]

@@ -1,6 +1,6 @@
 """A whole model as it is kept and used: raw embeddings in, logits out, in one module."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from hpo.models._choices import head_names, is_two_step
 from hpo.models._config import Config
 from hpo.models._fusion import build_meta, build_module
+from hpo.models._inputs import without_nan_rows
 from hpo.models._scaling import FeatureScaling
 
 __all__ = ["AssembledModel"]
@@ -20,13 +21,25 @@ class AssembledModel(nn.Module):
         config: What to build.
         widths: Embedding width of each modality that the fusion reads, in the order of the data.
         classes: Number of labels K.
+        parts: For a modality whose embeddings are those of several encoders side by side, the
+            width of each.
     """
 
-    def __init__(self, config: Config, widths: Mapping[str, int], classes: int) -> None:
+    def __init__(
+        self,
+        config: Config,
+        widths: Mapping[str, int],
+        classes: int,
+        parts: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
         super().__init__()
+        beside = parts or {}
         generator = torch.Generator().manual_seed(0)
         self.scaling = nn.ModuleDict(
-            {name: FeatureScaling(config.feature_scaling, width) for name, width in widths.items()}
+            {
+                name: FeatureScaling(config.feature_scaling, width, beside.get(name, ()))
+                for name, width in widths.items()
+            }
         )
         self.heads = nn.ModuleDict(
             {
@@ -37,8 +50,13 @@ class AssembledModel(nn.Module):
         self.meta = build_meta(classes) if is_two_step(config.fusion) else None
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Map embeddings as stored, modality → [rows, D_m], to logits [rows, K]."""
-        scaled = {name: scaling(inputs[name]) for name, scaling in self.scaling.items()}
+        """Map embeddings as stored, modality → [rows, D_m], to logits [rows, K].
+
+        A row of NaN stands for an embedding that the row lacks.
+        """
+        scaled = {
+            name: without_nan_rows(scaling(inputs[name])) for name, scaling in self.scaling.items()
+        }
         outputs = [head(scaled) for head in self.heads.values()]
         logits: Tensor = sum(outputs[1:], start=outputs[0])
         return logits if self.meta is None else self.meta({"outputs": logits})

@@ -1,5 +1,6 @@
 """The fusions, heads and losses that come with the package, by name, without importing PyTorch."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
@@ -15,13 +16,16 @@ __all__ = [
     "HEADS",
     "LOSSES",
     "check_fusion",
+    "class_weight_fault",
     "head_names",
     "is_two_step",
     "modalities_read",
     "owner_of",
+    "sees_whole_batches",
 ]
 
 _NotNegative = Annotated[float, Field(ge=0)]
+_Positive = Annotated[float, Field(gt=0)]
 _Probability = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -31,8 +35,10 @@ def _even_widths(hidden: Sequence[int]) -> str | None:
     return f"widths must be even, but one is {odd[0]}" if odd else None
 
 
-#: ``loss(logits, targets, **own)`` → scalar, summed over rows and classes; both [rows, K].
-LOSSES: Registry[Callable[..., Any]] = Registry("loss")
+#: ``loss(logits, targets, **own)`` → scalar, summed over rows and classes; both [rows, K]. One
+#: that has an argument ``positive_weights`` gets those of ``class_weight``, [K]. The trait
+#: ``across_rows`` says that it compares rows, so that it must see a whole batch at once.
+LOSSES: Registry[Callable[..., Any]] = Registry("loss", ("positive_weights",))
 LOSSES.declare("bce", "hpo.models._losses:bce")
 LOSSES.declare("focal", "hpo.models._losses:focal", {"gamma": Parameter(_NotNegative, 3.0)})
 LOSSES.declare(
@@ -43,6 +49,12 @@ LOSSES.declare(
         "gamma_pos": Parameter(_NotNegative, 1.0),
         "clip": Parameter(_Probability, 0.05),
     },
+)
+LOSSES.declare(
+    "two_way",
+    "hpo.models._losses:two_way",
+    {"temp_pos": Parameter(_Positive, 4.0), "temp_neg": Parameter(_Positive, 1.0)},
+    across_rows=True,
 )
 
 #: ``head(width, hidden, classes, *, activation, dropout, generator, **own)`` → module that maps
@@ -137,6 +149,24 @@ def check_fusion(fusion: str, modalities: Sequence[str]) -> None:
         f"The fusion is '{fusion}'{did_you_mean(fusion, known)}, but must be a modality of the "
         f"features ({there}) or one of: {', '.join(FUSIONS)}."
     )
+
+
+def class_weight_fault(class_weight: str, loss: str) -> str | None:
+    """Say what is wrong with a ``class_weight`` for a loss: a user's may take no weights."""
+    entry = LOSSES[loss]
+    if class_weight == "none" or entry.origin is None:
+        return None
+    if "positive_weights" in inspect.signature(entry.load()).parameters:
+        return None
+    return (
+        f"class_weight is '{class_weight}', but the loss '{loss}' takes no weights; give it a "
+        "keyword argument positive_weights, or leave class_weight at 'none'"
+    )
+
+
+def sees_whole_batches(loss: str) -> bool:
+    """Tell whether a loss compares the rows of a batch, so that no batch may be cut for it."""
+    return bool(LOSSES[loss].traits.get("across_rows", False))
 
 
 def owner_of(option: str) -> tuple[str, Entry[Any]] | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PositiveInt,
@@ -20,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from hpo.errors import did_you_mean
+from hpo.features import parse_choice
 from hpo.files import content_key
 from hpo.models._choices import CHOICES, owner_of
 from hpo.models._registry import Parameter, rule_of
@@ -67,6 +69,17 @@ def _registered(field: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _encoder_text(value: Any) -> Any:
+    """Return a choice of encoders in the text that it always has."""
+    if value is None:
+        return None
+    try:
+        return str(parse_choice(value))
+    except ValueError as error:
+        rule = "Input should " + str(error).removeprefix("must ")
+        raise PydanticCustomError("encoder_choice", "{rule}", {"rule": rule}) from None
+
+
 C = TypeVar("C", bound="Config")
 
 
@@ -90,7 +103,7 @@ class Config(BaseModel):
         feature_scaling: ``auto`` brings each modality to a norm of √width by one factor, ``l2``
             brings each embedding to it, ``standard`` subtracts the mean of the training rows and
             divides by their standard deviation, by column; ``none`` leaves them, as the paper.
-        loss: ``bce``, ``focal`` or ``asl`` (section 4.2.3), or one of your own.
+        loss: ``bce``, ``focal`` or ``asl`` (section 4.2.3), ``two_way``, or one of your own.
         optimizer: ``adam``, or ``adamw`` with decoupled weight decay.
         lr: Learning rate.
         weight_decay: L2 penalty (adam) or decoupled decay (adamw).
@@ -100,6 +113,12 @@ class Config(BaseModel):
         ema_decay: α of the averaged weights that are evaluated instead (Eq. 6); None for none.
         input_dropout: Probability that a column of an embedding is dropped, in [0, 1).
         modality_dropout: Probability that a row loses one of its modalities, in [0, 1).
+        class_weight: How much more a positive of a rare class counts in the loss: ``balanced`` by
+            its negatives over its positives in the training rows, ``sqrt`` by the root of that.
+        oversample: Share of the rows below which a class counts as rare; the rows that have it are
+            trained on more often, in [0, 1).
+        encoder: Which of several sources of embeddings is read: ``A``, ``A+B`` for two side by
+            side, ``image=A,text=B`` for one each; None for the first one, or the only one.
         options: Parameters of the choices taken, by name, where they differ from their defaults.
     """
 
@@ -124,6 +143,9 @@ class Config(BaseModel):
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     input_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    encoder: Annotated[str, BeforeValidator(_encoder_text)] | None = None
+    class_weight: Literal["none", "balanced", "sqrt"] = "none"
+    oversample: Annotated[float, Field(ge=0, lt=1)] = 0.0
     options: tuple[tuple[str, Any], ...] = ()
 
     @model_validator(mode="before")

@@ -1,4 +1,4 @@
-"""What happens to embeddings on their way into the heads while training: dropout of inputs."""
+"""Embeddings that a row lacks: taken away in training, and missing in prediction."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hpo.models._dropout import Seeded
 
-__all__ = ["ModalityDropout"]
+__all__ = ["ModalityDropout", "without_nan_rows"]
 
 
 class ModalityDropout(Seeded):
@@ -54,3 +54,11 @@ class ModalityDropout(Seeded):
     def extra_repr(self) -> str:
         """Return what ``print(module)`` shows."""
         return f"p={self.p}"
+
+
+def without_nan_rows(x: Tensor) -> Tensor:
+    """Put 0 for the rows of scaled embeddings, [rows, D], that are NaN as a whole.
+
+    That is what ``ModalityDropout`` shows a module of a modality that a row lacks.
+    """
+    return x.masked_fill(x.isnan().all(dim=1, keepdim=True), 0.0)

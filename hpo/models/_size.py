@@ -8,7 +8,7 @@ from hpo.models._config import Config
 __all__ = ["architecture", "counts_weights", "model_megabytes"]
 
 #: The fields that decide what is built; of the others nothing is left in the model that is kept.
-_ARCHITECTURE = ("fusion", "head", "hidden", "activation", "feature_scaling")
+_ARCHITECTURE = ("fusion", "head", "hidden", "activation", "feature_scaling", "encoder")
 _BYTES = 4  # float32
 #: Weights that the scaling of a modality of some width has.
 _SCALING: dict[str, Callable[[int], int]] = {

@@ -1,7 +1,7 @@
 """What people see: the plan, the live screen, tables, and the report folder."""
 
-from hpo.report._finish import finish_study
+from hpo.report._finish import finish_study, read_results
 from hpo.report._report import write_report
 from hpo.report._screen import Screen
 
-__all__ = ["Screen", "finish_study", "write_report"]
+__all__ = ["Screen", "finish_study", "read_results", "write_report"]

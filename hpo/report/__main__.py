@@ -28,7 +28,7 @@ def _main(argv: Sequence[str] | None) -> int:
     arguments = parser.parse_args(argv)
 
     from hpo.errors import InputError
-    from hpo.report import write_report
+    from hpo.report import read_results, write_report
     from hpo.search import NoCandidateError
     from hpo.study import StoredStudy, load_plugins
 
@@ -38,7 +38,8 @@ def _main(argv: Sequence[str] | None) -> int:
     load_plugins(arguments.plugin)
     study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache)
     try:
-        paths = write_report(study, study.tasks(), out)
+        tasks = study.tasks()
+        paths = write_report(study, tasks, out, read_results(study, tasks, out.parent))
     except NoCandidateError as error:
         print(f"error: {error} See {out / 'trials.csv'}.", file=sys.stderr)
         return NO_CANDIDATE

@@ -12,15 +12,25 @@ from rich.console import Console
 from hpo.features import load_bundle
 from hpo.files import write_json
 from hpo.report._front import front_lines
+from hpo.report._reliability import write_reliability
 from hpo.report._report import write_report
-from hpo.results import pick_task, study_metrics, write_predictions
-from hpo.search import Task, format_params
+from hpo.report._result_tables import without_lines
+from hpo.results import (
+    FloorThread,
+    listed,
+    pick_task,
+    stored_floor,
+    study_metrics,
+    write_predictions,
+)
+from hpo.search import NoCandidateError, Task, format_params
 from hpo.study import StoredStudy, best_so_far, epochs_unfinished
 
 if TYPE_CHECKING:
+    from hpo.results import Decision, Interval, UntouchedScores
     from hpo.training import Member, TrainedModel
 
-__all__ = ["finish_study"]
+__all__ = ["finish_study", "read_results"]
 
 _NO_TEST = (
     "no test part: the validation rows chose this configuration, so expect a little less on new "
@@ -88,18 +98,33 @@ def finish_study(
         console.print(f"  {path}", highlight=False, soft_wrap=True)
     # Nobody waits for the numbers until the figures are drawn.
     if known is None:
-        write_report(study, tasks, out / "report")
+        write_report(study, tasks, out / "report", written)
     console.print(f"  {out / 'report'}", highlight=False, soft_wrap=True)
 
 
-def _already_written(out: Path, metrics: dict[str, Any], refits: bool) -> dict[str, Any] | None:
-    """Return what ``metrics.json`` has if all results of this study are in ``out`` already."""
+def read_results(study: StoredStudy, tasks: list[Task], out: Path) -> dict[str, Any] | None:
+    """Return what ``metrics.json`` in a folder has, if it is of this study as it stands."""
+    try:
+        raw = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+        chosen = [task for task in tasks if task.outcome and task.trial == raw["best"]["trial"]]
+        return _written(out, study_metrics(study, tasks, chosen[0])) if chosen else None
+    except (OSError, ValueError, KeyError, NoCandidateError):
+        return None
+
+
+def _written(out: Path, metrics: dict[str, Any]) -> dict[str, Any] | None:
     try:
         written: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     same = {key: written.get(key) for key in metrics}
-    if same != json.loads(json.dumps(metrics)) or not (out / "report" / "index.html").exists():
+    return written if same == json.loads(json.dumps(metrics)) else None
+
+
+def _already_written(out: Path, metrics: dict[str, Any], refits: bool) -> dict[str, Any] | None:
+    """Return what ``metrics.json`` has if all results of this study are in ``out`` already."""
+    written = _written(out, metrics)
+    if written is None or not (out / "report" / "index.html").exists():
         return None
     if refits:
         names = ["model/config.json"]
@@ -122,22 +147,45 @@ def _results(
 ) -> dict[str, Any]:
     """Judge the winner, refit it, predict, and return what ``metrics.json`` has of that."""
     # PyTorch takes a second, see hpo/_lazy.py
-    from hpo.results import judge, scores_on_test, select_ensemble
+    from hpo.results import (
+        by_class,
+        decide_on,
+        judge,
+        probabilities_on_test,
+        scores_on_test,
+        seed_probabilities,
+        select_ensemble,
+        without_modalities,
+    )
 
     found: dict[str, Any] = {}
-    judgement = judge(study, best, tasks, device)
-    if judgement is not None:
-        found["judged"] = judgement.to_json(study.space.metric)
+    untouched: UntouchedScores | None = None
     trained = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
     trained += epochs_unfinished(study, tasks)
+    bundle = load_bundle(study.definition.bundle)
+    selection, judgement, on_test = None, None, None
     if refits:
         selection = select_ensemble(study, best, tasks, device, memory_gb=memory_gb)
+    averaged = selection is not None and bool(selection.members)
+    decision = _decided(study, best, device, memory_gb, console, folds=refits and not averaged)
+    if decision is not None:
+        trained += decision.epochs
+        judgement = judge(study, best, tasks, device, decision.thresholds, trainer=decision.trainer)
+    if selection is not None and averaged:
+        decision = decide_on(selection, study.space)
+    if judgement is not None:
+        found["judged"] = judgement.to_json(study.space.metric)
+    if refits:
         members = () if selection is None else selection.members
         model, epochs = _refitted(study, best, members, out / "model", device, memory_gb, console)
-        if selection is not None and members:
-            model = dataclasses.replace(model, thresholds=selection.thresholds)
-        elif judgement is not None:
-            model = dataclasses.replace(model, thresholds=judgement.thresholds)
+        if decision is not None:
+            model = dataclasses.replace(model, thresholds=decision.thresholds)
+        untouched = scores_on_test(model, bundle, device)
+        if untouched is not None:
+            found |= _tested("refitted", untouched.tuned, untouched.at_half)
+            on_test = [probabilities_on_test(model, bundle, device)]
+        if decision is not None:
+            model = model.calibrated(decision.calibration)
         model.save(out / "model")
         trained += epochs
         if selection is not None:
@@ -148,13 +196,64 @@ def _results(
             **model.origin,
             "predicted": _predict(study, model, out, device),
         }
-        scores = scores_on_test(model, load_bundle(study.definition.bundle), device)
-        if scores is not None:
-            tuned, plain = scores
-            found["test"] = {n: dataclasses.asdict(score) for n, score in tuned.items()}
-            found["test_at_half"] = {n: dataclasses.asdict(s) for n, s in plain.items()}
+    elif decision is not None and judgement is not None and judgement.untouched is not None:
+        assert decision.trainer is not None  # it is the winner's
+        assert judgement.untouched_tuned is not None  # both are of the same rows
+        found |= _tested("winner", judgement.untouched_tuned, judgement.untouched)
+        on_test = seed_probabilities(decision.trainer, best, "test")
+    if decision is not None:
+        right = None if on_test is None else bundle.labels_of("test") > 0
+        found["calibration"] = decision.calibration_json(on_test, right)
+        write_reliability(out / "report" / "reliability.csv", decision, on_test, right)
+    FloorThread(study).join()  # it is there unless the study was worked on elsewhere
+    floor = stored_floor(study)
+    if floor is not None:
+        found["floor"] = floor.on_test(bundle).to_json()
+    found["classes"] = by_class(judgement, untouched)
+    found["without"] = without_modalities(judgement, untouched)
     found["epochs_trained"] = trained
     return found
+
+
+def _tested(
+    model: str, tuned: dict[str, "Interval"], plain: dict[str, "Interval"]
+) -> dict[str, Any]:
+    """Return the scores on the test part, and which model they are of.
+
+    Args:
+        model: ``refitted``, or ``winner``: as it was trained for the search, without the
+            validation rows, mean over its seeds.
+        tuned: At the thresholds that were chosen.
+        plain: At 0.5.
+    """
+    return {
+        "test": listed(tuned),
+        "test_at_half": listed(plain),
+        "test_model": model,
+    }
+
+
+def _decided(
+    study: StoredStudy,
+    best: Task,
+    device: str,
+    memory_gb: float | None,
+    console: Console,
+    *,
+    folds: bool,
+) -> "Decision | None":
+    """Return thresholds and calibration; folds are only trained for a refit of the winner."""
+    from hpo.results import decide
+
+    with console.status("thresholds") as status:
+        return decide(
+            study,
+            best,
+            device,
+            folds=folds,
+            memory_gb=memory_gb,
+            on_step=lambda step, steps: status.update(f"folds: epoch {step}/{steps}"),
+        )
 
 
 def _refitted(
@@ -188,7 +287,8 @@ def _predict(study: StoredStudy, model: "TrainedModel", out: Path, device: str) 
     bundle = load_bundle(study.definition.bundle)
     if bundle.test_ids:
         opened = open_device(device, study.definition.arithmetic)
-        probabilities = model.probabilities(bundle.features.test, opened)
+        features = bundle.choosing(model.config.encoder).features
+        probabilities = model.probabilities(features.test, opened)
         path = out / "predictions.csv"
         write_predictions(path, bundle.test_ids, probabilities, model.classes, model.thresholds)
     return len(bundle.test_ids)
@@ -199,7 +299,7 @@ def _judged_lines(written: dict[str, Any]) -> list[str]:
     lines = []
     judged = written.get("judged")
     if judged is not None:
-        lines.append(f"validation: {_scores(judged['validation'])}")
+        lines += _both("validation", judged["validation_tuned"], judged["validation"])
         tied, compared = judged["tied"]["trials"], judged["tied"]["compared"]
         if tied:
             listed = ", ".join(map(str, tied[:8])) + (", …" if len(tied) > 8 else "")
@@ -210,14 +310,47 @@ def _judged_lines(written: dict[str, Any]) -> list[str]:
     if "ensemble" in written:
         lines.append(_ensemble_line(written["ensemble"]))
     if "test" in written:
-        lines.append(f"test, refitted: {_scores(written['test'])}")
+        refitted = written.get("test_model", "refitted") == "refitted"
+        name = "test, refitted" if refitted else "test, not refitted"
+        lines += _both(name, written["test"], written["test_at_half"])
         if judged is not None and judged["optimism"] is not None:
             lines.append(f"optimism: {judged['optimism']:+.2f} from validation to test")
     elif judged is not None:
         lines.append(_NO_TEST)
+    lines += without_lines(written)
+    if "calibration" in written:
+        lines += _calibration_lines(written["calibration"])
+    for name, line in written.get("floor", {}).items():
+        part = "test" if "test" in line else "validation"
+        lines.append(f"floor, {name.replace('_', '-')}, {part}: {_scores(line[part])}")
     if "model" in written:
         model = written["model"]
         lines.append(f"model: {model['mb']:.2f} MB, trained on {model['rows']:,} rows")
+    return lines
+
+
+def _both(name: str, tuned: dict[str, Any], plain: dict[str, Any]) -> list[str]:
+    """Return scores at the chosen thresholds and at 0.5; one line where these are the same."""
+    if tuned == plain:
+        return [f"{name}: {_scores(plain)}"]
+    return [f"{name}: {_scores(tuned)}", f"{name}, at 0.5: {_scores(plain)}"]
+
+
+def _calibration_lines(found: dict[str, Any]) -> list[str]:
+    """Return the calibration error, and what was done about it."""
+
+    def error(part: str, key: str) -> str:
+        e = found[part][key]
+        return f"{e['value']:.2f} ({e['low']:.2f} to {e['high']:.2f}) on {part}"
+
+    parts = [part for part in ("validation", "test") if part in found]
+    shown = ", ".join(error(part, "ece") for part in parts)
+    lines = [f"expected calibration error, {found['bins']} bins: {shown}"]
+    if found["method"] is not None:
+        after = ", ".join(error(part, "ece_calibrated") for part in parts)
+        lines.append(f"after {found['method']} scaling, which predict_proba uses: {after}")
+    elif found["tried"]:
+        lines.append("no calibration lowers it beyond the 95% interval; none is used")
     return lines
 
 

@@ -5,6 +5,7 @@ from html import escape
 from pathlib import Path
 
 from hpo.files import atomic_write
+from hpo.report._result_tables import ResultTable
 from hpo.report._table_files import table_cells
 from hpo.search import StageTable
 
@@ -34,6 +35,7 @@ def write_page(
     metric: str,
     figures: Mapping[int, str],
     files: Sequence[str],
+    further: Sequence[ResultTable] = (),
 ) -> None:
     """Write the page.
 
@@ -45,6 +47,7 @@ def write_page(
         metric: Name of the metric, with its unit.
         figures: The image of a table, by its index.
         files: Files to link to.
+        further: Tables of the results, shown below those of the stages.
     """
     lines = [
         "<!doctype html>",
@@ -61,6 +64,11 @@ def write_page(
         if index in figures:
             alt = escape(f"Curves of the stage {table.name}", quote=True)
             lines.append(f'<p><img src="{escape(figures[index], quote=True)}" alt="{alt}"></p>')
+    for result in further:
+        kinds = ["", *[' class="number"'] * (len(result.head) - 1)]
+        lines += [f"<h2>{escape(result.name)}</h2>", *_open_table(result.head, kinds)]
+        lines += [_row(cells, kinds) for cells in result.rows]
+        lines.append("</tbody></table>")
     links = " · ".join(f'<a href="{escape(f, quote=True)}">{escape(f)}</a>' for f in files)
     lines += [f"<h2>Files</h2>\n<p>{links}</p>", "</body>\n</html>", ""]
     with atomic_write(path) as file:
@@ -70,10 +78,19 @@ def write_page(
 def _table(table: StageTable, metric: str) -> list[str]:
     head, rows = table_cells(table, metric)
     kinds = ["" if name in _TEXT_COLUMNS else ' class="number"' for name in head]
+    lines = _open_table(head, kinds)
+    for row, cells in zip(table.rows, rows, strict=True):
+        lines.append(_row(cells, kinds, " class=winner" if row.winner else ""))
+    return [*lines, "</tbody></table>"]
+
+
+def _open_table(head: Sequence[str], kinds: Sequence[str]) -> list[str]:
+    """Return the beginning of a table: its header, with the attributes of each column's cells."""
     lines = ["<table>", "<thead><tr>"]
     lines += [f"<th{kind}>{escape(name)}</th>" for name, kind in zip(head, kinds, strict=True)]
-    lines.append("</tr></thead>\n<tbody>")
-    for row, cells in zip(table.rows, rows, strict=True):
-        shown = [f"<td{kind}>{escape(c)}</td>" for c, kind in zip(cells, kinds, strict=True)]
-        lines.append(f"<tr{' class=winner' if row.winner else ''}>{''.join(shown)}</tr>")
-    return [*lines, "</tbody></table>"]
+    return [*lines, "</tr></thead>\n<tbody>"]
+
+
+def _row(cells: Sequence[str], kinds: Sequence[str], kind: str = "") -> str:
+    shown = [f"<td{of}>{escape(cell)}</td>" for cell, of in zip(cells, kinds, strict=True)]
+    return f"<tr{kind}>{''.join(shown)}</tr>"

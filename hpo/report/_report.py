@@ -2,14 +2,18 @@
 
 import collections
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hpo.report._curves import CurveReader
 from hpo.report._figures import draw_stage, save_figure
+from hpo.report._floor import floor_table, with_floor
 from hpo.report._front import draw_front
 from hpo.report._page import write_page
+from hpo.report._result_tables import result_tables, write_classes
 from hpo.report._table_files import write_tables, write_trials
+from hpo.results import stored_floor
 from hpo.search import FRONT, Task, format_params
 from hpo.study import StoredStudy
 from hpo.training import metric_label
@@ -17,7 +21,12 @@ from hpo.training import metric_label
 __all__ = ["write_report"]
 
 
-def write_report(study: StoredStudy, tasks: Sequence[Task], folder: Path) -> list[Path]:
+def write_report(
+    study: StoredStudy,
+    tasks: Sequence[Task],
+    folder: Path,
+    results: Mapping[str, Any] | None = None,
+) -> list[Path]:
     """Write everything that is known of a study; what is there already is written anew.
 
     Only reads the study, so that it may be called while workers are at it.
@@ -26,7 +35,8 @@ def write_report(study: StoredStudy, tasks: Sequence[Task], folder: Path) -> lis
         study: The study.
         tasks: Its tasks, as they were just read.
         folder: Gets ``trials.csv``, ``tables.md``, ``tables.csv``, ``figures/NN_STAGE.png`` for
-            each stage with a curve, and ``index.html``.
+            each stage with a curve, and ``index.html``; ``classes.csv`` with results.
+        results: What ``metrics.json`` has of the winner, if the study has come so far.
 
     Returns:
         The files, in the order in which they were written.
@@ -38,12 +48,20 @@ def write_report(study: StoredStudy, tasks: Sequence[Task], folder: Path) -> lis
     """
     trials = study.trials.all()
     write_trials(study, trials, folder / "trials.csv")
-    tables = study.tables(list(tasks))
-    write_tables(study, tables, folder)
+    floor = stored_floor(study)
+    decided = study.tables(list(tasks))
+    tables = with_floor(decided, floor, study.space.metric)
+    shown = tables if floor is None else [*tables, floor_table(floor)]
+    further = result_tables(results or {})
+    write_tables(study, shown, folder, further)
     paths = [folder / name for name in ("trials.csv", "tables.md", "tables.csv")]
+    if results and results.get("classes"):
+        paths.append(folder / "classes.csv")
+        write_classes(results, paths[-1])
+    files = [path.name for path in paths]
     reader = CurveReader(study, trials)
     figures: dict[int, str] = {}
-    for index, table in enumerate(tables):
+    for index, table in enumerate(decided):
         on_front = table.key == FRONT
         figure = draw_front(study, tasks) if on_front else draw_stage(reader.read(table))
         if figure is not None:
@@ -54,10 +72,11 @@ def write_report(study: StoredStudy, tasks: Sequence[Task], folder: Path) -> lis
         folder / "index.html",
         f"Study {study.name}",
         _facts(study, tasks),
-        tables,
+        shown,
         metric_label(study.space.metric),
         figures,
-        [path.name for path in paths[:3]],
+        files,
+        further,
     )
     return [*paths, folder / "index.html"]
 

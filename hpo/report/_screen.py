@@ -11,7 +11,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpo.report._table_files import cost_cell, costs_in
+from hpo.report._floor import floor_lines, with_floor
+from hpo.report._table_files import (
+    ENCODER_COLUMNS,
+    cost_cell,
+    costs_in,
+    encoder_cells,
+    score_text,
+)
+from hpo.results import Floor, stored_floor
 from hpo.search import COSTS, Plan, StageTable, Task, TaskState
 from hpo.study import StoredStudy
 
@@ -35,6 +43,7 @@ class Screen:
         self._shown_stages = 0
         self._shown_tasks: set[int] = set()
         self._done_at_start: int | None = None
+        self._floor: Floor | None = None
         self._live: Live | None = None
         if console.is_terminal:
             self._live = Live(console=console, refresh_per_second=4, transient=True)
@@ -94,6 +103,7 @@ class Screen:
 
     def update(self, tasks: Sequence[Task]) -> None:
         """Show the present state."""
+        self._show_floor()
         done = {task.position for task in tasks if task.state.ended}
         if self._done_at_start is None:
             self._done_at_start = len(done)
@@ -107,10 +117,22 @@ class Screen:
         self._shown_tasks |= done
         tables = self._study.tables(list(tasks))
         while self._shown_stages < len(tables) and self._is_decided(tables, tasks):
-            self._console.print(render_table(tables[self._shown_stages]))
+            shown = with_floor(
+                tables[self._shown_stages : self._shown_stages + 1],
+                self._floor,
+                self._study.space.metric,
+            )
+            self._console.print(render_table(*shown))
             self._shown_stages += 1
         if self._live is not None:
             self._live.update(self._status(tasks, len(done)))
+
+    def _show_floor(self) -> None:
+        """Print the scores to beat as soon as they are known."""
+        if self._floor is None:
+            self._floor = stored_floor(self._study)
+            for line in [] if self._floor is None else floor_lines(self._floor):
+                self._console.print(line, highlight=False, soft_wrap=True)
 
     def _is_decided(self, tables: list[StageTable], tasks: Sequence[Task]) -> bool:
         if not tables[self._shown_stages].decided:
@@ -166,14 +188,16 @@ def render_table(table: StageTable) -> Table:
     costs = costs_in(table)
     for cost in costs:
         drawn.add_column(COSTS[cost][1], justify="right")
+    for name in ENCODER_COLUMNS if table.has_encoder_costs else ():
+        drawn.add_column(name, justify="right")
     drawn.add_column("note")
     for row in table.rows:
-        score = "" if row.value is None else f"{row.value:.3f} ± {row.std:.3f}"
-        cells = ["→" if row.winner else "", row.label, score]
+        cells = ["→" if row.winner else "", row.label, score_text(row)]
         cells.append("" if row.trial is None else str(row.trial))
         if cited:
             cells.append("" if row.reference is None else f"{row.reference:.3f}")
         cells += [cost_cell(row, cost) for cost in costs]
+        cells += encoder_cells(row) if table.has_encoder_costs else []
         drawn.add_row(*cells, row.note, style="bold" if row.winner else None)
     return drawn
 

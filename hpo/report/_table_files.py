@@ -6,18 +6,45 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from hpo.features import ChoiceCost
 from hpo.files import atomic_write
+from hpo.report._result_tables import ResultTable
 from hpo.results import write_csv
 from hpo.search import COSTS, StageTable, TableRow
 from hpo.study import StoredStudy
 from hpo.training import curve_columns, metric_label
 
-__all__ = ["cost_cell", "costs_in", "table_cells", "write_tables", "write_trials"]
+__all__ = [
+    "ENCODER_COLUMNS",
+    "cost_cell",
+    "costs_in",
+    "encoder_cells",
+    "score_text",
+    "table_cells",
+    "write_tables",
+    "write_trials",
+]
+
+#: What encoders cost, in tables that compare them; see ``ChoiceCost``.
+ENCODER_COLUMNS = ("images/s", "encoder MB")
 
 
-def write_tables(study: StoredStudy, tables: Sequence[StageTable], folder: Path) -> None:
-    """Write the tables of all stages: ``tables.md`` to read, ``tables.csv`` with all digits."""
+def write_tables(
+    study: StoredStudy,
+    tables: Sequence[StageTable],
+    folder: Path,
+    further: Sequence[ResultTable] = (),
+) -> None:
+    """Write the tables of all stages: ``tables.md`` to read, ``tables.csv`` with all digits.
+
+    Args:
+        study: The study.
+        tables: Those of the stages.
+        folder: Where to write.
+        further: Tables of the results, which only ``tables.md`` gets.
+    """
     metric = metric_label(study.space.metric)
+    costs = any(table.has_encoder_costs for table in tables)
     lines = [f"# Study {study.name}", ""]
     for table in tables:
         head, rows = table_cells(table, metric)
@@ -26,6 +53,10 @@ def write_tables(study: StoredStudy, tables: Sequence[StageTable], folder: Path)
             marked = [f"**{cell}**" if row.winner and cell else cell for cell in cells]
             lines.append(_markdown_row(marked))
         lines.append("")
+    for result in further:
+        lines += [f"## {result.name}", "", _markdown_row(result.head)]
+        lines.append(_markdown_row(["---", *["---:"] * (len(result.head) - 1)]))
+        lines += [*map(_markdown_row, result.rows), ""]
     with atomic_write(folder / "tables.md") as file:
         file.write("\n".join(lines).encode())
     write_csv(
@@ -33,12 +64,14 @@ def write_tables(study: StoredStudy, tables: Sequence[StageTable], folder: Path)
         [
             *("stage", "candidate", "value", "std", "trial", "reference", "winner", "note"),
             *("model_mb", "latency_ms"),
+            *(ChoiceCost._fields if costs else ()),
         ],
         [
             [
                 *(table.name, row.label),
                 *map(_cell, (row.value, row.std, row.trial, row.reference)),
                 *(int(row.winner), row.note, _cell(row.model_mb), _cell(row.latency_ms)),
+                *(map(_cell, row.encoder_cost or (None, None)) if costs else ()),
             ]
             for table in tables
             for row in table.rows
@@ -90,21 +123,30 @@ def write_trials(study: StoredStudy, trials: Sequence[FrozenTrial], path: Path) 
 def table_cells(table: StageTable, metric: str) -> tuple[list[str], list[list[str]]]:
     """Return header and cells of a table as text.
 
-    References, sizes and latencies have a column each if there are any.
+    References, sizes and latencies have a column each if there are any, and what encoders cost has
+    two.
     """
     cited = any(row.reference is not None for row in table.rows)
     costs = costs_in(table)
+    encoders = table.has_encoder_costs
     head = ["candidate", metric, "trial", *(["paper"] if cited else [])]
-    head += [*(COSTS[cost][1] for cost in costs), "note"]
+    head += [*(COSTS[cost][1] for cost in costs), *(ENCODER_COLUMNS if encoders else ()), "note"]
     rows = []
     for row in table.rows:
-        score = "" if row.value is None else f"{row.value:.3f} ± {row.std:.3f}"
-        cells = [row.label, score, "" if row.trial is None else str(row.trial)]
+        cells = [row.label, score_text(row), "" if row.trial is None else str(row.trial)]
         if cited:
             cells.append("" if row.reference is None else f"{row.reference:.3f}")
         cells += [cost_cell(row, cost) for cost in costs]
+        cells += encoder_cells(row) if encoders else []
         rows.append([*cells, row.note])
     return head, rows
+
+
+def score_text(row: TableRow) -> str:
+    """Return the score of a row, with its deviation where it has one; empty without a score."""
+    if row.value is None:
+        return ""
+    return f"{row.value:.3f}" if row.std is None else f"{row.value:.3f} ± {row.std:.3f}"
 
 
 def costs_in(table: StageTable) -> list[str]:
@@ -116,6 +158,12 @@ def cost_cell(row: TableRow, cost: str) -> str:
     """Return a cost of a row as text, with three digits."""
     value = getattr(row, cost)
     return "" if value is None else f"{value:.3g}"
+
+
+def encoder_cells(row: TableRow) -> list[str]:
+    """Return what the encoders of a row cost as text, one for each of ``ENCODER_COLUMNS``."""
+    costs = row.encoder_cost or (None, None)
+    return ["" if value is None else f"{value:,.1f}" for value in costs]
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

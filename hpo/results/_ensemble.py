@@ -18,7 +18,6 @@ from hpo.results._forward_selection import (
     weighted_mean,
 )
 from hpo.results._intervals import F1_SCORES
-from hpo.results._thresholds import tune_thresholds
 from hpo.search import Task
 from hpo.study import StoredStudy
 from hpo.training import Member, RunStore, Trainer, open_device, refitted_megabytes
@@ -40,15 +39,17 @@ class Selection:
         looked_at: How many models were candidates.
         comparison: With the best one alone, on rows that chose neither; None where there were not
             two candidates to average.
-        thresholds: One a class for the average, as the space wants them chosen.
         epochs_trained: For candidates that the study hadn't trained.
+        probabilities: Of the validation rows, by the average; None without members.
+        truth: Of the validation rows, [rows, K].
     """
 
     members: tuple[Member, ...]
     looked_at: int
     comparison: Comparison | None
-    thresholds: tuple[float, ...]
     epochs_trained: int
+    probabilities: Probabilities | None
+    truth: NDArray[np.bool_]
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -81,8 +82,9 @@ def select_ensemble(
 ) -> Selection | None:
     """Choose which trials to average, and whether to.
 
-    The weights of the trials come from the run store, and a vote of neighbours is fitted to the
-    training rows; no epoch of a trial is trained.
+    Those that read the same encoders as the best one are looked at, since a model has one input for
+    each modality. The weights of the trials come from the run store, and a vote of neighbours is
+    fitted to the training rows; no epoch of a trial is trained.
 
     Args:
         study: A complete study.
@@ -96,7 +98,7 @@ def select_ensemble(
         run store doesn't have the best trial's weights any more.
     """
     space = study.space
-    top = study.best(tasks)
+    top = study.best(list(tasks))
     if space.ensemble is None or space.refit is None or top is None:
         return None
     if top.position != best.position:
@@ -113,10 +115,10 @@ def select_ensemble(
         memory_gb=memory_gb,
     )
     candidates = _trials(trainer, best, tasks)
-    if not candidates or candidates[0].member.trial != best.trial:
+    if not candidates or candidates[0].member.trial != best.trial or best.config is None:
         return None
     if space.ensemble.neighbours:
-        candidates += _neighbours(trainer, limit)
+        candidates += _neighbours(trainer, best.config, limit)
     probabilities = [candidate.probabilities for candidate in candidates]
     truth = bundle.labels_of("val") > 0
     metric = space.metric if space.metric in F1_SCORES else "micro_f1"
@@ -129,7 +131,7 @@ def select_ensemble(
     )
     comparison = None
     members: list[Member] = []
-    thresholds = np.full(truth.shape[1], 0.5)
+    mean: Probabilities | None = None
     if len(candidates) > 1:
         comparison = compare(probabilities, truth, metric, select)
     if comparison is not None and comparison.keeps:
@@ -140,15 +142,15 @@ def select_ensemble(
             if weight > 0
         ]
         members = chosen if len(chosen) > 1 else []
-        if members and space.thresholds is not None:
+        if members:
             mean = weighted_mean(probabilities, weights)
-            thresholds = tune_thresholds(mean, truth, space.thresholds.metrics)
     return Selection(
         tuple(members),
         len(candidates),
         comparison,
-        tuple(float(t) for t in thresholds),
         trainer.epochs_trained,
+        mean,
+        truth,
     )
 
 
@@ -162,9 +164,15 @@ def _trials(trainer: Trainer, best: Task, tasks: Sequence[Task]) -> list[_Candid
         and task.position != best.position
     ]
     others.sort(key=lambda item: (math.isnan(item[0]), -item[0]))
-    found = []
-    for task in [best, *(task for _, task in others)][:_TRIALS]:
+    assert best.config is not None  # it has an outcome
+    read = trainer.data_of(best.config).bundle.key
+    found: list[_Candidate] = []
+    for task in [best, *(task for _, task in others)]:
         assert task.config is not None and task.outcome is not None
+        if len(found) == _TRIALS:
+            break
+        if trainer.data_of(task.config).bundle.key != read:
+            continue  # a model reads the embeddings of one choice of encoders
         logits = [
             trainer.stored_logits(task.config, seed, task.config.epochs, "val")
             for seed in range(len(task.outcome.scores))
@@ -176,23 +184,23 @@ def _trials(trainer: Trainer, best: Task, tasks: Sequence[Task]) -> list[_Candid
     return found
 
 
-def _neighbours(trainer: Trainer, limit: float) -> list[_Candidate]:
-    """Return the vote of the nearest rows, fitted to the training rows.
+def _neighbours(trainer: Trainer, best: Config, limit: float) -> list[_Candidate]:
+    """Return the vote of the nearest rows by the best trial's encoder, fitted to the training rows.
 
     There is none if it would be too large, or the rows are not held in memory.
     """
-    modalities = trainer.data.modalities
+    data = trainer.data_of(best)
+    modalities = data.modalities
     config = Config(
         fusion="concat" if len(modalities) > 1 else modalities[0],
         head="knn",
         hidden=(),
         feature_scaling="l2",
         epochs=1,
+        encoder=best.encoder,
     )
-    size = refitted_megabytes(
-        config, trainer.data.widths, trainer.data.classes, trainer.data.rows("all")
-    )
-    if size > limit or not trainer.data.in_memory:
+    size = refitted_megabytes(config, data.widths, data.classes, data.rows("all"))
+    if size > limit or not data.in_memory:
         return []
     run = trainer.model(config, 0)
     while not run.done:
@@ -204,6 +212,6 @@ def _neighbours(trainer: Trainer, limit: float) -> list[_Candidate]:
 
 
 def _candidate(trainer: Trainer, member: Member, probabilities: Probabilities) -> _Candidate:
-    data = trainer.data
+    data = trainer.data_of(member.config)
     size = refitted_megabytes(member.config, data.widths, data.classes, data.rows("all"))
     return _Candidate(member, probabilities, size)

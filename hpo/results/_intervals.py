@@ -1,12 +1,21 @@
 """F1 scores with confidence intervals, by bootstrap over rows and seeds."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["F1_SCORES", "Interval", "f1_differences", "f1_intervals", "f1_scores"]
+__all__ = [
+    "F1_SCORES",
+    "Interval",
+    "f1_differences",
+    "f1_intervals",
+    "f1_scores",
+    "listed",
+    "mean_scores",
+    "resampled_weights",
+]
 
 F1_SCORES = ("micro_f1", "macro_f1", "samples_f1")
 _RESAMPLES = 1000
@@ -52,7 +61,7 @@ def f1_intervals(
         truth: [rows, K].
         seed: Of the resampling.
     """
-    scores = _means(predicted, truth)
+    scores = mean_scores(predicted, truth)
     (drawn,) = _resampled([predicted], truth, seed)
     return {name: _interval(scores[name], drawn[name]) for name in F1_SCORES}
 
@@ -74,15 +83,20 @@ def f1_differences(
         truth: [rows, K].
         seed: Of the resampling.
     """
-    mine = _means(first, truth)
+    mine = mean_scores(first, truth)
     drawn, *rest = _resampled([first, *others], truth, seed)
     found = []
     for other, theirs_drawn in zip(others, rest, strict=True):
-        theirs = _means(other, truth)
+        theirs = mean_scores(other, truth)
         found.append(
             {n: _interval(mine[n] - theirs[n], drawn[n] - theirs_drawn[n]) for n in F1_SCORES}
         )
     return found
+
+
+def listed(scores: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+    """Return intervals by name as ``metrics.json`` has them."""
+    return {name: dataclasses.asdict(interval) for name, interval in scores.items()}
 
 
 class _Counts:
@@ -114,7 +128,8 @@ def _f1(hits: NDArray[np.floating], both: NDArray[np.floating]) -> NDArray[np.fl
     return np.where(both > 0, 2 * hits / np.maximum(both, 1), 0.0)
 
 
-def _means(models: Sequence[Predictions], truth: NDArray[np.bool_]) -> dict[str, float]:
+def mean_scores(models: Sequence[Predictions], truth: NDArray[np.bool_]) -> dict[str, float]:
+    """Return ``f1_scores`` as the mean over models that differ by their seed."""
     scores = [f1_scores(predicted, truth) for predicted in models]
     return {name: float(np.mean([score[name] for score in scores])) for name in F1_SCORES}
 
@@ -126,7 +141,7 @@ def _resampled(
     counts = [[_Counts(predicted, truth) for predicted in models] for models in groups]
     draws = [np.random.default_rng((seed, len(models))) for models in groups]
     parts: list[dict[str, list[NDArray[np.float64]]]] = [{n: [] for n in F1_SCORES} for _ in groups]
-    for weights in _weights(len(truth), seed):
+    for weights in resampled_weights(len(truth), seed):
         for models, rng, found in zip(counts, draws, parts, strict=True):
             chosen = rng.integers(len(models), size=(len(weights), len(models)))
             scored = [model.scores(weights) for model in models]
@@ -136,7 +151,7 @@ def _resampled(
     return [{name: np.concatenate(v) for name, v in found.items()} for found in parts]
 
 
-def _weights(rows: int, seed: int) -> Iterator[NDArray[np.float32]]:
+def resampled_weights(rows: int, seed: int) -> Iterator[NDArray[np.float32]]:
     """Yield how often each row is drawn, some resamples at a time; the same for the same seed."""
     rng = np.random.default_rng(seed)
     for _ in range(0, _RESAMPLES, _AT_ONCE):

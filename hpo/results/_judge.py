@@ -1,4 +1,4 @@
-"""How good the winner is, and how sure that is: intervals, ties, and rows that no decision saw."""
+"""How good the winner is, and how sure that is: intervals, ties, and what single classes get."""
 
 import dataclasses
 import math
@@ -8,18 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.features import Bundle, load_bundle
-from hpo.results._intervals import F1_SCORES, Interval, f1_differences, f1_intervals
-from hpo.results._thresholds import tune_thresholds
+from hpo.models import modalities_read
+from hpo.results._class_scores import ClassScore, class_scores
+from hpo.results._decide import seed_probabilities, trainer_of
+from hpo.results._intervals import (
+    F1_SCORES,
+    Interval,
+    f1_differences,
+    f1_intervals,
+    listed,
+    mean_scores,
+)
 from hpo.search import Task
 from hpo.study import StoredStudy
-from hpo.training import RunStore, TrainedModel, Trainer, open_device
+from hpo.training import Trainer
 
-__all__ = ["Judgement", "judge", "scores_on_test"]
+__all__ = ["Judgement", "judge"]
 
 #: Configurations that are compared with the winner, the best ones.
 _COMPARED = 20
-Probabilities = NDArray[np.float32]
 Predictions = NDArray[np.bool_]
 
 
@@ -30,19 +37,29 @@ class Judgement:
     Attributes:
         validation: Its scores on the validation rows, at a probability of 0.5, mean over seeds.
         untouched: The same models on the test part; None without one.
+        untouched_tuned: The same at ``thresholds``.
         tied: Trials that can't be told from it on the validation rows (95%, paired over rows and
             over seeds).
         compared: How many trials it was compared with.
-        thresholds: One a class, as the space wants them chosen.
-        tuned: Its scores on the validation rows at these thresholds, which were chosen there.
+        thresholds: One a class.
+        tuned: Its scores on the validation rows at these thresholds, which were chosen there, or
+            out of fold on these rows and others.
+        classes: The scores of each class on the validation rows, at 0.5.
+        classes_tuned: Likewise at these thresholds.
+        without: For each modality that it reads, its scores on the validation rows where all of
+            them lack it, at 0.5; empty if it reads one only.
     """
 
     validation: dict[str, Interval]
     untouched: dict[str, Interval] | None
+    untouched_tuned: dict[str, Interval] | None
     tied: tuple[int, ...]
     compared: int
     thresholds: tuple[float, ...]
     tuned: dict[str, Interval]
+    classes: dict[str, ClassScore]
+    classes_tuned: dict[str, ClassScore]
+    without: dict[str, dict[str, float]]
 
     def optimism(self, metric: str) -> float | None:
         """Return the validation score minus the test score; None where that isn't known."""
@@ -53,15 +70,26 @@ class Judgement:
     def to_json(self, metric: str) -> dict[str, Any]:
         """Return JSON-ready values."""
         return {
-            "validation": _listed(self.validation),
-            "validation_tuned": _listed(self.tuned),
-            "winner_on_test": None if self.untouched is None else _listed(self.untouched),
+            "validation": listed(self.validation),
+            "validation_tuned": listed(self.tuned),
+            "winner_on_test": None if self.untouched is None else listed(self.untouched),
+            "winner_on_test_tuned": (
+                None if self.untouched_tuned is None else listed(self.untouched_tuned)
+            ),
             "optimism": self.optimism(metric),
             "tied": {"trials": list(self.tied), "compared": self.compared},
         }
 
 
-def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) -> Judgement | None:
+def judge(
+    study: StoredStudy,
+    best: Task,
+    tasks: Sequence[Task],
+    device: str,
+    thresholds: Sequence[float] | None = None,
+    *,
+    trainer: Trainer | None = None,
+) -> Judgement | None:
     """Judge the winner by the weights that the run store has of it; nothing is trained.
 
     Args:
@@ -69,30 +97,40 @@ def judge(study: StoredStudy, best: Task, tasks: Sequence[Task], device: str) ->
         best: Its winner.
         tasks: All its tasks.
         device: Where to compute.
+        thresholds: One a class, which ``decide`` chose; 0.5 by default.
+        trainer: That of ``decide``, which has the rows in memory already.
 
     Returns:
         None if the run store doesn't have the winner's weights any more.
     """
-    trainer = _trainer(study, device)
-    bundle = trainer.data.bundle
+    trainer = trainer_of(study, best, device) if trainer is None else trainer
+    bundle = trainer.bundle
     truth = bundle.labels_of("val") > 0
-    mine = _probabilities(trainer, best, "val")
+    if thresholds is None:
+        thresholds = (0.5,) * len(bundle.classes)
+    mine = seed_probabilities(trainer, best, "val")
     if mine is None:
         return None
     predicted = [p > 0.5 for p in mine]
-    thresholds = np.full(truth.shape[1], 0.5)
-    if study.space.thresholds is not None:
-        mean = np.mean(mine, axis=0)
-        thresholds = tune_thresholds(mean, truth, study.space.thresholds.metrics)
     rivals, theirs = _rivals(trainer, best, tasks)
     tied = _ties(study, predicted, rivals, theirs, truth)
+    on_test = seed_probabilities(trainer, best, "test") if "test" in bundle.split else None
+    untouched = untouched_tuned = None
+    if on_test is not None:
+        right = bundle.labels_of("test") > 0
+        untouched = f1_intervals([p > 0.5 for p in on_test], right)
+        untouched_tuned = f1_intervals([p > np.asarray(thresholds) for p in on_test], right)
     return Judgement(
         validation=f1_intervals(predicted, truth),
-        untouched=_on_test(trainer, best, bundle),
+        untouched=untouched,
+        untouched_tuned=untouched_tuned,
         tied=tuple(task.trial for task in tied if task.trial is not None),
         compared=len(rivals),
-        thresholds=tuple(float(t) for t in thresholds),
-        tuned=f1_intervals([p > thresholds for p in mine], truth),
+        thresholds=tuple(thresholds),
+        tuned=f1_intervals([p > np.asarray(thresholds) for p in mine], truth),
+        classes=class_scores(mine, truth, bundle.classes),
+        classes_tuned=class_scores(mine, truth, bundle.classes, tuple(thresholds)),
+        without=_without(trainer, best, truth),
     )
 
 
@@ -107,47 +145,13 @@ def tied_with(
     Returns:
         None if the run store doesn't have the weights any more.
     """
-    trainer = _trainer(study, device)
-    truth = trainer.data.bundle.labels_of("val") > 0
-    mine = _probabilities(trainer, best, "val")
+    trainer = trainer_of(study, best, device)
+    truth = trainer.bundle.labels_of("val") > 0
+    mine = seed_probabilities(trainer, best, "val")
     if mine is None:
         return None
     rivals, theirs = _rivals(trainer, best, tasks)
     return _ties(study, [p > 0.5 for p in mine], rivals, theirs, truth)
-
-
-def scores_on_test(
-    model: TrainedModel, bundle: Bundle, device: str
-) -> tuple[dict[str, Interval], dict[str, Interval]] | None:
-    """Return a model's scores on the test part: at its thresholds, and at 0.5.
-
-    Args:
-        model: The refitted model, which was trained on all other rows.
-        bundle: With the test part; None is returned without one.
-        device: Where to compute.
-    """
-    if "test" not in bundle.split:
-        return None
-    probabilities = model.probabilities(
-        bundle.features.train, open_device(device), bundle.split["test"]
-    )
-    truth = bundle.labels_of("test") > 0
-    return (
-        f1_intervals([probabilities > np.asarray(model.thresholds)], truth),
-        f1_intervals([probabilities > 0.5], truth),
-    )
-
-
-def _trainer(study: StoredStudy, device: str) -> Trainer:
-    definition = study.definition
-    return Trainer(
-        load_bundle(definition.bundle),
-        open_device(device, definition.arithmetic),
-        RunStore(definition.run_store),
-        metrics=definition.metrics,
-        scored=study.space.scored_epochs(),
-        memory_gb=0.0,  # rows that each model reads once are worth no copy
-    )
 
 
 def _ties(
@@ -178,7 +182,7 @@ def _rivals(
     ]
     rivals, theirs = [], []
     for task in sorted(others, key=_value, reverse=True)[:_COMPARED]:
-        probabilities = _probabilities(trainer, task, "val")
+        probabilities = seed_probabilities(trainer, task, "val")
         if probabilities is not None:
             rivals.append(task)
             theirs.append([p > 0.5 for p in probabilities])
@@ -190,27 +194,13 @@ def _value(task: Task) -> float:
     return -math.inf if math.isnan(task.outcome.value) else task.outcome.value
 
 
-def _probabilities(trainer: Trainer, task: Task, part: str) -> list[Probabilities] | None:
-    """Return the probabilities of each seed's model; None if the weights are gone."""
-    assert task.config is not None and task.outcome is not None
-    found: list[Probabilities] = []
-    # one that isn't whole is judged by its weights where it stands
-    epochs = task.config.epochs if task.outcome.pruned is None else task.outcome.steps
-    for seed in range(len(task.outcome.scores)):
-        logits = trainer.stored_logits(task.config, seed, epochs, part)
-        if logits is None:
-            return None
-        found.append(logits.sigmoid().cpu().numpy())
+def _without(trainer: Trainer, best: Task, truth: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
+    """Return the scores on the validation rows with each modality taken away."""
+    assert best.config is not None
+    read = modalities_read(best.config.fusion, trainer.bundle.modalities) or ()
+    found = {}
+    for name in read if len(read) > 1 else ():
+        probabilities = seed_probabilities(trainer, best, "val", without=name)
+        assert probabilities is not None  # the weights were there for the whole rows
+        found[name] = mean_scores([p > 0.5 for p in probabilities], truth)
     return found
-
-
-def _on_test(trainer: Trainer, best: Task, bundle: Bundle) -> dict[str, Interval] | None:
-    if "test" not in bundle.split:
-        return None
-    found = _probabilities(trainer, best, "test")
-    assert found is not None  # the weights were there for the validation rows
-    return f1_intervals([p > 0.5 for p in found], bundle.labels_of("test") > 0)
-
-
-def _listed(scores: dict[str, Interval]) -> dict[str, dict[str, float]]:
-    return {name: dataclasses.asdict(interval) for name, interval in scores.items()}

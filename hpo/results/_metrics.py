@@ -19,6 +19,7 @@ def study_metrics(study: StoredStudy, tasks: Sequence[Task], best: Task) -> dict
     """
     assert best.outcome is not None and best.config is not None
     outcome = best.outcome
+    cost = study.encoder_cost(best.config.encoder)
     return {
         "study": study.name,
         "metric": study.space.metric,
@@ -32,13 +33,20 @@ def study_metrics(study: StoredStudy, tasks: Sequence[Task], best: Task) -> dict
             "metrics": dict(outcome.metrics),
             "model_mb": outcome.model_mb,
             "latency_ms": outcome.latency_ms,
+            **({} if cost is None else cost._asdict()),
         },
         **_front(study, tasks),
         "stages": [
             {
                 "name": table.name,
                 "candidates": [
-                    {"candidate": row.label, "value": row.value, "std": row.std, "note": row.note}
+                    {
+                        "candidate": row.label,
+                        "value": row.value,
+                        "std": row.std,
+                        "note": row.note,
+                        **({} if row.encoder_cost is None else row.encoder_cost._asdict()),
+                    }
                     for row in table.rows
                 ],
             }

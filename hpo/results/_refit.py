@@ -40,6 +40,8 @@ def refit_best(
 ) -> tuple[TrainedModel, int]:
     """Return the model of a task's configuration, trained on training and validation rows.
 
+    Its thresholds are 0.5; see ``decide``.
+
     The second value is how many epochs of single runs were trained for it.
 
     Args:
@@ -72,7 +74,7 @@ def refit_best(
             model = TrainedModel.load(kept)
             same = all(model.origin.get(key) == value for key, value in origin.items())
             if same and _is_of(model, planned):
-                return model, 0
+                return model.plain(), 0
         except InputError:
             pass  # there is none yet, or it is damaged; it can be made again
     limit = space.constraints.max_model_mb or math.inf
@@ -103,7 +105,8 @@ def refit_best(
         before += _steps(trained)
     if len(models) == 1:
         return models[0], trainer.epochs_trained
-    return combined(models, planned, trainer.data.widths), trainer.epochs_trained
+    widths = trainer.data_of(planned[0].config).widths
+    return combined(models, planned, widths), trainer.epochs_trained
 
 
 def _with_seeds(members: Sequence[Member], rule: Refit) -> list[Member]:
@@ -146,7 +149,8 @@ def _check_size(planned: Sequence[Member], bundle: Bundle, limit: float) -> None
     if len(planned) == 1:
         return
     rows = len(bundle.split["train"]) + len(bundle.split["val"])
-    widths = {name: array.shape[1] for name, array in bundle.features.train.items()}
+    chosen = bundle.choosing(planned[0].config.encoder)
+    widths = {name: array.shape[1] for name, array in chosen.features.train.items()}
     size = sum(
         refitted_megabytes(member.config, widths, len(bundle.classes), rows) for member in planned
     )

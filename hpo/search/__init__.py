@@ -4,6 +4,7 @@ from hpo.search._budget import Budget
 from hpo.search._constraints import COSTS, Constraints, Dimensions, broken_by
 from hpo.search._cost import costliest, last_step, refit_epochs, trained_epochs
 from hpo.search._domains import Choices, Range
+from hpo.search._encoders import encoders_of_space, space_for_sources
 from hpo.search._expected_gain import StopQuestion, expected_best, expected_gain
 from hpo.search._front import FRONT, front_of
 from hpo.search._greedy import Candidate, GreedySearch, GreedyStage, GreedyStrategy, Stage
@@ -76,6 +77,7 @@ __all__ = [
     "broken_by",
     "costliest",
     "decision_steps",
+    "encoders_of_space",
     "expected_best",
     "expected_gain",
     "experimental",
@@ -92,5 +94,6 @@ __all__ = [
     "refit_epochs",
     "register_search",
     "run_trial",
+    "space_for_sources",
     "trained_epochs",
 ]

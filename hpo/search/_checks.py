@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from hpo.errors import did_you_mean
+from hpo.features import Sources, check_choice
 from hpo.models import CHOICES, field_names, is_value_name, option_names, typed_value
 from hpo.search._registry import PRUNERS, SAMPLERS
 from hpo.search._values import Place
@@ -73,19 +74,25 @@ def check_config_name(place: Place, field: str) -> list[Problem]:
 
 
 def check_config_value(
-    place: Place, field: str, value: Any, modalities: Sequence[str]
+    place: Place, field: str, value: Any, modalities: Sequence[str], sources: Sources
 ) -> list[Problem]:
-    """Check one value of a configuration field; a fusion may be the name of a modality."""
+    """Check one value of a configuration field.
+
+    A fusion may be the name of a modality. An encoder must be among the sources where those are
+    known.
+    """
     known = [*modalities, *CHOICES["fusion"]]
     if field == "fusion" and isinstance(value, str) and value not in known:
         rule = f"must be one of: {', '.join(known)}{did_you_mean(value, known)}"
         return [Problem(place, f"{field} is {value!r}, but {rule}")]
     try:
-        typed_value(field, value)
+        typed = typed_value(field, value)
     except ValidationError as error:
         first = error.errors()[0]
         return [Problem(place, f"{field} is {value!r}, but {_rule(first, value)}")]
-    return []
+    chooses = field == "encoder" and typed is not None and bool(sources)
+    fault = check_choice(typed, sources) if chooses else ""
+    return [Problem(place, f"{field} is {value!r}, but {fault}")] if fault else []
 
 
 def check_component(place: Place, kind: str, value: Any) -> list[Problem]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from pydantic import PositiveFloat
 
 from hpo.errors import InputError
+from hpo.features import parse_choice
 from hpo.models import (
     HEADS,
     Config,
@@ -93,10 +94,20 @@ class Dimensions:
     Attributes:
         widths: Embedding width of each modality that there is.
         classes: Number of labels K.
+        sources: These widths for each named source of embeddings that configurations choose among.
     """
 
     widths: Mapping[str, int]
     classes: int
+    sources: Mapping[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)
+
+    def widths_of(self, config: Config) -> Mapping[str, int]:
+        """Return the widths of what a configuration chooses."""
+        if not self.sources:
+            return self.widths
+        choice = parse_choice(config.encoder or next(iter(self.sources)))
+        chosen = choice.among({name: tuple(widths) for name, widths in self.sources.items()})
+        return {m: sum(self.sources[n][m] for n in names) for m, names in chosen.items()}
 
 
 class Sizes:
@@ -111,7 +122,7 @@ class Sizes:
         modalities: Those that the features have.
     """
 
-    _fields: ClassVar[tuple[str, ...]] = ("fusion", "head", "hidden", "feature_scaling")
+    _fields: ClassVar[tuple[str, ...]] = ("fusion", "head", "hidden", "feature_scaling", "encoder")
 
     def __init__(
         self,
@@ -147,7 +158,7 @@ class Sizes:
             return None
         built = architecture(config)
         if built.key not in self._known:
-            widths, classes = self._dimensions.widths, self._dimensions.classes
+            widths, classes = self._dimensions.widths_of(config), self._dimensions.classes
             self._known[built.key] = model_megabytes(built, widths, classes)
         return self._known[built.key]
 
@@ -191,8 +202,7 @@ class Sizes:
     def _all(self) -> Iterator[Config]:
         """Yield a configuration for everything that the space can build."""
         for fusion, head in self._pairs():
-            for hidden, scaling in itertools.product(
-                self._values("hidden"), self._values("feature_scaling")
-            ):
-                values = dict(zip(self._fields, (fusion, head, hidden, scaling), strict=True))
+            others = (self._values(field) for field in self._fields[2:])
+            for rest in itertools.product(*others):
+                values = dict(zip(self._fields, (fusion, head, *rest), strict=True))
                 yield self._fixed.taken(values)

@@ -94,6 +94,18 @@ class GreedySearch(Search):
         )
         return self.model_copy(update={"stages": stages})
 
+    def varying(self, field: str, values: tuple[Any, ...]) -> "GreedySearch":
+        """Return the search with a stage for one more field.
+
+        It comes after the stage that chooses the fusion, so that its candidates are compared by
+        all modalities that count; without such a stage it is the first.
+        """
+        places = [place for place, stage in enumerate(self.stages) if "fusion" in stage.params]
+        after = places[0] + 1 if places else 0
+        stages = list(self.stages)
+        stages.insert(after, Stage(name=field, params={field: values}))
+        return self.model_copy(update={"stages": tuple(stages)})
+
     @staticmethod
     def given(raw: Mapping[str, Any]) -> Iterator[Given]:
         """Yield the configuration fields that a file gives values to."""

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel
 
 from hpo.errors import InputError, did_you_mean
-from hpo.features import ENCODED
+from hpo.features import ENCODED, Sources
 from hpo.models import CHOICES, is_value_name
 from hpo.search._checks import (
     Problem,
@@ -71,6 +71,7 @@ def load_space(
     settings: Sequence[tuple[str, Any, str]] = (),
     defaults: Sequence[tuple[str, Any, str]] = (),
     modalities: Sequence[str] = tuple(ENCODED),
+    sources: Sources | None = None,
 ) -> Space:
     """Read and check a search space.
 
@@ -82,6 +83,7 @@ def load_space(
             configuration field (``dropout``), which means its fixed value, or a path in the file
             (``split.val_rows``).
         modalities: The names that a fusion may have beside the registered ones.
+        sources: The modalities of each source of embeddings that an encoder may name; None for any.
 
     Raises:
         InputError: One or more problems, each with file, line, and the nearest right word.
@@ -98,7 +100,7 @@ def load_space(
         for length in range(1, len(place) + 1):
             if length == len(place) or place[:length] not in lines:
                 origins[place[:length]] = f"{origin} {key}={value}"
-    problems += _check_fields(raw, modalities)
+    problems += _check_fields(raw, modalities, sources or {})
     # The schema checks the same values again; what was said of a place already is not repeated.
     said = [problem.place for problem in problems]
     problems += [
@@ -128,7 +130,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[Place, int], list[Problem]]:
     return (raw, *locate(node))
 
 
-def _check_fields(raw: Mapping[str, Any], modalities: Sequence[str]) -> list[Problem]:
+def _check_fields(
+    raw: Mapping[str, Any], modalities: Sequence[str], sources: Sources
+) -> list[Problem]:
     """Check names and values of configuration fields wherever they stand, and components."""
     fixed = _mapping(raw.get("fixed"))
     given = [Given(("fixed", field), field, value, False) for field, value in fixed.items()]
@@ -150,7 +154,7 @@ def _check_fields(raw: Mapping[str, Any], modalities: Sequence[str]) -> list[Pro
             items = enumerate(value) if many else [(None, value)]
             for index, item in items:
                 where = place if index is None else (*place, index)
-                faults += check_config_value(where, field, item, modalities)
+                faults += check_config_value(where, field, item, modalities, sources)
         problems += [fault for fault in faults if fault not in problems]
     return problems
 

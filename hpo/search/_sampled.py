@@ -91,6 +91,11 @@ class SampledSearch(Search):
         params = {field: changed_domain(field, d, change) for field, d in self.params.items()}
         return self.model_copy(update={"params": params})
 
+    def varying(self, field: str, values: tuple[Any, ...]) -> Self:
+        """Return the search with a choice of one more field."""
+        params = {**self.params, field: Choices(choices=values)}
+        return self.model_copy(update={"params": params})
+
     @staticmethod
     def given(raw: Mapping[str, Any]) -> Iterator[Given]:
         """Yield the configuration fields that a file gives values to."""

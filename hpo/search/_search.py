@@ -4,6 +4,7 @@ import abc
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
 
+from hpo.errors import InputError
 from hpo.search._values import Change, Component, Frozen, Given, Scale
 
 __all__ = ["Search"]
@@ -45,6 +46,21 @@ class Search(Frozen, abc.ABC):
     @abc.abstractmethod
     def changed(self, change: Change) -> Self:
         """Return the search with every value of a configuration field changed."""
+
+    def varying(self, field: str, values: tuple[Any, ...]) -> Self:
+        """Return the search with one more configuration field to choose, which it doesn't vary.
+
+        Args:
+            field: Its name.
+            values: In their type.
+
+        Raises:
+            InputError: This kind of search can't add one by itself.
+        """
+        raise InputError(
+            f"A search of kind {self.kind} doesn't choose the {field} by itself; name "
+            f"{' or '.join(map(str, values))} in the space."
+        )
 
     @staticmethod
     @abc.abstractmethod

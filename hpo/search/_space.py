@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from hpo.data import SplitSpec, TailSplit
-from hpo.models import HEADS, FixedValues
+from hpo.models import HEADS, FixedValues, class_weight_fault
 from hpo.search._budget import Budget
 from hpo.search._constraints import Constraints, Dimensions, merge_shorthand
 from hpo.search._front import check_against
@@ -60,13 +60,18 @@ def _search_of(raw: Any) -> Any:
 
 
 class Thresholds(Frozen):
-    """Thresholds by class, chosen on the validation rows and kept with the model.
+    """Thresholds by class, kept with the model.
 
     Attributes:
-        metrics: ``micro_f1``, ``macro_f1``, or both: then their sum is raised.
+        metrics: ``micro_f1``, ``macro_f1``, ``samples_f1``, or several: then their sum is raised.
+        folds: Choose them on out-of-fold predictions of the training and validation rows, by so
+            many models; None for the validation rows, by the winner's.
     """
 
-    metrics: Annotated[tuple[Literal["micro_f1", "macro_f1"], ...], Field(min_length=1)]
+    metrics: Annotated[
+        tuple[Literal["micro_f1", "macro_f1", "samples_f1"], ...], Field(min_length=1)
+    ]
+    folds: Annotated[int, Field(ge=2, le=50)] | None = None
 
 
 class Reference(Frozen):
@@ -95,6 +100,9 @@ class Space(Frozen):
             By default a study that promotes scores at rungs and at the end, any other after every
             epoch, which its decisions need.
         thresholds: How the thresholds of the refitted model are chosen; None for 0.5.
+        calibrate: Whether the probabilities of the refitted model are corrected where that surely
+            brings them nearer to frequencies.
+        floor: Whether scores that take no search are computed while the workers start.
         ensemble: What may be averaged in place of the best trial alone; None for nothing.
         precision: Of training steps: one of ``PRECISIONS``, or ``auto`` for bf16 where devices
             compute with it natively and float32 elsewhere.
@@ -120,6 +128,8 @@ class Space(Frozen):
     refit: Refit | None = Refit()
     evaluate_every: PositiveInt | None = None
     thresholds: Thresholds | None = None
+    calibrate: bool = False
+    floor: bool = True
     ensemble: Ensemble | None = None
     precision: Literal["float32", "tf32", "bf16", "auto"] = "float32"
     constraints: Constraints = Constraints()
@@ -186,6 +196,15 @@ class Space(Frozen):
                 fault = check(hidden) if check is not None else None
                 if fault is not None:
                     raise ValueError(f"head may be {name}, whose {fault}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_class_weight(self) -> "Space":
+        for loss in (self.fixed.loss, *self.search.values_of("loss")):
+            for weight in (self.fixed.class_weight, *self.search.values_of("class_weight")):
+                fault = class_weight_fault(weight, loss)
+                if fault is not None:
+                    raise ValueError(fault)
         return self
 
     def scaled(self) -> "Space":

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from hpo.features import ChoiceCost
 from hpo.search._task import Task, TaskState
 
 __all__ = ["StageTable", "TableRow", "format_params", "table_row"]
@@ -24,6 +25,7 @@ class TableRow:
         note: Why it was pruned, left out or failed.
         model_mb: Size of its model in 10⁶ bytes; None if it isn't known.
         latency_ms: Median time of predicting one row, in ms; None if it isn't known.
+        encoder_cost: Of its encoders, in a table that compares encoders.
     """
 
     label: str
@@ -36,6 +38,7 @@ class TableRow:
     note: str
     model_mb: float | None = None
     latency_ms: float | None = None
+    encoder_cost: ChoiceCost | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +56,11 @@ class StageTable:
     rows: tuple[TableRow, ...]
     key: str
     selected: bool
+
+    @property
+    def has_encoder_costs(self) -> bool:
+        """Whether it compares encoders whose cost is known."""
+        return any(any(row.encoder_cost or ()) for row in self.rows)
 
     @property
     def decided(self) -> bool:

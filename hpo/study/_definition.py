@@ -45,6 +45,8 @@ class Definition:
         widths: Embedding width of each modality. None where it wasn't noted: then the space's limit
             on the size of models holds at the refit alone, as it did.
         classes: How many labels there are; None likewise.
+        sources: The widths that each named source of embeddings has, if there are any to choose
+            among.
     """
 
     space: Space
@@ -64,13 +66,14 @@ class Definition:
     format: int = _FORMAT
     widths: Mapping[str, int] | None = None
     classes: int | None = None
+    sources: Mapping[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)
 
     @property
     def dimensions(self) -> Dimensions | None:
         """What the sizes of its models follow from."""
         if self.widths is None or self.classes is None:
             return None
-        return Dimensions(self.widths, self.classes)
+        return Dimensions(self.widths, self.classes, self.sources)
 
     @property
     def bundle(self) -> Path:

@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from hpo.errors import InputError, did_you_mean
+from hpo.features import ChoiceCost, choice_cost
 from hpo.models import Config
 from hpo.queue import (
     Ledger,
@@ -265,7 +266,24 @@ class StoredStudy:
         reference = self.space.reference
         sha256 = self.definition.dataset.get("train_csv_sha256")
         cited = reference is not None and reference.train_csv_sha256 == sha256
-        return self.strategy.tables(self.tasks() if tasks is None else tasks, cited=cited)
+        tables = self.strategy.tables(self.tasks() if tasks is None else tasks, cited=cited)
+        return [
+            dataclasses.replace(
+                table,
+                rows=tuple(
+                    dataclasses.replace(
+                        row, encoder_cost=self.encoder_cost(row.params.get("encoder"))
+                    )
+                    for row in table.rows
+                ),
+            )
+            for table in tables
+        ]
+
+    def encoder_cost(self, encoder: str | None) -> ChoiceCost | None:
+        """Return what the encoders of a choice cost; None without a choice."""
+        sources = self.definition.dataset.get("encoders")
+        return choice_cost(encoder, sources) if encoder is not None and sources else None
 
     def plan(self) -> Plan:
         """Return what the study asks for, and what of it is there already."""

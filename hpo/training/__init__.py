@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from hpo._lazy import exported_late
 from hpo.training._arithmetic import COMPILERS, PRECISIONS, Arithmetic
+from hpo.training._calibration import Calibration
 from hpo.training._curve import (
     METRICS,
     STANDING_METRICS,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from hpo.training._data import Part, RunData, TrainingData
     from hpo.training._device import Device, open_device, tune_allocator
     from hpo.training._folder import Member, TrainedModel
+    from hpo.training._folds import out_of_fold
     from hpo.training._forward import forward
     from hpo.training._latency import latency_ms
     from hpo.training._learner import Learner, make_learner
@@ -49,6 +51,7 @@ else:
                 "tune_allocator",
             ),
             "_folder": ("Member", "TrainedModel"),
+            "_folds": ("out_of_fold",),
             "_forward": ("forward",),
             "_latency": ("latency_ms",),
             "_learner": (
@@ -91,6 +94,7 @@ __all__ = [
     "STANDING_METRICS",
     "TRAINER_VERSION",
     "Arithmetic",
+    "Calibration",
     "Damage",
     "Device",
     "EpochRecord",
@@ -127,6 +131,7 @@ __all__ = [
     "metric_functions",
     "metric_label",
     "open_device",
+    "out_of_fold",
     "plan_model",
     "refit",
     "refit_config",

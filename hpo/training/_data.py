@@ -7,17 +7,16 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from hpo.features import Bundle
+from hpo.features import Bundle, arrays_beside
 from hpo.models import FeatureScaling
 from hpo.training._device import Device
 from hpo.training._memory import copy_gb, memory_share_gb
-from hpo.training._rows import MappedRows, RowSource, as_mapped, consecutive
+from hpo.training._rows import MappedRows, RowSource, SideBySide, as_mapped, consecutive
 
 __all__ = ["Part", "RunData", "TrainingData"]
 
-#: Parts that are read in every epoch; others are read once, so that no copy of them is made.
-_TRAINED_ON = ("train", "val", "all")
 #: Parts to keep: training and validation rows, each with so many kinds of scaling at most.
 _KINDS = 2
 
@@ -44,6 +43,10 @@ class Part:
         """Number of targets: rows times classes."""
         return math.prod(self.targets.shape)
 
+    def labels(self) -> torch.Tensor:
+        """Return the targets of all rows, float32 [rows, K]."""
+        return self.targets[slice(0, self.rows)]
+
     @property
     def device(self) -> torch.device:
         """Where they are read to."""
@@ -62,7 +65,7 @@ class TrainingData:
     """Features and labels of a bundle, for a device.
 
     Args:
-        bundle: Where they come from.
+        bundle: Where they come from; what a configuration chooses of it.
         device: Where they are used.
         memory_gb: Training and validation rows that take at most so much as float32, in 10⁹ bytes,
             are held as tensors on the device. Larger ones are gathered from the mapped arrays of
@@ -77,6 +80,8 @@ class TrainingData:
         self.device = device.torch
         self.modalities = tuple(bundle.features.train)
         self.widths = {name: array.shape[1] for name, array in bundle.features.train.items()}
+        #: The width of each encoder's part of a modality.
+        self.parts = {name: [p.width for p in parts] for name, parts in bundle.parts.items()}
         self.classes = len(bundle.classes)
         if memory_gb is None:
             memory_gb = memory_share_gb(str(self.device))
@@ -84,14 +89,42 @@ class TrainingData:
         self.in_memory = size <= memory_gb
         kinds = 1 if size <= memory_gb < _KINDS * size else _KINDS
         self._kept = 2 * kinds
-        self._arrays = {name: as_mapped(array) for name, array in bundle.features.train.items()}
+        self._arrays = {
+            name: [as_mapped(part) for part in arrays_beside(array)]
+            for name, array in bundle.features.train.items()
+        }
         self._labels = as_mapped(bundle.labels)
         parts = bundle.split.parts
-        together = {**parts, "all": np.union1d(parts["train"], parts["val"])}
+        together: dict[str, NDArray[np.int64]] = {
+            **parts,
+            "all": np.union1d(parts["train"], parts["val"]),
+        }
+        self._index = together
+        # read in every epoch; others are read once, so that no copy of them is made
+        self._trained_on = {"train", "val", "all"}
         self._rows = {name: consecutive(index) for name, index in together.items()}
         self._counts = {name: len(index) for name, index in together.items()}
         self._parts: dict[tuple[str, str, str], Part] = {}
         self.scaling = functools.lru_cache(maxsize=_KINDS)(self._scaling)
+
+    def index(self, name: str) -> NDArray[np.int64]:
+        """Return which rows a part has, ascending."""
+        return self._index[name]
+
+    def define(self, name: str, index: NDArray[np.int64], *, trained_on: bool) -> None:
+        """Name a set of rows, so that it can be trained or scored on like a part of the split.
+
+        Args:
+            name: It always stands for the same rows, as what is kept goes by it.
+            index: The rows, ascending.
+            trained_on: Whether they are read again and again, so that a copy of them is worth it.
+        """
+        known = self._index.setdefault(name, index)
+        assert np.array_equal(known, index)
+        self._rows[name] = consecutive(index)
+        self._counts[name] = len(index)
+        if trained_on:
+            self._trained_on.add(name)
 
     def rows(self, name: str) -> int:
         """Return the rows of a part of the split, or of ``all``: training and validation."""
@@ -119,7 +152,7 @@ class TrainingData:
         That is done on the CPU, so that it is the same wherever the rows are used.
         """
         return {
-            name: FeatureScaling(kind, self.widths[name])
+            name: FeatureScaling(kind, self.widths[name], self.parts[name])
             .fit(self._arrays[name], self._rows[fit_on])
             .to(self.device)
             for name in self.modalities
@@ -128,10 +161,12 @@ class TrainingData:
     def _part(self, name: str, kind: str, fit_on: str) -> Part:
         scaling, rows = self.scaling(kind, fit_on), self._rows[name]
         inputs = {
-            modality: MappedRows(self._arrays[modality], rows, self.device, scaling[modality])
+            modality: MappedRows(
+                SideBySide(self._arrays[modality]), rows, self.device, scaling[modality]
+            )
             for modality in self.modalities
         }
         targets = MappedRows(self._labels, rows, self.device)
-        if not self.in_memory or name not in _TRAINED_ON:
+        if not self.in_memory or name not in self._trained_on:
             return Part(inputs, targets)
         return Part({modality: x.read() for modality, x in inputs.items()}, targets.read())

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from hpo.errors import InputError
-from hpo.models import build_loss, load_weights
+from hpo.models import load_weights
+from hpo.training._classes import make_criterion
 from hpo.training._data import RunData
 from hpo.training._forward import forward
 from hpo.training._rows import RowSource
@@ -37,7 +38,7 @@ class FittedLearner:
     def __init__(self, spec: RunSpec, module: nn.Module, data: RunData) -> None:
         _check_held(spec, data)
         self._micro_batch = spec.numerics.micro_batch
-        self._criterion = build_loss(spec.config)
+        self._criterion = make_criterion(spec.config, data.train)
         self._data = data
         self.module = module.to(data.train.device)
         self.epoch = 0
@@ -50,8 +51,7 @@ class FittedLearner:
         train = self._data.train
         if self.epoch == 0:
             self.module.fit(train.inputs, train.targets)  # type: ignore[operator]
-        targets = train.targets[slice(0, train.rows)]
-        loss: Tensor = self._criterion(self.logits(train.inputs), targets).double()
+        loss: Tensor = self._criterion(self.logits(train.inputs), train.labels()).double()
         self.epoch += 1
         self.whole = True
         return loss / train.entries

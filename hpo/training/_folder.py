@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from hpo.errors import InputError
-from hpo.features import as_float16
+from hpo.features import SourcePart, as_float16, parts_from_record
 from hpo.files import atomic_write, write_json
 from hpo.models import (
     CHOICES,
@@ -27,14 +27,16 @@ from hpo.models import (
     modalities_read,
     plugins_of_config,
 )
+from hpo.training._calibration import Calibration
 from hpo.training._device import Device
 
 __all__ = ["Member", "TrainedModel", "widths_read"]
 
 _log = logging.getLogger(__name__)
 _FORMAT = 1
-#: Of a model with several members, which versions before them can't read.
-_ENSEMBLE_FORMAT = 2
+#: Of a model with several members, or with corrected probabilities: earlier versions, which can't
+#: read the one and would leave out the other, refuse it.
+_LATER_FORMAT = 2
 _ROWS_AT_ONCE = 4096
 
 
@@ -69,9 +71,11 @@ class TrainedModel:
         widths: Embedding width of each modality it reads.
         classes: Label names.
         thresholds: Probability above which each label is predicted.
-        features: Where its embeddings came from (encoder, weights, preprocessing).
+        features: Where its embeddings came from (encoder, weights, preprocessing), as
+            ``parts_record`` has it.
         origin: Study, trial, seed, rows: for people.
         members: What the module averages; empty for a single model.
+        calibration: What corrects its probabilities; None for nothing.
     """
 
     module: AssembledModel | EnsembleModel
@@ -82,6 +86,24 @@ class TrainedModel:
     features: Mapping[str, Any]
     origin: Mapping[str, Any]
     members: tuple[Member, ...] = ()
+    calibration: Calibration | None = None
+
+    def calibrated(self, calibration: Calibration | None) -> "TrainedModel":
+        """Return the model with its probabilities corrected, which gives the same labels.
+
+        Args:
+            calibration: None leaves the model as it is; it must not be corrected already.
+        """
+        assert self.calibration is None
+        if calibration is None:
+            return self
+        moved = calibration.moved(self.thresholds)
+        return dataclasses.replace(self, calibration=calibration, thresholds=moved)
+
+    def plain(self) -> "TrainedModel":
+        """Return the model as it was trained: with thresholds of 0.5 and nothing corrected."""
+        half = (0.5,) * len(self.classes)
+        return dataclasses.replace(self, thresholds=half, calibration=None)
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``config.json``, the latter last."""
@@ -91,7 +113,7 @@ class TrainedModel:
         configs = [self.config, *(member.config for member in self.members)]
         plugins = dict.fromkeys(p for config in configs for p in plugins_of_config(config))
         about = {
-            "format": _ENSEMBLE_FORMAT if self.members else _FORMAT,
+            "format": _LATER_FORMAT if self.members or self.calibration else _FORMAT,
             "config": self.config.model_dump(mode="json"),
             "plugins": [dataclasses.asdict(plugin) for plugin in plugins],
             "widths": dict(self.widths),
@@ -102,6 +124,8 @@ class TrainedModel:
         }
         if self.members:
             about["members"] = [member.to_json() for member in self.members]
+        if self.calibration is not None:
+            about["calibration"] = self.calibration.to_json()
         write_json(folder / "config.json", about)
 
     @staticmethod
@@ -113,10 +137,10 @@ class TrainedModel:
         """
         try:
             raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            if raw["format"] not in (_FORMAT, _ENSEMBLE_FORMAT):
+            if raw["format"] not in (_FORMAT, _LATER_FORMAT):
                 raise InputError(
                     f"The model {folder} has format {raw['format']}, but this version reads "
-                    f"{_FORMAT} and {_ENSEMBLE_FORMAT}."
+                    f"{_FORMAT} and {_LATER_FORMAT}."
                 )
             modalities = tuple(raw["widths"])
             try:
@@ -128,7 +152,9 @@ class TrainedModel:
                 )
             except InputError as error:
                 raise InputError(f"The model {folder} can't be used: {error}") from None
-            module = _build(config, members, raw["widths"], len(raw["classes"]))
+            parts = parts_from_record(raw["features"], raw["widths"])
+            beside = {name: [part.width for part in those] for name, those in parts.items()}
+            module = _build(config, members, raw["widths"], len(raw["classes"]), beside)
             load_weights(module, load_file(folder / "model.safetensors"))
             return TrainedModel(
                 module,
@@ -139,6 +165,7 @@ class TrainedModel:
                 raw["features"],
                 raw["origin"],
                 members,
+                Calibration.from_json(raw["calibration"]) if "calibration" in raw else None,
             )
         except InputError:
             raise
@@ -151,6 +178,11 @@ class TrainedModel:
     def modalities(self) -> tuple[str, ...]:
         """The modalities it reads."""
         return tuple(self.widths)
+
+    @property
+    def parts(self) -> dict[str, tuple[SourcePart, ...]]:
+        """For each modality that it reads, where the embeddings come from that are side by side."""
+        return parts_from_record(self.features, self.widths)
 
     def probabilities(
         self,
@@ -167,7 +199,8 @@ class TrainedModel:
             rows: Indices of the rows to take; None for all.
         """
         with device.in_use():
-            return self._probabilities(inputs, device.torch, rows)
+            values = self._probabilities(inputs, device.torch, rows)
+        return values if self.calibration is None else self.calibration.apply(values)
 
     @torch.no_grad()
     def _probabilities(
@@ -191,14 +224,26 @@ class TrainedModel:
 
 
 def _build(
-    config: Config, members: Sequence[Member], widths: Mapping[str, int], classes: int
+    config: Config,
+    members: Sequence[Member],
+    widths: Mapping[str, int],
+    classes: int,
+    parts: Mapping[str, Sequence[int]],
 ) -> AssembledModel | EnsembleModel:
-    """Return the module of a model with weights that mean nothing yet."""
+    """Return the module of a model with weights that mean nothing yet.
+
+    Args:
+        config: Its configuration.
+        members: What it averages.
+        widths: Embedding width of each modality that it reads.
+        classes: Number of labels K.
+        parts: See ``AssembledModel``.
+    """
     if not members:
-        return AssembledModel(config, widths, classes)
+        return AssembledModel(config, widths, classes, parts)
     return EnsembleModel(
         [
-            AssembledModel(member.config, widths_read(member.config, widths), classes)
+            AssembledModel(member.config, widths_read(member.config, widths), classes, parts)
             for member in members
         ],
         [member.weight for member in members],

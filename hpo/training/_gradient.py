@@ -1,14 +1,16 @@
 """The training loop of a head: batches, gradients, Adam and averaged weights."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hpo.models import build_loss, seed_dropout
+from hpo.models import seed_dropout, sees_whole_batches
 from hpo.training._adam import Adam
 from hpo.training._average import WeightAverage
+from hpo.training._classes import Oversampling, make_criterion
 from hpo.training._data import RunData
 from hpo.training._device import compiled, precise
 from hpo.training._forward import forward, split_rows
@@ -37,7 +39,12 @@ class GradientLearner:
         self._data = data
         self._config = config
         self._numerics = spec.numerics
-        self._criterion = build_loss(config)
+        whole = sees_whole_batches(config.loss)
+        self._at_once = sys.maxsize if whole else spec.numerics.micro_batch
+        self._criterion = make_criterion(config, data.train)
+        self._oversampling = (
+            Oversampling(config.oversample, data.train.labels()) if config.oversample > 0 else None
+        )
         self.epoch = 0
         self.whole = False
         self.module = module.to(data.train.device)
@@ -59,12 +66,14 @@ class GradientLearner:
         if not single_step:
             self._remember()
         total = torch.zeros((), dtype=torch.float64, device=train.device)
+        trained = 0
         seed_dropout(self.module, self._seed, self.epoch + 1)
         self.module.train()
         try:
             for batch in self._batches():
+                trained += batch.stop if isinstance(batch, slice) else len(batch)
                 self._optimizer.zero_grad()
-                for rows in split_rows(batch, self._numerics.micro_batch):
+                for rows in split_rows(batch, self._at_once):
                     poll()
                     total += self._accumulate(rows)
                 self.whole = False  # until the epoch is counted, what stands here belongs to none
@@ -77,7 +86,7 @@ class GradientLearner:
             raise
         self.epoch += 1
         self.whole = True
-        return total / train.entries
+        return total / (trained * train.targets.shape[1])
 
     def _accumulate(self, rows: slice | Tensor) -> Tensor:
         """Add to the gradient that of the loss over some rows, and return the loss.
@@ -133,11 +142,13 @@ class GradientLearner:
     def _batches(self) -> Iterator[slice | Tensor]:
         """Yield the rows of each step: all of them in order, or a shuffled share."""
         rows, size = self._data.train.rows, self._config.batch_size
-        if size >= rows:
+        if size >= rows and self._oversampling is None:
             yield slice(0, rows)
             return
-        order = np.random.default_rng((self._seed, self.epoch + 1)).permutation(rows)
-        yield from split_rows(torch.from_numpy(order).to(self._data.train.device), size)
+        generator = np.random.default_rng((self._seed, self.epoch + 1))
+        drawn = rows if self._oversampling is None else self._oversampling.rows(generator)
+        order = torch.from_numpy(generator.permutation(drawn)).to(self._data.train.device)
+        yield from split_rows(order, size if size < rows else len(order))
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from hpo.errors import InputError
+from hpo.features import parts_record
 from hpo.models import AssembledModel, Config, check_fusion, head_names, load_weights
 from hpo.training._folder import TrainedModel, widths_read
 from hpo.training._trainer import Trainer
@@ -58,10 +59,10 @@ def refit(
             size only followed from that.
         RuntimeError: The training diverged.
     """
-    data = trainer.data
+    data = trainer.data_of(config)
     check_fusion(config.fusion, data.modalities)
     widths = widths_read(config, data.widths)
-    module = AssembledModel(config, widths, data.classes)
+    module = AssembledModel(config, widths, data.classes, data.parts)
     _check_size(module, max_model_mb)
     config = refit_config(config, data.rows("train"), data.rows("all"), epochs)
     run = trainer.model(config, seed, rows="all")
@@ -81,19 +82,13 @@ def refit(
             if name in module.scaling:
                 module.scaling[name].load_state_dict(scaling.state_dict())
     _check_size(module, max_model_mb)  # only now it is known of a head that remembers its rows
-    info = data.bundle.features.info
     return TrainedModel(
         module=module,
         config=config,
         widths=widths,
         classes=tuple(data.bundle.classes),
         thresholds=(0.5,) * data.classes,
-        features={
-            "source": info.source,
-            "encoder": info.encoder,
-            "weights_hash": info.weights_hash,
-            "preprocessing": info.preprocessing,
-        },
+        features=parts_record(data.bundle.parts),
         origin={**origin, "seed": seed, "rows": data.rows("all")},
     )
 

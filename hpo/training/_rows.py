@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["MappedRows", "RowSource", "as_mapped", "consecutive"]
+__all__ = ["MappedRows", "RowSource", "SideBySide", "as_mapped", "consecutive"]
 
 _AT_ONCE = 4096
 
@@ -35,6 +35,29 @@ class RowSource(Protocol):
         """Return consecutive rows, or those of int64 indices [n], as float32 [n, D]."""
 
 
+class SideBySide:
+    """Arrays with the same rows side by side, put together when some are asked for.
+
+    Args:
+        parts: [N, D_i] on the CPU, of one type; one at least.
+    """
+
+    def __init__(self, parts: Sequence[Tensor]) -> None:
+        self._parts = tuple(parts)
+        self.shape = (len(parts[0]), sum(part.shape[1] for part in parts))
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        return self._joined([part[rows] for part in self._parts])
+
+    def index_select(self, dim: int, rows: Tensor) -> Tensor:
+        """Return the rows of int64 indices, as ``Tensor.index_select`` with ``dim`` 0."""
+        return self._joined([part.index_select(dim, rows) for part in self._parts])
+
+    @staticmethod
+    def _joined(parts: Sequence[Tensor]) -> Tensor:
+        return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)
+
+
 class MappedRows:
     """Rows of an array that is mapped from a file, read from there whenever they are asked for.
 
@@ -42,7 +65,7 @@ class MappedRows:
     them, so that rows beyond the machine's memory cost time but are no error.
 
     Args:
-        array: [M, D] on the CPU, such as ``as_mapped`` returns.
+        array: [M, D] on the CPU, such as ``as_mapped`` returns, or several side by side.
         rows: Which of the M rows: a slice with both ends, or int64 indices [N] on the CPU.
         device: Where the rows that are asked for go.
         prepare: Maps [n, D] of the array's type, on the device, to float32, row by row.
@@ -50,7 +73,7 @@ class MappedRows:
 
     def __init__(
         self,
-        array: Tensor,
+        array: Tensor | SideBySide,
         rows: slice | Tensor,
         device: torch.device,
         prepare: Callable[[Tensor], Tensor] = Tensor.float,

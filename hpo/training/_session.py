@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from hpo.models import build_loss
+from hpo.training._classes import make_criterion
 from hpo.training._curve import EpochRecord, curve_columns
 from hpo.training._data import RunData
 from hpo.training._device import Device
@@ -61,7 +61,7 @@ class Session:
         self._learn = learn
         self._metrics = metrics
         self._columns = curve_columns(tuple(metrics))
-        self._criterion = build_loss(spec.config)
+        self._criterion = make_criterion(spec.config, data.train)
         self._store = store
         self._checkpoint_every = checkpoint_every
         self._milestones = milestones
@@ -159,7 +159,7 @@ class Session:
             device = self._data.train.device
             nothing = torch.full((), math.nan, dtype=torch.float64, device=device)
             return [nothing] * (1 + len(self._metrics))
-        logits, targets = live.logits(val.inputs), val.targets[slice(0, val.rows)]
+        logits, targets = live.logits(val.inputs), val.labels()
         with torch.no_grad():
             loss = self._criterion(logits, targets).double() / val.entries
             return [loss, *measure(self._metrics, logits, targets)]

@@ -3,11 +3,12 @@
 import dataclasses
 import functools
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from hpo.features import parse_choice
 from hpo.files import content_key
 from hpo.models import CHOICES, Config, Entry, head_names, is_two_step
 from hpo.training._curve import METRICS, STANDING_METRICS
@@ -18,7 +19,10 @@ __all__ = ["TRAINER_VERSION", "Numerics", "RunSpec", "head_runs", "plan_model"]
 TRAINER_VERSION = 2
 
 #: The fields of Config that a meta-classifier run sees; the others are neutral.
-_META_FIELDS = ("loss", "optimizer", "lr", "weight_decay", "batch_size", "ema_decay")
+_META_FIELDS = (
+    *("loss", "optimizer", "lr", "weight_decay", "batch_size", "ema_decay"),
+    *("class_weight", "oversample"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +59,8 @@ class RunSpec:
         rows: ``train`` (scored on the validation rows) or ``all`` (the refit).
         inputs: Name of the module: a modality, ``concat``, a fusion that is trained as one, or
             ``meta`` for a meta-classifier on the summed outputs of ``sources``.
-        config: The choices that this run sees, all others neutral.
+        config: The choices that this run sees, all others neutral. The encoder is not in its
+            address, since ``bundle`` stands for the embeddings.
         seed: Of weights, masks and order.
         numerics: See there.
         sources: The runs a meta-classifier reads, and the epoch of each.
@@ -87,7 +92,9 @@ class RunSpec:
             "rows": self.rows,
             "inputs": self.inputs,
             # `inputs` stands for the fusion, and no length is part of a run
-            "config": {key: keyed[key] for key in keyed if key not in ("fusion", "epochs")},
+            "config": {
+                key: keyed[key] for key in keyed if key not in ("fusion", "epochs", "encoder")
+            },
             "seed": self.seed,
             "numerics": dataclasses.asdict(self.numerics),
             "sources": [[spec.address, epoch] for spec, epoch in self.sources],
@@ -121,6 +128,7 @@ def plan_model(
     numerics: Numerics,
     metrics: Sequence[str] = (),
     scored: Iterable[int] | None = None,
+    alone: Mapping[str, str] | None = None,
 ) -> tuple[tuple[RunSpec, ...], RunSpec | None]:
     """Return the runs that make up one model: its heads, and its meta-classifier if it has one.
 
@@ -134,7 +142,10 @@ def plan_model(
         metrics: The metrics of each epoch; those that not every run has are part of the address,
             since a stored curve has to have them.
         scored: The epochs after which the runs are scored; None for all.
+        alone: The key of the bundle for runs that read one modality alone, where it is another
+            one; see ``Bundle.keys_alone``.
     """
+    keys_alone = alone or {}
     measured = tuple(
         (f"metric {name}", _sha256(METRICS[name]))
         for name in metrics
@@ -145,9 +156,8 @@ def plan_model(
 
     def spec(inputs: str, seen: Config, *sources: tuple[RunSpec, int]) -> RunSpec:
         plugins = (*measured, *_plugins_of(seen))
-        return RunSpec(
-            bundle, rows, inputs, seen, seed, numerics, tuple(sources), plugins, at_epochs
-        )
+        key = keys_alone.get(inputs, bundle)
+        return RunSpec(key, rows, inputs, seen, seed, numerics, tuple(sources), plugins, at_epochs)
 
     lasting = config.without("epochs")
     heads = tuple(
@@ -162,8 +172,20 @@ def plan_model(
 
 def head_runs(config: Config, modalities: Sequence[str]) -> tuple[str, ...]:
     """Return keys of the head runs of a configuration, equal where the runs would be."""
-    heads, _ = plan_model(config, modalities, bundle="", rows="", seed=0, numerics=_ANYWHERE)
+    chosen, alone = _chosen(config.encoder, modalities)
+    heads, _ = plan_model(
+        config, modalities, bundle=chosen, rows="", seed=0, numerics=_ANYWHERE, alone=alone
+    )
     return tuple(head.address for head in heads)
+
+
+def _chosen(encoder: str | None, modalities: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """Return what stands for the embeddings of a choice, of all and of each modality alone."""
+    if encoder is None:
+        return "", {}
+    choice = parse_choice(encoder)
+    alone = {modality: "+".join(choice.of(modality)) for modality in modalities}
+    return (encoder, alone) if len(choice.names) > 1 else (choice.names[0], {})
 
 
 def _plugins_of(config: Config) -> tuple[tuple[str, str], ...]:

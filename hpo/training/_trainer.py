@@ -1,5 +1,6 @@
 """One worker's trainer: opens runs on its device and puts heads and meta-classifier together."""
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -22,6 +23,9 @@ from hpo.training._store import RunStore
 
 __all__ = ["ModelRun", "Trainer"]
 
+#: Choices of encoders whose rows are held at a time; each may take all the memory there is for it.
+_KEPT_CHOICES = 1
+
 
 class Trainer:
     """Trains models on the rows of a bundle, on one device.
@@ -41,6 +45,7 @@ class Trainer:
         poll: Called before every micro-batch; may raise to stop.
 
     Attributes:
+        bundle: The one given.
         epochs_trained: Epochs of single runs trained so far, those of the run store not counted.
     """
 
@@ -59,8 +64,9 @@ class Trainer:
         poll: Callable[[], None] = lambda: None,
     ) -> None:
         self.device = device
-        with device.in_use():
-            self.data = TrainingData(bundle, device, memory_gb)
+        self.bundle = bundle
+        self._memory_gb = memory_gb
+        self._open_data = functools.lru_cache(maxsize=_KEPT_CHOICES)(self._data_of)
         self.store = store
         self.numerics = device.numerics(micro_batch)
         named = METRICS if metrics is None else metrics
@@ -72,13 +78,30 @@ class Trainer:
         self.epochs_trained = 0
         self._constant_score: float | None = None
 
+    @property
+    def data(self) -> TrainingData:
+        """The embeddings that a configuration reads which doesn't choose an encoder."""
+        return self.data_of(Config())
+
+    def data_of(self, config: Config) -> TrainingData:
+        """Return the embeddings that a configuration reads, and the labels.
+
+        Raises:
+            InputError: Its encoder is none of the sources that there are.
+        """
+        return self._open_data(config.encoder)
+
+    def _data_of(self, encoder: str | None) -> TrainingData:
+        with self.device.in_use():
+            return TrainingData(self.bundle.choosing(encoder), self.device, self._memory_gb)
+
     def model(self, config: Config, seed: int, rows: str = "train") -> "ModelRun":
         """Return the model of ``config`` and ``seed``, at its first step.
 
         Args:
             config: Its batch size may exceed the rows, which means all of them.
             seed: Of weights, masks and order.
-            rows: ``train``, or ``all`` for the refit.
+            rows: ``train``, ``all`` for the refit, or what ``TrainingData.define`` has named.
 
         Raises:
             InputError: The features lack a modality that the fusion reads.
@@ -88,16 +111,18 @@ class Trainer:
     def _plan(
         self, config: Config, seed: int, rows: str
     ) -> tuple[tuple[RunSpec, ...], RunSpec | None]:
-        check_fusion(config.fusion, self.data.modalities)
+        data = self.data_of(config)
+        check_fusion(config.fusion, data.modalities)
         return plan_model(
-            config.capped(self.data.rows(rows)),
-            self.data.modalities,
-            bundle=self.data.bundle.key,
+            config.capped(data.rows(rows)),
+            data.modalities,
+            bundle=data.bundle.key,
             rows=rows,
             seed=seed,
             numerics=self.numerics,
             metrics=tuple(self.metrics),
             scored=self._scored,
+            alone=data.bundle.keys_alone,
         )
 
     def addresses(self, config: Config, seed: int) -> tuple[str, ...]:
@@ -105,7 +130,15 @@ class Trainer:
         heads, meta = self._plan(config, seed, "train")
         return tuple(spec.address for spec in (*heads, *([] if meta is None else [meta])))
 
-    def stored_logits(self, config: Config, seed: int, epochs: int, part: str) -> Tensor | None:
+    def stored_logits(
+        self,
+        config: Config,
+        seed: int,
+        epochs: int,
+        part: str,
+        trained_on: str = "train",
+        without: str | None = None,
+    ) -> Tensor | None:
         """Return the logits [rows, K] of a trained model on a part of the split.
 
         Args:
@@ -113,16 +146,22 @@ class Trainer:
             seed: Of the run.
             epochs: How many it was trained for; each of a two-step fusion's steps for so many.
             part: Such as ``val``.
+            trained_on: The part that it was trained on.
+            without: A modality that is taken away from all rows, as modality dropout does.
 
         Returns:
             None if the run store doesn't have the weights (any more); nothing is trained.
         """
-        heads, meta = self._plan(config, seed, "train")
-        rows = self.data.part(part, config.feature_scaling, "train")
+        heads, meta = self._plan(config, seed, trained_on)
+        read = self.data_of(config).part(part, config.feature_scaling, trained_on)
+        inputs = dict(read.inputs)
+        if without is not None:
+            there = inputs[without]
+            inputs[without] = torch.zeros((), device=there.device).expand(*there.shape)
         outputs: Tensor | None = None
         with self.device.in_use():
             for spec in heads:
-                logits = self._stored(spec, epochs, rows.inputs)
+                logits = self._stored(spec, epochs, inputs)
                 if logits is None:
                     return None
                 outputs = logits if outputs is None else outputs + logits
@@ -135,12 +174,12 @@ class Trainer:
             return None
         module = self.build(spec, torch.Generator().manual_seed(0))
         load_weights(module, stored.tensors)
-        return forward(module.to(self.data.device), inputs, self.numerics.micro_batch)
+        return forward(module.to(self.device.torch), inputs, self.numerics.micro_batch)
 
     def constant_score(self) -> float:
         """Return the validation micro-F1, in percent, of the best constant prediction."""
         if self._constant_score is None:
-            self._constant_score = constant_micro_f1(self.data.bundle.labels_of("val"))
+            self._constant_score = constant_micro_f1(self.bundle.labels_of("val"))
         return self._constant_score
 
     def open(self, spec: RunSpec) -> Session:
@@ -150,7 +189,7 @@ class Trainer:
             data = (
                 self._meta_data(spec)
                 if meta
-                else self.data.run_data(spec.config.feature_scaling, spec.rows)
+                else self.data_of(spec.config).run_data(spec.config.feature_scaling, spec.rows)
             )
         return Session(
             spec,
@@ -171,20 +210,20 @@ class Trainer:
     def build(self, spec: RunSpec, generator: torch.Generator) -> nn.Module:
         """Return the module of a run with its initial weights, on the CPU."""
         if spec.inputs == "meta":
-            return build_meta(self.data.classes)
-        return build_module(
-            spec.inputs, spec.config, self.data.widths, self.data.classes, generator
-        )
+            return build_meta(len(self.bundle.classes))
+        data = self.data_of(spec.config)
+        return build_module(spec.inputs, spec.config, data.widths, data.classes, generator)
 
     def _meta_data(self, spec: RunSpec) -> RunData:
         """Return the summed outputs of the source runs, and the targets."""
-        data = self.data.run_data(spec.sources[0][0].config.feature_scaling, spec.rows)
+        config = spec.sources[0][0].config
+        data = self.data_of(config).run_data(config.feature_scaling, spec.rows)
         sums: dict[str, Tensor] = {}
         parts = {"train": data.train} | ({"val": data.val} if data.val is not None else {})
         for source, epoch in spec.sources:
             module = self.build(source, torch.Generator().manual_seed(0))
             load_weights(module, self.weights(source, epoch))
-            module.to(self.data.device)
+            module.to(self.device.torch)
             for name, part in parts.items():
                 logits = forward(module, part.inputs, self.numerics.micro_batch)
                 sums[name] = sums[name] + logits if name in sums else logits

@@ -85,7 +85,7 @@ class Workbench:
         if built.key not in self._costs:
             measured: dict[str, float | None] = {}
             try:
-                data = self._open(None).data
+                data = self._open(None).data_of(config)
                 measured["model_mb"] = model_megabytes(built, data.widths, data.classes)
                 measured["latency_ms"] = latency_ms(built, data.widths, data.classes, self.device)
             except Interrupted:

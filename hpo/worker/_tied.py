@@ -56,7 +56,8 @@ class StopWhenTied:
                 found.append(logits)
         if len(found) < 2:
             return None
-        part = trainer.data.part("val", question.configs[0].feature_scaling, "train")
+        first = question.configs[0]
+        part = trainer.data_of(first).part("val", first.feature_scaling, "train")
         targets = part.targets[slice(0, part.rows)]
         with trainer.device.in_use():
             best, *others = found

@@ -230,7 +230,7 @@ def test_what_is_wrong_with_the_rows_is_said_before_encoding(
     def refuse(dataset: Dataset) -> None:
         make_split(dataset, TailSplit(kind="tail", val_rows=6))
 
-    monkeypatch.setattr("hpo.features._source.extract_features", None)
+    monkeypatch.setattr("hpo.features._gather.extract_features", None)
     options = DataOptions(folder, None, "demo", tmp_path, "cpu", False, ("text",))
     with pytest.raises(InputError, match="val_rows is 6, but must be less than the 6 rows of"):
         prepare_data(options, folder_defaults(options), refuse)

@@ -100,7 +100,8 @@ def test_what_does_not_fit_is_listed(tmp_path: Path) -> None:
         "  txet embeddings are given, which the model doesn't read (did you mean 'text'?); it "
         "reads image, text",
         "  image has shape [160, 5], but must be [rows, 6]",
-        "  there are no text embeddings, but the model reads them",
+        "  there are no text embeddings, but the model reads them; give rows of NaN where there "
+        "are none",
     ]
     wrong = {
         "different numbers of rows: image 160, text 3": {"text": embeddings["text"][:3]},
@@ -132,7 +133,7 @@ def test_images_that_can_not_be_read_and_captions_that_lack(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda raw: raw.update(format=2), "has format 2, but this version reads 1"),
+        (lambda raw: raw.update(format=3), "has format 3, but this version reads 1 and 2"),
         (lambda raw: raw.pop("classes"), "is no model folder: 'classes'"),
         (lambda raw: raw["config"].update(hidden=[9]), "don't fit its config"),
         (lambda raw: raw["config"].update(head="nearest"), "There is no head 'nearest'"),

@@ -177,6 +177,9 @@ def test_defaults_are_the_papers_starting_values_but_for_scaling() -> None:
         "ema_decay": None,
         "input_dropout": 0.0,
         "modality_dropout": 0.0,
+        "encoder": None,
+        "class_weight": "none",
+        "oversample": 0.0,
     }
 
 
@@ -185,10 +188,12 @@ def test_defaults_are_the_papers_starting_values_but_for_scaling() -> None:
     [
         ("fusion", "Late", "'concat', 'sum', 'mixed', 'sum_joint', 'mixed_joint', 'gated'"),
         ("head", "mpl", "Input should be 'mlp', 'gmlp'"),
-        ("loss", "bse", "Input should be 'bce', 'focal', 'asl'"),
+        ("loss", "bse", "Input should be 'bce', 'focal', 'asl', 'two_way'"),
         ("dropout", 1.0, "Input should be less than 1"),
         ("input_dropout", 1.0, "Input should be less than 1"),
         ("modality_dropout", -0.1, "Input should be greater than or equal to 0"),
+        ("class_weight", "auto", "Input should be 'none', 'balanced' or 'sqrt'"),
+        ("oversample", 1.0, "Input should be less than 1"),
         ("feature_scaling", "l1", "Input should be 'none', 'auto', 'l2' or 'standard'"),
         ("lr", 0, "Input should be greater than 0"),
         ("hidden", [16, 0], "Input should be greater than 0"),

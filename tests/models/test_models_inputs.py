@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo.models import HEADS, Config, Dropout, build_module, is_fitted, seed_dropout
-from hpo.models._inputs import ModalityDropout
+from hpo.models._inputs import ModalityDropout, without_nan_rows
 
 WIDTHS = {"image": 4, "text": 3, "audio": 2}
 ROWS = 6000
@@ -136,3 +136,13 @@ def test_a_fitted_head_is_left_alone() -> None:
     inputs = {name: torch.randn(9, width) for name, width in WIDTHS.items()}
     module.fit(inputs, torch.ones(9, 5))  # type: ignore[operator]
     assert torch.equal(module.eval()(inputs), torch.ones(9, 5))
+
+
+def test_rows_that_are_nan_as_a_whole_become_zero() -> None:
+    x = torch.randn(4, 3)
+    x[1] = torch.nan
+    x[2, 1] = torch.nan  # in part: nothing that a row lacks
+    found = without_nan_rows(x)
+    assert torch.equal(found[[0, 3]], x[[0, 3]])
+    assert torch.equal(found[1], torch.zeros(3))
+    assert found[2].isnan().tolist() == [False, True, False]

@@ -56,7 +56,7 @@ def problems_of(registry: Registry[Any], name: str, value: Callable[..., Any]) -
 
 def test_what_is_registered_is_found_by_name() -> None:
     assert LOSSES.register("own", own, unit="%") is own  # so that it serves as a decorator
-    assert "own" in LOSSES and list(LOSSES) == ["bce", "focal", "asl", "own"]
+    assert "own" in LOSSES and list(LOSSES) == ["bce", "focal", "asl", "two_way", "own"]
     entry = LOSSES["own"]
     assert entry.load() is own
     assert (entry.name, dict(entry.traits)) == ("own", {"unit": "%"})
@@ -75,8 +75,9 @@ def test_what_comes_with_the_package_is_not_forgotten() -> None:
         (
             LOSSES,
             "fokal",
-            "There is no loss 'fokal' (did you mean 'focal'?); there are: bce, focal, asl. For "
-            "one of your own, pass --plugin MODULE, or call hpo.register_loss from Python.",
+            "There is no loss 'fokal' (did you mean 'focal'?); there are: bce, focal, asl, "
+            "two_way. For one of your own, pass --plugin MODULE, or call hpo.register_loss from "
+            "Python.",
         ),
         (
             HEADS,

@@ -203,9 +203,11 @@ def test_a_finished_study_has_the_same_folder(finished: StoredStudy, tmp_path: P
         "report/trials.csv",
         "report/tables.md",
         "report/tables.csv",
+        "report/classes.csv",
         "report/figures/01_fusion.png",
         "report/figures/02_rate_dropout.png",
         "report/index.html",
+        "report/reliability.csv",
     }
 
 

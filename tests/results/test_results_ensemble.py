@@ -12,7 +12,7 @@ import hpo
 from hpo.errors import InputError
 from hpo.features import load_bundle
 from hpo.library import Study
-from hpo.results import Selection, refit_best, select_ensemble
+from hpo.results import Selection, decide_on, refit_best, select_ensemble
 from hpo.search import load_space
 from hpo.training import RunStore, TrainedModel, open_device, trim_store
 
@@ -64,7 +64,9 @@ def test_one_folder_and_one_predict(apart: Study, tmp_path: Path) -> None:
     finish(apart, tmp_path)
     model = TrainedModel.load(tmp_path / "model")
     assert model.modalities == ("image", "text")
-    assert model.thresholds == selected(apart).thresholds != (0.5,) * 4
+    assert (
+        model.thresholds == decide_on(selected(apart), apart.stored.space).thresholds != (0.5,) * 4
+    )
     features, _ = arrays(ROWS)
     singles = {
         member.config.fusion: refit_best(

@@ -1,7 +1,5 @@
 """What is said of a winner: its scores, its equals, and rows that no decision has seen."""
 
-import copy
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -13,8 +11,7 @@ from sklearn.metrics import f1_score
 
 from hpo.features import load_bundle
 from hpo.library import Study
-from hpo.results import Judgement, judge, refit_best, scores_on_test
-from hpo.study import StoredStudy
+from hpo.results import Judgement, decide, judge, refit_best, scores_on_test
 from hpo.training import RunStore, open_device, trim_store
 
 ROWS = slice(180, 240)  # the untouched ones
@@ -26,7 +23,10 @@ def promoted(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 def judged(study: Study) -> Judgement:
-    found = judge(study.stored, study.best_task, study.stored.tasks(), "cpu")
+    decision = decide(study.stored, study.best_task, "cpu")
+    assert decision is not None
+    tasks = study.stored.tasks()
+    found = judge(study.stored, study.best_task, tasks, "cpu", decision.thresholds)
     assert found is not None
     return found
 
@@ -72,16 +72,10 @@ def test_thresholds_are_chosen_on_the_validation_rows(promoted: Study) -> None:
     assert len(set(found.thresholds)) == 4
     raised = sum(found.tuned[n].value - found.validation[n].value for n in ("micro_f1", "macro_f1"))
     assert raised > -1  # smoothed and drawn towards 0.5, they may lose a little here
-    plain = judge(_without_thresholds(promoted), promoted.best_task, promoted.stored.tasks(), "cpu")
+    plain = judge(promoted.stored, promoted.best_task, promoted.stored.tasks(), "cpu")
     assert plain is not None
     assert (plain.thresholds, plain.tuned) == ((0.5,) * 4, plain.validation)
-
-
-def _without_thresholds(study: Study) -> StoredStudy:
-    stored = copy.copy(study.stored)
-    space = stored.space.model_copy(update={"thresholds": None})
-    stored.definition = dataclasses.replace(stored.definition, space=space)
-    return stored
+    assert plain.untouched == plain.untouched_tuned != found.untouched_tuned
 
 
 def test_optimism_is_validation_minus_untouched(promoted: Study) -> None:
@@ -105,8 +99,8 @@ def test_the_refitted_model_is_scored_on_the_untouched_rows(promoted: Study) -> 
     given = model.probabilities(half, open_device("cpu")) > 0.5
     for name in ("micro", "macro", "samples"):
         expected = 100 * f1_score(labels[ROWS], given, average=name, zero_division=0)
-        assert scores[1][f"{name}_f1"].value == pytest.approx(expected, abs=1e-4)
-    assert scores[0] == scores[1]  # the thresholds of a model as it is refitted are 0.5
+        assert scores.at_half[f"{name}_f1"].value == pytest.approx(expected, abs=1e-4)
+    assert scores.tuned == scores.at_half  # the thresholds of a model as it is refitted are 0.5
 
 
 def test_nothing_before_the_end_reads_the_untouched_labels(tmp_path: Path) -> None:
@@ -137,6 +131,9 @@ def test_nothing_before_the_end_reads_the_untouched_labels(tmp_path: Path) -> No
     assert a["test"] != b["test"]
     assert a["judged"]["winner_on_test"] != b["judged"]["winner_on_test"]
     assert "test, refitted: micro-F1 " in printed[0]
+    assert "test, refitted, at 0.5: micro-F1 " in printed[0]
+    assert "validation: micro-F1 " in printed[0]
+    assert "validation, at 0.5: micro-F1 " in printed[0]
     assert "optimism: " in printed[0]
 
 
@@ -154,9 +151,10 @@ def test_without_stored_weights_the_study_ends_all_the_same(tmp_path: Path) -> N
     study = study_of(tmp_path, PROMOTE)
     assert trim_store(RunStore(study.stored.definition.run_store), 0.0) > 0
     assert judge(study.stored, study.best_task, study.stored.tasks(), "cpu") is None
+    assert decide(study.stored, study.best_task, "cpu") is None
     printed = finish(study, tmp_path / "out")
     found = json.loads((tmp_path / "out/metrics.json").read_text())
-    assert "judged" not in found
+    assert "judged" not in found and "calibration" not in found
     assert "validation: " not in printed
     assert "test, refitted: " in printed
     assert (tmp_path / "out/model/config.json").is_file()

@@ -26,7 +26,8 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             2,
             "unknown key 'seed' (did you mean 'seeds'?); allowed: name, metric, seeds, split, "
             "train_rows, scale, fixed, search, divergence, budget, refit, evaluate_every, "
-            "thresholds, ensemble, precision, constraints, against, reference, max_model_mb",
+            "thresholds, calibrate, floor, ensemble, precision, constraints, against, reference, "
+            "max_model_mb",
         ),
         (GREEDY, "seeds: 2", "seeds: 0", 2, "seeds is 0, but must be greater than 0"),
         (GREEDY, "name: small\n", "", 1, "'name' is missing"),
@@ -45,7 +46,7 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             3,
             "unknown parameter 'learning_rate'; allowed: fusion, head, hidden, activation, "
             "dropout, feature_scaling, loss, optimizer, lr, weight_decay, batch_size, epochs, "
-            "ema_decay, input_dropout, modality_dropout",
+            "ema_decay, input_dropout, modality_dropout, encoder, class_weight, oversample",
         ),
         (GREEDY, "lr: 0.01", "lr: 0", 3, "lr is 0, but must be greater than 0"),
         (GREEDY, "[64]", "[64, -1]", 3, "hidden is [64, -1], but must be greater than 0"),
@@ -71,7 +72,7 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             11,
             "unknown parameter 'losss' (did you mean 'loss'?); allowed: fusion, head, hidden, "
             "activation, dropout, feature_scaling, loss, optimizer, lr, weight_decay, batch_size, "
-            "epochs, ema_decay, input_dropout, modality_dropout",
+            "epochs, ema_decay, input_dropout, modality_dropout, encoder, class_weight, oversample",
         ),
         (
             GREEDY,
@@ -128,7 +129,8 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             "[bce, focal]",
             "[bce, focall]",
             9,
-            "loss is 'focall', but must be one of: bce, focal, asl (did you mean 'focal'?)",
+            "loss is 'focall', but must be one of: bce, focal, asl, two_way (did you mean "
+            "'focal'?)",
         ),
         (
             GREEDY,
@@ -208,7 +210,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
             "--set",
             "--set droput=0.5: unknown key 'droput'; allowed: name, metric, seeds, split, "
             "train_rows, scale, fixed, search, divergence, budget, refit, evaluate_every, "
-            "thresholds, ensemble, precision, constraints, against, reference, max_model_mb",
+            "thresholds, calibrate, floor, ensemble, precision, constraints, against, reference, "
+            "max_model_mb",
         ),
         (
             "scale.widht",

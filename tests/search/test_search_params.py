@@ -8,7 +8,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from search_samples import BOTH, GREEDY, SAMPLED, greedy_space, sampled_space, task_of, write
 
 from hpo.errors import InputError
-from hpo.models import HEADS, Config
+from hpo.models import HEADS, LOSSES, Config
 from hpo.search import (
     GreedySearch,
     GreedyStrategy,
@@ -185,8 +185,8 @@ WHOLE = {"low": 1, "high": 9}
             "unknown parameter 'asl.gama_pos' (did you mean 'asl.gamma_pos'?); allowed: fusion, "
             "head, hidden, activation, dropout, feature_scaling, loss, optimizer, lr, "
             "weight_decay, batch_size, epochs, ema_decay, input_dropout, modality_dropout, "
-            "focal.gamma, asl.gamma_neg, "
-            "asl.gamma_pos, asl.clip",
+            "encoder, class_weight, oversample, knn.k, focal.gamma, asl.gamma_neg, "
+            "asl.gamma_pos, asl.clip, two_way.temp_pos, two_way.temp_neg",
         ),
         (
             GREEDY,
@@ -249,3 +249,20 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(tmp_path: Path) -> None:
 
 
 CHOICES = "weight_decay: {choices: [0, 1e-3]}"
+
+
+def own_loss(logits: Any, targets: Any) -> Any:
+    raise NotImplementedError
+
+
+def test_class_weights_need_a_loss_that_takes_them(tmp_path: Path) -> None:
+    LOSSES.register("own_loss", own_loss)
+    text = GREEDY.replace("loss: [bce, asl]", "loss: [bce, own_loss]")
+    load_space(write(tmp_path, text))
+    path = write(tmp_path, text.replace("lr: 0.01", "class_weight: sqrt"))
+    with pytest.raises(InputError) as caught:
+        load_space(path)
+    assert caught.value.problems == [
+        f"{path}:1: class_weight is 'sqrt', but the loss 'own_loss' takes no weights; give it a "
+        "keyword argument positive_weights, or leave class_weight at 'none'"
+    ]

@@ -52,7 +52,7 @@ def make_older(folder: Path, **fixed: object) -> None:
         stored = json.loads(connection.execute(text("SELECT definition FROM hpo_studies")).scalar())
         assert stored.pop("format") == 2
         stored["space"]["fixed"] |= fixed
-        for field in ("input_dropout", "modality_dropout"):
+        for field in ("input_dropout", "modality_dropout", "class_weight", "oversample"):
             del stored["space"]["fixed"][field]
         connection.execute(
             text("UPDATE hpo_studies SET definition = :d"), {"d": json.dumps(stored)}

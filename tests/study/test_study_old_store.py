@@ -24,7 +24,10 @@ VERSION = str(torch.__version__)  # before any test changes it
 #: The tasks of each study that the store has results of.
 DONE = {"greedy": 7, "sampled": 5}
 #: Fields that came later, at their neutral values.
-NEW_FIELDS = {"input_dropout": 0.0, "modality_dropout": 0.0}
+NEW_FIELDS = {
+    **{"input_dropout": 0.0, "modality_dropout": 0.0},
+    **{"class_weight": "none", "oversample": 0.0},
+}
 FIELD = "    options: tuple[tuple[str, Any], ...] = ()\n"
 
 

@@ -28,6 +28,8 @@ CONFIGS.append(
     CONFIG.replace(fusion="gated", batch_size=60, input_dropout=0.3, modality_dropout=0.4)
 )
 IDS.append("batches-dropout of inputs")
+CONFIGS.append(CONFIG.replace(batch_size=60, class_weight="sqrt", oversample=0.3))
+IDS.append("batches-unequal classes")
 
 
 class Undisturbed:

@@ -1,0 +1,95 @@
+"""One configuration on a real data set: trained on its training rows, scored on untouched ones."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hpo
+from hpo.data import SplitSpec, StratifiedSplit, TailSplit
+from hpo.training import Arithmetic, Lockstep, RunStore, Trainer, open_device
+
+__all__ = ["EPOCHS", "RECIPE", "SETS", "Bench", "opened"]
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+#: 5,000 rows to train and 20,000 untouched; about 3,200 and 1,065. The rest validates.
+SETS: dict[str, SplitSpec] = {
+    "comp5329": TailSplit(kind="tail", val_rows=5000, test_rows=20_000),
+    "movies": StratifiedSplit(kind="stratified", val_fraction=0.2, test_fraction=0.2),
+}
+#: The first trial of the recommended study.
+RECIPE = hpo.Config(
+    fusion="mixed_joint",
+    hidden=(512,),
+    dropout=0.8,
+    input_dropout=0.3,
+    optimizer="adamw",
+    batch_size=500,
+    epochs=20,
+    ema_decay=0.98,
+)
+
+#: For how long configurations may be trained.
+EPOCHS = (20, 60)
+
+
+class Bench:
+    """Trains configurations on one data set; what it had before it doesn't train again.
+
+    Args:
+        name: One of ``SETS``.
+        seeds: How many runs each configuration has.
+        folder: Where runs are kept.
+        threads: On the CPU.
+    """
+
+    def __init__(self, name: str, seeds: int, folder: Path, threads: int) -> None:
+        source = SHARED / "datasets" / name
+        data = hpo.load_data(source, features=source / "features", cache=folder)
+        bundle = data.bundle(SETS[name])
+        self.modalities = data.modalities
+        self.classes = data.classes
+        self._seeds = seeds
+        self._truth = {part: bundle.labels_of(part) > 0 for part in ("train", "val", "test")}
+        self._trainer = Trainer(
+            bundle,
+            open_device("cpu", Arithmetic(threads)),
+            RunStore(folder / "runs"),
+            scored=EPOCHS,
+            milestones=EPOCHS,
+        )
+
+    def truth(self, part: str) -> NDArray[np.bool_]:
+        """Return the labels of a part, [rows, K]."""
+        return self._truth[part]
+
+    def probabilities(
+        self, config: hpo.Config, part: str = "test", without: str | None = None
+    ) -> list[NDArray[np.float32]]:
+        """Return the probabilities of each seed's model on a part, [rows, K].
+
+        Args:
+            config: To train, for a number of epochs that is in ``EPOCHS``.
+            part: ``val`` or ``test``.
+            without: A modality to take away from all rows.
+        """
+        together = Lockstep(self._trainer, config, range(self._seeds))
+        while not together.done:
+            together.advance()
+        together.finish()
+        found = []
+        for seed in range(self._seeds):
+            logits = self._trainer.stored_logits(config, seed, config.epochs, part, without)
+            assert logits is not None
+            found.append(logits.sigmoid().numpy())
+        return found
+
+
+@contextmanager
+def opened(name: str, seeds: int, threads: int) -> Iterator[Bench]:
+    """Return a bench whose runs are gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Bench(name, seeds, Path(folder), threads)

@@ -1,0 +1,105 @@
+"""What ``metrics.json`` says of the winner beyond its scores, as tables: by class, and without."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hpo.results import class_rows, write_csv
+
+__all__ = ["ResultTable", "result_tables", "without_lines", "write_classes"]
+
+_PARTS = {"validation_tuned": "validation", "test": "test"}
+_F1 = {"micro_f1": "micro-F1", "macro_f1": "macro-F1", "samples_f1": "samples-F1"}
+
+
+@dataclasses.dataclass(frozen=True)
+class ResultTable:
+    """A table of text; all columns but the first hold numbers.
+
+    Attributes:
+        name: Its heading.
+        head: Names of the columns.
+        rows: The cells of each row.
+    """
+
+    name: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def result_tables(results: Mapping[str, Any]) -> list[ResultTable]:
+    """Return the tables of results: scores by class, and with each modality taken away.
+
+    Args:
+        results: What ``metrics.json`` has; tables of what is not in it are left out.
+    """
+    tables = []
+    if results.get("without"):
+        tables.append(_without(results))
+    if results.get("classes"):
+        tables.append(_classes(results["classes"]))
+    return tables
+
+
+def write_classes(results: Mapping[str, Any], path: Path) -> None:
+    """Write precision, recall, F1 and support by class, a row for each part and class."""
+    rows = class_rows(results["classes"])
+    write_csv(path, list(rows[0]), [list(row.values()) for row in rows])
+
+
+def without_lines(results: Mapping[str, Any]) -> list[str]:
+    """Return the scores with each modality taken away, a line each."""
+    return [
+        f"without {name}: "
+        + "; ".join(
+            f"{part} " + ", ".join(f"{label} {scores[key]:.2f}" for key, label in _F1.items())
+            for part, scores in parts.items()
+        )
+        for name, parts in results.get("without", {}).items()
+    ]
+
+
+def _without(results: Mapping[str, Any]) -> ResultTable:
+    """Return the scores on all modalities and without each, on the rows that there are."""
+    found = {"validation": results.get("judged", {}).get("validation"), "test": results.get("test")}
+    whole = {
+        part: {key: score["value"] for key, score in scores.items()}
+        for part, scores in found.items()
+        if scores
+    }
+    rows: list[tuple[str, dict[str, Any]]] = [("all", whole)]
+    rows += [(f"without {name}", parts) for name, parts in results["without"].items()]
+    there = [part for part in found if any(part in parts for _, parts in rows)]
+    head = [f"{part} {label}" for part in there for label in _F1.values()]
+    cells = [
+        (
+            name,
+            *(
+                f"{scores[key]:.2f}" if (scores := parts.get(part)) else ""
+                for part in there
+                for key in _F1
+            ),
+        )
+        for name, parts in rows
+    ]
+    return ResultTable("Modalities taken away", ("modalities", *head), tuple(cells))
+
+
+def _classes(parts: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> ResultTable:
+    """Return the scores of each class at the thresholds of the model."""
+    there = [part for part in _PARTS if part in parts]
+    head = [
+        f"{_PARTS[part]} {column}"
+        for part in there
+        for column in ("F1", "precision", "recall", "rows")
+    ]
+    rows = []
+    for name, first in parts[there[0]].items():
+        cells = [name, f"{first['threshold']:.2f}"]
+        for part in there:
+            scores = parts[part][name]
+            cells += [f"{scores[key]:.2f}" for key in ("f1", "precision", "recall")]
+            cells.append(f"{scores['support']:,}")
+        rows.append(tuple(cells))
+    return ResultTable("Classes", ("class", "threshold", *head), tuple(rows))
