@@ -51,7 +51,10 @@ def main() -> None:
     parser.add_argument(
         "--compared", type=int, default=200_000, metavar="N", help="rows that both sides train on"
     )
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of A B A B")
+    parser.add_argument("--epochs", type=int, default=1, metavar="N", help="on all rows")
+    parser.add_argument(
+        "--rounds", type=int, default=3, metavar="N", help="of A B A B; 0 for no comparison"
+    )
     parser.add_argument(
         "--folder", type=Path, metavar="DIR", help="where the files go (default: a temporary one)"
     )
@@ -59,8 +62,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         data = made(folder, arguments.rows)
-        _whole(folder, data, arguments.rows)
-        _compared(folder, data, arguments.compared, arguments.rounds)
+        _whole(folder, data, arguments.rows, arguments.epochs)
+        if arguments.rounds:
+            _compared(folder, data, arguments.compared, arguments.rounds)
 
 
 def made(folder: Path, rows: int) -> hpo.Data:
@@ -86,8 +90,8 @@ def made(folder: Path, rows: int) -> hpo.Data:
     return data
 
 
-def _whole(folder: Path, data: hpo.Data, rows: int) -> None:
-    """Train an epoch on all rows, in a worker that may hold 1 GB of them."""
+def _whole(folder: Path, data: hpo.Data, rows: int, epochs: int) -> None:
+    """Train on all rows, in a worker that may hold 1 GB of them."""
     began = time.monotonic()
     bundle = data.bundle(TailSplit(kind="tail", val_rows=max(1, rows // 30)))
     print(f"divided in {time.monotonic() - began:.0f} s; {_peaks()}", flush=True)
@@ -96,7 +100,7 @@ def _whole(folder: Path, data: hpo.Data, rows: int) -> None:
     began = time.monotonic()
     with Side(_worker, path, config, 1.0) as side:
         print(f"worker ready after {time.monotonic() - began:.0f} s", flush=True)
-        for _ in range(2):
+        for _ in range(epochs):
             timing, memory = side.time("epoch"), side.time("memory")
             print(
                 f"{name}, {rows:,} rows, mapped: {timing.wall:.0f} s an epoch "
