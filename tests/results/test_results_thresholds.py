@@ -93,7 +93,7 @@ def test_on_the_rows_they_were_chosen_on_they_are_better_than_one_for_all(
     def objective(thresholds: object) -> float:
         return sum(score(probabilities, truth, thresholds, m.removesuffix("_f1")) for m in metrics)
 
-    assert objective(found) > objective(0.5) + 2
+    assert objective(found) > objective(0.5) + 1.5  # rare classes are drawn to the shared one
     # a smooth optimum may lose a little to the best shared one
     assert objective(found) > max(objective(t) for t in GRID) - 0.7 * len(metrics)
 
@@ -101,13 +101,14 @@ def test_on_the_rows_they_were_chosen_on_they_are_better_than_one_for_all(
 def test_both_metrics_are_a_compromise() -> None:
     probabilities, truth = sample(20_000, (0.5, 0.2, 0.05))
     micro, macro, both = (
-        tune_thresholds(probabilities, truth, metrics) for metrics in (BOTH[:1], BOTH[1:], BOTH)
+        tune_thresholds(probabilities, truth, metrics, prior=0)
+        for metrics in (BOTH[:1], BOTH[1:], BOTH)
     )
 
     def scores(found: NDArray[np.float64]) -> tuple[float, float]:
         return tuple(score(probabilities, truth, found, a) for a in ("micro", "macro"))
 
-    slack = 0.3  # since all are drawn towards shared ones afterwards
+    slack = 0.3  # since the scores are smoothed before the best is taken
     assert scores(micro)[0] >= scores(both)[0] - slack >= scores(macro)[0] - 2 * slack
     assert scores(macro)[1] >= scores(both)[1] - slack >= scores(micro)[1] - 2 * slack
     assert sum(scores(both)) >= sum(scores(0.5 * np.ones(3))) + 2

@@ -152,7 +152,7 @@ def test_a_candidate_is_checked_like_any_configuration() -> None:
         "lr isn't searched; searched: ema_decay, loss, focal.gamma, dropout, hidden",
         "dropuot is unknown (did you mean 'dropout'?); searched: ema_decay, loss, focal.gamma, "
         "dropout, hidden",
-        "loss is 'hinge', but must be 'bce', 'focal', 'asl'",
+        "loss is 'hinge', but must be 'bce', 'focal', 'asl', 'two_way'",
         "hidden is 32, but must be one of 64, 64-32",
     ]
     with pytest.raises(InputError, match=r"ema_decay is 0\.95, but doesn't exist together"):
