@@ -85,6 +85,7 @@ def test_a_stage_without_a_result_ends_the_run(folder: Path) -> None:
     space = """
 name: hopeless
 seeds: 1
+max_model_mb: 1.0e+15
 search:
   kind: greedy
   stages: [{name: layers, params: {hidden: [[100000000000000], [1000000000000000]]}}]

@@ -26,7 +26,7 @@ DONE = {"greedy": 7, "sampled": 5}
 #: Fields that came later, at their neutral values.
 NEW_FIELDS = {
     **{"input_dropout": 0.0, "modality_dropout": 0.0},
-    **{"class_weight": "none", "oversample": 0.0},
+    **{"class_weight": "none", "oversample": 0.0, "encoder": None},
 }
 FIELD = "    options: tuple[tuple[str, Any], ...] = ()\n"
 
