@@ -188,7 +188,7 @@ def test_a_study_is_not_stopped_while_many_trials_are_still_to_come(tmp_path: Pa
     study.ledger.limit("s", None, None)
     question = study.strategy.stop_question(study)
     assert question is not None and question.gain > 10  # it was measured with 10 to 16 trials
-    bench = Workbench(study.definition, "cpu", None, Patience(), lambda: None)
+    bench = Workbench(study.definition, WorkerSettings(), None, Patience(), lambda: None)
     StopWhenTied(study, bench).check()
     row = study.ledger.study("s")
     assert row is not None and row.stopped is None
