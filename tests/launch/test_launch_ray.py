@@ -124,14 +124,16 @@ def train_undisturbed(study: StoredStudy, bundle: Bundle) -> None:
 
 
 def results(study: StoredStudy) -> tuple[Any, Any]:
-    """Tables and outcomes, without what tells attempts apart: trial numbers, epochs of each."""
+    """Tables and outcomes, without what tells attempts apart: trial numbers, epochs, latencies."""
     tasks = study.tasks()
     tables = [
-        (table.name, [dataclasses.replace(row, trial=None) for row in table.rows])
+        (table.name, [dataclasses.replace(row, trial=None, latency_ms=None) for row in table.rows])
         for table in study.tables(tasks)
     ]
     outcomes = [
-        dataclasses.replace(task.outcome, epochs_trained=0) for task in tasks if task.outcome
+        dataclasses.replace(task.outcome, epochs_trained=0, latency_ms=None)
+        for task in tasks
+        if task.outcome
     ]
     return tables, outcomes
 
