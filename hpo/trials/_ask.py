@@ -170,7 +170,8 @@ def _sample(
     )
     if searched.one_step is not None:
         trials = at_one_step(trials, searched.one_step)
-    view = StorageView(source, draft, as_learned_from(trials, searched.against))
+    seen = as_learned_from(trials, limited=bool(searched.limits), against=searched.against)
+    view = StorageView(source, draft, seen)
     study = view.study()
     sampler = searched.sampler(position, attempt)
     relative_space = sampler.infer_relative_search_space(study, draft)

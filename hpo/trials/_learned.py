@@ -2,14 +2,16 @@
 
 import copy
 import statistics
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 from optuna.trial import FrozenTrial, TrialState
 
 __all__ = ["as_learned_from"]
 
 
-def as_learned_from(trials: Sequence[FrozenTrial], against: str | None) -> list[FrozenTrial]:
+def as_learned_from(
+    trials: Sequence[FrozenTrial], *, limited: bool, against: str | None
+) -> list[FrozenTrial]:
     """Return a history as samplers are to see it.
 
     A trial that broke a constraint was not trained: it is pruned, with no value. Gaussian processes
@@ -25,22 +27,30 @@ def as_learned_from(trials: Sequence[FrozenTrial], against: str | None) -> list[
 
     Args:
         trials: As they were read; they are not changed.
+        limited: Whether the study has constraints. Without, and with one objective, the history is
+            seen as it is: to look at thousands of trials for each suggestion takes its time.
         against: The user attribute that is the second objective; None for one objective.
     """
+    if not limited and against is None:
+        return list(trials)
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     columns = zip(*(trial.values for trial in complete if trial.values), strict=True)
     medians = [statistics.median(column) for column in columns]
-    constrained = {key for trial in trials for key in trial.constraints}
-    return [_seen(trial, medians, against, constrained) for trial in trials]
+    held = [trial.constraints for trial in trials]
+    constrained = {key for constraints in held for key in constraints}
+    return [
+        _seen(trial, constraints, medians, against, constrained)
+        for trial, constraints in zip(trials, held, strict=True)
+    ]
 
 
 def _seen(
     trial: FrozenTrial,
+    constraints: Mapping[str, float],
     medians: Sequence[float],
     against: str | None,
     constrained: Set[str],
 ) -> FrozenTrial:
-    constraints = trial.constraints
     broke = any(excess > 0 for excess in constraints.values())
     if trial.state is TrialState.PRUNED and broke and medians:
         trial = copy.copy(trial)

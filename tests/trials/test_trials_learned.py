@@ -139,7 +139,7 @@ def test_what_isn_t_known_of_a_broken_one_is_the_median() -> None:
         create_trial(state=TrialState.RUNNING, constraints={"model_mb": 4.0}),
     )
     before = [str(trial) for trial in read]
-    seen = as_learned_from(read, "model_mb")
+    seen = as_learned_from(read, limited=True, against="model_mb")
     assert [str(trial) for trial in read] == before
     assert [(trial.state, trial.values) for trial in seen] == [
         (TrialState.COMPLETE, [80.0, 1.0]),
@@ -157,7 +157,7 @@ def test_what_isn_t_known_of_a_broken_one_is_the_median() -> None:
         {"model_mb": 4.0, "latency_ms": 0.0},
     ]
     # nothing is known of what nobody has
-    (alone,) = as_learned_from(read[3:4], "model_mb")
+    (alone,) = as_learned_from(read[3:4], limited=True, against="model_mb")
     assert (alone.state, alone.values) == (TrialState.PRUNED, None)
 
 
@@ -166,7 +166,20 @@ def test_a_history_without_constraints_is_seen_as_it_is() -> None:
         create_trial(value=1.0),
         create_trial(state=TrialState.PRUNED, value=2.0, intermediate_values={1: 2.0}),
     ]
-    assert all(seen is trial for seen, trial in zip(as_learned_from(read, None), read, strict=True))
+    for limited in (False, True):
+        seen = as_learned_from(read, limited=limited, against=None)
+        assert all(mine is trial for mine, trial in zip(seen, read, strict=True))
+
+
+def test_a_study_without_limits_doesn_t_look_at_its_history(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def looked_at(_: FrozenTrial) -> Any:
+        raise AssertionError("thousands of trials are looked at for each suggestion")
+
+    monkeypatch.setattr(FrozenTrial, "constraints", property(looked_at))
+    read = [create_trial(value=1.0)]
+    assert as_learned_from(read, limited=False, against=None) == read
 
 
 def test_pruned_trials_of_two_objectives_are_learned_from() -> None:
