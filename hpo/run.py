@@ -13,29 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo._options import (
-    NO_CANDIDATE,
-    add_memory_option,
-    add_study_options,
-    add_timing_options,
-    duration,
-    guarded,
-    positive,
-)
+from hpo._options import NO_CANDIDATE, guarded
+from hpo._run_options import run_parser
+from hpo._run_plan import feature_lines, memory_notes, scaling_notes
 
 if TYPE_CHECKING:
-    from hpo.features import Bundle, Data, DataOptions
+    from hpo.features import Bundle, DataOptions
     from hpo.launch import Placement, RayPlan, RayWorkers, Workers
     from hpo.library import Study
-    from hpo.search import Space, Task
+    from hpo.search import Task
     from hpo.worker import WorkerSettings
 
 __all__ = ["main"]
 
-#: A norm up to which embeddings count as normalised.
-_NORMALISED = 1.5
-#: The study of those who have no wish of their own.
-DEFAULT_STUDY = "best"
 #: Exit status of a study that was left before its end.
 UNFINISHED = 3
 
@@ -45,172 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return guarded(_main, argv)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m hpo.run",
-        description="Run a study to its end, then refit and predict. Run it again to resume.",
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add_study_options(parser, cache=False, default=DEFAULT_STUDY)
-    add(
-        "--space", type=Path, metavar="FILE", help="search space (default: search_spaces/NAME.yaml)"
-    )
-    add("--data", default="demo", metavar="DIR|demo", help="data folder (default: %(default)s)")
-    add(
-        "--features",
-        action="append",
-        default=[],
-        metavar="[NAME=]DIR",
-        help="embeddings that exist already; several, each with a name, are chosen among",
-    )
-    add(
-        "--encoder",
-        action="append",
-        default=[],
-        metavar="[NAME=]MODEL/PRETRAINED",
-        help="open_clip's names, or a local checkpoint; several are chosen among (default: those "
-        "that the space names, else ViT-L-14/openai)",
-    )
-    add(
-        "--modalities",
-        type=lambda text: tuple(name.strip() for name in text.split(",")),
-        metavar="A,B,…",
-        help="embeddings to use, such as image,text (default: all that are there)",
-    )
-    add("--skip-bad-images", action="store_true", help="leave out rows whose image can't be read")
-    add(
-        "--cache",
-        type=Path,
-        default=Path(".hpo"),
-        metavar="DIR",
-        help="folder of stored embeddings and training runs (default: %(default)s)",
-    )
-    add(
-        "--workers",
-        type=positive(int),
-        metavar="N",
-        help="number of workers (default: one per GPU, or one per CPU core)",
-    )
-    add(
-        "--threads",
-        type=positive(int),
-        default=1,
-        metavar="N",
-        help="per worker, on a CPU (default: 1)",
-    )
-    add_memory_option(parser)
-    add(
-        "--precision",
-        metavar="float32|tf32|bf16|auto",
-        help="precision of training steps; auto is bf16 on devices that compute with it natively, "
-        "else float32 (default: what the space says)",
-    )
-    add(
-        "--compile",
-        default="off",
-        metavar="MODE",
-        help="compile training steps with a mode of torch.compile: off, default, reduce-overhead "
-        "(CUDA graphs) or max-autotune (default: %(default)s)",
-    )
-    add(
-        "--devices",
-        default="auto",
-        metavar="auto|cpu|cuda:0,…",
-        help="devices of the workers (default: %(default)s, which is all GPUs, or else the CPU)",
-    )
-    add(
-        "--backend",
-        choices=("local", "ray"),
-        default="local",
-        help="workers are processes here, or actors in a Ray cluster (default: %(default)s)",
-    )
-    add(
-        "--ray-address", metavar="auto|HOST:PORT", help="address of the Ray cluster (default: auto)"
-    )
-    add(
-        "--gpus-per-worker",
-        type=positive(float),
-        metavar="G",
-        help="with --backend ray: 1, or a fraction of a GPU (default: 1 if the cluster has GPUs)",
-    )
-    add("--seeds", type=positive(int), metavar="R", help="training runs per configuration")
-    add(
-        "--trials", type=positive(int), metavar="N", help="stop when the study has this many trials"
-    )
-    add(
-        "--timeout",
-        type=positive(float),
-        metavar="SECONDS",
-        help="stop after this time, without a result; see --time-limit",
-    )
-    add(
-        "--time-limit",
-        type=duration,
-        metavar="TIME",
-        help="end in this time (90s, 10m, 1h30m), refit and results included, with what there is",
-    )
-    add(
-        "--epoch-budget",
-        type=positive(int),
-        metavar="N",
-        help="train at most so many epochs, those of the refit and of earlier commands included, "
-        "and end with what there is",
-    )
-    add(
-        "--warm-start",
-        metavar="STUDY",
-        help="try the best configurations of another study of the storage first",
-    )
-    add(
-        "--add",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE,…",
-        help="try this candidate next (lr=0.002,dropout=0.6), beyond the number of trials; may be "
-        "given several times, and for a study that is running or complete",
-    )
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override a fixed value of the space (lr=0.01) or a key of it (scale.width=0.25); may "
-        "be given several times",
-    )
-    add("--out", type=Path, metavar="DIR", help="folder of the results (default: runs/NAME)")
-    add(
-        "--no-refit",
-        action="store_true",
-        help="stop after the study, without refit and predictions",
-    )
-    add(
-        "--pick",
-        metavar="best|smallest_tied|N",
-        help="which configuration is refitted: the best score, the smallest model that can't be "
-        "told from it, or trial N (default: what the space says, or else best)",
-    )
-    add(
-        "--checkpoint-every",
-        type=positive(int),
-        default=50,
-        metavar="EPOCHS",
-        help="epochs between checkpoints, which is what a killed worker loses at most "
-        "(default: %(default)s)",
-    )
-    add(
-        "--run-store-gb",
-        type=positive(float),
-        default=20.0,
-        metavar="GB",
-        help="size limit of the stored weights and states, in 10^9 bytes (default: %(default)g)",
-    )
-    add_timing_options(parser)
-    return parser
-
-
 def _main(argv: Sequence[str] | None) -> int:
-    arguments = _parser().parse_args(argv)
+    arguments = run_parser().parse_args(argv)
 
     from hpo.search import NoCandidateError
 
@@ -335,15 +161,15 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             f"data {options.folder} · {len(parts['train']):,} rows to train, "
             f"{len(parts['val']):,} to validate, {len(bundle.test_ids):,} to predict, "
             f"{len(bundle.classes)} classes",
-            *_feature_lines(data),
+            *feature_lines(data),
             f"best constant prediction: micro-F1 {constant_micro_f1(bundle.labels_of('val')):.3f} "
             "on the rows to validate",
             *([f"set by {options.folder / 'hpo.yaml'}: {shown}"] if shown else []),
-            *_scaling_notes(data, space),
+            *scaling_notes(data, space),
             *([str(limits)] if str(limits) else []),
             *notes,
             placed,
-            *_memory_notes(bundle, allowed),
+            *memory_notes(bundle, allowed),
         ]
     )
     ahead = _Ahead(len(placements))
@@ -387,21 +213,6 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     return UNFINISHED
 
 
-def _feature_lines(data: "Data") -> list[str]:
-    """Say which embeddings there are, how wide they are, and what their encoders cost."""
-    lines = []
-    for name, features in (data.named or {data.description["encoder"]: data.features}).items():
-        widths = ", ".join(f"{m} {array.shape[1]}" for m, array in features.train.items())
-        cost = ""
-        if features.cost is not None:
-            cost = f" · {features.cost.mb:,.1f} MB"
-            if features.cost.images_per_s is not None:
-                rate = f"{features.cost.images_per_s:,.1f} images a second"
-                cost += f", {rate} ({features.cost.device})"
-        lines.append(f"features {name} · {widths}{cost}")
-    return lines
-
-
 def _ended(study: "Study") -> str:
     """Say which limit ended the study, and how far it got."""
     tasks = study.stored.tasks()
@@ -411,37 +222,6 @@ def _ended(study: "Study") -> str:
         f"ended by {study.ended_by}: {begun} trials begun, {whole} of them trained to the end. The "
         "same command with more goes on."
     )
-
-
-def _scaling_notes(data: "Data", space: "Space") -> list[str]:
-    """Say which embeddings are too small for a study that doesn't scale them."""
-    scalings = {space.fixed.feature_scaling, *space.search.values_of("feature_scaling")}
-    small = [name for name, norm in data.norms.items() if norm <= _NORMALISED]
-    if scalings != {"none"} or not small:
-        return []
-    norms = ", ".join(f"{name} {data.norms[name]:.2f}" for name in small)
-    return [
-        f"note: embeddings look normalised (norm: {norms}), and this study doesn't scale them. "
-        "Adam hardly trains on them at the usual learning rates: 100 epochs of the paper's sum "
-        "head end at a micro-F1 of 68.2 instead of 82.3 (docs/log.md). --set feature_scaling=auto "
-        "scales them."
-    ]
-
-
-def _memory_notes(bundle: "Bundle", allowed: "Sequence[float]") -> list[str]:
-    """Say that workers will not hold the rows, where some may not."""
-    from hpo.training import copy_gb
-
-    size = copy_gb(bundle)
-    least = min(allowed)
-    if size <= least:
-        return []
-    some = sum(size > share for share in allowed)
-    who = "workers read" if some == len(allowed) else f"{some} of {len(allowed)} workers read"
-    return [
-        f"{who} the rows from mapped files, batch by batch: as float32 they are {size:.3g} GB, and "
-        f"a worker may hold {least:.3g} GB (--memory-gb)"
-    ]
 
 
 class _Ahead:

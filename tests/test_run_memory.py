@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import hpo
+from hpo._run_plan import memory_notes
 from hpo.data import TailSplit
-from hpo.run import _memory_notes
 from hpo.run import main as run
 from hpo.training import copy_gb
 from hpo.worker import main as worker
@@ -81,8 +81,8 @@ def test_the_plan_names_the_workers_that_hold_nothing(tmp_path: Path) -> None:
     bundle = data.bundle(TailSplit(kind="tail", val_rows=10))
     size = copy_gb(bundle)
     assert size == 50 * 8 * 4 / 1e9
-    assert _memory_notes(bundle, [size, 2 * size]) == []
-    (note,) = _memory_notes(bundle, [size, size / 2, size])
+    assert memory_notes(bundle, [size, 2 * size]) == []
+    (note,) = memory_notes(bundle, [size, size / 2, size])
     assert note.startswith("1 of 3 workers read the rows from mapped files")
 
 

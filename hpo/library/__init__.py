@@ -1,5 +1,6 @@
 """The library behind ``import hpo`` and behind the command line."""
 
+from hpo.library._create import create_study, load_study, open_study
 from hpo.library._model import Model, load_model
 from hpo.library._register import (
     register_fusion,
@@ -8,7 +9,7 @@ from hpo.library._register import (
     register_metric,
 )
 from hpo.library._spaces import find_space, space_of
-from hpo.library._study import Study, create_study, load_study, open_study
+from hpo.library._study import Study
 from hpo.library._train import Run, fit, train
 
 __all__ = [

@@ -2,56 +2,32 @@
 
 import dataclasses
 import logging
-import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from hpo.errors import InputError, did_you_mean
-from hpo.features import Bundle, Data, load_bundle
-from hpo.launch import Workers, place_workers, resolve_devices, resolve_precision
-from hpo.library._details import class_frame, without_frame
-from hpo.library._limits import Exhaustion, Limits, TimeLimit
+from hpo.errors import InputError
+from hpo.features import Bundle
+from hpo.launch import Workers, place_workers, resolve_devices
+from hpo.library._checks import check_importable, check_positive
+from hpo.library._frames import class_frame, front_frame, leaderboard_frame, without_frame
+from hpo.library._limits import Limits
 from hpo.library._model import Model
 from hpo.library._progress import StudyBar
-from hpo.library._spaces import space_of
+from hpo.library._work import Crew, Observer, work_on
 from hpo.models import Config
-from hpo.results import Floor, FloorThread, compute_floor
-from hpo.search import COSTS, Space, Task, front_of, space_for_sources
-from hpo.study import (
-    Definition,
-    StoredStudy,
-    add_candidate,
-    adopt_enqueued,
-    best_so_far,
-    plugins_of,
-    warm_start,
-)
-from hpo.training import METRICS, Arithmetic
+from hpo.results import Floor, compute_floor
+from hpo.search import Task
+from hpo.study import StoredStudy, add_candidate, best_so_far, warm_start
 from hpo.worker import WorkerSettings
 
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-__all__ = ["Study", "create_study", "load_study"]
+__all__ = ["Study"]
 
-_POLL_S = 0.5
 _log = logging.getLogger(__name__)
-
-#: Called with all tasks of the study, about twice a second and once more at the end.
-Observer = Callable[[list[Task]], None]
-
-
-class _Crew(Protocol):
-    """Workers of whatever kind, as ``optimize`` deals with them."""
-
-    def watch(self) -> bool:
-        """Return whether any is running."""
-
-    def stop(self) -> None:
-        """Let them hand back what they are at."""
 
 
 class Study:
@@ -129,7 +105,7 @@ class Study:
                 something else when it was made.
             NoCandidateError: All candidates of a stage failed.
         """
-        _check_positive(
+        check_positive(
             workers=workers, timeout=timeout, trials=trials, epochs=epochs, memory_gb=memory_gb
         )
         limits = self.limits(timeout, trials, epochs, time_limit)
@@ -138,9 +114,9 @@ class Study:
         settings = WorkerSettings(device=placed[0], memory_gb=memory_gb)
         alone = workers == 1
         if not alone:
-            _check_importable(stored, plugins)
+            check_importable(stored, plugins)
 
-        def start() -> _Crew:
+        def start() -> Crew:
             if alone:
                 from hpo.launch import ThreadWorker  # PyTorch takes a second, see hpo/_lazy.py
 
@@ -154,7 +130,7 @@ class Study:
 
     def run(
         self,
-        start: Callable[[], _Crew],
+        start: Callable[[], Crew],
         observe: Observer,
         limits: Limits | None = None,
     ) -> bool:
@@ -168,40 +144,10 @@ class Study:
         Returns:
             Whether the study is complete.
         """
-        stored = self.stored
-        stored.definition.check_meaning(self.name)
         limits = limits or self.limits()
         self._ended_by = None
-        limits.set(stored)
-        adopt_enqueued(stored)
-        if stored.open_next():
-            observe(stored.tasks())
-            return self._settled()
-        clock, idle = self._clock(limits), Exhaustion(stored)
-        crew = start()
-        floor = FloorThread(stored)
-        try:
-            while True:
-                running = crew.watch()
-                began = time.monotonic()
-                tasks = stored.tasks()
-                observe(tasks)
-                if clock is not None:
-                    clock.update(tasks)
-                over = (clock is not None and clock.over) or idle.long_enough()
-                ended = stored.ledger.writes_trials and all(task.state.ended for task in tasks)
-                if running and ended and stored.open_next():
-                    floor.join()
-                    return True  # the workers see that a moment later, and end
-                if not running or over:
-                    floor.join()
-                    complete = stored.best(tasks) is not None and stored.open_next()
-                    self._ended_by = None if complete else limits.reached(stored, over)
-                    return complete and self._settled()
-                # Looking at thousands of tasks takes its time, which is the workers' as well.
-                time.sleep(max(_POLL_S, 10 * (time.monotonic() - began)))
-        finally:
-            crew.stop()
+        complete, self._ended_by = work_on(self.stored, start, observe, limits, self._bundle)
+        return complete
 
     def limits(
         self,
@@ -269,19 +215,6 @@ class Study:
         found = StoredStudy.join(self.stored.url, other, option="--warm-start")
         return warm_start(self.stored, found)
 
-    def _clock(self, limits: Limits) -> TimeLimit | None:
-        if limits.time_limit is None:
-            return None
-        split = (self._bundle or load_bundle(self.stored.definition.bundle)).split
-        growth = (len(split["train"]) + len(split["val"])) / len(split["train"])
-        return TimeLimit(self.stored, limits, growth)
-
-    def _settled(self) -> bool:
-        """Give every trial in Optuna the end that its task has, where that can lag; return True."""
-        if not self.stored.ledger.writes_trials:
-            self.stored.trials.reconcile()
-        return True
-
     @property
     def best_task(self) -> Task:
         """The best trial's task.
@@ -332,25 +265,7 @@ class Study:
             InputError: With ``floor``, if the space says ``floor: false`` or the metric is no F1
                 score.
         """
-        import pandas as pd
-
-        finished = [task for task in self.stored.tasks() if task.outcome is not None]
-        ranked = sorted(finished, key=_value, reverse=True)
-        board = pd.DataFrame(
-            [{"rank": rank, **self._row(task)} for rank, task in enumerate(ranked, start=1)]
-        )
-        if not floor:
-            return board
-        metric = self.stored.space.metric
-        lines = self.floor().lines
-        if any(metric not in line.validation for line in lines):
-            raise InputError(
-                f"The metric of the study is {metric}, but the floor has "
-                f"{', '.join(lines[0].validation)} only; leave floor=True out."
-            )
-        beaten = [{"score": line.validation[metric].value, "floor": line.name} for line in lines]
-        both = pd.concat([board, pd.DataFrame(beaten)], ignore_index=True)
-        return both.sort_values("score", ascending=False, kind="stable", ignore_index=True)
+        return leaderboard_frame(self.stored, self.floor() if floor else None)
 
     def floor(self) -> Floor:
         """Return scores that take no search, to be beaten: they are computed once.
@@ -417,33 +332,7 @@ class Study:
         Raises:
             InputError: There is no such cost.
         """
-        import pandas as pd
-
-        chosen = against or self.stored.space.against or "model_mb"
-        if chosen not in COSTS:
-            raise InputError(
-                f"against is {chosen!r}, but must be one of: {', '.join(COSTS)}"
-                f"{did_you_mean(chosen, list(COSTS))}"
-            )
-        return pd.DataFrame([self._row(task) for task in front_of(self.stored.tasks(), chosen)])
-
-    def _row(self, task: Task) -> dict[str, Any]:
-        """Return what the tables of trials have of a finished one."""
-        assert task.outcome is not None and task.config is not None
-        params = self.stored.strategy.params(task.config)
-        cost = self.stored.encoder_cost(params.get("encoder"))
-        return {
-            "score": task.outcome.value,
-            "std": task.outcome.std,
-            "trial": task.trial,
-            **params,
-            **({} if cost is None else cost._asdict()),
-            "steps": task.outcome.steps,
-            "epochs_trained": task.outcome.epochs_trained,
-            "model_mb": task.outcome.model_mb,
-            "latency_ms": task.outcome.latency_ms,
-            "pruned": task.outcome.pruned or "",
-        }
+        return front_frame(self.stored, against)
 
     def refit(
         self,
@@ -472,7 +361,7 @@ class Study:
         """
         from hpo.results import decide, decide_on, pick_task, refit_best, select_ensemble
 
-        _check_positive(memory_gb=memory_gb)
+        check_positive(memory_gb=memory_gb)
         space, placed = self.stored.space, resolve_devices(device)[0]
         if not isinstance(pick, int):
             _ = self.best_task  # says what is missing
@@ -503,158 +392,3 @@ class Study:
         counts = self.stored.counts()
         counted = ", ".join(f"{n} {state.value}" for state, n in counts.items() if n)
         return f"Study({self.name!r}, {self.stored.space.name!r}: {counted or 'no tasks yet'})"
-
-
-def create_study(
-    data: Data,
-    space: str | Path | Mapping[str, Any] | Space = "greedy",
-    *,
-    name: str | None = None,
-    storage: str = "sqlite:///studies.db",
-    settings: Mapping[str, Any] | None = None,
-    warm_start: str | None = None,
-    threads: int = 1,
-    precision: str | None = None,
-    compiler: str = "off",
-    checkpoint_every: int = 50,
-    run_store_gb: float = 20.0,
-) -> Study:
-    """Create a study, or open it if the storage has it already.
-
-    >>> study = hpo.create_study(hpo.load_data("demo"), space="greedy")
-    >>> study.optimize(workers=2)
-    >>> study.best_config
-
-    Args:
-        data: What ``load_data`` returned.
-        space: The name of a space that comes with hpo or is in ``search_spaces/`` (``greedy``,
-            ``tpe``), the path of a YAML file, what such a file holds as a dictionary, or a
-            ``Space``.
-        name: By default that of the space.
-        storage: ``sqlite:///FILE``, ``postgresql+psycopg://…`` or ``grpc://HOST:PORT``.
-        settings: Overrides, such as ``{"dropout": 0.6, "seeds": 1, "scale.width": 0.25}``.
-        warm_start: Name of a study in the same storage, whose best configurations a new study
-            tries first, as far as they fit.
-        threads: Of each worker on a CPU.
-        precision: Of training steps: ``float32``, ``tf32``, ``bf16``, or ``auto`` for bf16 where
-            the devices of this machine compute with it natively; by default what the space says.
-        compiler: Of training steps: ``off`` or a mode of ``torch.compile``.
-        checkpoint_every: At most so many epochs are lost when a worker is killed.
-        run_store_gb: Limit of the weights and states that are kept, in 10⁹ bytes.
-
-    Raises:
-        InputError: The space is wrong, the storage is no good, or it has another study of this
-            name; all problems are listed.
-    """
-    Arithmetic(threads, compiler=compiler).check()
-    _check_positive(checkpoint_every=checkpoint_every, run_store_gb=run_store_gb)
-    given = [(key, value, "settings") for key, value in (settings or {}).items()]
-    suggested = [(key, value, "hpo.yaml") for key, value in data.settings.items()]
-    read = space_of(space, given, suggested, data.modalities, data.sources or None)
-    read = space_for_sources(read, data.sources)
-    asked = read.precision if precision is None else precision
-    devices = resolve_devices("auto") if asked == "auto" else ()
-    arithmetic = Arithmetic(threads, resolve_precision(asked, devices), compiler)
-    read = read.model_copy(update={"precision": asked})
-    bundle = data.bundle(read.split, read.train_rows)
-    by_name = isinstance(space, str) and not space.endswith((".yaml", ".yml"))
-    study = open_study(
-        data,
-        read,
-        bundle,
-        name or (str(space) if by_name else read.name),
-        storage,
-        arithmetic=arithmetic,
-        checkpoint_every=checkpoint_every,
-        run_store_gb=run_store_gb,
-    )
-    if warm_start is not None:
-        for line in study.start_from(warm_start):
-            _log.warning("%s", line)
-    return study
-
-
-def open_study(
-    data: Data,
-    space: Space,
-    bundle: Bundle,
-    name: str,
-    storage: str,
-    *,
-    arithmetic: Arithmetic,
-    checkpoint_every: int,
-    run_store_gb: float,
-) -> Study:
-    """Create or open a study of a space that was read and data that was divided.
-
-    Raises:
-        InputError: The storage is no good, or it has another study of this name.
-    """
-    definition = Definition(
-        space=space,
-        cache=str(data.cache),
-        bundle_key=bundle.key,
-        modalities=data.modalities,
-        train_rows=len(bundle.split["train"]),
-        threads=arithmetic.threads,
-        checkpoint_every=checkpoint_every,
-        dataset=data.description,
-        run_store_gb=run_store_gb,
-        precision=arithmetic.precision,
-        compiler=arithmetic.compiler,
-        metrics=tuple(METRICS),
-        plugins=plugins_of(space),
-        widths=data.widths,
-        sources={
-            name: {m: int(array.shape[1]) for m, array in one.train.items()}
-            for name, one in data.named.items()
-        },
-        classes=len(bundle.classes),
-    )
-    return Study(StoredStudy.create(storage, name, definition), bundle)
-
-
-def load_study(
-    name: str, storage: str = "sqlite:///studies.db", *, cache: str | Path | None = None
-) -> Study:
-    """Open a study that exists.
-
-    Args:
-        name: Its name.
-        storage: See ``create_study``.
-        cache: Where its features and runs are; by default where they were when it was made.
-
-    Raises:
-        InputError: There is no such storage or study.
-    """
-    return Study(StoredStudy.join(storage, name, None if cache is None else Path(cache)))
-
-
-def _check_importable(stored: StoredStudy, plugins: Sequence[str]) -> None:
-    """Refuse to start processes that would lack what was registered in this one."""
-    named = {Path(plugin).stem if plugin.endswith(".py") else plugin for plugin in plugins}
-    lacking = [plugin for plugin in stored.definition.plugins if plugin.module not in named]
-    if lacking:
-        listed = ", ".join(f"{plugin.kind} '{plugin.name}'" for plugin in lacking)
-        modules = sorted({plugin.module for plugin in lacking} - {"__main__"})
-        way = f"plugins={modules!r}" if modules else "plugins=['your_module.py']"
-        raise InputError(
-            f"Worker processes don't have what was registered here: {listed}. Put it into a module "
-            f"and pass {way}, or use workers=1, which works in this process."
-        )
-
-
-def _check_positive(**numbers: float | None) -> None:
-    problems = [
-        f"{name} is {value}, but must be above 0."
-        for name, value in numbers.items()
-        if value is not None and not value > 0
-    ]
-    if problems:
-        raise InputError(problems)
-
-
-def _value(task: Task) -> float:
-    """Return what a finished task is ranked by; a value that is no number comes last."""
-    assert task.outcome is not None
-    return -math.inf if math.isnan(task.outcome.value) else task.outcome.value

@@ -1,0 +1,34 @@
+"""What is refused before anything is started, in one place for all of the library."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpo.errors import InputError
+from hpo.study import StoredStudy
+
+__all__ = ["check_importable", "check_positive"]
+
+
+def check_importable(stored: StoredStudy, plugins: Sequence[str]) -> None:
+    """Refuse to start processes that would lack what was registered in this one."""
+    named = {Path(plugin).stem if plugin.endswith(".py") else plugin for plugin in plugins}
+    lacking = [plugin for plugin in stored.definition.plugins if plugin.module not in named]
+    if lacking:
+        listed = ", ".join(f"{plugin.kind} '{plugin.name}'" for plugin in lacking)
+        modules = sorted({plugin.module for plugin in lacking} - {"__main__"})
+        way = f"plugins={modules!r}" if modules else "plugins=['your_module.py']"
+        raise InputError(
+            f"Worker processes don't have what was registered here: {listed}. Put it into a module "
+            f"and pass {way}, or use workers=1, which works in this process."
+        )
+
+
+def check_positive(**numbers: float | None) -> None:
+    """Refuse arguments that are given and not above 0; all problems are listed."""
+    problems = [
+        f"{name} is {value}, but must be above 0."
+        for name, value in numbers.items()
+        if value is not None and not value > 0
+    ]
+    if problems:
+        raise InputError(problems)

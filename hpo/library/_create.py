@@ -1,0 +1,144 @@
+"""How studies are made, and found again."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hpo.features import Bundle, Data
+from hpo.launch import resolve_devices, resolve_precision
+from hpo.library._checks import check_positive
+from hpo.library._spaces import space_of
+from hpo.library._study import Study
+from hpo.search import Space, space_for_sources
+from hpo.study import Definition, StoredStudy, plugins_of
+from hpo.training import METRICS, Arithmetic
+
+__all__ = ["create_study", "load_study", "open_study"]
+
+_log = logging.getLogger(__name__)
+
+
+def create_study(
+    data: Data,
+    space: str | Path | Mapping[str, Any] | Space = "greedy",
+    *,
+    name: str | None = None,
+    storage: str = "sqlite:///studies.db",
+    settings: Mapping[str, Any] | None = None,
+    warm_start: str | None = None,
+    threads: int = 1,
+    precision: str | None = None,
+    compiler: str = "off",
+    checkpoint_every: int = 50,
+    run_store_gb: float = 20.0,
+) -> Study:
+    """Create a study, or open it if the storage has it already.
+
+    >>> study = hpo.create_study(hpo.load_data("demo"), space="greedy")
+    >>> study.optimize(workers=2)
+    >>> study.best_config
+
+    Args:
+        data: What ``load_data`` returned.
+        space: The name of a space that comes with hpo or is in ``search_spaces/`` (``greedy``,
+            ``tpe``), the path of a YAML file, what such a file holds as a dictionary, or a
+            ``Space``.
+        name: By default that of the space.
+        storage: ``sqlite:///FILE``, ``postgresql+psycopg://…`` or ``grpc://HOST:PORT``.
+        settings: Overrides, such as ``{"dropout": 0.6, "seeds": 1, "scale.width": 0.25}``.
+        warm_start: Name of a study in the same storage, whose best configurations a new study
+            tries first, as far as they fit.
+        threads: Of each worker on a CPU.
+        precision: Of training steps: ``float32``, ``tf32``, ``bf16``, or ``auto`` for bf16 where
+            the devices of this machine compute with it natively; by default what the space says.
+        compiler: Of training steps: ``off`` or a mode of ``torch.compile``.
+        checkpoint_every: At most so many epochs are lost when a worker is killed.
+        run_store_gb: Limit of the weights and states that are kept, in 10⁹ bytes.
+
+    Raises:
+        InputError: The space is wrong, the storage is no good, or it has another study of this
+            name; all problems are listed.
+    """
+    Arithmetic(threads, compiler=compiler).check()
+    check_positive(checkpoint_every=checkpoint_every, run_store_gb=run_store_gb)
+    given = [(key, value, "settings") for key, value in (settings or {}).items()]
+    suggested = [(key, value, "hpo.yaml") for key, value in data.settings.items()]
+    read = space_of(space, given, suggested, data.modalities, data.sources or None)
+    read = space_for_sources(read, data.sources)
+    asked = read.precision if precision is None else precision
+    devices = resolve_devices("auto") if asked == "auto" else ()
+    arithmetic = Arithmetic(threads, resolve_precision(asked, devices), compiler)
+    read = read.model_copy(update={"precision": asked})
+    bundle = data.bundle(read.split, read.train_rows)
+    by_name = isinstance(space, str) and not space.endswith((".yaml", ".yml"))
+    study = open_study(
+        data,
+        read,
+        bundle,
+        name or (str(space) if by_name else read.name),
+        storage,
+        arithmetic=arithmetic,
+        checkpoint_every=checkpoint_every,
+        run_store_gb=run_store_gb,
+    )
+    if warm_start is not None:
+        for line in study.start_from(warm_start):
+            _log.warning("%s", line)
+    return study
+
+
+def open_study(
+    data: Data,
+    space: Space,
+    bundle: Bundle,
+    name: str,
+    storage: str,
+    *,
+    arithmetic: Arithmetic,
+    checkpoint_every: int,
+    run_store_gb: float,
+) -> Study:
+    """Create or open a study of a space that was read and data that was divided.
+
+    Raises:
+        InputError: The storage is no good, or it has another study of this name.
+    """
+    definition = Definition(
+        space=space,
+        cache=str(data.cache),
+        bundle_key=bundle.key,
+        modalities=data.modalities,
+        train_rows=len(bundle.split["train"]),
+        threads=arithmetic.threads,
+        checkpoint_every=checkpoint_every,
+        dataset=data.description,
+        run_store_gb=run_store_gb,
+        precision=arithmetic.precision,
+        compiler=arithmetic.compiler,
+        metrics=tuple(METRICS),
+        plugins=plugins_of(space),
+        widths=data.widths,
+        sources={
+            name: {m: int(array.shape[1]) for m, array in one.train.items()}
+            for name, one in data.named.items()
+        },
+        classes=len(bundle.classes),
+    )
+    return Study(StoredStudy.create(storage, name, definition), bundle)
+
+
+def load_study(
+    name: str, storage: str = "sqlite:///studies.db", *, cache: str | Path | None = None
+) -> Study:
+    """Open a study that exists.
+
+    Args:
+        name: Its name.
+        storage: See ``create_study``.
+        cache: Where its features and runs are; by default where they were when it was made.
+
+    Raises:
+        InputError: There is no such storage or study.
+    """
+    return Study(StoredStudy.join(storage, name, None if cache is None else Path(cache)))

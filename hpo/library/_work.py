@@ -1,0 +1,96 @@
+"""The loop of a process that watches over a study while workers work on it."""
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from hpo.features import Bundle, load_bundle
+from hpo.library._limits import Exhaustion, Limits, TimeLimit
+from hpo.results import FloorThread
+from hpo.search import Task
+from hpo.study import StoredStudy, adopt_enqueued
+
+__all__ = ["Crew", "Observer", "work_on"]
+
+_POLL_S = 0.5
+
+#: Called with all tasks of the study, about twice a second and once more at the end.
+Observer = Callable[[list[Task]], None]
+
+
+class Crew(Protocol):
+    """Workers of whatever kind, as ``optimize`` deals with them."""
+
+    def watch(self) -> bool:
+        """Return whether any is running."""
+
+    def stop(self) -> None:
+        """Let them hand back what they are at."""
+
+
+def work_on(
+    stored: StoredStudy,
+    start: Callable[[], Crew],
+    observe: Observer,
+    limits: Limits,
+    bundle: Bundle | None,
+) -> tuple[bool, str | None]:
+    """Watch over a study until it is complete or a limit is reached.
+
+    Args:
+        stored: The study.
+        start: Starts the workers; only called if there is anything to do.
+        observe: Is shown the tasks.
+        limits: What may end it.
+        bundle: The study's data, if it is at hand.
+
+    Returns:
+        Whether the study is complete, and which limit of the budget ended it, in words; None if
+        none did.
+    """
+    stored.definition.check_meaning(stored.name)
+    limits.set(stored)
+    adopt_enqueued(stored)
+    if stored.open_next():
+        observe(stored.tasks())
+        return _settled(stored), None
+    clock, idle = _clock(stored, limits, bundle), Exhaustion(stored)
+    crew = start()
+    floor = FloorThread(stored)
+    try:
+        while True:
+            running = crew.watch()
+            began = time.monotonic()
+            tasks = stored.tasks()
+            observe(tasks)
+            if clock is not None:
+                clock.update(tasks)
+            over = (clock is not None and clock.over) or idle.long_enough()
+            ended = stored.ledger.writes_trials and all(task.state.ended for task in tasks)
+            if running and ended and stored.open_next():
+                floor.join()
+                return True, None  # the workers see that a moment later, and end
+            if not running or over:
+                floor.join()
+                complete = stored.best(tasks) is not None and stored.open_next()
+                ended_by = None if complete else limits.reached(stored, over)
+                return complete and _settled(stored), ended_by
+            # Looking at thousands of tasks takes its time, which is the workers' as well.
+            time.sleep(max(_POLL_S, 10 * (time.monotonic() - began)))
+    finally:
+        crew.stop()
+
+
+def _clock(stored: StoredStudy, limits: Limits, bundle: Bundle | None) -> TimeLimit | None:
+    if limits.time_limit is None:
+        return None
+    split = (bundle or load_bundle(stored.definition.bundle)).split
+    growth = (len(split["train"]) + len(split["val"])) / len(split["train"])
+    return TimeLimit(stored, limits, growth)
+
+
+def _settled(stored: StoredStudy) -> bool:
+    """Give every trial in Optuna the end that its task has, where that can lag; return True."""
+    if not stored.ledger.writes_trials:
+        stored.trials.reconcile()
+    return True
