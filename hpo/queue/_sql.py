@@ -12,7 +12,6 @@ from optuna.trial import TrialState
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    case,
     create_engine,
     delete,
     func,
@@ -22,9 +21,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from hpo import trials
-from hpo.queue._contract import MAX_ATTEMPTS, Fenced, Ledger, PositionTakenError, StudyRow
+from hpo.queue._contract import MAX_ATTEMPTS, Fenced, Ledger, StudyRow
 from hpo.queue._rows import config_columns, new_row, pauses_of, progress_column, task_of
 from hpo.queue._schema import migrate
+from hpo.queue._statements import check_there, claimed_once, is_done, resume, write
 from hpo.queue._tables import studies as _studies
 from hpo.queue._tables import tasks as _tasks
 from hpo.search import NewTask, Progress, Task, TaskState, TrialOutcome
@@ -104,7 +104,7 @@ class SqlLedger(Ledger):
                     deadline=self._deadline(timeout),
                     max_tasks=max_tasks,
                     epochs=epochs,
-                    allotted=None if epochs is None else self._claimed_once(connection, study),
+                    allotted=None if epochs is None else claimed_once(connection, study),
                     revision=_studies.c.revision + 1,
                     stopped=None,
                 )
@@ -112,7 +112,7 @@ class SqlLedger(Ledger):
 
     def ration(self, study: str, timeout: float | None, epochs: int | None) -> None:
         with self._transaction() as connection:
-            begun = self._claimed_once(connection, study)
+            begun = claimed_once(connection, study)
             connection.execute(
                 update(_studies)
                 .where(_studies.c.study == study)
@@ -135,7 +135,7 @@ class SqlLedger(Ledger):
                 .returning(_studies.c.study)
             ).all()
             if written:
-                self._resume(connection, study, positions, None)
+                resume(connection, study, positions, None)
         return bool(written)
 
     def stop(self, study: str, reason: str) -> None:
@@ -149,7 +149,7 @@ class SqlLedger(Ledger):
             connection.execute(
                 update(_studies)
                 .where(_studies.c.study == study)
-                .values(stopped=reason, max_tasks=self._claimed_once(connection, study))
+                .values(stopped=reason, max_tasks=claimed_once(connection, study))
             )
 
     def _deadline(self, timeout: float | None) -> ColumnElement[float] | None:
@@ -194,35 +194,8 @@ class SqlLedger(Ledger):
                 if result.all():
                     opened += 1
                 else:
-                    self._check_that_it_is_there(connection, study, task)
+                    check_there(connection, study, task)
         return opened
-
-    @staticmethod
-    def _check_that_it_is_there(connection: Connection, study: str, task: NewTask) -> None:
-        """Check that a task which was not inserted is in the study all the same.
-
-        Raises:
-            PositionTakenError: It isn't: another one has its place.
-        """
-        if task.config is None:
-            return
-        key = task.key
-        there = connection.execute(
-            select(_tasks.c.position, _tasks.c.config_key).where(
-                _tasks.c.study == study,
-                (_tasks.c.position == task.position) | (_tasks.c.config_key == key),
-            )
-        ).all()
-        if key in [row.config_key for row in there]:
-            return
-        (other,) = [row.config_key for row in there]
-        held = "one that isn't drawn yet" if other is None else f"configuration {other}"
-        raise PositionTakenError(
-            f"--study {study}: position {task.position} of its queue holds {held} and can't take "
-            f"configuration {key}; another version of hpo or another space opened it. Go on with "
-            "what the study was begun with, or begin a new one under another name "
-            "(--study NAME --space FILE)."
-        )
 
     def tasks(self, study: str) -> list[Task]:
         with self._reading() as connection:
@@ -245,7 +218,7 @@ class SqlLedger(Ledger):
                 .with_for_update()
             ).one_or_none()
             limits = [limit for limit in row or () if limit is not None]
-            full = bool(limits) and self._claimed_once(connection, study) >= min(limits)
+            full = bool(limits) and claimed_once(connection, study) >= min(limits)
             # Not the finished ones, so that a claim takes as long in a study of any size.
             begun = list(self._tasks(connection, study, _tasks.c.state == _CLAIMED))
             ready = self._tasks(connection, study, _tasks.c.state == _OPEN, limit=_LOOK_AHEAD)
@@ -260,7 +233,7 @@ class SqlLedger(Ledger):
 
     def heartbeat(self, study: str, task: Task, progress: Progress | None) -> None:
         with self._transaction() as connection:
-            self._write(
+            write(
                 connection,
                 study,
                 task,
@@ -271,23 +244,23 @@ class SqlLedger(Ledger):
     def settle(self, study: str, task: Task) -> bool:
         try:
             with self._transaction() as connection:
-                self._write(connection, study, task, **_config_columns(task))
+                write(connection, study, task, **_config_columns(task))
         except IntegrityError:
             return False
         return True
 
     def attach(self, study: str, task: Task, trial: int) -> None:
         with self._transaction() as connection:
-            self._write(connection, study, task, trial=trial)
+            write(connection, study, task, trial=trial)
 
     def release(self, study: str, task: Task) -> None:
         with self._transaction() as connection:
-            self._write(connection, study, task, state=_OPEN, progress=None)
+            write(connection, study, task, state=_OPEN, progress=None)
 
     def pause(self, study: str, task: Task, progress: Progress) -> None:
         shown = progress_column(progress)
         with self._transaction() as connection:
-            self._write(connection, study, task, state=_PAUSED, progress=shown)
+            write(connection, study, task, state=_PAUSED, progress=shown)
             place = (_tasks.c.study == study) & (_tasks.c.position == task.position)
             before = connection.execute(select(_tasks.c.pauses).where(place)).scalar_one()
             pauses = [*([] if before is None else json.loads(before)), dataclasses.asdict(progress)]
@@ -295,23 +268,7 @@ class SqlLedger(Ledger):
 
     def resume(self, study: str, positions: Sequence[int], ending: str | None = None) -> int:
         with self._transaction() as connection:
-            return self._resume(connection, study, positions, ending)
-
-    @staticmethod
-    def _resume(
-        connection: Connection, study: str, positions: Sequence[int], ending: str | None
-    ) -> int:
-        result = connection.execute(
-            update(_tasks)
-            .where(
-                _tasks.c.study == study,
-                _tasks.c.position.in_(positions),
-                _tasks.c.state == _PAUSED,
-            )
-            .values(state=_OPEN, ending=ending)
-            .returning(_tasks.c.position)
-        )
-        return len(result.all())
+            return resume(connection, study, positions, ending)
 
     def pauses(self, study: str) -> dict[int, tuple[Progress, ...]]:
         query = (
@@ -325,7 +282,7 @@ class SqlLedger(Ledger):
     def fail(self, study: str, task: Task, reason: str) -> bool:
         last = task.attempts + 1 >= MAX_ATTEMPTS
         with self._transaction() as connection:
-            self._write(
+            write(
                 connection,
                 study,
                 task,
@@ -342,9 +299,9 @@ class SqlLedger(Ledger):
         result = json.dumps(outcome.to_json())
         with self._transaction() as connection:
             try:
-                self._write(connection, study, task, state=_DONE, outcome=result, progress=None)
+                write(connection, study, task, state=_DONE, outcome=result, progress=None)
             except Fenced:
-                if self._is_done(connection, study, task):
+                if is_done(connection, study, task):
                     return
                 raise
             if trial is None:
@@ -360,7 +317,7 @@ class SqlLedger(Ledger):
         try:
             with self._transaction() as connection:
                 trial_id, number = trials.create_trial(connection, trial)
-                self._write(connection, study, task, **_config_columns(task), trial=number)
+                write(connection, study, task, **_config_columns(task), trial=number)
         except IntegrityError:
             return None
         return trial_id, number
@@ -403,31 +360,6 @@ class SqlLedger(Ledger):
             progress=None,
         )
 
-    @staticmethod
-    def _write(connection: Connection, study: str, task: Task, **values: Any) -> None:
-        result = connection.execute(
-            update(_tasks)
-            .where(
-                _tasks.c.study == study,
-                _tasks.c.position == task.position,
-                _tasks.c.token == task.token,
-                _tasks.c.state == _CLAIMED,
-            )
-            .values(**values)
-        )
-        if result.rowcount != 1:
-            raise Fenced(f"Task {task.position} of the study was taken over.")
-
-    @staticmethod
-    def _is_done(connection: Connection, study: str, task: Task) -> bool:
-        """Tell whether the task was completed under this token."""
-        query = select(_tasks.c.state).where(
-            _tasks.c.study == study,
-            _tasks.c.position == task.position,
-            _tasks.c.token == task.token,
-        )
-        return connection.execute(query).scalar_one_or_none() == _DONE
-
     def _tasks(
         self,
         connection: Connection,
@@ -443,18 +375,6 @@ class SqlLedger(Ledger):
         ).mappings()
         # one by one: of the many that a claim looks at, it takes one of the first
         yield from (task_of(dict(row)) for row in rows)
-
-    @staticmethod
-    def _claimed_once(connection: Connection, study: str) -> int:
-        """Return how many of the study's own tasks were claimed at least once."""
-        claimed = select(func.count()).where(_tasks.c.study == study, _tasks.c.token > 0)
-        # The few that were added are counted apart, so that an index alone gives the first number.
-        # The case keeps that index from being used for the second, for which it would be slow.
-        added = select(func.count(case((_tasks.c.token > 0, 1)))).where(
-            _tasks.c.study == study, _tasks.c.position < 0
-        )
-        query = select(claimed.scalar_subquery() - added.scalar_subquery())
-        return int(connection.execute(query).scalar_one())
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
