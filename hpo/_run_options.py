@@ -53,6 +53,11 @@ def run_parser() -> argparse.ArgumentParser:
     )
     add("--skip-bad-images", action="store_true", help="leave out rows whose image can't be read")
     add(
+        "--strict",
+        action="store_true",
+        help="refuse data that isn't read without doubt, instead of a note in the plan",
+    )
+    add(
         "--cache",
         type=Path,
         default=Path(".hpo"),

@@ -88,6 +88,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         device="cpu",
         skip_bad_images=arguments.skip_bad_images,
         modalities=arguments.modalities,
+        strict=arguments.strict,
     )
     defaults = folder_defaults(options)
     suggested = [(key, value, "hpo.yaml") for key, value in defaults.settings.items()]
@@ -165,6 +166,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             f"best constant prediction: micro-F1 {constant_micro_f1(bundle.labels_of('val')):.3f} "
             "on the rows to validate",
             *([f"set by {options.folder / 'hpo.yaml'}: {shown}"] if shown else []),
+            *(f"note: {note}" for note in data.notes),
             *scaling_notes(data, space),
             *([str(limits)] if str(limits) else []),
             *notes,

@@ -7,6 +7,7 @@ import numpy as np
 
 from hpo.data._problems import Problems
 from hpo.data._rows import Rows, take_rows
+from hpo.notes import Note
 
 __all__ = ["Dataset", "keep_rows", "problems_title"]
 
@@ -26,6 +27,7 @@ class Dataset:
         fingerprint: SHA-256 of the bytes of ``train.csv``, or of all that was given in Python,
             hexadecimal; a known dataset keeps it when rows are left out.
         skipped: The ImageIDs left out because their image is missing or damaged.
+        notes: What was done to the rows or taken on trust as they were read.
     """
 
     root: Path | None
@@ -36,6 +38,7 @@ class Dataset:
     split_column: tuple[str, ...] | None
     fingerprint: str
     skipped: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def problems_title(root: Path | None) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from hpo.features._bundle import Bundle, save_bundle
 from hpo.features._choice import Sources, union
 from hpo.features._features import Features
+from hpo.notes import Note
 
 if TYPE_CHECKING:
     from hpo.data import Dataset, SplitSpec
@@ -48,6 +49,12 @@ class Data:
     def sources(self) -> Sources:
         """The modalities of each named source."""
         return {name: tuple(features.train) for name, features in self.named.items()}
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What was done to the data as it was read, or taken on trust."""
+        sources = self.named.values() or (self.features,)
+        return (*self.dataset.notes, *(note for one in sources for note in one.notes))
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from hpo.errors import InputError
 from hpo.features._cost import EncoderCost
 from hpo.files import write_json
+from hpo.notes import Note
 
 __all__ = [
     "Counts",
@@ -69,6 +70,7 @@ class Features:
         left_out: For each part, what is wrong with the images of the rows that
             ``extract_features`` was allowed to leave out, by their index in the rows given.
         cost: Of the encoder, where ``extract_features`` knows it.
+        notes: What was done to what was encoded or imported, or taken on trust.
     """
 
     key: str
@@ -78,6 +80,7 @@ class Features:
     counts: Mapping[str, Counts] = field(default_factory=dict)
     left_out: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     cost: EncoderCost | None = None
+    notes: tuple[Note, ...] = ()
 
 
 def features_folder(store: Path, key: str) -> Path:

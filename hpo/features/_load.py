@@ -1,8 +1,8 @@
 """Data from Python: a folder, a DataFrame or arrays, checked like files."""
 
-import sys
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from hpo.features._encoder import DEFAULT_ENCODER
 from hpo.features._features import Features
 from hpo.features._gather import ArraySource
 from hpo.features._import import import_arrays, import_features
+from hpo.features._load_arguments import check_arguments, is_several
 from hpo.features._modalities import ENCODED, present_in, reads_images
 from hpo.features._progress import Progress
 from hpo.features._source import (
@@ -24,6 +25,7 @@ from hpo.features._source import (
     gathered_data,
     prepare_data,
 )
+from hpo.notes import refuse_doubts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["load_data"]
 
 _GIVEN = "embeddings that were given"
+_log = logging.getLogger(__name__)
 
 
 def load_data(
@@ -49,6 +52,7 @@ def load_data(
     cache: str | Path = ".hpo",
     device: str = "auto",
     skip_bad_images: bool = False,
+    strict: bool = False,
     progress: Progress | bool = True,
 ) -> Data:
     """Load labelled rows and their embeddings; encode what isn't stored in the cache yet.
@@ -88,84 +92,136 @@ def load_data(
         cache: Where embeddings are kept, so that nothing is encoded twice.
         device: Where to encode: ``auto``, ``cpu``, ``cuda:0``, ….
         skip_bad_images: Leave out rows whose image is missing or damaged, instead of an error.
+        strict: Refuse data that isn't read without doubt; otherwise what was done to it, or taken
+            on trust, is logged, and stands in the ``notes`` of what is returned.
         progress: True shows the progress on standard error; False doesn't; or a function that is
             called with what is being done, items done, and items in all.
 
     Raises:
         InputError: Something is wrong with the data; all problems are listed.
     """
-    _check_arguments(
-        source, features, encoder, labels, classes, ids, test, columns, skip_bad_images
-    )
-    several = _is_several(features)
-    arrays = features if isinstance(features, Mapping) and not several else None
-    folder = Path(features) if isinstance(features, str | Path) else None
-    test_arrays = test if isinstance(test, Mapping) else None
-    imported = _imported(features, test_arrays or {}) if several else {}
-    encoders = _encoders(encoder, several)
-    named = bool(imported or encoders)
-    store = Path(cache).absolute()
+    from hpo.data import dataset_of_arrays, dataset_of_frame
+
+    check_arguments(source, features, encoder, labels, classes, ids, test, columns, skip_bad_images)
     options = DataOptions(
         data=_called(source),
-        features=folder,
+        features=Path(features) if isinstance(features, str | Path) else None,
         encoder=encoder if isinstance(encoder, str) else None,
-        cache=store,
+        cache=Path(cache).absolute(),
         device=device,
         skip_bad_images=skip_bad_images,
         modalities=None if modalities is None else tuple(modalities),
+        strict=strict,
+    )
+    several = is_several(features)
+    test_arrays = test if isinstance(test, Mapping) else {}
+    given = _Given(
+        arrays=features if isinstance(features, Mapping) and not several else None,
+        test_arrays=test_arrays,
+        imported=_imported(features, test_arrays) if several else {},
+        encoders=_encoders(encoder, several),
     )
     if isinstance(source, str | Path):
-        defaults = folder_defaults(options)
-        if arrays is None and not named:
-            return prepare_data(options, defaults, progress=progress)
-        from hpo.data import load_dataset
-
-        with_images = bool(encoders) and reads_images(options.modalities or ENCODED)
-        dataset = load_dataset(
-            options.folder,
-            images="exist" if with_images else "ignore",
-            skip_bad_images=skip_bad_images,
-        )
-        if arrays is None:
-            return gathered_data(dataset, imported, encoders, options, defaults.settings, progress)
-        found = _import_arrays(dataset, arrays, test_arrays, store, modalities)
-        description = describe(str(source), {_GIVEN: found}, dataset)
-        return Data(dataset, found, store, defaults.settings, description)
-
-    from hpo.data import dataset_of_arrays, dataset_of_frame
-
-    test_rows = _count(test_arrays or {})
-    if source is None:
-        dataset = dataset_of_arrays(labels, classes=classes, ids=ids, test_rows=test_rows)
+        data = _of_folder(options, given, progress)
     else:
-        dataset = dataset_of_frame(
-            source,
-            test=None if isinstance(test, Mapping) else test,
-            columns=columns,
-            images="exist" if features is None or encoders else "ignore",
-            skip_bad_images=skip_bad_images,
+        if source is None:
+            rows = _count(test_arrays)
+            dataset = dataset_of_arrays(labels, classes=classes, ids=ids, test_rows=rows)
+        else:
+            dataset = dataset_of_frame(
+                source,
+                test=None if isinstance(test, Mapping) else test,
+                columns=columns,
+                images="exist" if features is None or given.encoders else "ignore",
+                skip_bad_images=skip_bad_images,
+            )
+            if test_arrays:
+                dataset = _with_test_rows(dataset, _count(test_arrays))
+        data = _of_rows(dataset, options, given, progress)
+    if strict:
+        refuse_doubts(data.notes)
+    for note in data.notes:
+        if note.doubtful:
+            _log.warning("%s", note)
+    return data
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What ``load_data`` was given beside the rows.
+
+    Attributes:
+        arrays: Embeddings by modality; None if they are in files or are to be encoded.
+        test_arrays: Those of rows to predict, likewise.
+        imported: Several sources of embeddings that exist already, by name.
+        encoders: Several encoders, by name.
+    """
+
+    arrays: Mapping[str, Any] | None
+    test_arrays: Mapping[str, Any]
+    imported: Mapping[str, Path | ArraySource]
+    encoders: Mapping[str, str]
+
+    @property
+    def are_named(self) -> bool:
+        """Whether there are several sources."""
+        return bool(self.imported or self.encoders)
+
+
+def _of_folder(options: DataOptions, given: _Given, progress: Progress | bool) -> Data:
+    """Load a data folder."""
+    defaults = folder_defaults(options)
+    if given.arrays is None and not given.are_named:
+        return prepare_data(options, defaults, progress=progress)
+    from hpo.data import load_dataset
+
+    with_images = bool(given.encoders) and reads_images(options.modalities or ENCODED)
+    dataset = load_dataset(
+        options.folder,
+        images="exist" if with_images else "ignore",
+        skip_bad_images=options.skip_bad_images,
+    )
+    if given.arrays is None:
+        return gathered_data(
+            dataset, given.imported, given.encoders, options, defaults.settings, progress
         )
-        if test_arrays:
-            dataset = _with_test_rows(dataset, test_rows)
-    if named:
-        possible = _to_encode(dataset) if encoders else tuple(ENCODED)
-        return gathered_data(dataset, imported, encoders, options, {}, progress, possible=possible)
-    if arrays is not None:
-        found = _import_arrays(dataset, arrays, test_arrays, store, modalities)
-    elif folder is not None:
-        found = _import_folder(dataset, folder, store, modalities)
+    found = _import_arrays(dataset, given.arrays, given, options)
+    description = describe(str(options.data), {_GIVEN: found}, dataset)
+    return Data(dataset, found, options.cache, defaults.settings, description)
+
+
+def _of_rows(
+    dataset: "Dataset", options: DataOptions, given: _Given, progress: Progress | bool
+) -> Data:
+    """Load rows that were given in Python."""
+    if options.strict:
+        refuse_doubts(dataset.notes)
+    if given.are_named:
+        return gathered_data(
+            dataset,
+            given.imported,
+            given.encoders,
+            options,
+            {},
+            progress,
+            possible=_to_encode(dataset) if given.encoders else tuple(ENCODED),
+        )
+    if given.arrays is not None:
+        found = _import_arrays(dataset, given.arrays, given, options)
+    elif isinstance(options.features, Path):
+        found = _import_folder(dataset, options.features, options)
     else:
         dataset, found = encoded_data(
             dataset,
             options.encoder if isinstance(options.encoder, str) else DEFAULT_ENCODER,
-            store,
-            modalities=_to_encode(dataset) if modalities is None else modalities,
-            device=device,
-            skip_bad_images=skip_bad_images,
+            options.cache,
+            modalities=options.modalities or _to_encode(dataset),
+            device=options.device,
+            skip_bad_images=options.skip_bad_images,
             progress=progress,
         )
-    description = describe(_called(source), {found.info.encoder or _GIVEN: found}, dataset)
-    return Data(dataset, found, store, {}, description)
+    description = describe(str(options.data), {found.info.encoder or _GIVEN: found}, dataset)
+    return Data(dataset, found, options.cache, {}, description)
 
 
 def _called(source: object) -> str:
@@ -173,13 +229,6 @@ def _called(source: object) -> str:
     if isinstance(source, str | Path):
         return str(source)
     return "arrays" if source is None else "a DataFrame"
-
-
-def _is_several(features: object) -> bool:
-    """Say whether embeddings are several sources by name, rather than arrays by modality."""
-    return isinstance(features, Mapping) and any(
-        isinstance(value, str | Path | Mapping) for value in features.values()
-    )
 
 
 def _imported(
@@ -208,114 +257,6 @@ def _encoders(
     return {name: name for name in encoder or ()}
 
 
-def _check_arguments(
-    source: object,
-    features: object,
-    encoder: object,
-    labels: object,
-    classes: object,
-    ids: object,
-    test: object,
-    columns: object,
-    skip_bad_images: bool,
-) -> None:
-    """Refuse arguments of the wrong kind or that don't go together, all at once."""
-    problems = []
-    is_folder, is_frame = isinstance(source, str | Path), _is_frame(source)
-    if not (is_folder or is_frame or source is None):
-        problems.append(
-            f"source is of type {type(source).__name__}, but must be a folder, 'demo', a "
-            "DataFrame or None"
-        )
-    if not (features is None or isinstance(features, str | Path | Mapping)):
-        problems.append(
-            f"features is of type {type(features).__name__}, but must be a folder or a mapping of "
-            "names to arrays"
-        )
-    several = _is_several(features)
-    problems += _source_problems(features, test) if several else []
-    if not isinstance(encoder, str) and encoder is not None:
-        problems += _encoder_problems(encoder)
-    if not (test is None or isinstance(test, Mapping) or _is_frame(test)):
-        problems.append(
-            f"test is of type {type(test).__name__}, but must be a DataFrame or a mapping of "
-            "names to arrays"
-        )
-    if source is None:
-        if labels is None:
-            problems.append("there is neither a source nor labels, but must be one of them")
-        if not isinstance(features, Mapping):
-            problems.append("labels without a source need features, a mapping of names to arrays")
-        if several and encoder is not None:
-            problems.append(
-                "there is nothing to encode without a source, so encoder can't be given"
-            )
-    else:
-        problems += [
-            f"{name} can't go with a source, which has its own"
-            for name, value in (("labels", labels), ("classes", classes), ("ids", ids))
-            if value is not None
-        ]
-    if features is not None and encoder is not None and not several:
-        problems.append("features are embeddings that exist already, so they can't go with encoder")
-    if features is not None and skip_bad_images:
-        problems.append("skip_bad_images is about images, so it can't go with features")
-    if isinstance(test, Mapping) and not isinstance(features, Mapping):
-        problems.append("test has arrays, so features must have arrays too")
-    if _is_frame(test) and (not is_frame or isinstance(features, Mapping)):
-        problems.append(
-            "test is a DataFrame, which can't go with "
-            + ("arrays as features; give arrays" if is_frame or source is None else "a folder")
-        )
-    if columns is not None and not is_frame:
-        problems.append("columns are those of a DataFrame, so they need one as source")
-    if problems:
-        raise InputError(problems, "These arguments don't make data:")
-
-
-def _source_problems(features: Any, test: object) -> list[str]:
-    """Say what is wrong with embeddings that are several sources by name."""
-    problems = [
-        f"features['{name}'] is of type {type(value).__name__}, but must be a folder or a mapping "
-        "of modalities to arrays, as the other sources are"
-        for name, value in features.items()
-        if not isinstance(value, str | Path | Mapping)
-    ]
-    if isinstance(test, Mapping):
-        problems += [
-            f"test['{name}'] must be a mapping of modalities to arrays, for a source of features "
-            "that is one, too"
-            for name, value in test.items()
-            if not isinstance(value, Mapping) or not isinstance(features.get(name), Mapping)
-        ]
-    return problems
-
-
-def _encoder_problems(encoder: Any) -> list[str]:
-    """Say what is wrong with several encoders."""
-    if not isinstance(encoder, Sequence | Mapping):
-        kind = type(encoder).__name__
-        return [f"encoder is of type {kind}, but must be a name, a list or a mapping of names"]
-    if not encoder:
-        return ["encoder is empty, but must name one at least"]
-    values = encoder.values() if isinstance(encoder, Mapping) else encoder
-    problems = [
-        f"encoder has {value!r} in it, but must have names of encoders"
-        for value in values
-        if not isinstance(value, str)
-    ]
-    if not isinstance(encoder, Mapping):
-        twice = sorted({name for name in encoder if list(encoder).count(name) > 1})
-        problems += [f"encoder has '{name}' twice, but must have it once" for name in twice]
-    return problems
-
-
-def _is_frame(value: object) -> bool:
-    # A DataFrame can't come from a pandas that nobody imported, and importing it takes a second.
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(value, pandas.DataFrame)
-
-
 def _to_encode(dataset: "Dataset") -> tuple[str, ...]:
     """Return the modalities that the rows of a DataFrame have something for."""
     names = present_in(dataset.train)
@@ -342,36 +283,30 @@ def _count(arrays: Mapping[str, Any]) -> int:
 
 
 def _import_arrays(
-    dataset: "Dataset",
-    arrays: Mapping[str, np.ndarray],
-    test_arrays: Mapping[str, np.ndarray] | None,
-    store: Path,
-    modalities: Sequence[str] | None,
+    dataset: "Dataset", arrays: Mapping[str, np.ndarray], given: _Given, options: DataOptions
 ) -> Features:
     test = dataset.test
     return import_arrays(
         arrays,
         len(dataset.train),
-        store,
-        test_arrays=test_arrays,
+        options.cache,
+        test_arrays=given.test_arrays,
         test_rows=0 if test is None else len(test),
-        modalities=modalities,
+        modalities=options.modalities,
         tables=_tables(dataset),
     )
 
 
-def _import_folder(
-    dataset: "Dataset", folder: Path, store: Path, modalities: Sequence[str] | None
-) -> Features:
+def _import_folder(dataset: "Dataset", folder: Path, options: DataOptions) -> Features:
     test = dataset.test
     return import_features(
         folder,
         len(dataset.train),
         0 if test is None else len(test),
-        store,
+        options.cache,
         ids=dataset.train.ids,
         test_ids=() if test is None else test.ids,
-        modalities=modalities,
+        modalities=options.modalities,
         tables=_tables(dataset),
     )
 

@@ -17,6 +17,7 @@ from hpo.features._import import import_features
 from hpo.features._import_names import modality_names
 from hpo.features._modalities import ENCODED, chosen, in_order, reads_images
 from hpo.features._progress import ConsoleProgress, Progress
+from hpo.notes import refuse_doubts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +53,7 @@ class DataOptions:
         device: Where to encode: ``cpu``, ``cuda:0``, or ``auto`` for CUDA if there is any.
         skip_bad_images: Leave out rows whose image is missing or damaged.
         modalities: Which modalities to take; None for all that are there.
+        strict: Refuse data that isn't read without doubt, see ``hpo/notes.py``.
     """
 
     data: str | Path
@@ -61,6 +63,7 @@ class DataOptions:
     device: str
     skip_bad_images: bool
     modalities: tuple[str, ...] | None = None
+    strict: bool = False
 
     @property
     def folder(self) -> Path:
@@ -199,6 +202,8 @@ def prepare_data(
     )
     if check is not None:
         check(dataset)
+    if options.strict:
+        refuse_doubts(dataset.notes)
     if options.are_named:
         return gathered_data(
             dataset,
@@ -235,7 +240,10 @@ def prepare_data(
         )
         called = str(options.features)
     description = describe(str(options.data), {called: features}, dataset)
-    return Data(dataset, features, options.cache, defaults.settings, description)
+    data = Data(dataset, features, options.cache, defaults.settings, description)
+    if options.strict:
+        refuse_doubts(data.notes)
+    return data
 
 
 def gathered_data(
@@ -279,7 +287,10 @@ def gathered_data(
     first = next(iter(sources.values()))
     encode_classes(dataset.classes, first.info, options.cache, _device(options.device))
     description = describe(str(options.data), sources, dataset)
-    return Data(dataset, first, options.cache, settings, description, sources)
+    data = Data(dataset, first, options.cache, settings, description, sources)
+    if options.strict:
+        refuse_doubts(data.notes)
+    return data
 
 
 def describe(data: str, sources: Mapping[str, Features], dataset: "Dataset") -> dict[str, Any]:

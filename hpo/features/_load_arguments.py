@@ -1,0 +1,125 @@
+"""Which arguments of ``load_data`` go together."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import InputError
+
+__all__ = ["check_arguments", "is_several"]
+
+
+def check_arguments(
+    source: object,
+    features: object,
+    encoder: object,
+    labels: object,
+    classes: object,
+    ids: object,
+    test: object,
+    columns: object,
+    skip_bad_images: bool,
+) -> None:
+    """Refuse arguments of the wrong kind or that don't go together, all at once."""
+    problems = []
+    is_folder, is_frame = isinstance(source, str | Path), _is_frame(source)
+    if not (is_folder or is_frame or source is None):
+        problems.append(
+            f"source is of type {type(source).__name__}, but must be a folder, 'demo', a "
+            "DataFrame or None"
+        )
+    if not (features is None or isinstance(features, str | Path | Mapping)):
+        problems.append(
+            f"features is of type {type(features).__name__}, but must be a folder or a mapping of "
+            "names to arrays"
+        )
+    several = is_several(features)
+    problems += _source_problems(features, test) if several else []
+    if not isinstance(encoder, str) and encoder is not None:
+        problems += _encoder_problems(encoder)
+    if not (test is None or isinstance(test, Mapping) or _is_frame(test)):
+        problems.append(
+            f"test is of type {type(test).__name__}, but must be a DataFrame or a mapping of "
+            "names to arrays"
+        )
+    if source is None:
+        if labels is None:
+            problems.append("there is neither a source nor labels, but must be one of them")
+        if not isinstance(features, Mapping):
+            problems.append("labels without a source need features, a mapping of names to arrays")
+        if several and encoder is not None:
+            problems.append(
+                "there is nothing to encode without a source, so encoder can't be given"
+            )
+    else:
+        problems += [
+            f"{name} can't go with a source, which has its own"
+            for name, value in (("labels", labels), ("classes", classes), ("ids", ids))
+            if value is not None
+        ]
+    if features is not None and encoder is not None and not several:
+        problems.append("features are embeddings that exist already, so they can't go with encoder")
+    if features is not None and skip_bad_images:
+        problems.append("skip_bad_images is about images, so it can't go with features")
+    if isinstance(test, Mapping) and not isinstance(features, Mapping):
+        problems.append("test has arrays, so features must have arrays too")
+    if _is_frame(test) and (not is_frame or isinstance(features, Mapping)):
+        problems.append(
+            "test is a DataFrame, which can't go with "
+            + ("arrays as features; give arrays" if is_frame or source is None else "a folder")
+        )
+    if columns is not None and not is_frame:
+        problems.append("columns are those of a DataFrame, so they need one as source")
+    if problems:
+        raise InputError(problems, "These arguments don't make data:")
+
+
+def _source_problems(features: Any, test: object) -> list[str]:
+    """Say what is wrong with embeddings that are several sources by name."""
+    problems = [
+        f"features['{name}'] is of type {type(value).__name__}, but must be a folder or a mapping "
+        "of modalities to arrays, as the other sources are"
+        for name, value in features.items()
+        if not isinstance(value, str | Path | Mapping)
+    ]
+    if isinstance(test, Mapping):
+        problems += [
+            f"test['{name}'] must be a mapping of modalities to arrays, for a source of features "
+            "that is one, too"
+            for name, value in test.items()
+            if not isinstance(value, Mapping) or not isinstance(features.get(name), Mapping)
+        ]
+    return problems
+
+
+def _encoder_problems(encoder: Any) -> list[str]:
+    """Say what is wrong with several encoders."""
+    if not isinstance(encoder, Sequence | Mapping):
+        kind = type(encoder).__name__
+        return [f"encoder is of type {kind}, but must be a name, a list or a mapping of names"]
+    if not encoder:
+        return ["encoder is empty, but must name one at least"]
+    values = encoder.values() if isinstance(encoder, Mapping) else encoder
+    problems = [
+        f"encoder has {value!r} in it, but must have names of encoders"
+        for value in values
+        if not isinstance(value, str)
+    ]
+    if not isinstance(encoder, Mapping):
+        twice = sorted({name for name in encoder if list(encoder).count(name) > 1})
+        problems += [f"encoder has '{name}' twice, but must have it once" for name in twice]
+    return problems
+
+
+def _is_frame(value: object) -> bool:
+    # A DataFrame can't come from a pandas that nobody imported, and importing it takes a second.
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, pandas.DataFrame)
+
+
+def is_several(features: object) -> bool:
+    """Say whether embeddings are several sources by name, rather than arrays by modality."""
+    return isinstance(features, Mapping) and any(
+        isinstance(value, str | Path | Mapping) for value in features.values()
+    )
