@@ -21,6 +21,7 @@ import json
 import logging
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -140,6 +141,17 @@ class RunStore:
             for entry in self._entries(spec.address):
                 if entry.kind == "state" and entry.epoch < epoch:
                     entry.path.unlink(missing_ok=True)
+
+    def check_writable(self) -> None:
+        """Write a file and remove it.
+
+        Raises:
+            OSError: That isn't possible.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self.folder) as file:
+            file.write(b"\0")
+            file.flush()
 
     def reduce(self, address: str, kind: str, epoch: int) -> None:
         """Drop the tensors of a file; its curve stays, so that its numbers are never lost."""
