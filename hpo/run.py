@@ -58,10 +58,11 @@ def _run(arguments: argparse.Namespace) -> int:
 def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     from rich.console import Console
 
-    from hpo.data import class_line, make_split
+    from hpo.data import class_line, divide, split_line
     from hpo.features import DataOptions, asked_sources, folder_defaults, prepare_data
     from hpo.launch import place_workers, resolve_devices, resolve_precision
     from hpo.library import find_space, open_study, space_of
+    from hpo.notes import refuse_doubts
     from hpo.report import Screen, finish_study
     from hpo.results import check_pick
     from hpo.search import (
@@ -70,7 +71,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         parse_setting,
         space_for_sources,
     )
-    from hpo.study import load_plugins
+    from hpo.study import kept_split, load_plugins
     from hpo.training import Arithmetic, constant_micro_f1
     from hpo.trials import redact
 
@@ -101,6 +102,8 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     space = space_of(source, settings, suggested, modalities, options.sources() or None)
     options = options.with_encoders(encoders_of_space(space))
     space = space_for_sources(space, options.sources())
+    split = kept_split(arguments.storage, arguments.study, space.split)
+    space = space.model_copy(update={"split": split})
     out = arguments.out or Path("runs") / arguments.study
 
     devices = resolve_devices(arguments.devices)
@@ -121,9 +124,13 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     data = prepare_data(
         replace(options, device=devices[0]),
         defaults,
-        lambda dataset: make_split(dataset, space.split, space.train_rows),
+        lambda dataset: divide(dataset, space.split, space.train_rows),
     )
-    bundle = data.bundle(space.split, space.train_rows)
+    division = data.divide(space.split, space.train_rows)
+    if arguments.strict:
+        refuse_doubts(division.notes)
+    space = space.model_copy(update={"split": division.spec})
+    bundle = data.bundle_of(division)
     study = open_study(
         data,
         space,
@@ -163,12 +170,13 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             f"data {options.folder} · {len(parts['train']):,} rows to train, "
             f"{len(parts['val']):,} to validate, {len(bundle.test_ids):,} to predict, "
             f"{len(bundle.classes)} classes",
-            f"classes {class_line(data.classes, data.dataset.labels)}",
+            f"classes {class_line(bundle.classes, bundle.labels)}",
+            split_line(division.spec),
             *feature_lines(data),
             f"best constant prediction: micro-F1 {constant_micro_f1(bundle.labels_of('val')):.3f} "
             "on the rows to validate",
             *([f"set by {options.folder / 'hpo.yaml'}: {shown}"] if shown else []),
-            *(f"note: {note}" for note in data.notes),
+            *(f"note: {note}" for note in (*data.notes, *division.notes)),
             *scaling_notes(data, space),
             *([str(limits)] if str(limits) else []),
             *notes,

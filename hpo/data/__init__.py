@@ -3,6 +3,7 @@
 from hpo.data._arrays import dataset_of_arrays
 from hpo.data._coco import CocoSummary, convert_coco
 from hpo.data._dataset import Dataset, keep_rows
+from hpo.data._division import Division, divide, split_line
 from hpo.data._folder import load_dataset, load_rows
 from hpo.data._frame import dataset_of_frame
 from hpo.data._images import ImageMode
@@ -10,20 +11,27 @@ from hpo.data._label_notes import class_line
 from hpo.data._labels_as import WAYS, LabelsAs, classes_argument
 from hpo.data._problems import Problems
 from hpo.data._rows import Rows, take_rows
-from hpo.data._split import (
+from hpo.data._split import Split, make_split
+from hpo.data._split_spec import (
+    SPLIT_KINDS,
+    AutoSplit,
     ColumnSplit,
-    Split,
+    ConcreteSplit,
     SplitSpec,
     StratifiedSplit,
     TailSplit,
-    make_split,
+    settle_split,
 )
 
 __all__ = [
+    "SPLIT_KINDS",
     "WAYS",
+    "AutoSplit",
     "CocoSummary",
     "ColumnSplit",
+    "ConcreteSplit",
     "Dataset",
+    "Division",
     "ImageMode",
     "LabelsAs",
     "Problems",
@@ -37,9 +45,12 @@ __all__ = [
     "convert_coco",
     "dataset_of_arrays",
     "dataset_of_frame",
+    "divide",
     "keep_rows",
     "load_dataset",
     "load_rows",
     "make_split",
+    "settle_split",
+    "split_line",
     "take_rows",
 ]

@@ -13,7 +13,7 @@ from hpo.features._features import Features
 from hpo.notes import Note
 
 if TYPE_CHECKING:
-    from hpo.data import Dataset, SplitSpec
+    from hpo.data import Dataset, Division, SplitSpec
 
 __all__ = ["Data"]
 
@@ -107,10 +107,33 @@ class Data:
             InputError: This division isn't possible; all that is wrong is listed.
             OSError: The cache can't be written.
         """
-        from hpo.data import make_split
+        return self.bundle_of(self.divide(spec, train_rows))
 
-        split = make_split(self.dataset, spec, train_rows)
-        return save_bundle(self.cache, self.dataset, self.named or self.features, split)
+    def divide(self, spec: "SplitSpec", train_rows: int | None = None) -> "Division":
+        """Divide the labelled rows, without storing anything.
+
+        Args:
+            spec: See ``bundle``.
+            train_rows: Likewise.
+
+        Raises:
+            InputError: As ``bundle``.
+        """
+        from hpo.data import divide
+
+        return divide(self.dataset, spec, train_rows)
+
+    def bundle_of(self, division: "Division") -> Bundle:
+        """Store all that training needs of rows that are divided, or open it if it is there.
+
+        Args:
+            division: What ``divide`` returned.
+
+        Raises:
+            OSError: The cache can't be written.
+        """
+        features = self.named or self.features
+        return save_bundle(self.cache, division.dataset, features, division.split)
 
     def __repr__(self) -> str:
         sources = {f"{name}: ": one for name, one in self.named.items()} or {"": self.features}

@@ -3,6 +3,7 @@
 from hpo.models import PluginUse
 from hpo.study._candidates import add_candidate, adopt_enqueued, warm_start
 from hpo.study._definition import Definition
+from hpo.study._kept import kept_split
 from hpo.study._plugins import check_plugins, load_plugins, plugins_of
 from hpo.study._so_far import TRAINED, best_so_far, epochs_unfinished
 from hpo.study._study import StoredStudy, finished_trial
@@ -18,6 +19,7 @@ __all__ = [
     "check_plugins",
     "epochs_unfinished",
     "finished_trial",
+    "kept_split",
     "load_plugins",
     "plugins_of",
     "warm_start",
