@@ -2,12 +2,14 @@
 
 from hpo.data._arrays import dataset_of_arrays
 from hpo.data._coco import CocoSummary, convert_coco
+from hpo.data._columns import parse_columns
 from hpo.data._dataset import Dataset, keep_rows
-from hpo.data._folder import load_dataset, load_rows
+from hpo.data._folder import kinds_there, load_dataset, load_rows
 from hpo.data._frame import dataset_of_frame
 from hpo.data._images import ImageMode
+from hpo.data._parts import CaptionRule, ReadOptions
 from hpo.data._problems import Problems
-from hpo.data._rows import Rows, take_rows
+from hpo.data._rows import Rows, join_rows, take_rows
 from hpo.data._split import (
     ColumnSplit,
     Split,
@@ -18,11 +20,13 @@ from hpo.data._split import (
 )
 
 __all__ = [
+    "CaptionRule",
     "CocoSummary",
     "ColumnSplit",
     "Dataset",
     "ImageMode",
     "Problems",
+    "ReadOptions",
     "Rows",
     "Split",
     "SplitSpec",
@@ -31,9 +35,12 @@ __all__ = [
     "convert_coco",
     "dataset_of_arrays",
     "dataset_of_frame",
+    "join_rows",
     "keep_rows",
+    "kinds_there",
     "load_dataset",
     "load_rows",
     "make_split",
+    "parse_columns",
     "take_rows",
 ]

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo._options import guarded
+from hpo._options import add_reading_options, guarded
+from hpo.data import parse_columns
 from hpo.features import (
     DEFAULT_ENCODER,
     DataOptions,
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="the data folder, or 'demo' for the demo data set",
     )
+    add_reading_options(parser)
     parser.add_argument(
         "--encoder",
         action="append",
@@ -78,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     folders, encoder = asked_sources(arguments.features, arguments.encoder)
-    options = DataOptions(**{**vars(arguments), "features": folders, "encoder": encoder})
+    columns = {} if arguments.columns is None else parse_columns(arguments.columns)
+    given = {**vars(arguments), "features": folders, "encoder": encoder, "columns": columns}
+    options = DataOptions(**given)
     data = prepare_data(options, folder_defaults(options))
     sources = {f"{name} ": one for name, one in data.named.items()} or {"": data.features}
     for name, features in sources.items():
