@@ -22,7 +22,7 @@ from hpo.notes import refuse_doubts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hpo.data import Dataset
+    from hpo.data import Dataset, LabelsAs
 
 __all__ = [
     "DEMO_DATA",
@@ -54,6 +54,7 @@ class DataOptions:
         skip_bad_images: Leave out rows whose image is missing or damaged.
         modalities: Which modalities to take; None for all that are there.
         strict: Refuse data that isn't read without doubt, see ``hpo/notes.py``.
+        labels_as: How to read the labels, where their owner says it.
     """
 
     data: str | Path
@@ -64,6 +65,7 @@ class DataOptions:
     skip_bad_images: bool
     modalities: tuple[str, ...] | None = None
     strict: bool = False
+    labels_as: "LabelsAs | None" = None
 
     @property
     def folder(self) -> Path:
@@ -199,6 +201,7 @@ def prepare_data(
         options.folder,
         images="exist" if with_images else "ignore",
         skip_bad_images=options.skip_bad_images,
+        labels_as=options.labels_as,
     )
     if check is not None:
         check(dataset)
