@@ -7,6 +7,8 @@ from hpo.data._dataset import Dataset, keep_rows
 from hpo.data._folder import kinds_there, load_dataset, load_rows
 from hpo.data._frame import dataset_of_frame
 from hpo.data._images import ImageMode
+from hpo.data._label_notes import class_line
+from hpo.data._labels_as import WAYS, LabelsAs, classes_argument
 from hpo.data._parts import CaptionRule, ReadOptions
 from hpo.data._problems import Problems
 from hpo.data._rows import Rows, join_rows, take_rows
@@ -20,11 +22,13 @@ from hpo.data._split import (
 )
 
 __all__ = [
+    "WAYS",
     "CaptionRule",
     "CocoSummary",
     "ColumnSplit",
     "Dataset",
     "ImageMode",
+    "LabelsAs",
     "Problems",
     "ReadOptions",
     "Rows",
@@ -32,6 +36,8 @@ __all__ = [
     "SplitSpec",
     "StratifiedSplit",
     "TailSplit",
+    "class_line",
+    "classes_argument",
     "convert_coco",
     "dataset_of_arrays",
     "dataset_of_frame",

@@ -13,6 +13,7 @@ from hpo.data._embedded import EmbeddedImage
 from hpo.data._images import ImageMode, find_images
 from hpo.data._label_columns import read_labels
 from hpo.data._label_values import is_missing
+from hpo.data._labels_as import LabelsAs
 from hpo.data._parts import ReadOptions, TablePart
 from hpo.data._problems import Problems
 from hpo.data._read_table import ReadTable, as_asked, read_source
@@ -49,12 +50,13 @@ def load_dataset(
     images: ImageMode = "exist",
     skip_bad_images: bool = False,
     options: ReadOptions = _NOTHING_SAID,
+    labels_as: LabelsAs | None = None,
 ) -> Dataset:
     """Read a data folder and check everything about it that can be checked before any work.
 
     ``docs/data.md`` lists the layouts. The labelled rows are in ``train.csv`` or another table,
     those to predict, if there are any, in ``test.csv``. How captions with stray quotes are read
-    stands in ``hpo/data/_csv.py``, how labels are separated in ``hpo/data/_labels.py``.
+    stands in ``hpo/data/_csv.py``, how labels are written in ``hpo/data/_labels.py``.
 
     Args:
         folder: The data folder; ``find_images`` says where its images are.
@@ -63,6 +65,7 @@ def load_dataset(
         skip_bad_images: Leave out rows whose image is missing, and name them in
             ``Dataset.skipped``, instead of refusing the folder.
         options: How to read what isn't unmistakable.
+        labels_as: How to read the labels, where their owner says it.
 
     Raises:
         InputError: Something is wrong; all problems of the folder are listed with their lines.
@@ -91,10 +94,8 @@ def load_dataset(
     notes += [note for one in found for note in one.notes]
     notes += _check_names(folder, tables, found, problems)
     with_labels = test.part if test is not None and _has_labels(test.part) else None
-    classes, labels, test_labels, said = read_labels(
-        [one.part for one in labelled], with_labels, problems
-    )
-    notes += said
+    read = read_labels([one.part for one in labelled], with_labels, problems, labels_as)
+    notes += read.notes
     if not skip_bad_images:
         problems.add(message for one in found for message in one.faults.values())
         problems.add(advice)
@@ -105,13 +106,13 @@ def load_dataset(
         root=folder,
         train=join_rows([one.rows for one in found[:count]]),
         test=None if test is None else found[count].rows,
-        classes=classes,
-        labels=labels,
+        classes=read.classes,
+        labels=read.labels,
         split_column=_split_column(labelled),
         fingerprint=_fingerprint(labelled),
         notes=tuple(notes),
         has=has,
-        test_labels=test_labels,
+        test_labels=read.test,
         groups=_groups(labelled),
     )
     masks = [_mask(one) for one in found]

@@ -13,6 +13,7 @@ from hpo.data._columns import ROW_KINDS, Columns, as_list, find_columns
 from hpo.data._dataset import Dataset, keep_rows, problems_title
 from hpo.data._images import ImageMode, url_fault
 from hpo.data._label_columns import read_labels
+from hpo.data._labels_as import LabelsAs
 from hpo.data._parts import CaptionRule, part_of
 from hpo.data._problems import Problems
 from hpo.data._read_table import class_columns
@@ -34,6 +35,7 @@ def dataset_of_frame(
     captions: CaptionRule | None = None,
     images: ImageMode = "exist",
     skip_bad_images: bool = False,
+    labels_as: LabelsAs | None = None,
 ) -> Dataset:
     """Read labelled rows, and perhaps rows to predict, from DataFrames.
 
@@ -53,6 +55,7 @@ def dataset_of_frame(
         images: ``exist`` looks for the image files, whose paths are absolute or start from the
             working directory; ``ignore`` leaves ``Rows.images`` None.
         skip_bad_images: Leave out rows whose image is missing instead of refusing the frame.
+        labels_as: How to read a column of labels, where their owner says it.
 
     Raises:
         InputError: Something is wrong; all problems are listed with their rows.
@@ -84,8 +87,8 @@ def dataset_of_frame(
     for messages in check_ids(parts):
         problems.add(messages)
     labelled = found[1].part if test is not None and found[1].part.labels is not None else None
-    classes, labels, test_labels, said = read_labels([found[0].part], labelled, problems)
-    notes += said
+    read = read_labels([found[0].part], labelled, problems, labels_as)
+    notes += read.notes
     masks = [np.ones(len(rows), dtype=bool) for rows in parts]
     if images == "exist" and used.image is not None:
         for number, captioned in enumerate(found):
@@ -99,12 +102,12 @@ def dataset_of_frame(
         root=None,
         train=parts[0],
         test=parts[1] if test is not None else None,
-        classes=classes,
-        labels=labels,
+        classes=read.classes,
+        labels=read.labels,
         split_column=split,
-        fingerprint=fingerprint(parts[0], classes, labels, split),
+        fingerprint=fingerprint(parts[0], read.classes, read.labels, split),
         notes=tuple(notes),
-        test_labels=test_labels,
+        test_labels=read.test,
         groups=found[0].groups,
     )
     if all(mask.all() for mask in masks):

@@ -1,20 +1,22 @@
 """The labels of all parts: a column of labels, or a column of zeros and ones for each class."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hpo.data._arrays import check_classes
 from hpo.data._columns import Columns, as_list, listed
-from hpo.data._label_values import is_missing, read_label_lists, read_multi_hot
-from hpo.data._labels import encode_labels, multi_hot
+from hpo.data._label_notes import class_notes
+from hpo.data._label_values import encode_values, is_missing, read_multi_hot
+from hpo.data._labels import Labels
+from hpo.data._labels_as import LabelsAs, check_classes
 from hpo.data._parts import TablePart
 from hpo.data._problems import Problems
 from hpo.data._table import Table
 from hpo.notes import Note
 
-__all__ = ["guess_class_columns", "read_labels"]
+__all__ = ["PartLabels", "guess_class_columns", "read_labels"]
 
 _BITS: Mapping[str, float] = {
     **dict.fromkeys(("0", "0.0", "false"), 0.0),
@@ -35,19 +37,36 @@ def guess_class_columns(table: Table, used: Columns) -> tuple[Any, ...]:
     return tuple(others) if bits else ()
 
 
+@dataclass(frozen=True)
+class PartLabels:
+    """The labels of all parts.
+
+    Attributes:
+        classes: The K classes.
+        labels: uint8 [N, K] of the labelled rows.
+        test: Likewise of the rows to predict; None if they have no labels.
+        notes: How they were read, and what looks wrong with them.
+    """
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    test: np.ndarray | None
+    notes: tuple[Note, ...]
+
+
 def read_labels(
-    parts: Sequence[TablePart], test: TablePart | None, problems: Problems
-) -> tuple[tuple[str, ...], np.ndarray, np.ndarray | None, list[Note]]:
-    """Return the class names and the labels of all rows.
+    parts: Sequence[TablePart],
+    test: TablePart | None,
+    problems: Problems,
+    asked: LabelsAs | None = None,
+) -> PartLabels:
+    """Return the classes and the labels of all rows.
 
     Args:
         parts: The labelled rows.
         test: Rows to predict that have labels; None if there are none.
         problems: Takes what is wrong.
-
-    Returns:
-        The K classes that labelled rows have, their labels uint8 [N, K], those of the rows to
-        predict likewise, and what there is to say of them.
+        asked: How to read them, where their owner says it.
     """
     every = [*parts, *([] if test is None else [test])]
     cells = [cell for part in every for cell in part.labels or ()]
@@ -57,39 +76,45 @@ def read_labels(
         number = int(np.searchsorted(starts, row, side="right")) - 1
         return every[number].rows.place(row - starts[number])
 
-    column, before = parts[0].used.labels, bool(problems)
+    column = parts[0].used.labels
+    before = len(problems.listed())
     if isinstance(column, tuple):
-        classes = tuple(str(name) for name in column)
-        problems.add(check_classes(classes))
-        matrix = np.array([[_bit(cell) for cell in row] for row in cells], np.float64)
-        labels = read_multi_hot(matrix.reshape(-1, len(classes)), classes, place, problems)
+        read = _read_columns(cells, column, place, problems, asked)
+    elif parts[0].class_names:
+        lists = _with_names(cells, parts[0].class_names, place, str(column), problems)
+        as_list_of = LabelsAs("list", None if asked is None else asked.classes)
+        read = encode_values(lists, place, str(column), problems, as_list_of)
     else:
-        classes, labels = _read_column(cells, parts[0].class_names, place, str(column), problems)
+        read = encode_values(cells, place, str(column), problems, asked)
     count = starts[len(parts)]
-    train = labels[:count]
-    if count and not train.any() and not (problems and not before):
-        called = listed(as_list(column))
+    train = read.matrix[:count]
+    if count and not train.any() and len(problems.listed()) == before:
         what = "the columns" if isinstance(column, tuple) else "the column"
         source = " and ".join(part.rows.source for part in parts)
-        problems.add(f"{source}: no row has a label in {what} {called}")
+        problems.add(f"{source}: no row has a label in {what} {listed(as_list(column))}")
     if test is None:
-        return classes, train, None, []
-    return _known_in_train(classes, train, labels[count:], test)
+        return PartLabels(read.classes, train, None, read.notes)
+    return _known_in_train(read, count, test)
 
 
-def _read_column(
+def _read_columns(
     cells: Sequence[Any],
-    names: Sequence[str],
+    columns: Sequence[Any],
     place: Callable[[int], str],
-    column: str,
     problems: Problems,
-) -> tuple[tuple[str, ...], np.ndarray]:
-    if names:
-        cells = _with_names(cells, names, place, column, problems)
-    if all(isinstance(cell, str) or is_missing(cell) for cell in cells):
-        texts = [cell if isinstance(cell, str) else "" for cell in cells]
-        return encode_labels(texts, place, column, problems)
-    return multi_hot(read_label_lists(cells, place, column, problems))
+    asked: LabelsAs | None,
+) -> Labels:
+    """Read a column of zeros and ones for each class."""
+    if asked not in (None, LabelsAs()):
+        problems.add(
+            "columns['labels'] names a column for each class, so neither classes nor labels_as "
+            "nor no_label can be given"
+        )
+    classes = tuple(str(name) for name in columns)
+    problems.add(check_classes(classes))
+    numbers = np.array([[_bit(cell) for cell in row] for row in cells], np.float64)
+    matrix = read_multi_hot(numbers.reshape(-1, len(classes)), classes, place, problems)
+    return Labels(classes, matrix, tuple(class_notes(classes, matrix)))
 
 
 def _with_names(
@@ -116,10 +141,9 @@ def _with_names(
     return found
 
 
-def _known_in_train(
-    classes: tuple[str, ...], train: np.ndarray, test: np.ndarray, part: TablePart
-) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, list[Note]]:
+def _known_in_train(read: Labels, count: int, part: TablePart) -> PartLabels:
     """Leave out classes that only rows to predict have, as no model can know them."""
+    train, test = read.matrix[:count], read.matrix[count:]
     unknown = test.any(axis=0) & ~train.any(axis=0)
     notes = [
         Note(
@@ -129,7 +153,7 @@ def _known_in_train(
         )
     ]
     if unknown.any():
-        names = listed(classes[k] for k in np.flatnonzero(unknown))
+        names = listed(read.classes[k] for k in np.flatnonzero(unknown))
         rows = int(test[:, unknown].any(axis=1).sum())
         notes.append(
             Note(
@@ -138,8 +162,8 @@ def _known_in_train(
             )
         )
     kept = ~unknown
-    names_kept = tuple(classes[k] for k in np.flatnonzero(kept))
-    return names_kept, train[:, kept], test[:, kept], notes
+    classes = tuple(read.classes[k] for k in np.flatnonzero(kept))
+    return PartLabels(classes, train[:, kept], test[:, kept], (*read.notes, *notes))
 
 
 def _bit(cell: Any) -> float:

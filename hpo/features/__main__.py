@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo._options import add_reading_options, guarded
+from hpo._options import add_label_options, add_reading_options, asked_labels, guarded
 from hpo.data import parse_columns
 from hpo.features import (
     DEFAULT_ENCODER,
@@ -74,15 +74,25 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="leave out rows whose image is missing or damaged",
     )
+    add_label_options(parser)
     return parser
 
 
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     folders, encoder = asked_sources(arguments.features, arguments.encoder)
-    columns = {} if arguments.columns is None else parse_columns(arguments.columns)
-    given = {**vars(arguments), "features": folders, "encoder": encoder, "columns": columns}
-    options = DataOptions(**given)
+    options = DataOptions(
+        data=arguments.data,
+        features=folders,
+        encoder=encoder,
+        cache=arguments.cache,
+        device=arguments.device,
+        skip_bad_images=arguments.skip_bad_images,
+        modalities=arguments.modalities,
+        columns={} if arguments.columns is None else parse_columns(arguments.columns),
+        captions=arguments.captions,
+        labels_as=asked_labels(arguments),
+    )
     data = prepare_data(options, folder_defaults(options))
     sources = {f"{name} ": one for name, one in data.named.items()} or {"": data.features}
     for name, features in sources.items():

@@ -50,6 +50,8 @@ def load_data(
     test: "pd.DataFrame | Mapping[str, Any] | None" = None,
     columns: Mapping[str, Any] | None = None,
     captions: "CaptionRule | None" = None,
+    labels_as: str | None = None,
+    no_label: str | Sequence[str] | None = None,
     modalities: Sequence[str] | None = None,
     cache: str | Path = ".hpo",
     device: str = "auto",
@@ -82,7 +84,8 @@ def load_data(
             them. Beside ``features`` it can only stand where both have names.
         labels: Without a source: a matrix of zeros and ones [rows, classes], or a list of labels
             for each row.
-        classes: Without a source: the class names, in the order of the columns.
+        classes: All class names, in the order that they get: those of the columns of a matrix or
+            of vectors of zeros and ones, or all that rows may name. None takes those that occur.
         ids: Without a source: a name for each row.
         test: Rows to predict: a DataFrame with the same columns; or, if ``features`` are arrays, an
             array [test rows, D] for each of them, with several sources under the name of each. A
@@ -94,6 +97,11 @@ def load_data(
         captions: What several captions of a picture mean: ``mean`` of their embeddings, ``first``
             alone, or a row for ``each``. None takes the mean of those in one cell, and refuses
             pictures on several rows.
+        labels_as: How labels are written, where that is in doubt: ``one`` name; names separated by
+            ``blanks``, ``commas``, ``semicolons`` or ``bars``; a ``list`` in JSON's or Python's
+            spelling; or ``multi-hot``, a vector of zeros and ones. Each piece of a name or list is
+            then a class as it is written.
+        no_label: What a row's labels say that has none, such as ``nan``; one word or several.
         modalities: Which embeddings to use; None for all that are there.
         cache: Where embeddings are kept, so that nothing is encoded twice.
         device: Where to encode: ``auto``, ``cpu``, ``cuda:0``, ….
@@ -106,10 +114,10 @@ def load_data(
     Raises:
         InputError: Something is wrong with the data; all problems are listed.
     """
-    from hpo.data import dataset_of_arrays, dataset_of_frame
+    from hpo.data import LabelsAs, dataset_of_arrays, dataset_of_frame
 
     check_arguments(
-        source, features, encoder, labels, classes, ids, test, columns, captions, skip_bad_images
+        source, features, encoder, labels, ids, test, columns, captions, skip_bad_images
     )
     options = DataOptions(
         data=_called(source),
@@ -122,6 +130,7 @@ def load_data(
         strict=strict,
         columns=dict(columns or {}),
         captions=captions,
+        labels_as=LabelsAs.of(labels_as, classes, no_label),
     )
     several = is_several(features)
     test_arrays = test if isinstance(test, Mapping) else {}
@@ -136,7 +145,9 @@ def load_data(
     else:
         if source is None:
             rows = _count(test_arrays)
-            dataset = dataset_of_arrays(labels, classes=classes, ids=ids, test_rows=rows)
+            dataset = dataset_of_arrays(
+                labels, labels_as=options.labels_as, ids=ids, test_rows=rows
+            )
         else:
             dataset = dataset_of_frame(
                 source,
@@ -145,6 +156,7 @@ def load_data(
                 captions=captions,
                 images="exist" if features is None or given.encoders else "ignore",
                 skip_bad_images=skip_bad_images,
+                labels_as=options.labels_as,
             )
             if test_arrays:
                 dataset = _with_test_rows(dataset, _count(test_arrays))
@@ -192,6 +204,7 @@ def _of_folder(options: DataOptions, given: _Given, progress: Progress | bool) -
         images="exist" if with_images else "ignore",
         skip_bad_images=options.skip_bad_images,
         options=options.reading,
+        labels_as=options.labels_as,
     )
     if given.arrays is None:
         return gathered_data(

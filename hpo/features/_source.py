@@ -22,7 +22,7 @@ from hpo.notes import refuse_doubts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hpo.data import CaptionRule, Dataset, ReadOptions
+    from hpo.data import CaptionRule, Dataset, LabelsAs, ReadOptions
 
 __all__ = [
     "DEMO_DATA",
@@ -59,6 +59,7 @@ class DataOptions:
         columns: Which columns of the tables are what, see ``hpo.data.ReadOptions``.
         captions: What several captions of a picture mean, see there.
         reads: The modalities that are read at most, if that is known; rows may lack others.
+        labels_as: How to read the labels, where their owner says it.
     """
 
     data: str | Path
@@ -72,6 +73,7 @@ class DataOptions:
     columns: Mapping[str, Any] = field(default_factory=dict)
     captions: "CaptionRule | None" = None
     reads: tuple[str, ...] | None = None
+    labels_as: "LabelsAs | None" = None
 
     @property
     def folder(self) -> Path:
@@ -218,6 +220,7 @@ def prepare_data(
         images="exist" if with_images else "ignore",
         skip_bad_images=options.skip_bad_images,
         options=options.reading,
+        labels_as=options.labels_as,
     )
     if check is not None:
         check(dataset)
