@@ -77,7 +77,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     began = time.monotonic()
     candidates = [(text, parse_candidate(text)) for text in arguments.add]
     pick = None if arguments.pick is None else check_pick(arguments.pick)
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)
     load_plugins(arguments.plugin)
     features, encoder = asked_sources(arguments.features, arguments.encoder)
     options = DataOptions(
