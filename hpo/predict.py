@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo._options import add_plugin_option, guarded, positive
+from hpo._options import add_plugin_option, add_reading_options, guarded, positive
 from hpo.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR|demo",
         help="data folder; the rows are those of test.csv if it is there, else of train.csv",
     )
+    add_reading_options(parser)
     add(
         "--features",
         action="append",
@@ -106,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
 
-    from hpo.data import load_rows
+    from hpo.data import ReadOptions, load_rows, parse_columns
     from hpo.demo import make_demo
     from hpo.features import ConsoleProgress, encode_present, reads_images
     from hpo.launch import resolve_devices
@@ -133,16 +134,20 @@ def _main(argv: Sequence[str] | None) -> int:
     if arguments.data == "demo":
         folder = arguments.cache / "demo"
         make_demo(folder)
-    table = "test.csv" if (folder / "test.csv").exists() else "train.csv"
-
     widths = source_widths(model)
-    with_images = any(reads_images(widths[source]) for source in encoders)
+    encoded_names = {name for source in encoders for name in widths[source]}
     rows = load_rows(
         folder,
-        images="exist" if with_images else "ignore",
+        images="exist" if reads_images(encoded_names) else "ignore",
         skip_bad_images=arguments.skip_bad_images or reads_images(arguments.missing),
+        captions="text" in encoded_names - set(arguments.missing),
+        options=ReadOptions(
+            {} if arguments.columns is None else parse_columns(arguments.columns),
+            arguments.captions,
+            arguments.cache / "pictures",
+        ),
     )
-    arrays = _read(folders, table, len(rows), widths, arguments.missing)
+    arrays = _read(folders, rows.source, len(rows), widths, arguments.missing)
     absent = _absent(rows, arrays, {s: tuple(widths[s]) for s in encoders}, arguments.missing)
     lacking = lacking_of(model, absent, rows.place)
     counts = count_lacking(model, lacking, rows.place)
@@ -179,7 +184,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
     labelled = len(rows) - len(bad)
     count = f"{labelled:,} row{'' if labelled == 1 else 's'}"
-    print(f"predicted {count} of {folder / table}, {len(model.classes)} classes")
+    print(f"predicted {count} of {folder / rows.source}, {len(model.classes)} classes")
     for name, number in counts.items():
         print(f"lacking {name}: {number:,} row{'' if number == 1 else 's'}, predicted without it")
     if bad:

@@ -2,15 +2,17 @@
 
 from hpo.data._arrays import dataset_of_arrays
 from hpo.data._coco import CocoSummary, convert_coco
+from hpo.data._columns import parse_columns
 from hpo.data._dataset import Dataset, keep_rows
 from hpo.data._division import Division, divide, split_line
-from hpo.data._folder import load_dataset, load_rows
+from hpo.data._folder import kinds_there, load_dataset, load_rows
 from hpo.data._frame import dataset_of_frame
 from hpo.data._images import ImageMode
 from hpo.data._label_notes import class_line
 from hpo.data._labels_as import WAYS, LabelsAs, classes_argument
+from hpo.data._parts import CaptionRule, ReadOptions
 from hpo.data._problems import Problems
-from hpo.data._rows import Rows, take_rows
+from hpo.data._rows import Rows, join_rows, take_rows
 from hpo.data._split import Split, make_split
 from hpo.data._split_spec import (
     SPLIT_KINDS,
@@ -27,6 +29,7 @@ __all__ = [
     "SPLIT_KINDS",
     "WAYS",
     "AutoSplit",
+    "CaptionRule",
     "CocoSummary",
     "ColumnSplit",
     "ConcreteSplit",
@@ -35,6 +38,7 @@ __all__ = [
     "ImageMode",
     "LabelsAs",
     "Problems",
+    "ReadOptions",
     "Rows",
     "Split",
     "SplitSpec",
@@ -46,10 +50,13 @@ __all__ = [
     "dataset_of_arrays",
     "dataset_of_frame",
     "divide",
+    "join_rows",
     "keep_rows",
+    "kinds_there",
     "load_dataset",
     "load_rows",
     "make_split",
+    "parse_columns",
     "settle_split",
     "split_line",
     "take_rows",

@@ -10,6 +10,7 @@ import numpy as np
 from hpo.features._bundle import Bundle, save_bundle
 from hpo.features._choice import Sources, union
 from hpo.features._features import Features
+from hpo.features._untouched import with_untouched
 from hpo.notes import Note
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Data:
         return self.bundle_of(self.divide(spec, train_rows))
 
     def divide(self, spec: "SplitSpec", train_rows: int | None = None) -> "Division":
-        """Divide the labelled rows, without storing anything.
+        """Divide the labelled rows.
 
         Args:
             spec: See ``bundle``.
@@ -121,7 +122,7 @@ class Data:
         """
         from hpo.data import divide
 
-        return divide(self.dataset, spec, train_rows)
+        return divide(self._with_untouched()[0], spec, train_rows)
 
     def bundle_of(self, division: "Division") -> Bundle:
         """Store all that training needs of rows that are divided, or open it if it is there.
@@ -132,8 +133,15 @@ class Data:
         Raises:
             OSError: The cache can't be written.
         """
-        features = self.named or self.features
+        features = self._with_untouched()[1]
         return save_bundle(self.cache, division.dataset, features, division.split)
+
+    def _with_untouched(self) -> "tuple[Dataset, Features | Mapping[str, Features]]":
+        """Return the rows that are divided and their embeddings, labelled test rows among them."""
+        dataset, features = self.dataset, self.named or self.features
+        if dataset.test_labels is None:
+            return dataset, features
+        return with_untouched(dataset, features, self.cache)
 
     def __repr__(self) -> str:
         sources = {f"{name}: ": one for name, one in self.named.items()} or {"": self.features}

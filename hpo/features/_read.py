@@ -25,7 +25,7 @@ def read_embeddings(
 
     Args:
         folder: Where the embeddings are; only read.
-        table: ``train.csv`` or ``test.csv``.
+        table: What the table is called: ``train.csv`` or such, ``test.csv`` or such.
         rows: Rows of the table.
         widths: D of each modality that is needed, whatever its name; files of others are not
             looked at.
@@ -42,7 +42,9 @@ def read_embeddings(
     title = f"The embeddings folder '{folder}' can't be used:"
     if not folder.is_dir():
         raise InputError("there is no such folder", title)
-    own_files = table == "test.csv" and any((folder / f"{m}_test.npy").exists() for m in widths)
+    own_files = table.startswith("test") and any(
+        (folder / f"{m}_test.npy").exists() for m in widths
+    )
     problems: list[str] = []
     arrays: dict[str, np.ndarray] = {}
     for modality, width in widths.items():
