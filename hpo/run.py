@@ -173,7 +173,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             f"data {options.folder} · {len(parts['train']):,} rows to train, "
             f"{len(parts['val']):,} to validate, {len(bundle.test_ids):,} to predict, "
             f"{len(bundle.classes)} classes",
-            f"classes {class_line(bundle.classes, bundle.labels)}",
+            f"classes {class_line(bundle.classes, division.dataset.labels[: data.rows])}",
             split_line(division.spec),
             *feature_lines(data),
             f"best constant prediction: micro-F1 {constant_micro_f1(bundle.labels_of('val')):.3f} "
