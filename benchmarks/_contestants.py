@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks._arena_data import SHARED, held_out, read_labels, split_of
 from hpo.results import f1_scores
 
-__all__ = ["CONTESTANTS", "INGREDIENTS", "Contestant", "Outcome", "Round"]
+__all__ = ["CONTESTANTS", "INGREDIENTS", "Contestant", "Outcome", "Round", "best_within"]
 
 ROOT = Path(__file__).resolve().parents[1]
 _TUTORIAL_LINE = re.compile(
@@ -66,14 +66,21 @@ class Outcome:
 Contestant = Callable[[Round], Outcome]
 
 
-def _study(space: str, *settings: str, seeded: bool = True) -> Contestant:
+def best_within(seconds: float) -> Contestant:
+    """Return a contestant that is ``best`` with so much time, imports and predictions included."""
+    return _study("best", options=("--time-limit", f"{seconds:.0f}s"))
+
+
+def _study(
+    space: str, *settings: str, seeded: bool = True, options: Sequence[str] = ()
+) -> Contestant:
     """Return a contestant that is a study of hpo's, with these values set in its space."""
 
     def run(this: Round) -> Outcome:
         seed = [f"search.seed={this.seed}"] if seeded else []
         command = [sys.executable, "-m", "hpo.run", "--study", space, "--data", str(this.data)]
         command += ["--space", str(ROOT / "search_spaces" / f"{space}.yaml")]
-        command += ["--features", str(this.data / "features")]
+        command += ["--features", str(this.data / "features"), *options]
         for setting in (split_of(this.name), *seed, *settings):
             command += ["--set", setting]
         start = time.monotonic()

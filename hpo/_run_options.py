@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from hpo._options import (
+    add_label_options,
     add_memory_option,
     add_study_options,
     add_timing_options,
@@ -51,6 +52,7 @@ def run_parser() -> argparse.ArgumentParser:
         metavar="A,B,…",
         help="embeddings to use, such as image,text (default: all that are there)",
     )
+    add_label_options(parser)
     add("--skip-bad-images", action="store_true", help="leave out rows whose image can't be read")
     add(
         "--strict",

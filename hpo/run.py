@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo._options import NO_CANDIDATE, guarded
+from hpo._options import NO_CANDIDATE, asked_labels, guarded
 from hpo._run_options import run_parser
 from hpo._run_plan import feature_lines, memory_notes, scaling_notes
 
@@ -58,7 +58,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     from rich.console import Console
 
-    from hpo.data import make_split
+    from hpo.data import class_line, make_split
     from hpo.features import DataOptions, asked_sources, folder_defaults, prepare_data
     from hpo.launch import place_workers, resolve_devices, resolve_precision
     from hpo.library import find_space, open_study, space_of
@@ -89,6 +89,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         skip_bad_images=arguments.skip_bad_images,
         modalities=arguments.modalities,
         strict=arguments.strict,
+        labels_as=asked_labels(arguments),
     )
     defaults = folder_defaults(options)
     suggested = [(key, value, "hpo.yaml") for key, value in defaults.settings.items()]
@@ -162,6 +163,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             f"data {options.folder} · {len(parts['train']):,} rows to train, "
             f"{len(parts['val']):,} to validate, {len(bundle.test_ids):,} to predict, "
             f"{len(bundle.classes)} classes",
+            f"classes {class_line(data.classes, data.dataset.labels)}",
             *feature_lines(data),
             f"best constant prediction: micro-F1 {constant_micro_f1(bundle.labels_of('val')):.3f} "
             "on the rows to validate",

@@ -6,6 +6,8 @@ from hpo.data._dataset import Dataset, keep_rows
 from hpo.data._folder import load_dataset, load_rows
 from hpo.data._frame import dataset_of_frame
 from hpo.data._images import ImageMode
+from hpo.data._label_notes import class_line
+from hpo.data._labels_as import WAYS, LabelsAs, classes_argument
 from hpo.data._problems import Problems
 from hpo.data._rows import Rows, take_rows
 from hpo.data._split import (
@@ -18,16 +20,20 @@ from hpo.data._split import (
 )
 
 __all__ = [
+    "WAYS",
     "CocoSummary",
     "ColumnSplit",
     "Dataset",
     "ImageMode",
+    "LabelsAs",
     "Problems",
     "Rows",
     "Split",
     "SplitSpec",
     "StratifiedSplit",
     "TailSplit",
+    "class_line",
+    "classes_argument",
     "convert_coco",
     "dataset_of_arrays",
     "dataset_of_frame",

@@ -11,6 +11,7 @@ from hpo.data._csv import Table, read_table
 from hpo.data._dataset import Dataset, keep_rows, problems_title
 from hpo.data._images import ImageMode, find_images
 from hpo.data._labels import encode_labels
+from hpo.data._labels_as import LabelsAs
 from hpo.data._problems import Problems
 from hpo.data._rows import Rows, check_ids
 from hpo.errors import did_you_mean
@@ -21,13 +22,17 @@ SPLIT_VALUES = ("train", "val", "test")
 
 
 def load_dataset(
-    folder: Path, *, images: ImageMode = "exist", skip_bad_images: bool = False
+    folder: Path,
+    *,
+    images: ImageMode = "exist",
+    skip_bad_images: bool = False,
+    labels_as: LabelsAs | None = None,
 ) -> Dataset:
     """Read a data folder and check everything about it that can be checked before any work.
 
     ``train.csv`` has the columns ImageID, Labels, Caption and perhaps Split, ``test.csv``, if it
     is there, ImageID and Caption; the order is free and other columns are ignored. How captions
-    with stray quotes are read stands in ``hpo/data/_csv.py``, how labels are separated in
+    with stray quotes are read stands in ``hpo/data/_csv.py``, how labels are written in
     ``hpo/data/_labels.py``.
 
     Args:
@@ -36,6 +41,7 @@ def load_dataset(
             ``Rows.images`` None.
         skip_bad_images: Leave out rows whose image is missing, and name them in
             ``Dataset.skipped``, instead of refusing the folder.
+        labels_as: How to read the labels, where their owner says it.
 
     Raises:
         InputError: Something is wrong; all problems of the folder are listed with their lines.
@@ -56,8 +62,8 @@ def load_dataset(
     if content is None or train is None:
         problems.fail(title)
     cells = train.columns["Labels"]
-    classes, labels = encode_labels(cells, parts[0].place, "Labels", problems)
-    if cells and not classes:
+    read = encode_labels(cells, parts[0].place, "Labels", problems, labels_as)
+    if cells and not read.matrix.any() and not problems:
         problems.add("train.csv: no row has a label in the column 'Labels'")
     split_column = _read_split_column(train, problems)
 
@@ -73,10 +79,11 @@ def load_dataset(
         root=folder,
         train=parts[0],
         test=parts[1] if test is not None else None,
-        classes=classes,
-        labels=labels,
+        classes=read.classes,
+        labels=read.matrix,
         split_column=split_column,
         fingerprint=hashlib.sha256(content).hexdigest(),
+        notes=read.notes,
     )
     if not any(bad):
         return dataset

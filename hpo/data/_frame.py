@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpo.data._arrays import check_classes, fingerprint
+from hpo.data._arrays import fingerprint
 from hpo.data._dataset import Dataset, keep_rows, problems_title
 from hpo.data._folder import SPLIT_VALUES
 from hpo.data._images import ImageMode
-from hpo.data._label_values import is_missing, read_label_lists, read_multi_hot
-from hpo.data._labels import multi_hot
+from hpo.data._label_notes import class_notes
+from hpo.data._label_values import encode_values, is_missing, read_multi_hot
+from hpo.data._labels import Labels
+from hpo.data._labels_as import LabelsAs, check_classes
 from hpo.data._problems import Problems
 from hpo.data._rows import Rows, check_ids
 from hpo.errors import did_you_mean
@@ -54,6 +56,7 @@ def dataset_of_frame(
     columns: Mapping[str, Any] | None = None,
     images: ImageMode = "exist",
     skip_bad_images: bool = False,
+    labels_as: LabelsAs | None = None,
 ) -> Dataset:
     """Read labelled rows, and perhaps rows to predict, from DataFrames.
 
@@ -70,6 +73,7 @@ def dataset_of_frame(
         images: ``exist`` looks for the image files, whose paths are absolute or start from the
             working directory; ``ignore`` leaves ``Rows.images`` None.
         skip_bad_images: Leave out rows whose image is missing instead of refusing the frame.
+        labels_as: How to read a column of labels, where their owner says it.
 
     Raises:
         InputError: Something is wrong; all problems are listed with their rows.
@@ -104,7 +108,7 @@ def dataset_of_frame(
     ]
     for messages in check_ids(parts):
         problems.add(messages)
-    classes, labels = _labels(frame, used.labels, parts[0], problems)
+    read = _labels(frame, used.labels, parts[0], problems, labels_as)
     split = _split(frame, used.split, parts[0], problems)
     masks = [np.ones(len(rows), dtype=bool) for rows in parts]
     if images == "exist" and used.image is not None:
@@ -121,10 +125,11 @@ def dataset_of_frame(
         root=None,
         train=parts[0],
         test=parts[1] if test is not None else None,
-        classes=classes,
-        labels=labels,
+        classes=read.classes,
+        labels=read.matrix,
         split_column=split,
-        fingerprint=fingerprint(parts[0], classes, labels, split),
+        fingerprint=fingerprint(parts[0], read.classes, read.matrix, split),
+        notes=read.notes,
     )
     if all(mask.all() for mask in masks):
         return dataset
@@ -203,18 +208,23 @@ def _with_images(rows: Rows) -> tuple[Rows, np.ndarray]:
 
 
 def _labels(
-    frame: "pd.DataFrame", column: Any, rows: Rows, problems: Problems
-) -> tuple[tuple[str, ...], np.ndarray]:
+    frame: "pd.DataFrame", column: Any, rows: Rows, problems: Problems, asked: LabelsAs | None
+) -> Labels:
     if isinstance(column, list | tuple):
+        if asked not in (None, LabelsAs()):
+            problems.add(
+                "columns['labels'] names a column for each class, so neither classes nor labels_as "
+                "nor no_label can be given"
+            )
         classes = tuple(str(name) for name in column)
         problems.add(check_classes(classes))
-        labels = read_multi_hot(frame[list(column)].to_numpy(), classes, rows.place, problems)
+        matrix = read_multi_hot(frame[list(column)].to_numpy(), classes, rows.place, problems)
+        read = Labels(classes, matrix, tuple(class_notes(classes, matrix)))
     else:
-        values = list(frame[column])
-        classes, labels = multi_hot(read_label_lists(values, rows.place, str(column), problems))
-    if len(rows) and not labels.any() and not problems:
+        read = encode_values(list(frame[column]), rows.place, str(column), problems, asked)
+    if len(rows) and not read.matrix.any() and not problems:
         problems.add(f"the frame: no row has a label in {_listed(_as_list(column))}")
-    return classes, labels
+    return read
 
 
 def _split(

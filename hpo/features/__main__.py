@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo._options import guarded
+from hpo._options import add_label_options, asked_labels, guarded
 from hpo.features import (
     DEFAULT_ENCODER,
     DataOptions,
@@ -77,13 +77,24 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="refuse data that isn't read without doubt, instead of a note",
     )
+    add_label_options(parser)
     return parser
 
 
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     folders, encoder = asked_sources(arguments.features, arguments.encoder)
-    options = DataOptions(**{**vars(arguments), "features": folders, "encoder": encoder})
+    options = DataOptions(
+        data=arguments.data,
+        features=folders,
+        encoder=encoder,
+        cache=arguments.cache,
+        device=arguments.device,
+        skip_bad_images=arguments.skip_bad_images,
+        modalities=arguments.modalities,
+        strict=arguments.strict,
+        labels_as=asked_labels(arguments),
+    )
     data = prepare_data(options, folder_defaults(options))
     sources = {f"{name} ": one for name, one in data.named.items()} or {"": data.features}
     for name, features in sources.items():

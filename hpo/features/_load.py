@@ -47,6 +47,8 @@ def load_data(
     ids: Sequence[str] | None = None,
     test: "pd.DataFrame | Mapping[str, Any] | None" = None,
     columns: Mapping[str, Any] | None = None,
+    labels_as: str | None = None,
+    no_label: str | Sequence[str] | None = None,
     modalities: Sequence[str] | None = None,
     cache: str | Path = ".hpo",
     device: str = "auto",
@@ -80,7 +82,8 @@ def load_data(
             them. Beside ``features`` it can only stand where both have names.
         labels: Without a source: a matrix of zeros and ones [rows, classes], or a list of labels
             for each row.
-        classes: Without a source: the class names, in the order of the columns.
+        classes: All class names, in the order that they get: those of the columns of a matrix or
+            of vectors of zeros and ones, or all that rows may name. None takes those that occur.
         ids: Without a source: a name for each row.
         test: Rows to predict: a DataFrame with the same columns; or, if ``features`` are arrays, an
             array [test rows, D] for each of them, with several sources under the name of each. A
@@ -88,6 +91,11 @@ def load_data(
         columns: Which columns of a DataFrame are what, for example ``{"image": "path", "labels":
             ["cat", "dog"]}``; the kinds are image, caption, labels and split. What isn't given is
             guessed from unmistakable names, such as ImageID, Caption, Labels.
+        labels_as: How labels are written, where that is in doubt: ``one`` name; names separated by
+            ``blanks``, ``commas``, ``semicolons`` or ``bars``; a ``list`` in JSON's or Python's
+            spelling; or ``multi-hot``, a vector of zeros and ones. Each piece of a name or list is
+            then a class as it is written.
+        no_label: What a row's labels say that has none, such as ``nan``; one word or several.
         modalities: Which embeddings to use; None for all that are there.
         cache: Where embeddings are kept, so that nothing is encoded twice.
         device: Where to encode: ``auto``, ``cpu``, ``cuda:0``, ….
@@ -101,9 +109,9 @@ def load_data(
     Raises:
         InputError: Something is wrong with the data; all problems are listed.
     """
-    from hpo.data import dataset_of_arrays, dataset_of_frame
+    from hpo.data import LabelsAs, dataset_of_arrays, dataset_of_frame
 
-    check_arguments(source, features, encoder, labels, classes, ids, test, columns)
+    check_arguments(source, features, encoder, labels, ids, test, columns)
     options = DataOptions(
         data=_called(source),
         features=Path(features) if isinstance(features, str | Path) else None,
@@ -113,6 +121,7 @@ def load_data(
         skip_bad_images=skip_bad_images,
         modalities=None if modalities is None else tuple(modalities),
         strict=strict,
+        labels_as=LabelsAs.of(labels_as, classes, no_label),
     )
     several = is_several(features)
     test_arrays = test if isinstance(test, Mapping) else {}
@@ -128,7 +137,9 @@ def load_data(
     else:
         if source is None:
             rows = _count(test_arrays)
-            dataset = dataset_of_arrays(labels, classes=classes, ids=ids, test_rows=rows)
+            dataset = dataset_of_arrays(
+                labels, labels_as=options.labels_as, ids=ids, test_rows=rows
+            )
         else:
             dataset = dataset_of_frame(
                 source,
@@ -136,6 +147,7 @@ def load_data(
                 columns=columns,
                 images="exist" if features is None or given.encoders else "ignore",
                 skip_bad_images=skip_bad_images,
+                labels_as=options.labels_as,
             )
             if test_arrays:
                 dataset = _with_test_rows(dataset, _count(test_arrays))
@@ -184,6 +196,7 @@ def _of_folder(options: DataOptions, given: _Given, progress: Progress | bool) -
         options.folder,
         images="exist" if with_images else "ignore",
         skip_bad_images=options.skip_bad_images,
+        labels_as=options.labels_as,
     )
     if given.arrays is None:
         return gathered_data(

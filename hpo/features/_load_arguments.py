@@ -15,7 +15,6 @@ def check_arguments(
     features: object,
     encoder: object,
     labels: object,
-    classes: object,
     ids: object,
     test: object,
     columns: object,
@@ -54,7 +53,7 @@ def check_arguments(
     else:
         problems += [
             f"{name} can't go with a source, which has its own"
-            for name, value in (("labels", labels), ("classes", classes), ("ids", ids))
+            for name, value in (("labels", labels), ("ids", ids))
             if value is not None
         ]
     if features is not None and encoder is not None and not several:

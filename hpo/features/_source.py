@@ -28,7 +28,7 @@ from hpo.notes import refuse_doubts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hpo.data import Dataset
+    from hpo.data import Dataset, LabelsAs
 
 __all__ = [
     "DEMO_DATA",
@@ -62,6 +62,7 @@ class DataOptions:
             exist already haven't got.
         modalities: Which modalities to take; None for all that are there.
         strict: Refuse data that isn't read without doubt, see ``hpo/notes.py``.
+        labels_as: How to read the labels, where their owner says it.
     """
 
     data: str | Path
@@ -72,6 +73,7 @@ class DataOptions:
     skip_bad_images: bool
     modalities: tuple[str, ...] | None = None
     strict: bool = False
+    labels_as: "LabelsAs | None" = None
 
     @property
     def folder(self) -> Path:
@@ -203,6 +205,7 @@ def prepare_data(
         options.folder,
         images="exist" if with_images else "ignore",
         skip_bad_images=options.skip_bad_images,
+        labels_as=options.labels_as,
     )
     if check is not None:
         check(dataset)

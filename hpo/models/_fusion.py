@@ -1,6 +1,7 @@
 """Fusion (section 3.2 of the paper): which embeddings meet where."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping
 
 import torch
@@ -20,6 +21,9 @@ __all__ = [
     "is_fitted",
     "load_weights",
 ]
+
+#: For PyTorch's own random numbers, of which a process has one set.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class MetaClassifier(nn.Linear):
@@ -208,7 +212,8 @@ def _apart(generator: torch.Generator | None = None) -> Iterator[None]:
         generator: Their seed meanwhile is that of the generator, so that a layer of a user's that
             draws from them, and not from the generator, has the same weights each time.
     """
-    with torch.random.fork_rng(devices=()):
+    # They are those of the process, and two of its threads may build models.
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=()):
         if generator is not None:
             torch.default_generator.manual_seed(generator.initial_seed())
         yield

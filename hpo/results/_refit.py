@@ -1,6 +1,7 @@
 """The best configuration of a study, or its ensemble, trained on all its rows."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from hpo.errors import InputError
 from hpo.features import Bundle, load_bundle
 from hpo.models import is_two_step
+from hpo.results._side_by_side import Steps, side_by_side
 from hpo.search import Refit, Task
 from hpo.study import StoredStudy
 from hpo.training import (
@@ -88,21 +90,24 @@ def refit_best(
         checkpoint_every=definition.checkpoint_every,
         milestones={member.config.epochs for member in planned},
     )
-    in_all, before = sum(_steps(member) for member in planned), 0
-    models = []
-    for member, trained in zip(tried, planned, strict=True):
-        models.append(
-            refit(
-                trainer,
-                member.config,
-                seed=member.seed,
-                max_model_mb=limit,
-                origin=origin,
-                epochs=rule.epochs,
-                on_step=_counted(on_step, before, in_all),
-            )
+    steps = Steps(sum(_steps(member) for member in planned), on_step)
+    jobs = [
+        functools.partial(
+            refit,
+            trainer,
+            member.config,
+            seed=member.seed,
+            max_model_mb=limit,
+            origin=origin,
+            epochs=rule.epochs,
+            on_step=steps.count,
         )
-        before += _steps(trained)
+        for member in tried
+    ]
+    for member in planned:  # each kind of rows once, before any two need it
+        data = trainer.data_of(member.config)
+        data.run_data(member.config.feature_scaling, "all")
+    models = side_by_side(jobs, trainer.device, steps.end)
     if len(models) == 1:
         return models[0], trainer.epochs_trained
     widths = trainer.data_of(planned[0].config).widths
@@ -128,11 +133,6 @@ def _on_all_rows(member: Member, rule: Refit, bundle: Bundle) -> Member:
 def _steps(member: Member) -> int:
     """Return how many steps the refit of a member has: one an epoch, two-step fusions twice."""
     return member.config.epochs * (2 if is_two_step(member.config.fusion) else 1)
-
-
-def _counted(on_step: _OnStep, before: int, in_all: int) -> _OnStep:
-    """Return what a refit tells its steps, so that those of all refits are told."""
-    return lambda step, _: on_step(before + step, in_all)
 
 
 def _is_of(model: TrainedModel, planned: Sequence[Member]) -> bool:

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
@@ -76,6 +77,7 @@ class Trainer:
         self._milestones = frozenset(milestones)
         self._poll = poll
         self.epochs_trained = 0
+        self._counting = threading.Lock()  # models may be trained in several threads
         self._constant_score: float | None = None
 
     @property
@@ -205,7 +207,8 @@ class Trainer:
         )
 
     def _count(self) -> None:
-        self.epochs_trained += 1
+        with self._counting:
+            self.epochs_trained += 1
 
     def build(self, spec: RunSpec, generator: torch.Generator) -> nn.Module:
         """Return the module of a run with its initial weights, on the CPU."""

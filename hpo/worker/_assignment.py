@@ -15,6 +15,7 @@ from hpo.trials import Draw, LiveTrial
 from hpo.worker._bench import Workbench
 from hpo.worker._pulse import Pulse
 from hpo.worker._settings import Stopping, WorkerSettings
+from hpo.worker._trouble import WorkerTroubleError, own_trouble
 
 __all__ = ["Assignment"]
 
@@ -63,6 +64,7 @@ class Assignment:
         Raises:
             Interrupted: The worker should stop; the task was handed back.
             KeyboardInterrupt: Likewise.
+            WorkerTroubleError: The worker can't work; likewise, and no attempt was counted.
         """
         trial: LiveTrial | None = None
         try:
@@ -72,7 +74,7 @@ class Assignment:
             self._train(trial, bench)
         except Fenced:
             _log.warning("Task %d was taken over by another worker.", self._task.position)
-        except (Interrupted, KeyboardInterrupt):
+        except (Interrupted, KeyboardInterrupt, WorkerTroubleError):
             self._hand_back(trial)
             raise
         finally:
@@ -115,6 +117,9 @@ class Assignment:
         except (Interrupted, Fenced):
             raise
         except Exception as error:
+            trouble = own_trouble(error) or bench.trouble()
+            if trouble is not None:
+                raise WorkerTroubleError(trouble) from error
             reason = f"{type(error).__name__}: {error}"
             _log.warning("Trial %d failed: %s", trial.number, reason)
             self._patient.trials.fail(self._task, trial, reason, traceback.format_exc())

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpo.data import Dataset, TailSplit, dataset_of_arrays, dataset_of_frame, make_split
+from hpo.data import Dataset, LabelsAs, TailSplit, dataset_of_arrays, dataset_of_frame, make_split
 from hpo.errors import InputError
 
 
@@ -166,16 +166,19 @@ def test_split_messages_name_the_frame() -> None:
     ]
 
 
+A, BAC = LabelsAs(classes=("a",)), LabelsAs(classes=("b", "a", "c"))
+
+
 def test_labels_alone() -> None:
     matrix = np.array([[1, 0, 1], [0, 0, 1]])
-    dataset = dataset_of_arrays(matrix, classes=["b", "a", "c"], ids=["r", "s"], test_rows=2)
+    dataset = dataset_of_arrays(matrix, labels_as=BAC, ids=["r", "s"], test_rows=2)
     assert dataset.classes == ("b", "a", "c") and dataset.labels.tolist() == matrix.tolist()
     assert dataset.train.ids == ("r", "s") and dataset.train.images is None
     assert dataset.test is not None and dataset.test.ids == ("test_0", "test_1")
     assert dataset_of_arrays(matrix > 0).classes == ("0", "1", "2")
     frame = pd.DataFrame(matrix, columns=["x", "y", "z"])
     assert dataset_of_arrays(frame).classes == ("x", "y", "z")
-    lists = dataset_of_arrays([["b", "c"], ["c"]], classes=["b", "a", "c"], ids=["r", "s"])
+    lists = dataset_of_arrays([["b", "c"], ["c"]], labels_as=BAC, ids=["r", "s"])
     assert lists.labels.tolist() == matrix.tolist()
     assert lists.fingerprint == dataset.fingerprint
     assert dataset_of_arrays([["b", "c"], ["c"]]).classes == ("b", "c")
@@ -184,9 +187,8 @@ def test_labels_alone() -> None:
 @pytest.mark.parametrize(
     ("labels", "options", "expected"),
     [
-        ([["a"], ["b"]], {"classes": ["a"]}, ["row 1 of labels: the label 'b' is not among the "]),
-        ([["a"]], {"classes": ["a", "a", ""]}, ["the class 'a' is there 2 times", "a class has "]),
-        (np.eye(2), {"classes": ["a"]}, ["there are 1 classes, but the labels have 2 columns"]),
+        ([["a"], ["b"]], {"labels_as": A}, ["row 1 of labels: the label 'b' is not among the "]),
+        (np.eye(2), {"labels_as": A}, ["there are 1 classes, but the labels have 2 columns"]),
         (np.eye(2), {"ids": ["a"]}, ["there are 1 ids, but 2 rows of labels"]),
         (np.eye(2), {"ids": ["a", "a"]}, ["row 1 of labels: ImageID 'a' is on row 0 of labels"]),
         (np.ones(3), {}, ["the labels have shape [3], but must be [rows, classes]"]),

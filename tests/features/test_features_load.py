@@ -273,7 +273,7 @@ def test_rows_that_sources_lack_are_left_out_of_all(tmp_path: Path) -> None:
         "second": {"image": second},
         "third": {"image": pd.DataFrame(third, index=list("abcdef"))},
     }
-    with pytest.raises(InputError, match="first: .*\n.*ids.txt has no row for the ImageIDs 'b'"):
+    with pytest.raises(InputError, match=r"first: .*\n.*ids\.txt has no row for the ImageIDs 'b'"):
         load_data(frame, features=sources, cache=tmp_path)
     data = load_data(frame, features=sources, cache=tmp_path, skip_bad_images=True)
     assert data.dataset.train.ids == ("a", "d", "f")
