@@ -21,6 +21,7 @@ __all__ = [
     "add_label_options",
     "add_memory_option",
     "add_plugin_option",
+    "add_reading_options",
     "add_study_options",
     "add_timing_options",
     "asked_labels",
@@ -77,6 +78,23 @@ def add_plugin_option(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE|FILE.py",
         help="import a module with losses, heads, fusions or metrics of your own; may be given "
         "several times",
+    )
+
+
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--columns`` and ``--captions``, which say how a data folder's tables are read."""
+    parser.add_argument(
+        "--columns",
+        metavar="KIND=NAME,…",
+        help="which columns of the tables are what, such as image=path,caption=text,labels=tags or "
+        "labels=cat,dog,bird (columns of zeros and ones; * for all others); the kinds are image, "
+        "caption, labels, split and id (default: by names that are unmistakable)",
+    )
+    parser.add_argument(
+        "--captions",
+        choices=("mean", "first", "each"),
+        help="what several captions of a picture mean: the mean of their embeddings, the first "
+        "alone, or a row for each",
     )
 
 

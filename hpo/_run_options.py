@@ -6,6 +6,7 @@ from pathlib import Path
 from hpo._options import (
     add_label_options,
     add_memory_option,
+    add_reading_options,
     add_study_options,
     add_timing_options,
     duration,
@@ -31,6 +32,7 @@ def run_parser() -> argparse.ArgumentParser:
         "--space", type=Path, metavar="FILE", help="search space (default: search_spaces/NAME.yaml)"
     )
     add("--data", default="demo", metavar="DIR|demo", help="data folder (default: %(default)s)")
+    add_reading_options(parser)
     add(
         "--features",
         action="append",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo._options import add_plugin_option, guarded, positive
+from hpo._options import add_plugin_option, add_reading_options, guarded, positive
 from hpo.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR|demo",
         help="data folder; the rows are those of test.csv if it is there, else of train.csv",
     )
+    add_reading_options(parser)
     add(
         "--features",
         action="append",
@@ -107,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
 
-    from hpo.data import load_rows
+    from hpo.data import ReadOptions, load_rows, parse_columns
     from hpo.demo import make_demo
     from hpo.features import ConsoleProgress, encode_present, reads_images
     from hpo.launch import resolve_devices
@@ -134,17 +135,21 @@ def _main(argv: Sequence[str] | None) -> int:
     if arguments.data == "demo":
         folder = arguments.cache / "demo"
         make_demo(folder)
-    table = "test.csv" if (folder / "test.csv").exists() else "train.csv"
-
     widths = source_widths(model)
-    with_images = any(reads_images(widths[source]) for source in encoders)
+    encoded_names = {name for source in encoders for name in widths[source]}
     rows = load_rows(
         folder,
-        images="exist" if with_images else "ignore",
+        images="exist" if reads_images(encoded_names) else "ignore",
         skip_bad_images=arguments.skip_bad_images or reads_images(arguments.missing),
+        captions="text" in encoded_names - set(arguments.missing),
+        options=ReadOptions(
+            {} if arguments.columns is None else parse_columns(arguments.columns),
+            arguments.captions,
+            arguments.cache / "pictures",
+        ),
     )
     notes: list[Note] = []
-    arrays = _read(folders, table, rows, widths, arguments.missing, notes)
+    arrays = _read(folders, rows, widths, arguments.missing, notes)
     absent = _absent(rows, arrays, {s: tuple(widths[s]) for s in encoders}, arguments.missing)
     lacking = lacking_of(model, absent, rows.place)
     counts = count_lacking(model, lacking, rows.place)
@@ -181,7 +186,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
     labelled = len(rows) - len(bad)
     count = f"{labelled:,} row{'' if labelled == 1 else 's'}"
-    print(f"predicted {count} of {folder / table}, {len(model.classes)} classes")
+    print(f"predicted {count} of {folder / rows.source}, {len(model.classes)} classes")
     for name, number in counts.items():
         print(f"lacking {name}: {number:,} row{'' if number == 1 else 's'}, predicted without it")
     if bad:
@@ -247,7 +252,6 @@ def _by_source(
 
 def _read(
     folders: Mapping[str, Path],
-    table: str,
     rows: "Rows",
     widths: Mapping[str, Mapping[str, int]],
     missing: Sequence[str],
@@ -259,7 +263,7 @@ def _read(
     return {
         source: read_embeddings(
             folder,
-            table,
+            rows.source,
             len(rows),
             widths[source],
             missing,

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo._options import add_label_options, asked_labels, guarded
+from hpo._options import add_label_options, add_reading_options, asked_labels, guarded
+from hpo.data import parse_columns
 from hpo.features import (
     DEFAULT_ENCODER,
     DataOptions,
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="the data folder, or 'demo' for the demo data set",
     )
+    add_reading_options(parser)
     parser.add_argument(
         "--encoder",
         action="append",
@@ -93,6 +95,8 @@ def _main(argv: Sequence[str] | None) -> int:
         skip_bad_images=arguments.skip_bad_images,
         modalities=arguments.modalities,
         strict=arguments.strict,
+        columns={} if arguments.columns is None else parse_columns(arguments.columns),
+        captions=arguments.captions,
         labels_as=asked_labels(arguments),
     )
     data = prepare_data(options, folder_defaults(options))

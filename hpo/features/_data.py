@@ -10,6 +10,7 @@ import numpy as np
 from hpo.features._bundle import Bundle, save_bundle
 from hpo.features._choice import Sources, union
 from hpo.features._features import Features
+from hpo.features._untouched import with_untouched
 from hpo.notes import Note
 
 if TYPE_CHECKING:
@@ -113,8 +114,11 @@ class Data:
         """
         from hpo.data import make_split
 
-        split = make_split(self.dataset, spec, train_rows)
-        return save_bundle(self.cache, self.dataset, self.named or self.features, split)
+        dataset, features = self.dataset, self.named or self.features
+        if dataset.test_labels is not None:
+            dataset, features = with_untouched(dataset, features, self.cache)
+        split = make_split(dataset, spec, train_rows)
+        return save_bundle(self.cache, dataset, features, split)
 
     def __repr__(self) -> str:
         sources = {f"{name}: ": one for name, one in self.named.items()} or {"": self.features}

@@ -18,6 +18,7 @@ from hpo.features._progress import Progress
 from hpo.features._source import (
     DataOptions,
     describe,
+    encodable,
     encoded_data,
     folder_defaults,
     gathered_data,
@@ -29,7 +30,7 @@ from hpo.notes import refuse_doubts
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpo.data import Dataset
+    from hpo.data import CaptionRule, Dataset
 
 __all__ = ["load_data"]
 
@@ -47,6 +48,7 @@ def load_data(
     ids: Sequence[str] | None = None,
     test: "pd.DataFrame | Mapping[str, Any] | None" = None,
     columns: Mapping[str, Any] | None = None,
+    captions: "CaptionRule | None" = None,
     labels_as: str | None = None,
     no_label: str | Sequence[str] | None = None,
     modalities: Sequence[str] | None = None,
@@ -88,9 +90,13 @@ def load_data(
         test: Rows to predict: a DataFrame with the same columns; or, if ``features`` are arrays, an
             array [test rows, D] for each of them, with several sources under the name of each. A
             data folder has its own in test.csv, and needs only arrays here.
-        columns: Which columns of a DataFrame are what, for example ``{"image": "path", "labels":
-            ["cat", "dog"]}``; the kinds are image, caption, labels and split. What isn't given is
-            guessed from unmistakable names, such as ImageID, Caption, Labels.
+        columns: Which columns of a DataFrame, or of a folder's tables, are what, for example
+            ``{"image": "path", "labels": ["cat", "dog"]}``; the kinds are image, caption, labels,
+            split and id. What isn't given is guessed from unmistakable names, such as ImageID,
+            Caption, Labels.
+        captions: What several captions of a picture mean: ``mean`` of their embeddings, ``first``
+            alone, or a row for ``each``. None takes the mean of those in one cell, and refuses
+            pictures on several rows.
         labels_as: How labels are written, where that is in doubt: ``one`` name; names separated by
             ``blanks``, ``commas``, ``semicolons`` or ``bars``; a ``list`` in JSON's or Python's
             spelling; or ``multi-hot``, a vector of zeros and ones. Each piece of a name or list is
@@ -111,7 +117,7 @@ def load_data(
     """
     from hpo.data import LabelsAs, dataset_of_arrays, dataset_of_frame
 
-    check_arguments(source, features, encoder, labels, ids, test, columns)
+    check_arguments(source, features, encoder, labels, ids, test, columns, captions)
     options = DataOptions(
         data=_called(source),
         features=Path(features) if isinstance(features, str | Path) else None,
@@ -121,6 +127,8 @@ def load_data(
         skip_bad_images=skip_bad_images,
         modalities=None if modalities is None else tuple(modalities),
         strict=strict,
+        columns=dict(columns or {}),
+        captions=captions,
         labels_as=LabelsAs.of(labels_as, classes, no_label),
     )
     several = is_several(features)
@@ -145,6 +153,7 @@ def load_data(
                 source,
                 test=None if isinstance(test, Mapping) else test,
                 columns=columns,
+                captions=captions,
                 images="exist" if features is None or given.encoders else "ignore",
                 skip_bad_images=skip_bad_images,
                 labels_as=options.labels_as,
@@ -196,11 +205,18 @@ def _of_folder(options: DataOptions, given: _Given, progress: Progress | bool) -
         options.folder,
         images="exist" if with_images else "ignore",
         skip_bad_images=options.skip_bad_images,
+        options=options.reading,
         labels_as=options.labels_as,
     )
     if given.arrays is None:
         return gathered_data(
-            dataset, given.imported, given.encoders, options, defaults.settings, progress
+            dataset,
+            given.imported,
+            given.encoders,
+            options,
+            defaults.settings,
+            progress,
+            possible=encodable(dataset, options),
         )
     source = ArraySource(given.arrays, given.test_arrays)
     dataset, found = imported_data(dataset, source, _importing(options), options.modalities)

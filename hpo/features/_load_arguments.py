@@ -18,6 +18,7 @@ def check_arguments(
     ids: object,
     test: object,
     columns: object,
+    captions: object,
 ) -> None:
     """Refuse arguments of the wrong kind or that don't go together, all at once."""
     problems = []
@@ -65,8 +66,14 @@ def check_arguments(
             "test is a DataFrame, which can't go with "
             + ("arrays as features; give arrays" if is_frame or source is None else "a folder")
         )
-    if columns is not None and not is_frame:
-        problems.append("columns are those of a DataFrame, so they need one as source")
+    if source is None:
+        problems += [
+            f"{name} is about a table, so it needs a folder or a DataFrame as source"
+            for name, value in (("columns", columns), ("captions", captions))
+            if value is not None
+        ]
+    if captions not in (None, "mean", "first", "each"):
+        problems.append(f"captions is {captions!r}, but must be 'mean', 'first' or 'each'")
     if problems:
         raise InputError(problems, "These arguments don't make data:")
 

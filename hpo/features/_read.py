@@ -34,7 +34,7 @@ def read_embeddings(
 
     Args:
         folder: Where the embeddings are; only read.
-        table: ``train.csv`` or ``test.csv``.
+        table: What the table is called: ``train.csv`` or such, ``test.csv`` or such.
         rows: Rows of the table.
         widths: D of each modality that is needed, whatever its name; files of others are not
             looked at.
@@ -55,7 +55,7 @@ def read_embeddings(
     if not folder.is_dir():
         raise InputError("there is no such folder", title)
     files = array_files(folder, [])
-    own_files = table == "test.csv" and any("test" in files.get(name, {}) for name in widths)
+    own_files = table.startswith("test") and any("test" in files.get(name, {}) for name in widths)
     part = "test" if own_files else "train"
     faults: dict[str, list[str]] = {modality: [] for modality in widths}
     arrays: dict[str, np.ndarray] = {}

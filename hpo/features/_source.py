@@ -28,13 +28,14 @@ from hpo.notes import refuse_doubts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hpo.data import Dataset, LabelsAs
+    from hpo.data import CaptionRule, Dataset, LabelsAs, ReadOptions
 
 __all__ = [
     "DEMO_DATA",
     "DataOptions",
     "FolderDefaults",
     "describe",
+    "encodable",
     "encoded_data",
     "folder_defaults",
     "gathered_data",
@@ -42,6 +43,7 @@ __all__ = [
     "prepare_data",
 ]
 
+_PICTURES = "pictures"  # in the cache: images that stand in a table themselves
 DEMO_DATA = "demo"
 """What stands for the demo instead of a data folder."""
 
@@ -62,6 +64,9 @@ class DataOptions:
             exist already haven't got.
         modalities: Which modalities to take; None for all that are there.
         strict: Refuse data that isn't read without doubt, see ``hpo/notes.py``.
+        columns: Which columns of the tables are what, see ``hpo.data.ReadOptions``.
+        captions: What several captions of a picture mean, see there.
+        reads: The modalities that are read at most, if that is known; rows may lack others.
         labels_as: How to read the labels, where their owner says it.
     """
 
@@ -73,12 +78,25 @@ class DataOptions:
     skip_bad_images: bool
     modalities: tuple[str, ...] | None = None
     strict: bool = False
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    captions: "CaptionRule | None" = None
+    reads: tuple[str, ...] | None = None
     labels_as: "LabelsAs | None" = None
 
     @property
     def folder(self) -> Path:
         """The data folder."""
         return self.cache / DEMO_DATA if self.data == DEMO_DATA else Path(self.data)
+
+    @property
+    def reading(self) -> "ReadOptions":
+        """How the tables are read."""
+        from hpo.data import ReadOptions
+
+        known = self.modalities or self.reads or tuple(ENCODED)
+        needed = {ENCODED[name].reads for name in known if name in ENCODED}
+        optional = tuple(one.reads for one in ENCODED.values() if one.reads not in needed)
+        return ReadOptions(self.columns, self.captions, self.cache / _PICTURES, optional)
 
     @property
     def are_named(self) -> bool:
@@ -205,6 +223,7 @@ def prepare_data(
         options.folder,
         images="exist" if with_images else "ignore",
         skip_bad_images=options.skip_bad_images,
+        options=options.reading,
         labels_as=options.labels_as,
     )
     if check is not None:
@@ -219,6 +238,7 @@ def prepare_data(
             options,
             defaults.settings,
             progress,
+            possible=encodable(dataset, options),
         )
     if options.features is None:
         assert not isinstance(options.encoder, Mapping)  # it would have names
@@ -227,7 +247,7 @@ def prepare_data(
             dataset,
             encoder,
             options.cache,
-            modalities=options.modalities,
+            modalities=encodable(dataset, options),
             device=options.device,
             skip_bad_images=options.skip_bad_images,
             progress=progress,
@@ -259,6 +279,27 @@ def imported_data(
     features = import_source(source, dataset, how, modalities, _tables(dataset))
     dataset, found = common_rows(dataset, {"": features}, how.cache)
     return dataset, found[""]
+
+
+def encodable(dataset: "Dataset", options: DataOptions) -> tuple[str, ...]:
+    """Return the modalities that are encoded: those asked for, else all that the rows have.
+
+    Raises:
+        InputError: The rows have nothing for one that is asked for.
+    """
+    there = tuple(name for name, one in ENCODED.items() if one.reads in dataset.has)
+    asked = [name for name in options.modalities or () if name in ENCODED]
+    lacking = [name for name in asked if name not in there]
+    # Without encoders for them nothing was looked for.
+    if lacking and (options.features is None or options.encoder is not None):
+        raise InputError(
+            [
+                f"{dataset.train.source} has no column of {ENCODED[name].reads}, but the modality "
+                f"'{name}' is asked for; say which it is with --columns"
+                for name in lacking
+            ]
+        )
+    return tuple(asked) if options.modalities is not None else there
 
 
 def gathered_data(

@@ -106,6 +106,9 @@ def test_all_problems_of_cells_are_listed() -> None:
     frame.loc[2, "ImageID"] = None
     assert problems_of(frame) == [
         "row 1 of the frame: the caption is 2, but must be text",
+        "row 2 of the frame: Split is 'rest', but must be 'train', 'val' or 'test'",
+        "the frame: 1 pictures are on several rows with different captions; say what that means "
+        "with --captions mean, first or each",
         "row 2 of the frame: the ImageID is empty",
         "row 1 of the frame: ImageID 'a.jpg' is on row 0 of the frame already",
         "row 0 of the frame: Labels has the label 1.5, but a label must be an integer or text that "
@@ -114,14 +117,15 @@ def test_all_problems_of_cells_are_listed() -> None:
         "too",
         "row 2 of the frame: Labels has the label True, but a label must be an integer or text "
         "that is not empty and has no ';' or line break",
-        "row 2 of the frame: Split is 'rest', but must be 'train', 'val' or 'test'",
     ]
     assert problems_of(frame_of([1.0, 2.0, 3.0])) == [
         f"row {row} of the frame: Labels is {row + 1}.0, but must be a list of labels, one integer "
         "or text"
         for row in range(3)
     ]
-    assert problems_of(frame_of([[], [], None])) == ["the frame: no row has a label in 'Labels'"]
+    assert problems_of(frame_of([[], [], None])) == [
+        "the frame: no row has a label in the column 'Labels'"
+    ]
     one_hot = pd.DataFrame({"x": [0, 2], "y": [1, None]})
     assert problems_of(one_hot, columns={"labels": ["x", "y"]}) == [
         "row 1 of the frame: class 'x' is 2.0, but must be 0 or 1",
@@ -142,16 +146,14 @@ def test_columns_that_are_not_clear() -> None:
     ]
     assert problems_of(frame, columns={"lables": "Labels", "image": "fiel"}) == [
         "columns has the key 'lables' (did you mean 'labels'?), but must have only image, caption, "
-        "labels, split",
+        "labels, split, id",
         "the frame has no column 'fiel' (did you mean 'file'?); its columns are 'ImageID', "
         "'Labels', 'file'",
     ]
-    test = pd.DataFrame({"caption": ["x"], "Label": ["y"]})
+    test = pd.DataFrame({"caption": ["x"]})
     assert problems_of(frame_of(["x"] * 3), test=test) == [
         "only one of the frame and the test frame has a column 'image'",
         "only one of the frame and the test frame has a column 'caption'",
-        "the test frame has a column of labels, 'Label', but rows to predict must have none; drop "
-        "it",
     ]
 
 

@@ -187,7 +187,14 @@ def test_arrays_alone(tmp_path: Path) -> None:
             [
                 "labels can't go with a source, which has its own",
                 "test is a DataFrame, which can't go with a folder",
-                "columns are those of a DataFrame, so they need one as source",
+            ],
+        ),
+        (
+            {"labels": [1], "features": {"a": [[1.0]]}, "columns": {}, "captions": "all"},
+            [
+                "columns is about a table, so it needs a folder or a DataFrame as source",
+                "captions is about a table, so it needs a folder or a DataFrame as source",
+                "captions is 'all', but must be 'mean', 'first' or 'each'",
             ],
         ),
         (
