@@ -3,7 +3,7 @@
 from hpo.data._arrays import dataset_of_arrays
 from hpo.data._coco import CocoSummary, convert_coco
 from hpo.data._columns import parse_columns
-from hpo.data._dataset import Dataset, keep_rows
+from hpo.data._dataset import Dataset, TableUsed, keep_rows
 from hpo.data._folder import kinds_there, load_dataset, load_rows
 from hpo.data._frame import dataset_of_frame
 from hpo.data._images import IMAGE_SUFFIXES, ImageMode, url_fault
@@ -36,6 +36,7 @@ __all__ = [
     "Split",
     "SplitSpec",
     "StratifiedSplit",
+    "TableUsed",
     "TailSplit",
     "class_line",
     "classes_argument",

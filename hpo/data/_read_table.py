@@ -14,6 +14,7 @@ from hpo.data._columns import (
     find_columns,
     listed,
 )
+from hpo.data._dataset import TableUsed
 from hpo.data._label_columns import guess_class_columns
 from hpo.data._parts import ReadOptions, TablePart, part_of
 from hpo.data._problems import Problems
@@ -32,6 +33,7 @@ class ReadTable:
         source: Where it was.
         part: Its rows, with captions.
         digest: SHA-256 of its bytes.
+        names: All its columns.
         groups: For each row the number of its picture; empty if none is on several rows.
         notes: How it was read.
     """
@@ -39,8 +41,16 @@ class ReadTable:
     source: TableSource
     part: TablePart
     digest: str
+    names: tuple[Any, ...]
     groups: tuple[int, ...] = ()
     notes: tuple[Note, ...] = ()
+
+    def used(self) -> TableUsed:
+        """Return what is told of the table."""
+        columns = {kind: name for kind, name in vars(self.part.used).items() if name is not None}
+        taken = {name for value in columns.values() for name in as_list(value)}
+        unused = tuple(name for name in self.names if name not in taken)
+        return TableUsed(self.source.name, self.source.part, len(self.part.rows), columns, unused)
 
 
 def read_source(
@@ -94,7 +104,14 @@ def read_source(
         return None
     part = part_of(table, used, problems, first=first)
     captioned = with_captions(part, options.captions, problems)
-    return ReadTable(source, captioned.part, digest, captioned.groups, (*notes, *captioned.notes))
+    return ReadTable(
+        source,
+        captioned.part,
+        digest,
+        tuple(table.columns),
+        captioned.groups,
+        (*notes, *captioned.notes),
+    )
 
 
 def class_columns(
