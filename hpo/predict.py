@@ -18,6 +18,7 @@ from hpo.errors import InputError
 
 if TYPE_CHECKING:
     from hpo.data import Rows
+    from hpo.notes import Note
     from hpo.training import TrainedModel
 
 __all__ = ["main"]
@@ -148,7 +149,8 @@ def _main(argv: Sequence[str] | None) -> int:
     asked = asked_rows(arguments, encoded_names, model.modalities)
     rows = asked.rows
     out = arguments.out or (Path("predictions.csv") if asked.to_file else None)
-    arrays = _read(folders, rows.source, len(rows), widths, asked.missing)
+    notes: list[Note] = []
+    arrays = _read(folders, rows, widths, asked.missing, notes)
     absent = _absent(rows, arrays, {s: tuple(widths[s]) for s in encoders}, asked.missing)
     lacking = lacking_of(model, absent, rows.place)
     counts = count_lacking(model, lacking, rows.place)
@@ -196,6 +198,8 @@ def _main(argv: Sequence[str] | None) -> int:
         names = ", ".join(rows.ids[index] for index in list(bad)[:_NAMED])
         more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         print(f"left without labels, as their image can't be read: {len(bad)} ({names}{more})")
+    for note in dict.fromkeys(notes):
+        print(f"note: {note}")
     for path in (out, arguments.probabilities):
         if path is not None:
             print(f"  {path}")
@@ -257,16 +261,25 @@ def _by_source(
 
 def _read(
     folders: Mapping[str, Path],
-    table: str,
-    rows: int,
+    rows: "Rows",
     widths: Mapping[str, Mapping[str, int]],
     missing: Sequence[str],
+    notes: "list[Note]",
 ) -> dict[str, dict[str, NDArray[Any]]]:
-    """Return the embeddings that exist, by source and modality."""
+    """Return the embeddings that exist, by source and modality; ``notes`` takes what was done."""
     from hpo.features import read_embeddings
 
     return {
-        source: read_embeddings(folder, table, rows, widths[source], may_lack=missing)
+        source: read_embeddings(
+            folder,
+            rows.source,
+            len(rows),
+            widths[source],
+            missing,
+            ids=rows.ids,
+            captions=rows.captions,
+            notes=notes,
+        )
         for source, folder in folders.items()
     }
 

@@ -72,7 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--skip-bad-images",
         action="store_true",
-        help="leave out rows whose image is missing or damaged",
+        help="leave out rows whose image is missing or damaged, or that --features haven't got",
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse data that isn't read without doubt, instead of a note",
     )
     add_label_options(parser)
     return parser
@@ -89,6 +94,7 @@ def _main(argv: Sequence[str] | None) -> int:
         device=arguments.device,
         skip_bad_images=arguments.skip_bad_images,
         modalities=arguments.modalities,
+        strict=arguments.strict,
         columns={} if arguments.columns is None else parse_columns(arguments.columns),
         captions=arguments.captions,
         labels_as=asked_labels(arguments),
@@ -98,7 +104,7 @@ def _main(argv: Sequence[str] | None) -> int:
     for name, features in sources.items():
         print(f"{name}features: {arguments.cache / 'features' / features.key}")
     if data.dataset.skipped:
-        print(f"left out: {len(data.dataset.skipped)} rows whose image is missing or damaged")
+        print(f"left out: {len(data.dataset.skipped)} rows without an image or an embedding")
     for name, features in sources.items():
         for modality, train in features.train.items():
             line = f"{name}{modality}: {len(train)} labelled and {len(features.test[modality])} "
@@ -107,6 +113,8 @@ def _main(argv: Sequence[str] | None) -> int:
             if counts is not None:
                 line += f"; {counts.encoded} items encoded, {counts.reused} reused"
             print(line)
+    for note in data.notes:
+        print(f"note: {note}")
     return 0
 
 

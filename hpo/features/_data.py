@@ -55,7 +55,11 @@ class Data:
     def notes(self) -> tuple[Note, ...]:
         """What was done to the data as it was read, or taken on trust."""
         sources = self.named.values() or (self.features,)
-        return (*self.dataset.notes, *(note for one in sources for note in one.notes))
+        notes = [*self.dataset.notes, *(note for one in sources for note in one.notes)]
+        if self.dataset.skipped:
+            left_out = f"{len(self.dataset.skipped):,} rows are left out, as they have no image "
+            notes.append(Note(f"{left_out}that can be read or no embedding", doubtful=False))
+        return tuple(dict.fromkeys(notes))
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -19,7 +19,6 @@ def check_arguments(
     test: object,
     columns: object,
     captions: object,
-    skip_bad_images: bool,
 ) -> None:
     """Refuse arguments of the wrong kind or that don't go together, all at once."""
     problems = []
@@ -60,8 +59,6 @@ def check_arguments(
         ]
     if features is not None and encoder is not None and not several:
         problems.append("features are embeddings that exist already, so they can't go with encoder")
-    if features is not None and skip_bad_images:
-        problems.append("skip_bad_images is about images, so it can't go with features")
     if isinstance(test, Mapping) and not isinstance(features, Mapping):
         problems.append("test has arrays, so features must have arrays too")
     if _is_frame(test) and (not is_frame or isinstance(features, Mapping)):

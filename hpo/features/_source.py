@@ -12,8 +12,14 @@ from hpo.features._classes import encode_classes
 from hpo.features._data import Data
 from hpo.features._encoder import DEFAULT_ENCODER
 from hpo.features._features import Features
-from hpo.features._gather import ArraySource, Encoding, encoded_rows, gather_sources
-from hpo.features._import import import_features
+from hpo.features._gather import (
+    ArraySource,
+    Encoding,
+    common_rows,
+    encoded_rows,
+    gather_sources,
+    import_source,
+)
 from hpo.features._import_names import modality_names
 from hpo.features._modalities import ENCODED, chosen, in_order, reads_images
 from hpo.features._progress import ConsoleProgress, Progress
@@ -33,6 +39,7 @@ __all__ = [
     "encoded_data",
     "folder_defaults",
     "gathered_data",
+    "imported_data",
     "prepare_data",
 ]
 
@@ -53,7 +60,8 @@ class DataOptions:
             default, or for none where there are features.
         cache: Folder of features, bundles and runs.
         device: Where to encode: ``cpu``, ``cuda:0``, or ``auto`` for CUDA if there is any.
-        skip_bad_images: Leave out rows whose image is missing or damaged.
+        skip_bad_images: Leave out rows whose image is missing or damaged, or that embeddings which
+            exist already haven't got.
         modalities: Which modalities to take; None for all that are there.
         strict: Refuse data that isn't read without doubt, see ``hpo/notes.py``.
         columns: Which columns of the tables are what, see ``hpo.data.ReadOptions``.
@@ -199,10 +207,6 @@ def prepare_data(
     from hpo.data import load_dataset
 
     problems = []
-    if options.features is not None and options.skip_bad_images:
-        problems.append(
-            "--skip-bad-images is about images, so it can't go with --features, which reads none"
-        )
     by_name = isinstance(options.features, Mapping) and isinstance(options.encoder, Mapping)
     if options.features is not None and options.encoder is not None and not by_name:
         problems.append(
@@ -251,22 +255,30 @@ def prepare_data(
         called = features.info.encoder
     else:
         assert isinstance(options.features, Path)  # likewise
-        test = dataset.test
-        features = import_features(
-            options.features,
-            len(dataset.train),
-            0 if test is None else len(test),
-            options.cache,
-            ids=dataset.train.ids,
-            test_ids=() if test is None else test.ids,
-            modalities=options.modalities,
-        )
+        how = Encoding(options.cache, "", options.skip_bad_images, None)
+        dataset, features = imported_data(dataset, options.features, how, options.modalities)
         called = str(options.features)
     description = describe(str(options.data), {called: features}, dataset)
     data = Data(dataset, features, options.cache, defaults.settings, description)
     if options.strict:
         refuse_doubts(data.notes)
     return data
+
+
+def imported_data(
+    dataset: "Dataset",
+    source: Path | ArraySource,
+    how: Encoding,
+    modalities: Sequence[str] | None,
+) -> "tuple[Dataset, Features]":
+    """Import embeddings; return the rows that have one, and these.
+
+    Raises:
+        InputError: As ``import_features``.
+    """
+    features = import_source(source, dataset, how, modalities, _tables(dataset))
+    dataset, found = common_rows(dataset, {"": features}, how.cache)
+    return dataset, found[""]
 
 
 def encodable(dataset: "Dataset", options: DataOptions) -> tuple[str, ...]:
@@ -314,7 +326,6 @@ def gathered_data(
     Raises:
         InputError: As ``gather_sources``.
     """
-    test = dataset.test
     with shown(progress) as show:
         dataset, sources = gather_sources(
             dataset,
@@ -322,10 +333,7 @@ def gathered_data(
             encoders=encoders,
             possible=possible,
             modalities=options.modalities,
-            tables=(
-                dataset.train.source,
-                "the rows to predict" if test is None else test.source,
-            ),
+            tables=_tables(dataset),
             how=Encoding(options.cache, _device(options.device), options.skip_bad_images, show),
         )
     first = next(iter(sources.values()))
@@ -379,9 +387,14 @@ def encoded_data(
     """
     with shown(progress) as show:
         how = Encoding(cache, _device(device), skip_bad_images, show)
-        dataset, found = encoded_rows(dataset, {encoder: encoder}, {encoder: modalities}, how)
+        dataset, found, _ = encoded_rows(dataset, {encoder: encoder}, {encoder: modalities}, how)
     encode_classes(dataset.classes, found[encoder].info, cache, _device(device))
     return dataset, found[encoder]
+
+
+def _tables(dataset: "Dataset") -> tuple[str, str]:
+    test = dataset.test
+    return dataset.train.source, "the rows to predict" if test is None else test.source
 
 
 @contextmanager
