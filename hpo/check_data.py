@@ -121,10 +121,8 @@ def _table_lines(dataset: "Dataset") -> list[str]:
             f"{kind} {' + '.join(map(str, name)) if isinstance(name, tuple) else name}"
             for kind, name in table.columns.items()
         )
-        unused = ", ".join(map(str, table.unused))
         lines.append(
             f"table {table.name}: {table.rows:,} rows ({table.part}); columns: {columns or 'none'}"
-            + (f"; not read: {unused}" if unused else "")
         )
     return lines
 

@@ -23,14 +23,12 @@ class TableUsed:
         part: ``train``, ``val`` or ``test``.
         rows: How many rows of it are used.
         columns: For each kind of column that was found, its name or names.
-        unused: The other columns.
     """
 
     name: str
     part: str
     rows: int
     columns: Mapping[str, Any]
-    unused: tuple[Any, ...]
 
 
 @dataclass(frozen=True, eq=False)

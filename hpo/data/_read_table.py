@@ -1,6 +1,6 @@
 """One table of a data folder, from its file to its rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from hpo.data._columns import (
     as_list,
     find_columns,
     listed,
+    near_misses,
 )
 from hpo.data._dataset import TableUsed
 from hpo.data._label_columns import guess_class_columns
@@ -24,6 +25,8 @@ from hpo.notes import Note
 
 __all__ = ["ReadTable", "as_asked", "class_columns", "read_source"]
 
+_PLURAL = {"image": "images", "caption": "captions", "split": "parts"}
+
 
 @dataclass(frozen=True)
 class ReadTable:
@@ -33,7 +36,6 @@ class ReadTable:
         source: Where it was.
         part: Its rows, with captions.
         digest: SHA-256 of its bytes.
-        names: All its columns.
         groups: For each row the number of its picture; empty if none is on several rows.
         notes: How it was read.
     """
@@ -41,16 +43,13 @@ class ReadTable:
     source: TableSource
     part: TablePart
     digest: str
-    names: tuple[Any, ...]
     groups: tuple[int, ...] = ()
     notes: tuple[Note, ...] = ()
 
     def used(self) -> TableUsed:
         """Return what is told of the table."""
         columns = {kind: name for kind, name in vars(self.part.used).items() if name is not None}
-        taken = {name for value in columns.values() for name in as_list(value)}
-        unused = tuple(name for name in self.names if name not in taken)
-        return TableUsed(self.source.name, self.source.part, len(self.part.rows), columns, unused)
+        return TableUsed(self.source.name, self.source.part, len(self.part.rows), columns)
 
 
 def read_source(
@@ -102,13 +101,14 @@ def read_source(
     if faults:
         problems.add(faults.listed())
         return None
+    if labels:
+        notes += _left_notes(table, used)
     part = part_of(table, used, problems, first=first)
     captioned = with_captions(part, options.captions, problems)
     return ReadTable(
         source,
         captioned.part,
         digest,
-        tuple(table.columns),
         captioned.groups,
         (*notes, *captioned.notes),
     )
@@ -126,7 +126,7 @@ def class_columns(
         ask: As for ``find_columns``.
     """
     if used.labels == ALL_OTHERS:
-        return replace(used, labels=_others(table, used)), []
+        return replace(used, labels=unused_columns(table.columns, used)), []
     if used.labels is not None:
         return used, []
     guessed = guess_class_columns(table, used)
@@ -144,12 +144,29 @@ def class_columns(
     return replace(used, labels=guessed), [note]
 
 
+def _left_notes(table: Table, used: Columns) -> list[Note]:
+    """Say which columns are not read, and which of them were perhaps meant."""
+    unused = unused_columns(table.columns, used)
+    if not unused:
+        return []
+    notes = [
+        Note(
+            f"{table.name}: '{name}' isn't read, but may be the column of {_PLURAL[kind]}; say it "
+            f"with {as_asked(kind, name)}, or rename it"
+        )
+        for kind, name in near_misses(used, unused).items()
+    ]
+    what = "1 column isn't" if len(unused) == 1 else f"{len(unused)} columns aren't"
+    return [*notes, Note(f"{table.name}: {what} read: {listed(unused)}", doubtful=False)]
+
+
+def unused_columns(names: Iterable[Any], used: Columns) -> tuple[Any, ...]:
+    """Return the columns that are nothing."""
+    values: Mapping[str, Any] = vars(used)
+    taken = {name for value in values.values() for name in as_list(value)}
+    return tuple(name for name in names if name not in taken)
+
+
 def as_asked(kind: str, name: Any) -> str:
     """Return how to say on the command line which column is of a kind."""
     return f"--columns {kind}={name}"
-
-
-def _others(table: Table, used: Columns) -> tuple[Any, ...]:
-    values: Mapping[str, Any] = vars(used)
-    taken = {name for value in values.values() for name in as_list(value)}
-    return tuple(name for name in table.columns if name not in taken)
