@@ -16,6 +16,7 @@ __all__ = [
     "NO_CANDIDATE",
     "add_memory_option",
     "add_plugin_option",
+    "add_storage_option",
     "add_study_options",
     "add_timing_options",
     "duration",
@@ -45,13 +46,7 @@ def add_study_options(
         metavar="NAME",
         help="name of the study" + (f" (default: {default})" if default else ""),
     )
-    parser.add_argument(
-        "--storage",
-        default=os.environ.get("HPO_STORAGE", DEFAULT_STORAGE),
-        metavar="URL",
-        help=f"sqlite:///FILE or postgresql+psycopg://… (default: $HPO_STORAGE, {DEFAULT_STORAGE})",
-    )
-
+    add_storage_option(parser)
     add_plugin_option(parser)
     if cache:
         parser.add_argument(
@@ -60,6 +55,16 @@ def add_study_options(
             metavar="DIR",
             help="where this machine sees the study's features and runs (default: as in the study)",
         )
+
+
+def add_storage_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--storage``."""
+    parser.add_argument(
+        "--storage",
+        default=os.environ.get("HPO_STORAGE", DEFAULT_STORAGE),
+        metavar="URL",
+        help=f"sqlite:///FILE or postgresql+psycopg://… (default: $HPO_STORAGE, {DEFAULT_STORAGE})",
+    )
 
 
 def add_plugin_option(parser: argparse.ArgumentParser) -> None:

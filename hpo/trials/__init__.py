@@ -15,7 +15,14 @@ from hpo.trials._engine import engine_arguments, reporting_failure, tune
 from hpo.trials._known import knows_optuna
 from hpo.trials._live import LiveTrial, NewTrial, TrialEnd
 from hpo.trials._partial import last_scored
-from hpo.trials._study import OptunaStudy, open_study
+from hpo.trials._study import (
+    FoundStudy,
+    OptunaStudy,
+    all_studies,
+    find_study,
+    identify,
+    open_study,
+)
 from hpo.trials._url import check_exists, check_url, is_proxy, redact
 
 if TYPE_CHECKING:
@@ -33,18 +40,22 @@ else:
 __all__ = [
     "Dialect",
     "Draw",
+    "FoundStudy",
     "LiveTrial",
     "NewTrial",
     "OptunaStudy",
     "Searched",
     "TrialEnd",
+    "all_studies",
     "append_to_trial",
     "check_exists",
     "check_url",
     "create_trial",
     "dialect_of",
     "engine_arguments",
+    "find_study",
     "finish_trial",
+    "identify",
     "is_proxy",
     "knows_optuna",
     "last_scored",

@@ -24,6 +24,8 @@ __all__ = ["main"]
 
 #: The worker left before the study was done: it was stopped, or a limit was reached.
 LEFT_EARLY = 3
+#: The study was deleted, which the run that started the worker tells.
+GONE = 5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,12 +46,13 @@ def _main(argv: Sequence[str] | None) -> int:
     add_memory_option(parser)
     add_timing_options(parser)
     parser.add_argument("--held", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--of-run", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
 
     from hpo.errors import InputError
     from hpo.launch import resolve_devices
     from hpo.search import NoCandidateError
-    from hpo.study import StoredStudy, load_plugins
+    from hpo.study import StoredStudy, StudyGoneError, load_plugins
     from hpo.worker._settings import WorkerSettings
     from hpo.worker._worker import Worker
 
@@ -77,6 +80,10 @@ def _main(argv: Sequence[str] | None) -> int:
     except NoCandidateError as error:
         print(f"error: {error}", file=sys.stderr)
         return NO_CANDIDATE
+    except StudyGoneError:
+        if arguments.of_run:
+            return GONE
+        raise
     return 0 if complete else LEFT_EARLY
 
 
