@@ -15,6 +15,7 @@ from hpo.trials._engine import engine_arguments, reporting_failure, tune
 from hpo.trials._known import knows_optuna
 from hpo.trials._live import LiveTrial, NewTrial, TrialEnd
 from hpo.trials._partial import last_scored
+from hpo.trials._redact import redact
 from hpo.trials._study import (
     FoundStudy,
     OptunaStudy,
@@ -23,7 +24,7 @@ from hpo.trials._study import (
     identify,
     open_study,
 )
-from hpo.trials._url import check_exists, check_url, is_proxy, redact
+from hpo.trials._url import check_exists, check_url, is_proxy
 
 if TYPE_CHECKING:
     from hpo.trials._server import storage_server

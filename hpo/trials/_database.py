@@ -1,17 +1,21 @@
 """Opening Optuna's storage in a database."""
 
 import logging
+import re
+import shlex
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import optuna
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from hpo.errors import InputError
 from hpo.trials._engine import engine_arguments, reporting_failure, tune
 from hpo.trials._known import knows_names, knows_optuna
-from hpo.trials._url import check_url, redact
+from hpo.trials._redact import redact
+from hpo.trials._url import check_url
 
 __all__ = ["open_database"]
 
@@ -45,8 +49,8 @@ def open_database(url: str) -> RDBStorage:
     with reporting_failure(url):
         try:
             storage = create(kind)
-        except RuntimeError as error:  # the tables are of another version; Optuna says what to do
-            raise InputError(f"--storage {redact(url)}: {error}") from None
+        except RuntimeError as error:  # the tables are of another version
+            raise InputError(_of_another_version(url, str(error))) from None
         finally:
             alembic.setLevel(level)  # which Optuna raises to that of warnings
         with storage.engine.connect() as connection:
@@ -56,6 +60,25 @@ def open_database(url: str) -> RDBStorage:
             storage = create(RDBStorage)
     tune(storage.engine)
     return storage
+
+
+def _of_another_version(url: str, error: str) -> str:
+    """Return what is to be done about tables of another version, which Optuna has refused."""
+    shown = redact(url)
+    by = re.search(r"set up by optuna ([\w.]+[\w])", error)
+    made = f"by Optuna {by[1]}" if by else "by another version of Optuna"
+    if "storage upgrade" not in error:
+        return (
+            f"--storage {shown}: its tables were made {made}, which is newer than Optuna "
+            f"{optuna.__version__} here. Update it (pip install -U optuna), or use another "
+            "--storage."
+        )
+    password = " (with the password in place of ***)" if "***" in shown else ""
+    return (
+        f"--storage {shown}: its tables were made {made} and are older than those of Optuna "
+        f"{optuna.__version__} here. Make a backup, then bring them up to date: optuna storage "
+        f"upgrade --storage {shlex.quote(shown)}{password}"
+    )
 
 
 def _retry_creation(create: Callable[[], T]) -> T:

@@ -20,7 +20,7 @@ from hpo.study import StudyGoneError, _identity
 from hpo.trials import redact
 from hpo.worker import main as worker
 
-GREEDY = {
+GREEDY: dict[str, Any] = {
     "search": {"kind": "greedy", "stages": [{"name": "a", "params": {"dropout": [0.2, 0.5]}}]}
 }
 
@@ -180,9 +180,9 @@ def test_a_copy_is_told_from_its_original(
     elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
     optuna.copy_study(from_study_name="s", from_storage=url, to_storage=url, to_study_name="c")
     optuna.copy_study(from_study_name="s", from_storage=url, to_storage=elsewhere)
-    for call in (lambda: begin(data, url, "c"), lambda: hpo.load_study("c", url)):
+    for new in (True, False):
         with pytest.raises(InputError) as caught:
-            call()
+            begin(data, url, "c") if new else hpo.load_study("c", url)
         assert str(caught.value) == (
             f"--study c: the study in {redact(url)} is a copy of 's' that Optuna made, which has "
             "the trials but not the queue, so hpo can't go on with it. Go on with --study s; or "

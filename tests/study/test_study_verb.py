@@ -1,17 +1,14 @@
 """``hpo study``: what a storage has, and the end of a study."""
 
-import sys
 from pathlib import Path
 
 import optuna
 import pytest
+from identity_samples import SPACE, begin, finish, tiny_data
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 
 import hpo
 from hpo.studies import main as study
-
-sys.path.insert(0, str(Path(__file__).parent / "study"))
-from identity_samples import SPACE, begin, finish, tiny_data  # noqa: E402
 
 LEFT = (
     "Its runs stay in the cache, which studies share (hpo runs prune makes it smaller), and so do "
