@@ -53,7 +53,8 @@ def add_study_options(
             "--cache",
             type=Path,
             metavar="DIR",
-            help="where this machine sees the study's features and runs (default: as in the study)",
+            help="where this machine sees the study's features and runs (default: .hpo here or "
+            "beside the database file if it has them, else as in the study)",
         )
 
 

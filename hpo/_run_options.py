@@ -120,7 +120,8 @@ def run_parser() -> argparse.ArgumentParser:
         "--timeout",
         type=positive(float),
         metavar="SECONDS",
-        help="stop after this time, without a result; see --time-limit",
+        help="stop the search after this time and refit the best so far, which takes time of its "
+        "own; see --time-limit",
     )
     add(
         "--time-limit",

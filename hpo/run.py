@@ -192,7 +192,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             observe,
             limits,
         )
-        if complete or study.ended_by is not None:
+        if complete or _has_result(study):
             screen.stop()
             if study.stopped is not None:
                 console.print(f"stopped: {study.stopped}.", highlight=False, soft_wrap=True)
@@ -210,9 +210,23 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
                 began=began,
                 ended_by=study.ended_by,
             )
-            return 0
-    console.print("The study is not complete. Run the same command again to continue.")
+            return 0 if complete or limits.is_budget(study.ended_by) else UNFINISHED
+    ended = f"It was ended by {study.ended_by}, with no score yet. " if study.ended_by else ""
+    console.print(
+        f"The study is not complete. {ended}Run the same command again to continue.",
+        highlight=False,
+        soft_wrap=True,
+    )
     return UNFINISHED
+
+
+def _has_result(study: "Study") -> bool:
+    """Tell whether a study that a limit has ended has anything to refit."""
+    from hpo.study import best_so_far
+
+    return (
+        study.ended_by is not None and best_so_far(study.stored, study.stored.tasks()) is not None
+    )
 
 
 def _ended(study: "Study") -> str:
@@ -222,7 +236,8 @@ def _ended(study: "Study") -> str:
     whole = sum(t.outcome is not None and t.outcome.pruned is None for t in tasks)
     return (
         f"ended by {study.ended_by}: {begun} trials begun, {whole} of them trained to the end. The "
-        "same command with more goes on."
+        "study is unfinished, and what follows is the best so far. The same command with more goes "
+        "on."
     )
 
 

@@ -136,7 +136,8 @@ def load_study(
     Args:
         name: Its name.
         storage: See ``create_study``.
-        cache: Where its features and runs are; by default where they were when it was made.
+        cache: Where its features and runs are; by default in the working folder or that of the
+            database file, if they are there, or else where they were when it was made.
 
     Raises:
         InputError: There is no such storage or study.

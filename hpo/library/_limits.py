@@ -34,7 +34,7 @@ class Limits:
     """How far a study may go on.
 
     Attributes:
-        timeout: Stop at once after so many seconds.
+        timeout: Stop the search at once after so many seconds; the refit comes on top.
         trials: Trials that may be begun; None for those that the space asks for.
         epochs: Epochs of single runs, the refit included.
         time_limit: Seconds for everything, results included.
@@ -69,14 +69,16 @@ class Limits:
             raise InputError(f"time_limit {error}.") from None
         if timeout is not None and seconds is not None:
             raise InputError(
-                "--timeout ends a study without a result, and --time-limit with one; give one of "
-                "them."
+                "--timeout is the time of the search alone, and --time-limit that of the whole "
+                "command; give one of them."
             )
         return Limits(timeout, trials, epochs or study.budget.epochs, seconds, **more)
 
     def __str__(self) -> str:
         """Say what may end the study before it is complete; empty if nothing will."""
         named = [f"budget {self.epochs} epochs, refit included"] if self.epochs is not None else []
+        if self.timeout is not None:
+            named.append(f"timeout {shown_time(self.timeout)}, refit and results not included")
         if self.time_limit is not None:
             named.append(f"time limit {shown_time(self.time_limit)}")
         return " · ".join(named)
@@ -97,7 +99,22 @@ class Limits:
         over = over or exhausted or (left is not None and left < _SECONDS)
         if self.time_limit is not None and over:
             return f"the time limit of {shown_time(self.time_limit)}"
+        return self._cut(left, exhausted)
+
+    def _cut(self, left: float | None, exhausted: bool) -> str | None:
+        """Return which limit that plans no end has ended the work."""
+        if self.timeout is not None and left is not None and left < _SECONDS:
+            return f"the timeout of {shown_time(self.timeout)}"
+        if self.trials is not None and exhausted:
+            return f"the limit of {self.trials} trial{'' if self.trials == 1 else 's'}"
         return None
+
+    def is_budget(self, ended_by: str | None) -> bool:
+        """Tell whether what ended the work is a budget, which is planned for, or a mere stop."""
+        return ended_by is not None and ended_by not in (
+            self._cut(0.0, False),
+            self._cut(None, True),
+        )
 
     def set(self, study: StoredStudy) -> None:
         """Write the limits to the study's queue.

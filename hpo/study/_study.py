@@ -36,6 +36,7 @@ from hpo.search import (
 )
 from hpo.study._definition import Definition
 from hpo.study._identity import Store, StudyGoneError
+from hpo.study._places import find_cache
 from hpo.study._plugins import check_plugins
 from hpo.training import metric_label
 from hpo.trials import (
@@ -149,8 +150,7 @@ class StoredStudy:
         Args:
             url: The storage URL.
             name: The study's name.
-            cache: Where this machine sees the study's features and runs; by default where the
-                machine that made the study did.
+            cache: Where this machine sees the study's features and runs; see ``find_cache``.
             option: By which the user named it, for messages.
 
         Raises:
@@ -161,8 +161,8 @@ class StoredStudy:
         store = Store.open(url)
         found, row = store.find(name, option)
         definition = _read(name, row.definition)
-        if cache is not None:
-            definition = dataclasses.replace(definition, cache=str(cache.absolute()))
+        cache = find_cache(definition, url, name, cache)
+        definition = dataclasses.replace(definition, cache=str(cache))
         return StoredStudy(name, definition, store, store.link(found))
 
     def check_there(self) -> None:
@@ -366,9 +366,10 @@ def finished_trial(study: StoredStudy, number: int) -> FrozenTrial:
         InputError: There is none, or it has no result.
     """
     trials = study.trials.all()
-    if not 0 <= number < len(trials):
-        raise InputError(f"--trial {number}: the study has trials 0 to {len(trials) - 1}.")
-    trial = trials[number]
+    trial = next((trial for trial in trials if trial.number == number), None)
+    if trial is None:
+        has = f"trials 0 to {trials[-1].number}" if trials else "no trials yet"
+        raise InputError(f"--trial {number}: the study has {has}.")
     if not trial.user_attrs.get("scores"):
         raise InputError(f"--trial {number}: has no result; its state is {trial.state.name}.")
     return trial

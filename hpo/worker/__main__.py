@@ -49,10 +49,9 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--of-run", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
 
-    from hpo.errors import InputError
     from hpo.launch import resolve_devices
     from hpo.search import NoCandidateError
-    from hpo.study import StoredStudy, StudyGoneError, load_plugins
+    from hpo.study import StoredStudy, StudyGoneError, check_bundle, load_plugins
     from hpo.worker._settings import WorkerSettings
     from hpo.worker._worker import Worker
 
@@ -60,11 +59,7 @@ def _main(argv: Sequence[str] | None) -> int:
         return LEFT_EARLY  # the run that started this worker ended before it had a study
     load_plugins(arguments.plugin)
     study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache)
-    if not study.definition.bundle.is_dir():
-        raise InputError(
-            f"The study's features are not at {study.definition.bundle}; give the folder that "
-            "holds them on this machine with --cache."
-        )
+    check_bundle(study.definition)
     settings = WorkerSettings(
         device=resolve_devices(arguments.device)[0],
         heartbeat=arguments.heartbeat,
