@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 
 from hpo._options import (
+    add_label_options,
     add_memory_option,
+    add_reading_options,
     add_study_options,
     add_timing_options,
     duration,
@@ -30,6 +32,7 @@ def run_parser() -> argparse.ArgumentParser:
         "--space", type=Path, metavar="FILE", help="search space (default: search_spaces/NAME.yaml)"
     )
     add("--data", default="demo", metavar="DIR|demo", help="data folder (default: %(default)s)")
+    add_reading_options(parser)
     add(
         "--features",
         action="append",
@@ -51,6 +54,7 @@ def run_parser() -> argparse.ArgumentParser:
         metavar="A,B,…",
         help="embeddings to use, such as image,text (default: all that are there)",
     )
+    add_label_options(parser)
     add("--skip-bad-images", action="store_true", help="leave out rows whose image can't be read")
     add(
         "--strict",

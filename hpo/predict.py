@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo._options import add_plugin_option, guarded, positive
+from hpo._options import add_plugin_option, add_reading_options, guarded, positive
 from hpo.errors import InputError
 
 if TYPE_CHECKING:
     from hpo.data import Rows
+    from hpo.notes import Note
     from hpo.training import TrainedModel
 
 __all__ = ["main"]
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR|demo",
         help="data folder; the rows are those of test.csv if it is there, else of train.csv",
     )
+    add_reading_options(parser)
     add(
         "--features",
         action="append",
@@ -106,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
 
-    from hpo.data import load_rows
+    from hpo.data import ReadOptions, load_rows, parse_columns
     from hpo.demo import make_demo
     from hpo.features import ConsoleProgress, encode_present, reads_images
     from hpo.launch import resolve_devices
@@ -133,16 +135,21 @@ def _main(argv: Sequence[str] | None) -> int:
     if arguments.data == "demo":
         folder = arguments.cache / "demo"
         make_demo(folder)
-    table = "test.csv" if (folder / "test.csv").exists() else "train.csv"
-
     widths = source_widths(model)
-    with_images = any(reads_images(widths[source]) for source in encoders)
+    encoded_names = {name for source in encoders for name in widths[source]}
     rows = load_rows(
         folder,
-        images="exist" if with_images else "ignore",
+        images="exist" if reads_images(encoded_names) else "ignore",
         skip_bad_images=arguments.skip_bad_images or reads_images(arguments.missing),
+        captions="text" in encoded_names - set(arguments.missing),
+        options=ReadOptions(
+            {} if arguments.columns is None else parse_columns(arguments.columns),
+            arguments.captions,
+            arguments.cache / "pictures",
+        ),
     )
-    arrays = _read(folders, table, len(rows), widths, arguments.missing)
+    notes: list[Note] = []
+    arrays = _read(folders, rows, widths, arguments.missing, notes)
     absent = _absent(rows, arrays, {s: tuple(widths[s]) for s in encoders}, arguments.missing)
     lacking = lacking_of(model, absent, rows.place)
     counts = count_lacking(model, lacking, rows.place)
@@ -179,13 +186,15 @@ def _main(argv: Sequence[str] | None) -> int:
 
     labelled = len(rows) - len(bad)
     count = f"{labelled:,} row{'' if labelled == 1 else 's'}"
-    print(f"predicted {count} of {folder / table}, {len(model.classes)} classes")
+    print(f"predicted {count} of {folder / rows.source}, {len(model.classes)} classes")
     for name, number in counts.items():
         print(f"lacking {name}: {number:,} row{'' if number == 1 else 's'}, predicted without it")
     if bad:
         names = ", ".join(rows.ids[index] for index in list(bad)[:_NAMED])
         more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         print(f"left without labels, as their image can't be read: {len(bad)} ({names}{more})")
+    for note in dict.fromkeys(notes):
+        print(f"note: {note}")
     for path in (arguments.out, arguments.probabilities):
         if path is not None:
             print(f"  {path}")
@@ -243,16 +252,25 @@ def _by_source(
 
 def _read(
     folders: Mapping[str, Path],
-    table: str,
-    rows: int,
+    rows: "Rows",
     widths: Mapping[str, Mapping[str, int]],
     missing: Sequence[str],
+    notes: "list[Note]",
 ) -> dict[str, dict[str, NDArray[Any]]]:
-    """Return the embeddings that exist, by source and modality."""
+    """Return the embeddings that exist, by source and modality; ``notes`` takes what was done."""
     from hpo.features import read_embeddings
 
     return {
-        source: read_embeddings(folder, table, rows, widths[source], may_lack=missing)
+        source: read_embeddings(
+            folder,
+            rows.source,
+            len(rows),
+            widths[source],
+            missing,
+            ids=rows.ids,
+            captions=rows.captions,
+            notes=notes,
+        )
         for source, folder in folders.items()
     }
 

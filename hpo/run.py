@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo._options import NO_CANDIDATE, guarded
+from hpo._options import NO_CANDIDATE, asked_labels, guarded
 from hpo._run_options import run_parser
 from hpo._run_plan import feature_lines, memory_notes, scaling_notes
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hpo.features import Bundle, DataOptions
     from hpo.launch import Placement, RayPlan, RayWorkers, Workers
     from hpo.library import Study
-    from hpo.search import Task
+    from hpo.search import Space, Task
     from hpo.worker import WorkerSettings
 
 __all__ = ["main"]
@@ -58,7 +58,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     from rich.console import Console
 
-    from hpo.data import make_split
+    from hpo.data import class_line, make_split, parse_columns
     from hpo.features import DataOptions, asked_sources, folder_defaults, prepare_data
     from hpo.launch import place_workers, resolve_devices, resolve_precision
     from hpo.library import find_space, open_study, space_of
@@ -77,7 +77,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     began = time.monotonic()
     candidates = [(text, parse_candidate(text)) for text in arguments.add]
     pick = None if arguments.pick is None else check_pick(arguments.pick)
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)
     load_plugins(arguments.plugin)
     features, encoder = asked_sources(arguments.features, arguments.encoder)
     options = DataOptions(
@@ -89,6 +89,9 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         skip_bad_images=arguments.skip_bad_images,
         modalities=arguments.modalities,
         strict=arguments.strict,
+        columns={} if arguments.columns is None else parse_columns(arguments.columns),
+        captions=arguments.captions,
+        labels_as=asked_labels(arguments),
     )
     defaults = folder_defaults(options)
     suggested = [(key, value, "hpo.yaml") for key, value in defaults.settings.items()]
@@ -100,6 +103,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     space = space_of(source, settings, suggested, modalities, options.sources() or None)
     options = options.with_encoders(encoders_of_space(space))
     space = space_for_sources(space, options.sources())
+    options = replace(options, reads=_read_by(space))
     out = arguments.out or Path("runs") / arguments.study
 
     devices = resolve_devices(arguments.devices)
@@ -162,6 +166,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             f"data {options.folder} · {len(parts['train']):,} rows to train, "
             f"{len(parts['val']):,} to validate, {len(bundle.test_ids):,} to predict, "
             f"{len(bundle.classes)} classes",
+            f"classes {class_line(data.classes, data.dataset.labels)}",
             *feature_lines(data),
             f"best constant prediction: micro-F1 {constant_micro_f1(bundle.labels_of('val')):.3f} "
             "on the rows to validate",
@@ -319,13 +324,25 @@ def _ray_plan(arguments: argparse.Namespace) -> "RayPlan | None":
 
 def _modalities(options: "DataOptions") -> tuple[str, ...]:
     """Return the names that a fusion may have: those of the embeddings, or those of an encoder."""
-    from hpo.features import ENCODED, modality_names, union
+    from hpo.data import kinds_there
+    from hpo.features import DEMO_DATA, ENCODED, modality_names, union
 
-    encoded = tuple(ENCODED)
+    there: tuple[str, ...] = ("images", "captions")
+    if options.features is None and options.data != DEMO_DATA:
+        there = kinds_there(options.folder, options.reading)
+    encoded = tuple(name for name, one in ENCODED.items() if one.reads in there)
     if options.are_named:
         return union(options.sources())
     assert options.features is None or isinstance(options.features, Path)  # it has no name
     return encoded if options.features is None else modality_names(options.features) or encoded
+
+
+def _read_by(space: "Space") -> tuple[str, ...] | None:
+    """Return the modalities that a study can read, if it can't read all of them."""
+    from hpo.features import ENCODED
+
+    fusions = {space.fixed.fusion, *space.search.values_of("fusion")}
+    return tuple(sorted(map(str, fusions))) if fusions <= set(ENCODED) else None
 
 
 @contextlib.contextmanager

@@ -48,7 +48,8 @@ def _main(argv: Sequence[str] | None) -> int:
         for run in runs:
             used = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.used))
             print(
-                f"{run.address:20}  {run.inputs:12} {run.seed:>4} {run.epochs:>6} "
+                f"{run.address:20}  {run.inputs or '?':12} "
+                f"{'?' if run.seed is None else run.seed:>4} {run.epochs:>6} "
                 f"{run.size / 1e6:>9.2f}  {used}{'  ended: ' + run.ended if run.ended else ''}"
             )
         print(f"{len(runs)} runs, {sum(run.size for run in runs) / 1e9:.3f} GB")
@@ -56,10 +57,16 @@ def _main(argv: Sequence[str] | None) -> int:
     if arguments.action == "check":
         damaged = check_store(store)
         for damage in damaged:
-            print(
-                f"damaged: {folder / damage.address} epoch {damage.file.epoch} "
-                f"{damage.file.kind}; it is trained again when it is needed"
-            )
+            if damage.file is None:
+                print(
+                    f"damaged: {folder / damage.address} run.json; it is written again with the "
+                    "next file of the run"
+                )
+            else:
+                print(
+                    f"damaged: {folder / damage.address} epoch {damage.file.epoch} "
+                    f"{damage.file.kind}; it is trained again when it is needed"
+                )
         print(f"{len(store.addresses())} runs, {len(damaged)} damaged files")
         return 1 if damaged else 0
     freed = trim_store(store, arguments.run_store_gb)

@@ -137,7 +137,12 @@ def test_same_bytes_as_the_study(tmp_path: Path, command: Callable[..., str]) ->
     finish_study(study.stored, Console(file=io.StringIO()), out, "cpu", refit=True)
 
     printed = command("--model", "out/model", "--features", "data/embeddings", "--out", "p.csv")
-    assert printed == "predicted 30 rows of data/test.csv, 3 classes\n  p.csv\n"
+    assert printed == (
+        "predicted 30 rows of data/test.csv, 3 classes\n"
+        "note: image_test.npy, text_test.npy: the order was taken on trust to be that of test.csv; "
+        "it would be certain with the ImageIDs in test_ids.txt beside it, one a line\n"
+        "  p.csv\n"
+    )
     expected = (out / "predictions.csv").read_bytes()
     assert (tmp_path / "p.csv").read_bytes() == expected
     given = [row[1] for row in read(out / "predictions.csv")[1:]]
@@ -203,7 +208,7 @@ def test_all_problems_of_the_embeddings_are_listed(
         "  image_test.npy has 4 rows, but test.csv has 5\n"
         "  image_test.npy is 7 wide, but the model reads 6\n"
         "  image_test.npy has NaN or infinity in row 2 (counted from 0)\n"
-        "  text_test.npy is int64, but must be float16 or float32\n"
+        "  text_test.npy is int64, but must be float16, float32, float64 or int8\n"
     )
     (folder / "text_test.npy").unlink()
     np.save(folder / "image_test.npy", np.zeros((5, 6), dtype=np.float32))
@@ -221,7 +226,7 @@ def test_pickled_embeddings_are_not_opened(tmp_path: Path, command: Callable[...
     folder = write_embeddings(tmp_path / "embeddings")
     np.save(folder / "text_test.npy", np.array([{}], dtype=object), allow_pickle=True)
     error = command("--features", "embeddings", status=2)
-    assert "text_test.npy can't be read: Array can't be memory-mapped: Python objects" in error
+    assert "text_test.npy holds Python objects, which could run code when they are read" in error
 
 
 def test_options_that_do_not_go_together(tmp_path: Path, command: Callable[..., str]) -> None:
@@ -339,6 +344,7 @@ def test_encoder_that_moved_is_found_with_an_option(
     command("--out", "expected.csv")
     about = json.loads((tmp_path / "model" / "config.json").read_text())
     about["features"]["encoder"] = "/elsewhere/checkpoint"
+    del about["checksum"]
     (tmp_path / "model" / "config.json").write_text(json.dumps(about))
     assert re.match(
         r"error: encoder '/elsewhere/checkpoint' is neither a folder nor a model of open_clip"
@@ -347,3 +353,25 @@ def test_encoder_that_moved_is_found_with_an_option(
     )
     command("--encoder", "demo")
     assert (tmp_path / "predictions.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
+
+
+def test_embeddings_are_put_in_the_order_of_the_rows(
+    tmp_path: Path, command: Callable[..., str]
+) -> None:
+    """What lies beside the arrays says which rows they are of; one that isn't there lacks it."""
+    write_model(tmp_path / "model")
+    write_table(tmp_path / "data" / "test.csv", [f"{i}.jpg" for i in range(5)])
+    folder = write_embeddings(tmp_path / "embeddings")
+    command("--features", "embeddings", "--probabilities", "q.csv")
+    order = [3, 1, 4, 0, 2]
+    for name in WIDTHS:
+        path = folder / f"{name}_test.npy"
+        np.save(path, np.load(path)[order])
+    (folder / "test_ids.txt").write_text("".join(f"/d/{i}.jpg\n" for i in order))
+    printed = command("--features", "embeddings", "--probabilities", "r.csv")
+    assert "in the order of test.csv by test_ids.txt" in printed
+    assert (tmp_path / "q.csv").read_bytes() == (tmp_path / "r.csv").read_bytes()
+    (folder / "test_ids.txt").write_text("0\n1\n2\n3\n9\n")
+    assert "test_ids.txt has no row for the ImageIDs '4.jpg'" in command(
+        "--features", "embeddings", status=2
+    )

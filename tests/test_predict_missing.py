@@ -43,6 +43,8 @@ def test_rows_of_nan(tmp_path: Path, command: Callable[..., tuple[str, str]]) ->
     assert printed == (
         "predicted 5 rows of data/test.csv, 3 classes\n"
         "lacking image: 2 rows, predicted without it\n"
+        "note: image_test.npy, text_test.npy: the order was taken on trust to be that of test.csv; "
+        "it would be certain with the ImageIDs in test_ids.txt beside it, one a line\n"
         "  predictions.csv\n  q.csv\n"
     )
     assert "Rows lack what the model reads (image 2), and it was trained without modal" in error

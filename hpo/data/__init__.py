@@ -2,12 +2,16 @@
 
 from hpo.data._arrays import dataset_of_arrays
 from hpo.data._coco import CocoSummary, convert_coco
+from hpo.data._columns import parse_columns
 from hpo.data._dataset import Dataset, keep_rows
-from hpo.data._folder import load_dataset, load_rows
+from hpo.data._folder import kinds_there, load_dataset, load_rows
 from hpo.data._frame import dataset_of_frame
 from hpo.data._images import ImageMode
+from hpo.data._label_notes import class_line
+from hpo.data._labels_as import WAYS, LabelsAs, classes_argument
+from hpo.data._parts import CaptionRule, ReadOptions
 from hpo.data._problems import Problems
-from hpo.data._rows import Rows, take_rows
+from hpo.data._rows import Rows, join_rows, take_rows
 from hpo.data._split import (
     ColumnSplit,
     Split,
@@ -18,22 +22,31 @@ from hpo.data._split import (
 )
 
 __all__ = [
+    "WAYS",
+    "CaptionRule",
     "CocoSummary",
     "ColumnSplit",
     "Dataset",
     "ImageMode",
+    "LabelsAs",
     "Problems",
+    "ReadOptions",
     "Rows",
     "Split",
     "SplitSpec",
     "StratifiedSplit",
     "TailSplit",
+    "class_line",
+    "classes_argument",
     "convert_coco",
     "dataset_of_arrays",
     "dataset_of_frame",
+    "join_rows",
     "keep_rows",
+    "kinds_there",
     "load_dataset",
     "load_rows",
     "make_split",
+    "parse_columns",
     "take_rows",
 ]

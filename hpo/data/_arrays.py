@@ -7,19 +7,21 @@ from typing import Any
 import numpy as np
 
 from hpo.data._dataset import Dataset, problems_title
-from hpo.data._label_values import read_label_lists, read_multi_hot
-from hpo.data._labels import multi_hot
+from hpo.data._label_notes import class_notes
+from hpo.data._label_values import encode_values, read_multi_hot
+from hpo.data._labels import Labels
+from hpo.data._labels_as import LabelsAs, check_classes
 from hpo.data._problems import Problems
 from hpo.data._rows import Rows, check_ids
 from hpo.files import canonical_json
 
-__all__ = ["check_classes", "dataset_of_arrays", "fingerprint"]
+__all__ = ["dataset_of_arrays", "fingerprint"]
 
 
 def dataset_of_arrays(
     labels: Any,
     *,
-    classes: Sequence[str] | None = None,
+    labels_as: LabelsAs | None = None,
     ids: Sequence[str] | None = None,
     test_rows: int = 0,
 ) -> Dataset:
@@ -28,8 +30,9 @@ def dataset_of_arrays(
     Args:
         labels: A matrix of zeros and ones [N, K], such as an array or a DataFrame with a column a
             class; or for each of N rows a list of labels.
-        classes: The K class names in the order of the columns. For a matrix, None takes the names
-            of a DataFrame's columns, else 0, 1, …; for lists, the labels that occur, in order.
+        labels_as: How to read them, where their owner says it. Without a list of classes a matrix
+            takes the names of a DataFrame's columns, else 0, 1, …; lists those that occur, in
+            order.
         ids: A name for each row; None for 0, 1, ….
         test_rows: How many rows there are to predict; they are named test_0, test_1, ….
 
@@ -51,36 +54,16 @@ def dataset_of_arrays(
         problems.add(f"there are {len(names)} ids, but {count} rows of labels")
     if matrix is not None and matrix.ndim != 2:
         problems.add(f"the labels have shape {list(matrix.shape)}, but must be [rows, classes]")
-    if classes is not None:
-        problems.add(check_classes(classes))
     if not count:
         problems.add("there are no labels, but must be some of one row at least")
     problems.raise_if_any(title)
 
-    if matrix is not None:
-        if classes is None:
-            given = range(matrix.shape[1]) if columns is None else columns
-            classes = [str(name) for name in given]
-            problems.add(check_classes(classes))
-        elif len(classes) != matrix.shape[1]:
-            problems.add(
-                f"there are {len(classes)} classes, but the labels have {matrix.shape[1]} columns"
-            )
-        problems.raise_if_any(title)
-        found, hot = tuple(classes), read_multi_hot(matrix, classes, train.place, problems)
+    asked = labels_as or LabelsAs()
+    if matrix is None:
+        read = encode_values(lists, train.place, "labels", problems, asked)
     else:
-        rows = read_label_lists(lists, train.place, "labels", problems)
-        if classes is not None:
-            known = set(classes)
-            problems.add(
-                f"{train.place(index)}: the label '{label}' is not among the classes"
-                for index, row in enumerate(rows)
-                for label in row
-                if label and label not in known
-            )
-        problems.raise_if_any(title)
-        found, hot = multi_hot(rows, classes)
-    if not hot.any() and not problems:
+        read = _of_matrix(matrix, columns, train, asked, problems)
+    if not read.matrix.any() and not problems:
         problems.add("no row has a label")
     for messages in check_ids([train]):
         problems.add(messages)
@@ -89,18 +72,36 @@ def dataset_of_arrays(
     if test_rows:
         test_ids = tuple(f"test_{index}" for index in range(test_rows))
         test = Rows(test_ids, ("",) * test_rows, None, table="test")
-    return Dataset(None, train, test, found, hot, None, fingerprint(train, found, hot, None))
+    return Dataset(
+        root=None,
+        train=train,
+        test=test,
+        classes=read.classes,
+        labels=read.matrix,
+        split_column=None,
+        fingerprint=fingerprint(train, read.classes, read.matrix, None),
+        notes=read.notes,
+    )
 
 
-def check_classes(classes: Sequence[str]) -> list[str]:
-    """Say which class names are empty or there twice."""
-    problems = []
-    for name in dict.fromkeys(classes):
-        if not str(name).strip():
-            problems.append("a class has an empty name")
-        elif (times := list(classes).count(name)) > 1:
-            problems.append(f"the class '{name}' is there {times} times")
-    return problems
+def _of_matrix(
+    matrix: np.ndarray, columns: Any, train: Rows, asked: LabelsAs, problems: Problems
+) -> Labels:
+    """Read zeros and ones, whose classes are named by ``asked``, by columns, or 0, 1, …."""
+    if asked.way not in ("auto", "multi-hot") or asked.no_label:
+        problems.add("the labels are a matrix of zeros and ones, so they can't be read otherwise")
+    classes = asked.classes
+    if classes is None:
+        given = range(matrix.shape[1]) if columns is None else columns
+        classes = tuple(str(name) for name in given)
+        problems.add(check_classes(classes))
+    elif len(classes) != matrix.shape[1]:
+        problems.add(
+            f"there are {len(classes)} classes, but the labels have {matrix.shape[1]} columns"
+        )
+    problems.raise_if_any(problems_title(None))
+    hot = read_multi_hot(matrix, classes, train.place, problems)
+    return Labels(classes, hot, tuple(class_notes(classes, hot)))
 
 
 def fingerprint(

@@ -1,4 +1,4 @@
-"""Read the CSV files of a data folder, whose captions may hold quotes that nobody escaped.
+"""Read CSV files, whose captions may hold quotes that nobody escaped.
 
 The rule, record by record:
 
@@ -18,102 +18,198 @@ So ``1.jpg,7,"The "No, sir" sign."`` and a caption that breaks off after a quote
 ordinary text are both read whole. What stays undecidable is a caption with unescaped quotes in
 which a quote ends a line and the next line looks like a row (``2.jpg,1,...``): two rows are read.
 Empty lines between records are skipped, as ``csv.DictReader`` does.
+
+Where the header has no comma, fields are separated by what it has instead: ``;`` or ``|``. Tabs
+have rules of their own, see ``hpo/data/_tsv.py``. Blanks after commas belong to the fields, unless
+quotes would be left in them: a file in which every comma is followed by a blank, and which is
+well-formed without these blanks, is read without them.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from hpo.data._problems import Problems
-from hpo.errors import did_you_mean
+from hpo.data._table import Table
+from hpo.data._tsv import parse_tabs
+from hpo.notes import Note
 
-__all__ = ["Table", "read_table"]
+__all__ = ["read_csv", "read_header"]
 
 _BREAK = r"(?:\r\n|\r|\n)"
 _END = rf"(?:{_BREAK}|\Z)"
-# A field by RFC 4180; quotes inside an unquoted one are kept, as the csv module does.
-_FIELD = r'("[^"]*+(?:""[^"]*+)*+"|[^",\r\n][^,\r\n]*+|)'
-# A field beside a malformed caption: one line, no bare quote, a blank at neither end. English
-# puts a blank after a comma and these files don't, so `left, right` is no pair of fields.
-_PLAIN = r'("(?:[^"\r\n]|"")*"|[^\s",](?:[^",\r\n]*[^\s",])?|)'
 _BLANK_LINES = re.compile(rf"{_BREAK}*")
 _LINE = re.compile(r"[^\r\n]*")
+_BLANK_AND_QUOTE = re.compile(r',[ \t]+"')
 _QUOTED = re.compile(r'"[^"]*"')
-_HEADER_FIELD = re.compile(rf"(?:^|,){_FIELD}")
+_SEPARATORS = (",", "\t", ";", "|")
+_CALLED = {"\t": "tabs", ";": "';'", "|": "'|'"}
+
+_Records = tuple[list[Sequence[str]], list[int], list[str]]
 
 
-@dataclass(frozen=True)
-class Table:
-    """The records of one file, in order.
+def _field(separator: str) -> str:
+    """Match a field by RFC 4180; quotes inside an unquoted one are kept, as the csv module does."""
+    mark = re.escape(separator)
+    return rf'("[^"]*+(?:""[^"]*+)*+"|[^"{mark}\r\n][^{mark}\r\n]*+|)'
 
-    Attributes:
-        name: The file's name, for messages.
-        columns: One tuple of N texts for each column of the header, as written.
-        lines: The line on which each of the N records begins, the header's being 1.
+
+def _plain(separator: str) -> str:
+    """Match a field beside a malformed caption: one line, no bare quote, a blank at neither end.
+
+    English puts a blank after a comma and these files don't, so `left, right` is no pair of fields.
     """
-
-    name: str
-    columns: dict[str, tuple[str, ...]]
-    lines: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.lines)
+    mark = re.escape(separator)
+    return rf'("(?:[^"\r\n]|"")*"|[^\s"{mark}](?:[^"{mark}\r\n]*[^\s"{mark}])?|)'
 
 
-def read_table(
-    content: bytes, name: str, required: Sequence[str], problems: Problems
+def read_csv(
+    content: bytes,
+    name: str,
+    problems: Problems,
+    caption_of: Callable[[Sequence[str]], str | None] = lambda header: None,
 ) -> Table | None:
-    """Read a CSV file that has the columns ``required`` and perhaps others, in any order.
+    """Read a table whose fields are separated by commas, tabs, ``;`` or ``|``.
 
     Args:
         content: The file's bytes: UTF-8 with or without a byte order mark, any line breaks.
         name: The file's name, for messages.
-        required: Columns that must be there; ``Caption`` is the one that may be malformed.
         problems: Takes what is wrong; the records that could be read are returned all the same.
+        caption_of: Returns the one column of the header that may be malformed, if there is one.
 
     Returns:
         The table, or None if the header doesn't allow to read one.
     """
+    text = _decode(content, name, problems)
+    if text is None:
+        return None
+    header, start, separator = _read_header(text, name)
+    if not header:
+        problems.add(f"{name} is empty, but must have a header and rows")
+        return None
+    faults = _header_faults(header, name)
+    problems.add(faults)
+    if faults:
+        return None
+    notes = []
+    if separator != ("\t" if name.endswith(".tsv") else ","):
+        called = _CALLED.get(separator, "commas")
+        notes.append(Note(f"{name}: its columns are separated by {called}", doubtful=False))
+    caption = caption_of(header)
+    if separator == "\t":
+        records, lines, faults = parse_tabs(text, start, len(header))
+    else:
+        parser = _Parser(header, separator, caption)
+        records, lines, faults = parser.parse(text, start)
+        if separator == ",":
+            spaced = _without_blanks(text, start, header, records, faults)
+            if spaced is not None:
+                records, lines, faults = spaced
+                left_out = f"{name}: the blanks after commas are left out of its fields"
+                notes.append(Note(left_out, doubtful=False))
+            else:
+                notes += _kept_quotes(text, start, records, name)
+    problems.add(f"{name} {fault}" for fault in faults)
+    if not records and not faults:
+        problems.add(f"{name} has a header but no rows")
+    if records and not text.endswith(("\n", "\r")):
+        ends = f"{name}: no line break follows the last row; was the file cut off?"
+        notes.append(Note(ends, doubtful=False))
+    columns = {column: tuple(r[i] for r in records) for i, column in enumerate(header)}
+    return Table(name, columns, tuple(lines), notes=tuple(notes))
+
+
+def read_header(content: bytes, name: str) -> list[str]:
+    """Return the columns that a file's header names; none if it can't be read."""
+    text = _decode(content, name, Problems())
+    return [] if text is None else _read_header(text, name)[0]
+
+
+def _decode(content: bytes, name: str, problems: Problems) -> str | None:
+    if b"\0" in content[:4096] and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        problems.add(f"{name} is UTF-16; save it as UTF-8")
+        return None
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         byte = content[error.start]
         problems.add(f"{name} line {line}: the byte 0x{byte:02x} is not UTF-8; save it as UTF-8")
         return None
-    header, start = _read_header(text)
-    if not header:
-        problems.add(f"{name} is empty, but must have a header and rows")
+
+
+def _without_blanks(
+    text: str,
+    start: int,
+    header: Sequence[str],
+    records: Sequence[Sequence[str]],
+    faults: Sequence[str],
+) -> _Records | None:
+    """Read the records without the blanks after commas, if quotes make that certain.
+
+    Returns:
+        None if no field begins with a blank and a quote, or if there is any doubt.
+    """
+    if not _BLANK_AND_QUOTE.search(text, start) or not (faults or _blank_and_quote(records)):
         return None
-    faults = _header_faults(header, name, required)
-    problems.add(faults)
-    if faults:
-        return None
-    parser = _Parser(header)
-    records, lines, faults = parser.parse(text, start)
-    problems.add(f"{name} {fault}" for fault in faults)
-    if not records and not faults:
-        problems.add(f"{name} has a header but no rows")
-    columns = {column: tuple(r[i] for r in records) for i, column in enumerate(header)}
-    return Table(name, columns, tuple(lines))
+    spaced = _Parser(header, ",", None, blanks=True).parse(text, start)
+    return None if spaced[2] or not spaced[0] else spaced
+
+
+def _blank_and_quote(records: Sequence[Sequence[str]]) -> int:
+    """Count the fields in quotes that keep them, as a blank stands before."""
+    return sum(
+        field[:1] in " \t" and (bare := field.strip())[:1] == '"' and bare[-1:] == '"'
+        for record in records
+        for field in record
+        if field
+    )
+
+
+def _kept_quotes(text: str, start: int, records: Sequence[Sequence[str]], name: str) -> list[Note]:
+    """Say which fields keep quotes that were perhaps meant to enclose them."""
+    count = _blank_and_quote(records) if _BLANK_AND_QUOTE.search(text, start) else 0
+    if not count:
+        return []
+    what = "1 field begins" if count == 1 else f"{count:,} fields begin"
+    return [
+        Note(
+            f"{name}: {what} with a blank and a quote, which are read as parts of the text; take "
+            "the blanks after all commas out, or put one after each"
+        )
+    ]
 
 
 class _Parser:
-    """The patterns of one header, and the loop over the records."""
+    """The patterns of one header, and the loop over the records.
 
-    def __init__(self, header: Sequence[str]) -> None:
+    Args:
+        header: The names of the columns.
+        separator: What stands between two fields.
+        caption: The column that may be malformed; None if all must be well-formed.
+        blanks: Whether a blank follows every separator that a field follows, and is no part of it.
+    """
+
+    def __init__(
+        self, header: Sequence[str], separator: str, caption: str | None, *, blanks: bool = False
+    ) -> None:
+        mark, field, plain = re.escape(separator), _field(separator), _plain(separator)
         self.width = len(header)
-        self.caption = header.index("Caption")
+        self.separator = separator
+        between = rf"{mark}(?:[ \t]++|(?=[{mark}\r\n]|\Z))" if blanks else mark
+        self.record = re.compile(between.join([field] * self.width) + _END)
+        self.called = caption or ""
+        if caption is None:
+            return
+        self.caption = header.index(caption)
         after = self.width - self.caption - 1
-        self.record = re.compile(",".join([_FIELD] * self.width) + _END)
         # What a row begins with: the plain fields before the caption. A caption that begins with
         # a blank is more likely the middle of a sentence.
-        self.begin = re.compile(rf"(?:{_PLAIN},)" * self.caption + r"(?![ \t])")
+        self.begin = re.compile(rf"(?:{plain}{mark})" * self.caption + r"(?![ \t])")
         self.next_row = re.compile(_BREAK + self.begin.pattern)
         # What it ends with: the closing quote and the plain fields after the caption.
-        self.close = re.compile('"' + rf"(?:,{_PLAIN})" * after + rf"(?={_END})")
+        self.close = re.compile('"' + rf"(?:{mark}{plain})" * after + rf"(?={_END})")
 
-    def parse(self, text: str, start: int) -> tuple[list[Sequence[str]], list[int], list[str]]:
+    def parse(self, text: str, start: int) -> _Records:
         """Return the records from ``start`` on, their first lines, and what is wrong."""
         records: list[Sequence[str]] = []
         lines: list[int] = []
@@ -138,7 +234,7 @@ class _Parser:
 
     def _malformed(self, text: str, position: int) -> tuple[list[str] | None, int, str]:
         """Read the record at ``position`` by rule 2: its fields or None, its end, what is wrong."""
-        begin = self.begin.match(text, position)
+        begin = self.begin.match(text, position) if self.called else None
         if begin is None or not text.startswith('"', begin.end()):
             end = _line_end(text, position)
             return None, end, self._why_unreadable(text[position:end])
@@ -148,17 +244,26 @@ class _Parser:
         limit = following.start() if following else len(text)
         close = self._find_close(text, opened, limit)
         if close is None:
-            fault = "the quote that opens the Caption is not closed before the next row or the end"
+            fault = (
+                f"the quote that opens the {self.called} is not closed before the next row or the "
+                "end"
+            )
             return None, limit, fault
         before = [_unquote(field) for field in begin.groups()]
         after = [_unquote(field) for field in close.groups()]
         return [*before, text[opened : close.start()], *after], close.end(), ""
 
     def _why_unreadable(self, line: str) -> str:
-        count = _QUOTED.sub("", line).count(",") + 1
+        count = _QUOTED.sub("", line).count(self.separator) + 1
+        if count == self.width and not self.called:
+            return "a quote inside a field must be doubled, and the field stand in quotes"
         if count == self.width:
-            return "fields beside a malformed Caption must be plain: no bare quote, no outer blanks"
-        hint = "; a field that holds commas must stand in quotes" if count > self.width else ""
+            return (
+                f"fields beside a malformed {self.called} must be plain: no bare quote, no outer "
+                "blanks"
+            )
+        marks = "commas" if self.separator == "," else f"'{self.separator}'"
+        hint = f"; a field that holds {marks} must stand in quotes" if count > self.width else ""
         return f"{count} fields, but the header has {self.width} columns{hint}"
 
     def _find_close(self, text: str, opened: int, limit: int) -> re.Match[str] | None:
@@ -172,29 +277,24 @@ class _Parser:
         return None
 
 
-def _read_header(text: str) -> tuple[list[str], int]:
-    """Return the names of the columns and the place where the records begin."""
+def _read_header(text: str, name: str) -> tuple[list[str], int, str]:
+    """Return the columns' names, the place where the records begin, and the separator."""
     start = _skip_blank(text, 0)
     end = _line_end(text, start)
-    fields = _HEADER_FIELD.findall(text[start:end]) if end > start else []
-    return [_unquote(field).strip() for field in fields], end
+    line = text[start:end]
+    bare = _QUOTED.sub("", line)
+    order = ("\t", *_SEPARATORS) if name.endswith(".tsv") else _SEPARATORS
+    separator = next((mark for mark in order if mark in bare), order[0])
+    fields = re.findall(rf"(?:^|{re.escape(separator)}){_field(separator)}", line)
+    return [_unquote(field.strip()).strip() for field in fields] if line else [], end, separator
 
 
-def _header_faults(header: list[str], name: str, required: Sequence[str]) -> list[str]:
-    """Return what is wrong with the header: columns that are missing or there twice."""
-    faults = []
-    for column in required:
-        if column not in header:
-            others = [other for other in header if other not in required]
-            by_case = {other.lower(): other for other in others}
-            near = by_case.get(column.lower())
-            hint = f" (did you mean '{near}'?)" if near else did_you_mean(column, others)
-            faults.append(f"{name} has no column '{column}'{hint}; its columns are {header}")
-    if len(header) == 1 and header[0] not in required:
-        return [f"{name}: the columns must be separated by commas; its header is '{header[0]}'"]
-    for column in sorted({column for column in header if header.count(column) > 1}):
-        faults.append(f"{name} has the column '{column}' {header.count(column)} times")
-    return faults
+def _header_faults(header: list[str], name: str) -> list[str]:
+    """Return what is wrong with the header: columns that are there twice."""
+    return [
+        f"{name} has the column '{column}' {header.count(column)} times"
+        for column in sorted({column for column in header if header.count(column) > 1})
+    ]
 
 
 def _unquote(field: str) -> str:

@@ -28,6 +28,12 @@ class Dataset:
             hexadecimal; a known dataset keeps it when rows are left out.
         skipped: The ImageIDs left out because their image is missing or damaged.
         notes: What was done to the rows or taken on trust as they were read.
+        has: What the rows have for an encoder: ``images``, ``captions`` or both.
+        test_labels: uint8 [N_test, K] of the rows to predict, if they have labels; nothing reads
+            them before the end, where the model is scored on these rows.
+        groups: For each labelled row the number of its picture, if a picture may be on several
+            rows; empty otherwise. A split keeps a picture's rows together.
+        untouched: How many labelled rows at the end are the test part of every split.
     """
 
     root: Path | None
@@ -39,6 +45,10 @@ class Dataset:
     fingerprint: str
     skipped: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
+    has: tuple[str, ...] = ("images", "captions")
+    test_labels: np.ndarray | None = None
+    groups: tuple[int, ...] = ()
+    untouched: int = 0
 
 
 def problems_title(root: Path | None) -> str:
@@ -70,6 +80,7 @@ def keep_rows(dataset: Dataset, train_mask: np.ndarray, test_mask: np.ndarray | 
     problems.raise_if_any(problems_title(dataset.root))
     kept = np.flatnonzero(train_mask)
     column = dataset.split_column
+    test_labels = dataset.test_labels
     return replace(
         dataset,
         train=take_rows(dataset.train, train_mask),
@@ -77,4 +88,6 @@ def keep_rows(dataset: Dataset, train_mask: np.ndarray, test_mask: np.ndarray | 
         labels=dataset.labels[kept],
         split_column=None if column is None else tuple(column[index] for index in kept),
         skipped=(*dataset.skipped, *left_out),
+        test_labels=None if test_labels is None else test_labels[test_mask],
+        groups=tuple(dataset.groups[index] for index in kept) if dataset.groups else (),
     )

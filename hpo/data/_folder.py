@@ -1,90 +1,134 @@
-"""Read a data folder: ``train.csv``, perhaps ``test.csv``, and where the images are."""
+"""Read a data folder: its tables, and where the images are."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from hpo.data._csv import Table, read_table
+from hpo.data._columns import ROW_KINDS, find_columns
 from hpo.data._dataset import Dataset, keep_rows, problems_title
+from hpo.data._embedded import EmbeddedImage
 from hpo.data._images import ImageMode, find_images
-from hpo.data._labels import encode_labels
+from hpo.data._label_columns import read_labels
+from hpo.data._label_values import is_missing
+from hpo.data._labels_as import LabelsAs
+from hpo.data._parts import ReadOptions, TablePart
 from hpo.data._problems import Problems
-from hpo.data._rows import Rows, check_ids
-from hpo.errors import did_you_mean
+from hpo.data._read_table import ReadTable, as_asked, read_source
+from hpo.data._rows import Rows, check_ids, join_rows
+from hpo.data._sources import find_tables
+from hpo.notes import Note
 
-__all__ = ["SPLIT_VALUES", "load_dataset", "load_rows"]
+__all__ = ["kinds_there", "load_dataset", "load_rows"]
 
-SPLIT_VALUES = ("train", "val", "test")
+_NOTHING_SAID = ReadOptions()
+_CALLED = {"images": "images", "captions": "captions"}
+_COLUMN = {"images": "image", "captions": "caption"}
+_MODALITY = {"images": "image", "captions": "text"}
+
+
+@dataclass(frozen=True)
+class _Pictured:
+    """A part whose images were looked for.
+
+    Attributes:
+        rows: With the paths of images, if these were asked for.
+        faults: What is wrong with the images of some rows.
+        notes: How images were found.
+    """
+
+    rows: Rows
+    faults: Mapping[int, str]
+    notes: tuple[Note, ...] = ()
 
 
 def load_dataset(
-    folder: Path, *, images: ImageMode = "exist", skip_bad_images: bool = False
+    folder: Path,
+    *,
+    images: ImageMode = "exist",
+    skip_bad_images: bool = False,
+    options: ReadOptions = _NOTHING_SAID,
+    labels_as: LabelsAs | None = None,
 ) -> Dataset:
     """Read a data folder and check everything about it that can be checked before any work.
 
-    ``train.csv`` has the columns ImageID, Labels, Caption and perhaps Split, ``test.csv``, if it
-    is there, ImageID and Caption; the order is free and other columns are ignored. How captions
-    with stray quotes are read stands in ``hpo/data/_csv.py``, how labels are separated in
-    ``hpo/data/_labels.py``.
+    ``docs/data.md`` lists the layouts. The labelled rows are in ``train.csv`` or another table,
+    those to predict, if there are any, in ``test.csv``. How captions with stray quotes are read
+    stands in ``hpo/data/_csv.py``, how labels are written in ``hpo/data/_labels.py``.
 
     Args:
-        folder: The data folder; the images are in ``data/``, ``images/`` or the folder itself.
+        folder: The data folder; ``find_images`` says where its images are.
         images: ``exist`` looks for the image files, without opening them; ``ignore`` leaves
             ``Rows.images`` None.
         skip_bad_images: Leave out rows whose image is missing, and name them in
             ``Dataset.skipped``, instead of refusing the folder.
+        options: How to read what isn't unmistakable.
+        labels_as: How to read the labels, where their owner says it.
 
     Raises:
         InputError: Something is wrong; all problems of the folder are listed with their lines.
+        OSError: Images that stand in a table can't be written.
     """
     problems = Problems()
     title = problems_title(folder)
-    content = _read(folder, "train.csv", problems)
-    train = _parse(content, "train.csv", ["ImageID", "Labels", "Caption"], problems)
-    test = None
-    if (folder / "test.csv").exists():
-        test_content = _read(folder, "test.csv", problems)
-        test = _parse(test_content, "test.csv", ["ImageID", "Caption"], problems)
-    parts = [_rows_of(table) for table in (train, test) if table is not None]
-    for messages in check_ids(parts):
-        problems.add(messages)
-    if test is not None:
-        _check_no_labels(test, problems)
-    if content is None or train is None:
+    if images == "ignore":
+        options = replace(options, unpack=None)
+    labelled, test = _read_tables(folder, options, problems)
+    if not labelled:
         problems.fail(title)
-    cells = train.columns["Labels"]
-    classes, labels = encode_labels(cells, parts[0].place, "Labels", problems)
-    if cells and not classes:
-        problems.add("train.csv: no row has a label in the column 'Labels'")
-    split_column = _read_split_column(train, problems)
-
-    bad: list[Mapping[int, str]] = [{} for _ in parts]
-    if images == "exist":
-        for number, rows in enumerate(parts):
-            parts[number], bad[number] = _with_images(folder, rows)
+    tables = [*labelled, *([] if test is None else [test])]
+    notes = [note for one in tables for note in one.notes]
+    has = _what_there_is(labelled, test, images, options, problems)
+    found = [_with_images(folder, one, "images" in has) for one in tables]
+    without = "images" in has and all(len(one.faults) == len(one.rows) for one in found)
+    advice = []
+    if without and "captions" in has:
+        if "images" in options.optional:
+            has = ("captions",)
+            found = [_with_images(folder, one, False) for one in tables]
+            notes.append(Note("no row has an image, and nothing here reads one", doubtful=False))
+        else:
+            advice.append("no row has an image; --modalities text reads captions alone")
+    notes += [note for one in found for note in one.notes]
+    notes += _check_names(folder, tables, found, problems)
+    with_labels = test.part if test is not None and _has_labels(test.part) else None
+    read = read_labels([one.part for one in labelled], with_labels, problems, labels_as)
+    notes += read.notes
     if not skip_bad_images:
-        problems.add(message for messages in bad for message in messages.values())
+        problems.add(message for one in found for message in one.faults.values())
+        problems.add(advice)
     problems.raise_if_any(title)
 
+    count = len(labelled)
     dataset = Dataset(
         root=folder,
-        train=parts[0],
-        test=parts[1] if test is not None else None,
-        classes=classes,
-        labels=labels,
-        split_column=split_column,
-        fingerprint=hashlib.sha256(content).hexdigest(),
+        train=join_rows([one.rows for one in found[:count]]),
+        test=None if test is None else found[count].rows,
+        classes=read.classes,
+        labels=read.labels,
+        split_column=_split_column(labelled),
+        fingerprint=_fingerprint(labelled),
+        notes=tuple(notes),
+        has=has,
+        test_labels=read.test,
+        groups=_groups(labelled),
     )
-    if not any(bad):
+    masks = [_mask(one) for one in found]
+    if all(mask.all() for mask in masks):
         return dataset
-    masks = [_mask(rows, messages) for rows, messages in zip(parts, bad, strict=True)]
-    return keep_rows(dataset, masks[0], masks[1] if test is not None else None)
+    return keep_rows(dataset, np.concatenate(masks[:count]), None if test is None else masks[count])
 
 
-def load_rows(folder: Path, *, images: ImageMode = "exist", skip_bad_images: bool = False) -> Rows:
+def load_rows(
+    folder: Path,
+    *,
+    images: ImageMode = "exist",
+    skip_bad_images: bool = False,
+    captions: bool = False,
+    options: ReadOptions = _NOTHING_SAID,
+) -> Rows:
     """Read the rows to predict: those of ``test.csv`` if it is there, else of ``train.csv``.
 
     Labels are neither needed nor looked at.
@@ -94,82 +138,255 @@ def load_rows(folder: Path, *, images: ImageMode = "exist", skip_bad_images: boo
         images: As for ``load_dataset``.
         skip_bad_images: Return rows whose image is missing as well, with a path that can't be
             read, instead of refusing the folder.
+        captions: Whether rows must have a column of captions.
+        options: As for ``load_dataset``.
 
     Raises:
         InputError: Something is wrong; all problems are listed with their lines.
+        OSError: As for ``load_dataset``.
     """
     problems = Problems()
     title = problems_title(folder)
-    name = "test.csv" if (folder / "test.csv").exists() else "train.csv"
-    table = _parse(_read(folder, name, problems), name, ["ImageID", "Caption"], problems)
+    if images == "ignore":
+        options = replace(options, unpack=None)
+    sources = find_tables(folder, problems, labelled=False)
+    if not sources:
+        if not problems:
+            problems.add(
+                "there is neither test.csv nor train.csv, nor another table; --images predicts a "
+                "folder of pictures"
+            )
+        problems.fail(title)
+    table = read_source(sources[-1], options, problems, labels=False)
     if table is None:
         problems.fail(title)
-    rows = _rows_of(table)
-    for messages in check_ids([rows]):
-        problems.add(messages)
-    if images == "exist":
-        rows, bad = _with_images(folder, rows)
-        if not skip_bad_images:
-            problems.add(bad.values())
+    for kind, needed in (("images", images == "exist"), ("captions", captions)):
+        if needed and getattr(table.part.used, _COLUMN[kind]) is None:
+            problems.add(_no_column(table, kind))
     problems.raise_if_any(title)
-    return rows
+    for messages in check_ids([table.part.rows]):
+        problems.add(messages)
+    found = _with_images(folder, table, images == "exist")
+    if not skip_bad_images:
+        problems.add(found.faults.values())
+    problems.raise_if_any(title)
+    return found.rows
 
 
-def _read(folder: Path, name: str, problems: Problems) -> bytes | None:
-    """Return the bytes of a file of the folder, or None after saying why there are none."""
-    if not folder.is_dir():
-        problems.add(f"'{folder}' is not a folder, but must be one that holds {name}")
-        return None
-    path = folder / name
-    if not path.is_file():
-        others = sorted(other.name for other in folder.iterdir() if other.suffix.lower() == ".csv")
-        problems.add(f"there is no file {name}{did_you_mean(name, others)}")
-        return None
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        problems.add(f"{name} can't be read: {error.strerror}")
-        return None
+def kinds_there(folder: Path, options: ReadOptions = _NOTHING_SAID) -> tuple[str, ...]:
+    """Return what the labelled rows of a folder have for an encoder, from the columns alone.
+
+    Returns:
+        ``images``, ``captions`` or both; both if the folder can't be read.
+    """
+    both = ("images", "captions")
+    sources = find_tables(folder, Problems())
+    names = sources[0].names() if sources else []
+    given = {kind: name for kind, name in options.columns.items() if kind in ROW_KINDS}
+    used = find_columns(names, given, "", Problems(), kinds=ROW_KINDS, own=True)
+    return tuple(kind for kind in both if getattr(used, _COLUMN[kind]) is not None) or both
 
 
-def _parse(
-    content: bytes | None, name: str, required: Sequence[str], problems: Problems
-) -> Table | None:
-    return None if content is None else read_table(content, name, required, problems)
+def _read_tables(
+    folder: Path, options: ReadOptions, problems: Problems
+) -> tuple[list[ReadTable], ReadTable | None]:
+    """Return the tables with labelled rows, and that of rows to predict if there is one."""
+    labelled: list[ReadTable] = []
+    test = None
+    for source in find_tables(folder, problems):
+        first = sum(len(one.part.rows) for one in labelled)
+        is_test = source.part == "test"
+        table = read_source(
+            source,
+            options,
+            problems,
+            first=0 if is_test else first,
+            classes=labelled[0].part.used.labels if is_test and labelled else None,
+        )
+        if table is None:
+            continue
+        if is_test:
+            test = table
+        else:
+            labelled.append(table)
+    if labelled and labelled[0].source.part != "train":
+        return [], test  # the labelled rows themselves couldn't be read
+    return labelled, test
 
 
-def _rows_of(table: Table) -> Rows:
-    return Rows(table.columns["ImageID"], table.columns["Caption"], None, table.lines, table.name)
+def _what_there_is(
+    labelled: Sequence[ReadTable],
+    test: ReadTable | None,
+    images: ImageMode,
+    options: ReadOptions,
+    problems: Problems,
+) -> tuple[str, ...]:
+    """Return what the rows have for an encoder, and say where one table lacks what others have."""
+    tables = [*labelled, *([] if test is None else [test])]
+    has = []
+    for kind in ("images", "captions"):
+        if kind == "images" and images == "ignore":
+            continue
+        there = [getattr(one.part.used, _COLUMN[kind]) is not None for one in tables]
+        if all(there):
+            has.append(kind)
+        elif any(there) and images == "exist" and kind not in options.optional:
+            lacking = next(one for one, has_it in zip(tables, there, strict=True) if not has_it)
+            other = next(one for one, has_it in zip(tables, there, strict=True) if has_it)
+            rest = _MODALITY["captions" if kind == "images" else "images"]
+            problems.add(
+                f"{_no_column(lacking, kind)}, but {other.source.name} has one; --modalities "
+                f"{rest} does without"
+            )
+    if not has and images == "exist" and not problems:
+        problems.add(
+            f"{labelled[0].source.name} has neither a column of images nor one of captions; say "
+            f"which it is with {as_asked('image', '…')} or {as_asked('caption', '…')}"
+        )
+    return tuple(has)
 
 
-def _check_no_labels(test: Table, problems: Problems) -> None:
-    problems.add(
-        f"test.csv line {line}: Labels is '{cell}', but a test row must have no labels"
-        for cell, line in zip(test.columns.get("Labels", ()), test.lines, strict=False)
-        if cell.strip()
+def _no_column(table: ReadTable, kind: str) -> str:
+    return f"{table.source.name} has no column of {_CALLED[kind]}"
+
+
+def _with_images(folder: Path, table: ReadTable, wanted: bool) -> _Pictured:
+    """Find the images of a part, or leave them if they aren't wanted."""
+    part = table.part
+    if not wanted or part.pictures is None:
+        return _Pictured(part.rows, {})
+    names = [one.name if isinstance(one, EmbeddedImage) else one for one in part.pictures]
+    kept = {
+        row: one.file
+        for row, one in enumerate(part.pictures)
+        if isinstance(one, EmbeddedImage) and one.file is not None
+    }
+    others = [row for row in range(len(names)) if row not in kept]
+    found = find_images(
+        folder,
+        [names[row] for row in others],
+        part=table.source.part,
+        base=table.source.base,
+        table=table.source.name,
+    )
+    paths = {**kept, **dict(zip(others, found.paths, strict=True))}
+    faults = {
+        others[index]: f"{part.rows.place(others[index])}: {fault}"
+        for index, fault in found.faults.items()
+    }
+    rows = replace(part.rows, images=tuple(paths[row] for row in range(len(names))))
+    return _Pictured(rows, faults, found.notes)
+
+
+def _check_names(
+    folder: Path, tables: Sequence[ReadTable], found: Sequence[_Pictured], problems: Problems
+) -> list[Note]:
+    """Say which names are empty, or stand for several rows of labelled ones or of those to predict.
+
+    A name may stand in both if its images are two files.
+    """
+    labelled = [one for one in tables if one.source.part != "test"]
+    count = len(labelled)
+    empty, twice = check_ids([one.part.rows for one in labelled])
+    if len(tables) > count:
+        more = check_ids([tables[count].part.rows])
+        empty, twice = [*empty, *more[0]], [*twice, *more[1]]
+    problems.add(empty)
+    problems.add(twice)
+    if len(tables) == count or not (tables[0].part.named and tables[count].part.named):
+        return []
+    test = tables[count]
+    labelled_names = set().union(*(one.part.rows.ids for one in labelled))
+    ids = test.part.rows.ids
+    both = [row for row, name in enumerate(ids) if name in labelled_names and name.strip()]
+    if not both:
+        return []
+    names = [ids[row] for row in both]
+    first = {
+        name: (number, row)
+        for number, one in reversed([*enumerate(labelled)])
+        for row, name in reversed([*enumerate(one.part.rows.ids)])
+    }
+    here = _paths_of(folder, test, found[count], both)
+    there = [
+        _paths_of(folder, labelled[number], found[number], [row])[0]
+        for number, row in map(first.__getitem__, names)
+    ]
+    same = [
+        f"{test.part.rows.place(row)}: ImageID '{name}' is on "
+        f"{labelled[first[name][0]].part.rows.place(first[name][1])} already"
+        for row, name, path, other in zip(both, names, here, there, strict=True)
+        if path is None or other is None or path == other or path.samefile(other)
+    ]
+    problems.add(same)
+    if same:
+        return []
+    return [
+        Note(
+            f"{len(both):,} ImageIDs are in {test.source.name} and in another table; their images "
+            "are different files",
+            doubtful=False,
+        )
+    ]
+
+
+def _paths_of(
+    folder: Path, table: ReadTable, pictured: _Pictured, rows: Sequence[int]
+) -> list[Path | None]:
+    """Return the image files of some rows, None where there is none."""
+    if pictured.rows.images is not None:
+        paths = pictured.rows.images
+        return [None if row in pictured.faults else paths[row] for row in rows]
+    if table.part.pictures is None:
+        return [None] * len(rows)
+    pictures = [table.part.pictures[row] for row in rows]
+    names = [one.name if isinstance(one, EmbeddedImage) else one for one in pictures]
+    found = find_images(folder, names, part=table.source.part, base=table.source.base)
+    return [None if row in found.faults else path for row, path in enumerate(found.paths)]
+
+
+def _has_labels(part: TablePart) -> bool:
+    """Say whether any row to predict has labels."""
+    return any(
+        not is_missing(cell) and (not isinstance(cell, str) or bool(cell.strip()))
+        for cell in part.labels or ()
     )
 
 
-def _read_split_column(train: Table, problems: Problems) -> tuple[str, ...] | None:
-    if "Split" not in train.columns:
-        return None
-    column = tuple(cell.strip() for cell in train.columns["Split"])
-    problems.add(
-        f"train.csv line {line}: Split is '{cell}', but must be 'train', 'val' or 'test'"
-        for cell, line in zip(column, train.lines, strict=True)
-        if cell not in SPLIT_VALUES
+def _split_column(labelled: Sequence[ReadTable]) -> tuple[str, ...] | None:
+    """Return the part of each row: that of its table, or what its column says."""
+    if len(labelled) == 1:
+        column = labelled[0].part.split
+        return None if column is None else tuple(column)
+    return tuple(
+        value
+        for one in labelled
+        for value in (
+            ["val"] * len(one.part.rows)
+            if one.source.part == "val"
+            else one.part.split or ["train"] * len(one.part.rows)
+        )
     )
-    return column
 
 
-def _with_images(folder: Path, rows: Rows) -> tuple[Rows, dict[int, str]]:
-    """Add the image paths, and say which rows have none and why."""
-    paths, faults = find_images(folder, rows.ids)
-    messages = {index: f"{rows.place(index)}: {fault}" for index, fault in faults.items()}
-    return replace(rows, images=tuple(paths)), messages
+def _groups(labelled: Sequence[ReadTable]) -> tuple[int, ...]:
+    """Return the number of each row's picture, if one is on several rows."""
+    if not any(one.groups for one in labelled):
+        return ()
+    numbers: list[int] = []
+    for one in labelled:
+        start = max(numbers, default=-1) + 1
+        numbers += [start + n for n in one.groups or range(len(one.part.rows))]
+    return tuple(numbers)
 
 
-def _mask(rows: Rows, bad: Mapping[int, str]) -> np.ndarray:
-    mask = np.ones(len(rows), dtype=bool)
-    mask[list(bad)] = False
+def _fingerprint(labelled: Sequence[ReadTable]) -> str:
+    if len(labelled) == 1:
+        return labelled[0].digest
+    return hashlib.sha256("\n".join(one.digest for one in labelled).encode()).hexdigest()
+
+
+def _mask(pictured: _Pictured) -> np.ndarray:
+    mask = np.ones(len(pictured.rows), dtype=bool)
+    mask[list(pictured.faults)] = False
     return mask

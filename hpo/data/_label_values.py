@@ -6,18 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from hpo.data._labels import split_cells
+from hpo.data._label_cells import Pieces
+from hpo.data._label_pieces import label_texts
+from hpo.data._labels import Labels, encode_labels, encode_pieces
+from hpo.data._labels_as import LabelsAs
 from hpo.data._problems import Problems
 
-__all__ = ["is_missing", "read_label_lists", "read_multi_hot"]
-
-_NOT_IN_LABELS = (";", "\n", "\r")
+__all__ = ["encode_values", "is_missing", "read_multi_hot"]
 
 
-def read_label_lists(
-    values: Sequence[Any], place: Callable[[int], str], name: str, problems: Problems
-) -> list[list[str]]:
-    """Return the labels of each row.
+def encode_values(
+    values: Sequence[Any],
+    place: Callable[[int], str],
+    name: str,
+    problems: Problems,
+    asked: LabelsAs | None = None,
+) -> Labels:
+    """Read the labels of each row.
 
     Args:
         values: For each of N rows: a list, tuple, set or array of labels; one label that is an
@@ -25,41 +30,51 @@ def read_label_lists(
             are rows without a label, as an empty cell of train.csv is.
         place: Says where a row is, for messages.
         name: What to call the values in messages, such as the column's name.
-        problems: Takes what is wrong.
+        problems: Takes what is wrong, and what is doubtful.
+        asked: How to read them, where their owner says it.
     """
+    asked = asked or LabelsAs()
     if all(isinstance(value, str) or is_missing(value) for value in values):
         cells = [value if isinstance(value, str) else "" for value in values]
-        return split_cells(cells, place, name, problems)
+        return encode_labels(cells, place, name, problems, asked)
+    if asked.way not in ("auto", "list", "multi-hot"):
+        problems.add(f"{name} has lists, so it can't be read as '{asked.way}'")
+    rows = _lists(values, place, name, problems)
+    pieces = Pieces([str(value) for value in values], rows, "list")
+    return encode_pieces(pieces, place, name, problems, asked)
+
+
+def _lists(
+    values: Sequence[Any], place: Callable[[int], str], name: str, problems: Problems
+) -> list[list[str]]:
     rows: list[list[str]] = []
     faults = []
+    lacking = any(map(is_missing, values))
     for index, value in enumerate(values):
+        rows.append([])
         if is_missing(value):
-            rows.append([])
             continue
         if isinstance(value, str):
             faults.append(
                 f"{place(index)}: {name} is the text '{value}', but other rows have lists; make "
                 "it a list too"
             )
-            rows.append([])
             continue
-        single = isinstance(value, numbers.Integral)
+        # pandas has floats where an integer column lacks values
+        single = isinstance(value, numbers.Integral) or (
+            lacking and isinstance(value, float) and value.is_integer()
+        )
         many = isinstance(value, list | tuple | set | frozenset | np.ndarray)
         if isinstance(value, bool | np.bool_) or not (single or many):
             faults.append(
                 f"{place(index)}: {name} is {value!r}, but must be a list of labels, one integer "
                 "or text"
             )
-            rows.append([])
             continue
-        labels = [value] if single else list(value)
-        rows.append([_as_label(label) or "" for label in labels])
-        faults += [
-            f"{place(index)}: {name} has the label {label!r}, but a label must be an integer or "
-            "text that is not empty and has no ';' or line break"
-            for label in labels
-            if _as_label(label) is None
-        ]
+        try:
+            rows[-1] = label_texts([value] if single else value)
+        except ValueError as error:
+            faults.append(f"{place(index)}: {name} {error}")
     problems.add(faults)
     return rows
 
@@ -93,13 +108,6 @@ def is_missing(value: object) -> bool:
     """Say whether a cell has no value: None, NaN or pandas' NA."""
     missing_float = isinstance(value, float) and value != value
     return value is None or missing_float or type(value).__name__ in ("NAType", "NaTType")
-
-
-def _as_label(value: object) -> str | None:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, str | numbers.Integral):
-        return None
-    text = str(value).strip()
-    return None if not text or any(mark in text for mark in _NOT_IN_LABELS) else text
 
 
 def _as_number(value: Any) -> float:

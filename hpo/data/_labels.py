@@ -1,55 +1,107 @@
 """Turn the labels of all rows into class names and a multi-hot matrix."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from hpo.data._label_cells import Pieces, split_cells
+from hpo.data._label_doubts import (
+    BITS,
+    doubt_about_blanks,
+    doubt_about_digits,
+    doubt_about_missing,
+    doubt_about_vectors,
+    vector_length,
+)
+from hpo.data._label_notes import class_notes
+from hpo.data._labels_as import LabelsAs
 from hpo.data._problems import Problems
+from hpo.notes import Note
 
-__all__ = ["encode_labels", "multi_hot", "split_cells"]
+__all__ = ["Labels", "encode_labels", "encode_pieces", "multi_hot"]
+
+Place = Callable[[int], str]
+
+
+class Labels(NamedTuple):
+    """The labels of N rows.
+
+    Attributes:
+        classes: The K class names.
+        matrix: uint8 [N, K], 1 where the row has the class.
+        notes: How they were read, and what looks wrong with them.
+    """
+
+    classes: tuple[str, ...]
+    matrix: np.ndarray
+    notes: tuple[Note, ...]
 
 
 def encode_labels(
-    cells: Sequence[str], place: Callable[[int], str], column: str, problems: Problems
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """Read a column of labels that are written as text, see ``split_cells``.
+    cells: Sequence[str],
+    place: Place,
+    column: str,
+    problems: Problems,
+    asked: LabelsAs | None = None,
+) -> Labels:
+    """Read a column of labels that are written as text.
 
     Args:
         cells: The N cells of the column, as written.
         place: Says where a row is, for messages.
         column: The column's name, for messages.
-        problems: Takes what is wrong.
-
-    Returns:
-        As ``multi_hot``.
+        problems: Takes what is wrong, and what is doubtful.
+        asked: How to read them, where their owner says it.
     """
-    return multi_hot(split_cells(cells, place, column, problems))
+    asked = asked or LabelsAs()
+    pieces = split_cells(cells, place, column, problems, asked)
+    return encode_pieces(pieces, place, column, problems, asked)
 
 
-def split_cells(
-    cells: Sequence[str], place: Callable[[int], str], column: str, problems: Problems
-) -> list[list[str]]:
-    """Return the labels of each row, in the order in which the cell has them.
+def encode_pieces(
+    pieces: Pieces, place: Place, column: str, problems: Problems, asked: LabelsAs
+) -> Labels:
+    """Say what the pieces are, names or zeros and ones, and return the labels.
 
-    One separator holds for the whole column: ``;`` if any cell has one, else ``|`` if any has
-    one, else blanks. Names that hold blanks therefore need ``;`` or ``|`` on at least one row
-    (a final one will do: ``traffic light;``). A row may have no label.
+    Where they could be both, or a name could be something else, that is added to ``problems``
+    with all ways to read them.
     """
-    separator = next((mark for mark in ";|" if any(mark in cell for cell in cells)), None)
-    if separator == ";":
+    rows, classes, notes = pieces.rows, asked.classes, list(pieces.notes)
+    digits = _as_digits(rows)
+    if asked.way == "multi-hot":
+        return _vectors(pieces, digits or rows, place, column, problems, classes)
+    if asked.way == "auto":
+        length = vector_length(rows)
+        if classes is not None and len(classes) in (length, _common_length(digits)):
+            return _vectors(pieces, digits or rows, place, column, problems, classes)
+        listed = classes is not None and {p for row in rows for p in row} <= set(classes)
+        if length is not None and not listed:
+            problems.add(doubt_about_vectors(pieces.cells, rows, pieces.way, place, column))
+        elif classes is None and pieces.way != "list":
+            notes += _doubts_of_names(pieces, place, column, problems)
+    if classes is not None:
+        known = set(classes)
         problems.add(
-            f"{place(row)}: {column} '{cell}' holds '|', but ';' separates the labels elsewhere"
-            for row, cell in enumerate(cells)
-            if "|" in cell
+            f"{place(index)}: the label '{label}' is not among the classes"
+            for index, row in enumerate(rows)
+            for label in row
+            if label not in known
         )
-    if separator is None:
-        problems.add(
-            f"{place(row)}: {column} '{cell}' holds a comma, but labels must be separated by "
-            "blanks, ';' or '|'"
-            for row, cell in enumerate(cells)
-            if "," in cell
+        rows = [[label for label in row if label in known] for row in rows]
+    if asked.way == "auto" and pieces.way == "commas":
+        notes.append(Note(f"{column} is read as names separated by commas", doubtful=False))
+    twice = [index for index, row in enumerate(rows) if len(set(row)) < len(row)]
+    if twice:
+        notes.append(
+            Note(
+                f"{len(twice)} rows name a label twice (first {place(twice[0])}: {column} is "
+                f"'{pieces.cells[twice[0]]}'); it counts once"
+            )
         )
-    return [[label for part in cell.split(separator) if (label := part.strip())] for cell in cells]
+    names, matrix = multi_hot(rows, classes)
+    return Labels(names, matrix, (*notes, *class_notes(names, matrix)))
 
 
 def multi_hot(
@@ -80,3 +132,66 @@ def _sort(names: set[str]) -> tuple[str, ...]:
     if all(label.removeprefix("-").isdecimal() for label in names):
         return tuple(sorted(names, key=lambda label: (int(label), label)))
     return tuple(sorted(names))
+
+
+def _doubts_of_names(pieces: Pieces, place: Place, column: str, problems: Problems) -> list[Note]:
+    """Add what names could be otherwise to ``problems``; return what should be known of them."""
+    way = pieces.way
+    problems.add(doubt_about_missing(pieces.cells, way, place, column))
+    if way != "blanks":
+        return []
+    digits = doubt_about_digits(pieces.cells, place, column)
+    if digits is not None:
+        problems.add(digits)
+    doubt, note = doubt_about_blanks(pieces.rows, place, column)
+    if doubt is not None:
+        problems.add(doubt)
+    return [] if note is None else [note]
+
+
+def _as_digits(rows: Sequence[Sequence[str]]) -> list[list[str]] | None:
+    """Return the digits of rows that are one run of zeros and ones each; None if they aren't."""
+    filled = [row for row in rows if row]
+    runs = all(len(row) == 1 and len(row[0]) > 1 and not set(row[0]) - {"0", "1"} for row in filled)
+    return [list(row[0]) if row else [] for row in rows] if filled and runs else None
+
+
+def _common_length(rows: Sequence[Sequence[str]] | None) -> int | None:
+    lengths = {len(row) for row in rows or () if row}
+    return lengths.pop() if len(lengths) == 1 else None
+
+
+def _vectors(
+    pieces: Pieces,
+    rows: Sequence[Sequence[str]],
+    place: Place,
+    column: str,
+    problems: Problems,
+    classes: Sequence[str] | None,
+) -> Labels:
+    """Read rows of zeros and ones; an empty row has no label."""
+    lengths = Counter(len(row) for row in rows if row)
+    count = (
+        len(classes) if classes is not None else max(lengths, key=lambda n: lengths[n], default=0)
+    )
+    names = tuple(classes) if classes is not None else tuple(map(str, range(count)))
+    matrix = np.zeros((len(rows), count), dtype=np.uint8)
+    long, wrong = [], []
+    for index, row in enumerate(rows):
+        shown = f"{place(index)}: {column} '{pieces.cells[index]}'"
+        other = next((piece for piece in row if piece not in BITS), None)
+        if other is not None:
+            wrong.append(f"{shown} has {other} in it, but a vector must have 0 and 1 alone")
+        elif row and len(row) != count:
+            rule = "there are" if classes is not None else "most rows have"
+            long.append(f"{shown} has {len(row)} numbers, but {rule} {count} classes")
+        elif row:
+            matrix[index] = [BITS[piece] for piece in row]
+    problems.add(wrong)
+    problems.add(long)
+    said = f"{column} is read as vectors of {count} zeros and ones"
+    if classes is None:
+        said += f"; the classes are called 0 to {count - 1} (--classes A,B,C names them)"
+    return Labels(
+        names, matrix, (*pieces.notes, Note(said, doubtful=False), *class_notes(names, matrix))
+    )

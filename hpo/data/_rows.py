@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Rows", "check_ids", "take_rows"]
+__all__ = ["Rows", "check_ids", "join_rows", "take_rows"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,9 @@ class Rows:
         lines: The line of the file on which each row begins, for messages; empty if unknown.
         table: What the rows were read from, for messages, such as ``train.csv``; empty if unknown.
         numbers: The place of each row in its source, where some were left out; empty if none was.
+        further: For each row the captions beside the first one, whose embeddings are averaged;
+            empty if no row has several.
+        places: Where each row is, for messages, if the rows come from several sources; else empty.
     """
 
     ids: tuple[str, ...]
@@ -28,6 +31,8 @@ class Rows:
     lines: tuple[int, ...] = ()
     table: str = ""
     numbers: tuple[int, ...] = ()
+    further: tuple[tuple[str, ...], ...] = ()
+    places: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -39,6 +44,8 @@ class Rows:
 
     def place(self, index: int) -> str:
         """Return where a row is, for messages: ``train.csv line 7``, ``row 5 of the frame``."""
+        if self.places:
+            return self.places[index]
         if self.lines:
             return f"{self.source} line {self.lines[index]}"
         return f"row {self.numbers[index] if self.numbers else index} of {self.source}"
@@ -54,6 +61,28 @@ def take_rows(rows: Rows, mask: np.ndarray) -> Rows:
         lines=tuple(rows.lines[index] for index in kept) if rows.lines else (),
         table=rows.table,
         numbers=tuple(rows.numbers[index] if rows.numbers else index for index in kept),
+        further=tuple(rows.further[index] for index in kept) if rows.further else (),
+        places=tuple(rows.places[index] for index in kept) if rows.places else (),
+    )
+
+
+def join_rows(parts: Sequence[Rows]) -> Rows:
+    """Return the rows of one or several sources, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    images: list[Path] = []
+    for rows in parts:
+        images += rows.images or ()
+    averaged = any(rows.further for rows in parts)
+    return Rows(
+        ids=tuple(name for rows in parts for name in rows.ids),
+        captions=tuple(caption for rows in parts for caption in rows.captions),
+        images=None if parts[0].images is None else tuple(images),
+        table=" and ".join(rows.source for rows in parts),
+        further=tuple(captions for rows in parts for captions in rows.further or ((),) * len(rows))
+        if averaged
+        else (),
+        places=tuple(rows.place(index) for rows in parts for index in range(len(rows))),
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hpo.data._dataset import Dataset
 from hpo.data._problems import Problems
+from hpo.data._rows import take_rows
 from hpo.errors import InputError
 
 __all__ = ["ColumnSplit", "Split", "SplitSpec", "StratifiedSplit", "TailSplit", "make_split"]
@@ -137,8 +139,12 @@ def make_split(
             has no column ``Split`` where ``spec`` needs it; all that is wrong is listed.
 
     Returns:
-        The parts ``train`` and ``val``, and ``test`` if one was asked for.
+        The parts ``train`` and ``val``, and ``test`` if one was asked for, or if the data set has
+        untouched rows. Rows of one picture are in one part; numbers in ``spec``, and
+        ``train_rows``, count pictures then.
     """
+    if dataset.untouched or dataset.groups:
+        return _divided_apart(dataset, spec, train_rows)
     problems = Problems()
     if train_rows is not None and train_rows < 1:
         problems.add(f"train_rows is {train_rows}, but must be at least 1")
@@ -161,6 +167,40 @@ def make_split(
         val=np.flatnonzero(parts == "validation").astype(np.int64),
         **({"test": test} if len(test) else {}),
     )
+
+
+def _divided_apart(
+    dataset: Dataset,
+    spec: TailSplit | StratifiedSplit | ColumnSplit,
+    train_rows: int | None,
+) -> Split:
+    """Divide the rows that aren't untouched; a picture on several rows counts once."""
+    count = len(dataset.train) - dataset.untouched
+    numbers = np.array(dataset.groups or range(len(dataset.train)))[:count]
+    _, first = np.unique(numbers, return_index=True)
+    mask = np.zeros(len(dataset.train), dtype=bool)
+    mask[first] = True
+    column = dataset.split_column
+    kept = np.flatnonzero(mask)
+    alone = replace(
+        dataset,
+        train=take_rows(dataset.train, mask),
+        labels=dataset.labels[mask],
+        split_column=None if column is None else tuple(column[row] for row in kept),
+        groups=(),
+        untouched=0,
+    )
+    found = make_split(alone, spec, train_rows)
+    parts = {name: np.isin(numbers, numbers[kept[rows]]) for name, rows in found.items()}
+    whole = {name: np.flatnonzero(rows).astype(np.int64) for name, rows in parts.items()}
+    if dataset.untouched:
+        if "test" in whole:
+            raise InputError(
+                f"the {spec.kind} split has a test part, but {dataset.untouched:,} rows to predict "
+                "have labels, which are the untouched test part; leave one of them out"
+            )
+        whole["test"] = np.arange(count, len(dataset.train), dtype=np.int64)
+    return Split(**whole)
 
 
 def _parts(

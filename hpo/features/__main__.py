@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo._options import guarded
+from hpo._options import add_label_options, add_reading_options, asked_labels, guarded
+from hpo.data import parse_columns
 from hpo.features import (
     DEFAULT_ENCODER,
     DataOptions,
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="the data folder, or 'demo' for the demo data set",
     )
+    add_reading_options(parser)
     parser.add_argument(
         "--encoder",
         action="append",
@@ -70,21 +72,39 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--skip-bad-images",
         action="store_true",
-        help="leave out rows whose image is missing or damaged",
+        help="leave out rows whose image is missing or damaged, or that --features haven't got",
     )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse data that isn't read without doubt, instead of a note",
+    )
+    add_label_options(parser)
     return parser
 
 
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     folders, encoder = asked_sources(arguments.features, arguments.encoder)
-    options = DataOptions(**{**vars(arguments), "features": folders, "encoder": encoder})
+    options = DataOptions(
+        data=arguments.data,
+        features=folders,
+        encoder=encoder,
+        cache=arguments.cache,
+        device=arguments.device,
+        skip_bad_images=arguments.skip_bad_images,
+        modalities=arguments.modalities,
+        strict=arguments.strict,
+        columns={} if arguments.columns is None else parse_columns(arguments.columns),
+        captions=arguments.captions,
+        labels_as=asked_labels(arguments),
+    )
     data = prepare_data(options, folder_defaults(options))
     sources = {f"{name} ": one for name, one in data.named.items()} or {"": data.features}
     for name, features in sources.items():
         print(f"{name}features: {arguments.cache / 'features' / features.key}")
     if data.dataset.skipped:
-        print(f"left out: {len(data.dataset.skipped)} rows whose image is missing or damaged")
+        print(f"left out: {len(data.dataset.skipped)} rows without an image or an embedding")
     for name, features in sources.items():
         for modality, train in features.train.items():
             line = f"{name}{modality}: {len(train)} labelled and {len(features.test[modality])} "
@@ -93,6 +113,8 @@ def _main(argv: Sequence[str] | None) -> int:
             if counts is not None:
                 line += f"; {counts.encoded} items encoded, {counts.reused} reused"
             print(line)
+    for note in data.notes:
+        print(f"note: {note}")
     return 0
 
 

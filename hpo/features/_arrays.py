@@ -7,18 +7,22 @@ from pathlib import Path
 
 import numpy as np
 
+from hpo.errors import InputError
+from hpo.features._formats import open_file
+
 __all__ = [
     "FILE_TYPES",
     "Source",
     "as_float16",
     "check_array",
     "check_values",
+    "checked",
     "fits_float16",
     "open_array",
 ]
 
-FILE_TYPES = ("float16", "float32")
-"""What a file may hold. An array in memory may be float64 as well, which is numpy's default."""
+FILE_TYPES = ("float16", "float32", "float64", "int8")
+"""What embeddings may be: floats, or int8 that one factor for all values makes floats of."""
 
 _BLOCK = 4096
 _NAMED = 5
@@ -57,21 +61,37 @@ class Source:
 
 
 def open_array(path: Path, name: str, problems: list[str]) -> np.ndarray | None:
-    """Map an array of embeddings [n, D], or add to ``problems`` why it can't be."""
+    """Map an array of embeddings [n, D], or add to ``problems`` why it can't be.
+
+    Args:
+        path: A file with one array, whatever it is called.
+        name: What to call it in messages.
+        problems: Takes what is wrong.
+    """
     try:
-        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        problems.append(f"{name} can't be read: {error}")
+        arrays = open_file(path).arrays
+    except InputError as error:
+        problems += [f"{name} {problem}" for problem in error.problems]
         return None
-    return array if check_array(array, name, FILE_TYPES, problems) else None
+    if len(arrays) != 1:
+        listed = ", ".join(arrays) or "none"
+        problems.append(f"{name} must hold one array of embeddings, but has: {listed}")
+        return None
+    return checked(next(iter(arrays.values())), name, problems)
 
 
-def check_array(array: np.ndarray, name: str, types: Sequence[str], problems: list[str]) -> bool:
+def checked(array: np.ndarray, name: str, problems: list[str]) -> np.ndarray | None:
+    """Return an array that can be one of embeddings, or add to ``problems`` why it can't."""
+    return array if check_array(array, name, problems) else None
+
+
+def check_array(array: np.ndarray, name: str, problems: list[str]) -> bool:
     """Say whether an array can be one of embeddings, and add to ``problems`` why not."""
     faults = []
-    if array.dtype.newbyteorder("=") not in types:
-        allowed = f"{', '.join(types[:-1])} or {types[-1]}"
-        faults.append(f"{name} is {array.dtype}, but must be {allowed}")
+    if array.dtype.newbyteorder("=") not in FILE_TYPES:
+        allowed = f"{', '.join(FILE_TYPES[:-1])} or {FILE_TYPES[-1]}"
+        packed = "; packed bits aren't read" if array.dtype == np.uint8 else ""
+        faults.append(f"{name} is {array.dtype}, but must be {allowed}{packed}")
     if array.ndim != 2:
         faults.append(f"{name} has shape {list(array.shape)}, but must be [rows, width]")
     elif not array.shape[1]:

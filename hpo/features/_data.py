@@ -10,6 +10,7 @@ import numpy as np
 from hpo.features._bundle import Bundle, save_bundle
 from hpo.features._choice import Sources, union
 from hpo.features._features import Features
+from hpo.features._untouched import with_untouched
 from hpo.notes import Note
 
 if TYPE_CHECKING:
@@ -54,7 +55,11 @@ class Data:
     def notes(self) -> tuple[Note, ...]:
         """What was done to the data as it was read, or taken on trust."""
         sources = self.named.values() or (self.features,)
-        return (*self.dataset.notes, *(note for one in sources for note in one.notes))
+        notes = [*self.dataset.notes, *(note for one in sources for note in one.notes)]
+        if self.dataset.skipped:
+            left_out = f"{len(self.dataset.skipped):,} rows are left out, as they have no image "
+            notes.append(Note(f"{left_out}that can be read or no embedding", doubtful=False))
+        return tuple(dict.fromkeys(notes))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -109,8 +114,11 @@ class Data:
         """
         from hpo.data import make_split
 
-        split = make_split(self.dataset, spec, train_rows)
-        return save_bundle(self.cache, self.dataset, self.named or self.features, split)
+        dataset, features = self.dataset, self.named or self.features
+        if dataset.test_labels is not None:
+            dataset, features = with_untouched(dataset, features, self.cache)
+        split = make_split(dataset, spec, train_rows)
+        return save_bundle(self.cache, dataset, features, split)
 
     def __repr__(self) -> str:
         sources = {f"{name}: ": one for name, one in self.named.items()} or {"": self.features}

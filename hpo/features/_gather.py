@@ -2,9 +2,9 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from hpo.features._choice import source_name_fault, union
 from hpo.features._encoder import resolve_encoder
 from hpo.features._extract import extract_features
 from hpo.features._features import Features
-from hpo.features._import import import_arrays, import_features
+from hpo.features._import import import_arrays, import_features, take_features
 from hpo.features._import_names import modality_names
 from hpo.features._modalities import chosen, in_order
 from hpo.features._progress import Progress
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 __all__ = [
     "ArraySource",
     "Encoding",
+    "common_rows",
     "encode_all",
     "encoded_rows",
     "gather_sources",
+    "import_source",
 ]
 
 
@@ -38,7 +40,7 @@ class Encoding:
     Attributes:
         cache: Where embeddings are kept.
         device: Such as ``cpu``.
-        skip_bad_images: Leave out rows whose image can't be encoded.
+        skip_bad_images: Leave out rows whose image can't be encoded, or that have no embedding.
         progress: Called as the work goes on.
     """
 
@@ -50,10 +52,17 @@ class Encoding:
 
 @dataclass(frozen=True)
 class ArraySource:
-    """Embeddings in memory, by modality: of the labelled rows, and of those to predict."""
+    """Embeddings in memory, by modality.
 
-    train: Mapping[str, np.ndarray]
-    test: Mapping[str, np.ndarray]
+    Attributes:
+        train: Of the labelled rows.
+        test: Of those to predict.
+        paired: Whether the rows come from elsewhere, so that their order may be another one.
+    """
+
+    train: Mapping[str, Any]
+    test: Mapping[str, Any]
+    paired: bool = True
 
 
 def gather_sources(
@@ -108,7 +117,7 @@ def gather_sources(
     found: dict[str, Features] = {}
     for name, source in imported.items():
         with _noting(name, problems):
-            found[name] = _import(source, dataset, how, taken[name], tables)
+            found[name] = import_source(source, dataset, how, taken[name], tables)
     for name, encoder in encoders.items():
         with _noting(name, problems):
             resolve_encoder(encoder, how.cache)
@@ -116,8 +125,52 @@ def gather_sources(
         problems += _without_test_rows(found, bool(encoders), tables)
     if problems:
         raise InputError(problems)
-    dataset, encoded = encoded_rows(dataset, encoders, taken, how)
+    dataset, found = common_rows(dataset, found, how.cache)
+    if not encoders:
+        return dataset, found
+    before = dataset
+    dataset, encoded, bad = encoded_rows(dataset, encoders, taken, how)
+    if bad:
+        found = {name: replace(one, left_out=bad) for name, one in found.items()}
+        _, found = common_rows(before, found, how.cache, present=True)
     return dataset, {name: (found | encoded)[name] for name in (*imported, *encoders)}
+
+
+def common_rows(
+    dataset: "Dataset", found: Mapping[str, Features], store: Path, *, present: bool = False
+) -> "tuple[Dataset, dict[str, Features]]":
+    """Return the rows that all of the embeddings have, and their embeddings.
+
+    Args:
+        dataset: All rows.
+        found: Embeddings with what they left out.
+        store: The folder of the cache.
+        present: Whether they have the rows that they name as left out.
+
+    Raises:
+        InputError: No row would be left.
+    """
+    from hpo.data import keep_rows
+
+    bad: dict[str, dict[int, str]] = {}
+    for one in found.values():
+        for part, messages in one.left_out.items():
+            bad.setdefault(part, {}).update(messages)
+    if not bad:
+        return dataset, dict(found)
+    parts = {"train": dataset.train} | ({} if dataset.test is None else {"test": dataset.test})
+    masks = masks_of(parts, {part: bad.get(part, {}) for part in parts})
+    taken = {}
+    for name, one in found.items():
+        kept = {}
+        for part, mask in masks.items():
+            has = np.ones(len(mask), dtype=np.bool_)
+            if not present:
+                has[list(one.left_out.get(part, ()))] = False
+            kept[part] = np.flatnonzero(mask[has])
+        whole = all(len(kept[part]) == masks_of(parts, one.left_out)[part].sum() for part in kept)
+        taken[name] = one if whole and not present else take_features(one, kept, store)
+    return keep_rows(dataset, masks["train"], masks.get("test")), taken
 
 
 def encode_all(
@@ -188,8 +241,10 @@ def encoded_rows(
     encoders: Mapping[str, str],
     modalities: Mapping[str, Sequence[str] | None],
     how: Encoding,
-) -> "tuple[Dataset, dict[str, Features]]":
+) -> "tuple[Dataset, dict[str, Features], dict[str, dict[int, str]]]":
     """Encode a data set with each encoder; return the rows that all could encode.
+
+    The last of what is returned says what is wrong with the others, by part and index.
 
     Raises:
         InputError: As ``extract_features``.
@@ -201,7 +256,7 @@ def encoded_rows(
     if bad:
         masks = masks_of(parts, bad)
         dataset = keep_rows(dataset, masks["train"], masks.get("test"))
-    return dataset, found
+    return dataset, found, bad
 
 
 @contextlib.contextmanager
@@ -218,34 +273,46 @@ def _names_of(source: Path | ArraySource) -> tuple[str, ...]:
     return modality_names(source) if isinstance(source, Path) else tuple(source.train)
 
 
-def _import(
+def import_source(
     source: Path | ArraySource,
     dataset: "Dataset",
     how: Encoding,
-    modalities: Sequence[str],
+    modalities: Sequence[str] | None,
     tables: tuple[str, str],
 ) -> Features:
-    test = dataset.test
+    """Import the embeddings of a data set's rows; ``common_rows`` leaves out those without.
+
+    Raises:
+        InputError: As ``import_features`` and ``import_arrays``.
+    """
+    train, test = dataset.train, dataset.test
     test_rows = 0 if test is None else len(test)
+    test_ids = () if test is None else test.ids
     if isinstance(source, Path):
         return import_features(
             source,
-            len(dataset.train),
+            len(train),
             test_rows,
             how.cache,
-            ids=dataset.train.ids,
-            test_ids=() if test is None else test.ids,
+            ids=train.ids,
+            test_ids=test_ids,
+            captions=train.captions,
+            test_captions=() if test is None else test.captions,
             modalities=modalities,
             tables=tables,
+            skip_absent=how.skip_bad_images,
         )
     return import_arrays(
         source.train,
-        len(dataset.train),
+        len(train),
         how.cache,
         test_arrays=source.test,
         test_rows=test_rows,
+        ids=train.ids if source.paired else None,
+        test_ids=test_ids,
         modalities=modalities,
         tables=tables,
+        skip_absent=how.skip_bad_images,
     )
 
 

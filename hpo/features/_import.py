@@ -1,20 +1,15 @@
 """Take over embeddings that exist already: check everything, then copy them as float16."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hpo.errors import InputError
-from hpo.features._arrays import (
-    FILE_TYPES,
-    Source,
-    as_float16,
-    check_array,
-    check_values,
-    open_array,
-)
+from hpo.features._arrays import Source, as_float16, check_values
 from hpo.features._clip_retrieval import find_clip_retrieval
 from hpo.features._features import (
     FeatureInfo,
@@ -26,6 +21,7 @@ from hpo.features._features import (
     write_info,
 )
 from hpo.features._folder import build_folder, discard_folder
+from hpo.features._found import Found, array_files, find_arrays, found_in_memory
 from hpo.features._import_names import (
     as_argument,
     as_flag,
@@ -34,10 +30,13 @@ from hpo.features._import_names import (
     names_in,
     nothing_there,
 )
-from hpo.features._modalities import array_files, in_order
+from hpo.features._match import ABSENT, Wanted
+from hpo.features._modalities import in_order
+from hpo.features._order import Ordered, notes_on, order_rows
 from hpo.files import content_key
+from hpo.notes import Note
 
-__all__ = ["import_arrays", "import_features"]
+__all__ = ["import_arrays", "import_features", "take_features"]
 
 _PARTS = ("train", "test")
 _Sources = dict[tuple[str, str], Source]
@@ -51,28 +50,39 @@ def import_features(
     *,
     ids: Sequence[str] | None = None,
     test_ids: Sequence[str] = (),
+    captions: Sequence[str] = (),
+    test_captions: Sequence[str] = (),
     modalities: Sequence[str] | None = None,
     tables: tuple[str, str] = ("train.csv", "test.csv"),
+    skip_absent: bool = False,
 ) -> Features:
     """Check embeddings made elsewhere and copy them into the store as float16.
 
     The folder holds a file ``NAME.npy`` for each modality, such as ``image.npy``, ``text.npy`` or
     ``audio.npy``, with the rows of train.csv, and perhaps ``NAME_test.npy`` for each with those of
-    test.csv. Images and captions can also be in what ``clip-retrieval inference`` writes:
-    ``img_emb/img_emb_0.npy``, ``text_emb/text_emb_0.npy``, and so on, with the rows of train.csv,
-    perhaps followed by those of test.csv. An absent test part has no rows.
+    test.csv; or files of the other formats of ``hpo/features/_formats.py``. Images and captions can
+    also be in what ``clip-retrieval inference`` writes: ``img_emb/img_emb_0.npy``,
+    ``text_emb/text_emb_0.npy``, and so on, with the rows of train.csv, perhaps followed by those of
+    test.csv. An absent test part has no rows.
+
+    Rows are put in our order by what lies beside an array: ImageIDs, file names, keys or captions
+    in a file of their own (``image_ids.txt``, ``ids.npy``, ``names.json``, ``image.csv``), in the
+    same file, or in clip-retrieval's metadata. Where there is nothing, they must be in our order
+    already, and a note says that this was taken on trust.
 
     Args:
         folder: Where the embeddings are; only read.
         dataset_rows: Rows of train.csv.
         test_rows: Rows of test.csv, 0 if there is none.
         store: The folder of the cache; made if needed.
-        ids: The ImageIDs of train.csv. With them, and if pyarrow is installed and clip-retrieval
-            left its metadata, its rows are put in our order by file name; otherwise they must be
-            in our order already.
+        ids: The ImageIDs of train.csv; without them nothing can be compared.
         test_ids: The ImageIDs of test.csv.
+        captions: The captions of train.csv.
+        test_captions: The captions of test.csv.
         modalities: Which to take; None for all that are there.
         tables: What the rows are called in messages.
+        skip_absent: Leave out rows that have no embedding, or one of NaN, and name them in
+            ``Features.left_out``, instead of raising an error.
 
     Raises:
         InputError: The embeddings don't fit the rows, or hold values that float16 can't, or a
@@ -81,57 +91,119 @@ def import_features(
     """
     problems: list[str] = []
     names = names_in(folder, modalities, problems)
-    files = array_files(folder)
+    files = array_files(folder, []) if folder.is_dir() else {}
     shards = [name for name in names if name not in files]
     # Without a test.csv nobody asks for its rows, nor for a modality that only they have.
     names = tuple(n for n in names if n in shards or test_rows or "train" in files[n])
     if not names and not problems:
         problems.append(nothing_there())
-    counts = (dataset_rows, test_rows)
+    parts = {"train": Wanted(ids or [""] * dataset_rows, captions, tables[0])}
+    if test_rows:
+        parts["test"] = Wanted(test_ids or [""] * test_rows, test_captions, tables[1])
     faults: dict[str, list[str]] = {name: [] for name in names}
-    sources: _Sources = {}
-    for number, part in enumerate(_PARTS):
-        for name in names:
-            path = files.get(name, {}).get(part)
-            if path is None or (part == "test" and not test_rows):
-                continue
-            array = open_array(path, path.name, faults[name])
-            if array is None:
-                continue
-            if len(array) != counts[number]:
-                faults[name].append(
-                    f"{path.name} has {len(array)} rows, but {tables[number]} has {counts[number]}"
-                )
-            sources[part, name] = Source(path.name, [array], np.arange(len(array)))
+    wanted = {
+        name: {part: place for part, place in files[name].items() if part in parts}
+        for name in names
+        if name in files
+    }
+    found = find_arrays(folder, wanted, faults)
     if shards:
-        all_ids = None if ids is None else [*ids, *test_ids]
-        sources |= find_clip_retrieval(folder, shards, dataset_rows, test_rows, all_ids, problems)
+        found |= find_clip_retrieval(folder, shards, problems)
+    ordered: dict[tuple[str, str], Ordered] = {}
+    for (_, name), one in found.items():
+        given = order_rows(
+            one,
+            name,
+            parts,
+            faults[name] if name in files else problems,
+            matched=ids is not None,
+            own_test=("test", name) in found,
+            skip=skip_absent,
+        )
+        ordered |= {(part, name): of_part for part, of_part in given.items()}
     advice = as_flag if modalities is None else None
-    return _import(sources, faults, problems, store, folder_title(folder), tables, advice)
+    title = folder_title(folder)
+    features = _take(ordered, faults, problems, store, title, tables, advice, skip_absent)
+    notes = [*notes_on(ordered), *_type_notes(found.values())]
+    if test_rows and not any(part == "test" for part, _ in ordered):
+        first = next(iter(features.train))
+        notes.append(_no_test_note(tables[1], test_rows, f"{first}_test.npy"))
+    return replace(features, notes=tuple(notes))
+
+
+def _no_test_note(table: str, rows: int, way: str) -> Note:
+    """Say that rows to predict have no embeddings."""
+    return Note(
+        f"{table} has {rows:,} rows, but there are no embeddings of them, so nothing will be "
+        f"predicted; put them into {way}"
+    )
+
+
+def _type_notes(found: Iterable[Found]) -> list[Note]:
+    """Say which embeddings are of a type that is converted."""
+    notes = []
+    for one in found:
+        types = {array.dtype.name for array in one.arrays}
+        if "float64" in types:
+            notes.append(Note(f"{one.name} is float64, and kept as float16", doubtful=False))
+        if "int8" in types:
+            notes.append(
+                Note(
+                    f"{one.name} is int8, and taken as embeddings that were quantised with one "
+                    "factor for all values; float16 or float32 make it certain"
+                )
+            )
+    return notes
+
+
+def _absent_rows(ordered: Mapping[tuple[str, str], Ordered]) -> dict[str, dict[int, str]]:
+    """Say which rows of each part lack an embedding, by their index."""
+    absent: dict[str, dict[int, str]] = {}
+    for (part, _), one in ordered.items():
+        source, faults = one.source, absent.setdefault(part, {})
+        missing = source.rows == ABSENT
+        for index in np.flatnonzero(missing).tolist():
+            faults[index] = f"row {index} of {one.table} is not in {source.name}"
+        there = np.flatnonzero(~missing)
+        start = 0
+        for rows, values in replace(source, rows=source.rows[there]).blocks():
+            for offset in np.flatnonzero(np.isnan(values).all(axis=1)).tolist():
+                index = int(there[start + offset])
+                faults[index] = f"row {index} of {one.table} is NaN in {source.name}"
+            start += len(rows)
+    return {part: faults for part, faults in absent.items() if faults}
 
 
 def import_arrays(
-    arrays: Mapping[str, np.ndarray],
+    arrays: Mapping[str, Any],
     rows: int,
     store: Path,
     *,
-    test_arrays: Mapping[str, np.ndarray] | None = None,
+    test_arrays: Mapping[str, Any] | None = None,
     test_rows: int = 0,
+    ids: Sequence[str] | None = None,
+    test_ids: Sequence[str] = (),
     modalities: Sequence[str] | None = None,
     tables: tuple[str, str] = ("the labelled rows", "the test rows"),
+    skip_absent: bool = False,
 ) -> Features:
     """Check embeddings that are in memory and copy them into the store as float16.
 
     Equal values have the same key as those imported from files.
 
     Args:
-        arrays: For each modality, float16, float32 or float64 [rows, D]; D may differ.
+        arrays: For each modality, float16, float32, float64 or int8 [rows, D]; D may differ. A
+            DataFrame of such values whose index has ImageIDs is put in our order by them.
         rows: How many labelled rows there are.
         store: The folder of the cache; made if needed.
         test_arrays: Likewise for the rows to predict; None if there are no embeddings of them.
         test_rows: How many rows to predict there are.
+        ids: The ImageIDs of the labelled rows; None if the rows have no names, so that an order
+            can't be wrong.
+        test_ids: Those of the rows to predict.
         modalities: Which to take; None for all.
         tables: What the rows are called in messages.
+        skip_absent: See ``import_features``.
 
     Raises:
         InputError: The embeddings don't fit the rows, or hold values that float16 can't, or a
@@ -144,25 +216,83 @@ def import_arrays(
     if not there:
         problems.append("features has no arrays, but must have one at least")
     names = named(there, modalities, "features['{}']", as_argument, problems)
-    counts = (rows, test_rows)
+    parts = {
+        "train": Wanted(ids or [""] * rows, (), tables[0]),
+        "test": Wanted(test_ids or [""] * test_rows, (), tables[1]),
+    }
     faults: dict[str, list[str]] = {name: [] for name in names}
-    sources: _Sources = {}
-    for number, part in enumerate(_PARTS):
+    found: list[Found] = []
+    ordered: dict[tuple[str, str], Ordered] = {}
+    for part in _PARTS:
         for name in names:
             if name not in given[part]:
                 continue
             called = f"{'features' if part == 'train' else 'test'}['{name}']"
-            array = np.asarray(given[part][name])
-            if not check_array(array, called, (*FILE_TYPES, "float64"), faults[name]):
+            one = found_in_memory(given[part][name], called, part, faults[name])
+            if one is None:
                 continue
-            if len(array) != counts[number]:
-                faults[name].append(
-                    f"{called} has {len(array)} rows, but {tables[number]} has {counts[number]}"
-                )
-            sources[part, name] = Source(called, [array], np.arange(len(array)))
+            found.append(one)
+            in_order = order_rows(
+                one,
+                name,
+                parts,
+                faults[name],
+                matched=ids is not None,
+                own_test=True,
+                skip=skip_absent,
+            )
+            ordered |= {(part, name): of_part for part, of_part in in_order.items()}
     title = "The embeddings given can't be used:"
     advice = as_argument if modalities is None else None
-    return _import(sources, faults, problems, store, title, tables, advice)
+    features = _take(ordered, faults, problems, store, title, tables, advice, skip_absent)
+    notes = [] if ids is None else notes_on(ordered)
+    if test_rows and not any(part == "test" for part, _ in ordered):
+        notes.append(_no_test_note(tables[1], test_rows, "test={…}"))
+    return replace(features, notes=(*notes, *_type_notes(found)))
+
+
+def take_features(features: Features, kept: Mapping[str, np.ndarray], store: Path) -> Features:
+    """Return embeddings of some of the rows, in the store.
+
+    Args:
+        features: The embeddings of all rows.
+        kept: int64, the rows of ``train`` and, if there are any, of ``test`` to keep, in order.
+        store: The folder of the cache.
+
+    Raises:
+        OSError: The store can't be written.
+    """
+    sources = {
+        (part, name): Source(name, [array], kept[part])
+        for part, arrays in (("train", features.train), ("test", features.test))
+        for name, array in arrays.items()
+        if len(array)
+    }
+    faults: dict[str, list[str]] = {name: [] for name in features.train}
+    taken = _import(sources, faults, [], store, "", ("", ""), None)
+    return replace(taken, notes=features.notes)
+
+
+def _take(
+    ordered: Mapping[tuple[str, str], Ordered],
+    faults: Mapping[str, list[str]],
+    problems: list[str],
+    store: Path,
+    title: str,
+    tables: tuple[str, str],
+    advice: Callable[[Sequence[str]], str] | None,
+    skip_absent: bool,
+) -> Features:
+    """Import embeddings in our order, without the rows that may be absent and are."""
+    sources = {place: one.source for place, one in ordered.items()}
+    left_out = _absent_rows(ordered) if skip_absent else {}
+    for place, source in sources.items() if left_out else ():
+        rows = np.delete(source.rows, list(left_out.get(place[0], ())))
+        sources[place] = replace(source, rows=rows)
+        if not len(rows):
+            faults[place[1]].append(f"{source.name} has none of the rows of {ordered[place].table}")
+    features = _import(sources, faults, problems, store, title, tables, advice)
+    return replace(features, left_out=left_out)
 
 
 def _import(

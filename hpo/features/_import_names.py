@@ -5,7 +5,8 @@ from pathlib import Path
 
 from hpo.errors import InputError
 from hpo.features._clip_retrieval import SHARD_FOLDERS, has_shards
-from hpo.features._modalities import array_files, chosen, in_order, name_fault
+from hpo.features._found import array_files
+from hpo.features._modalities import chosen, in_order, name_fault
 
 __all__ = [
     "as_argument",
@@ -31,7 +32,7 @@ def modality_names(folder: Path) -> tuple[str, ...]:
     names = names_in(folder, None, problems)
     if problems:
         raise InputError(problems, folder_title(folder))
-    files = array_files(folder)
+    files = array_files(folder, [])
     return tuple(name for name in names if name not in files or "train" in files[name])
 
 
@@ -58,12 +59,15 @@ def names_in(folder: Path, wanted: Sequence[str] | None, problems: list[str]) ->
     if not folder.is_dir():
         problems.append("there is no such folder")
         return ()
-    files = array_files(folder)
+    faults: list[str] = []
+    files = array_files(folder, faults)
+    if wanted is None:
+        problems += faults
     there = dict.fromkeys(files)
     if not _has_plain(files):
         there |= {name: None for name in SHARD_FOLDERS if has_shards(folder, name)}
     if not there:
-        problems.append(nothing_there())
+        problems += [] if problems else (faults or [nothing_there()])
         return ()
     return named(there, wanted, "{}.npy", as_flag, problems)
 
@@ -75,7 +79,7 @@ def nothing_there() -> str:
     return f"there is neither {plain}, nor {shards}"
 
 
-def _has_plain(files: Mapping[str, Mapping[str, Path]]) -> bool:
+def _has_plain(files: Mapping[str, object]) -> bool:
     """Say whether what clip-retrieval can encode is in files of its own instead."""
     return any(name in files for name in SHARD_FOLDERS)
 

@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.features._chunks import ChunkStore
+import numpy as np
+
+from hpo.features._chunks import ChunkStore, ChunkWriter
 from hpo.features._encode import LateModel, encode_captions, encode_images
 from hpo.features._hashes import FileHashes, hash_bytes
 from hpo.features._progress import Progress
@@ -23,6 +25,8 @@ _GROUP = 512
 class Captions:
     """The captions of all rows, each with its content key.
 
+    Several captions of a row are encoded one by one, and their embeddings averaged.
+
     Attributes:
         encoded: How many were encoded.
         seconds: How long that took, the loading of the encoder left out.
@@ -33,11 +37,21 @@ class Captions:
         self.seconds = 0.0
         self._keys: dict[str, list[bytes]] = {part: [] for part in PARTS}
         self._captions: dict[bytes, str] = {}
+        self._means: dict[bytes, list[bytes]] = {}
         for part, rows in parts.items():
-            for caption in rows.captions:
-                key = hash_bytes(caption.encode("utf-8", "surrogatepass"))
+            further = rows.further or ((),) * len(rows)
+            for caption, others in zip(rows.captions, further, strict=True):
+                keys = [self._take(text) for text in (caption, *others)]
+                key = keys[0]
+                if others:
+                    key = hash_bytes(b"mean of\0" + b"".join(keys))
+                    self._means[key] = keys
                 self._keys[part].append(key)
-                self._captions[key] = caption
+
+    def _take(self, caption: str) -> bytes:
+        key = hash_bytes(caption.encode("utf-8", "surrogatepass"))
+        self._captions[key] = caption
+        return key
 
     @property
     def distinct(self) -> int:
@@ -54,9 +68,26 @@ class Captions:
             encode_captions(model, missing, store, batch_size=batch_size, progress=progress)
             self.seconds = time.monotonic() - model.loading_s - began
         self.encoded = len(missing)
+        self._average(store)
+
+    def _average(self, store: ChunkStore) -> None:
+        """Put the means of several captions' embeddings into the store, beside these."""
+        missing = [(key, keys) for key, keys in self._means.items() if key not in store]
+        writer = ChunkWriter(store)
+        for start in range(0, len(missing), _GROUP):
+            group = missing[start : start + _GROUP]
+            parts = [one for _, keys in group for one in keys]
+            rows = np.empty((len(parts), store.width()), np.float16)
+            store.gather(parts, rows)
+            counts = np.array([len(keys) for _, keys in group])
+            starts = np.cumsum(counts) - counts
+            sums = np.add.reduceat(rows, starts, axis=0, dtype=np.float32)
+            means = (sums / counts[:, None]).astype(np.float16)
+            writer.add([key for key, _ in group], means)
+        writer.flush()
 
     def keys(self) -> Mapping[str, Sequence[bytes]]:
-        """Return the key of each row's caption."""
+        """Return the key of each row's caption, or of the mean of its captions."""
         return self._keys
 
 

@@ -11,18 +11,18 @@ import numpy as np
 from hpo.errors import InputError
 from hpo.features._data import Data
 from hpo.features._encoder import DEFAULT_ENCODER
-from hpo.features._features import Features
-from hpo.features._gather import ArraySource
-from hpo.features._import import import_arrays, import_features
+from hpo.features._gather import ArraySource, Encoding
 from hpo.features._load_arguments import check_arguments, is_several
 from hpo.features._modalities import ENCODED, present_in, reads_images
 from hpo.features._progress import Progress
 from hpo.features._source import (
     DataOptions,
     describe,
+    encodable,
     encoded_data,
     folder_defaults,
     gathered_data,
+    imported_data,
     prepare_data,
 )
 from hpo.notes import refuse_doubts
@@ -30,7 +30,7 @@ from hpo.notes import refuse_doubts
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpo.data import Dataset
+    from hpo.data import CaptionRule, Dataset
 
 __all__ = ["load_data"]
 
@@ -48,6 +48,9 @@ def load_data(
     ids: Sequence[str] | None = None,
     test: "pd.DataFrame | Mapping[str, Any] | None" = None,
     columns: Mapping[str, Any] | None = None,
+    captions: "CaptionRule | None" = None,
+    labels_as: str | None = None,
+    no_label: str | Sequence[str] | None = None,
     modalities: Sequence[str] | None = None,
     cache: str | Path = ".hpo",
     device: str = "auto",
@@ -73,25 +76,37 @@ def load_data(
         source: A data folder with train.csv; ``"demo"``; a DataFrame with columns for labels and
             perhaps for image paths and captions; or None if ``labels`` are given.
         features: Embeddings that exist already, so that nothing is encoded: a folder with
-            ``NAME.npy`` for each modality, or for each name an array [rows, D] of float16, float32
-            or float64. Or several sources: for the name of each, such a folder or such arrays.
+            ``NAME.npy`` for each modality, or for each name an array [rows, D] of floats, or a
+            DataFrame whose index has the ImageIDs. Or several sources: for the name of each, such a
+            folder or such arrays.
         encoder: open_clip's ``MODEL/PRETRAINED``, a folder or a file of weights; None for the data
             folder's default, else ViT-L-14/openai. Or several: a list, or a mapping of names to
             them. Beside ``features`` it can only stand where both have names.
         labels: Without a source: a matrix of zeros and ones [rows, classes], or a list of labels
             for each row.
-        classes: Without a source: the class names, in the order of the columns.
+        classes: All class names, in the order that they get: those of the columns of a matrix or
+            of vectors of zeros and ones, or all that rows may name. None takes those that occur.
         ids: Without a source: a name for each row.
         test: Rows to predict: a DataFrame with the same columns; or, if ``features`` are arrays, an
             array [test rows, D] for each of them, with several sources under the name of each. A
             data folder has its own in test.csv, and needs only arrays here.
-        columns: Which columns of a DataFrame are what, for example ``{"image": "path", "labels":
-            ["cat", "dog"]}``; the kinds are image, caption, labels and split. What isn't given is
-            guessed from unmistakable names, such as ImageID, Caption, Labels.
+        columns: Which columns of a DataFrame, or of a folder's tables, are what, for example
+            ``{"image": "path", "labels": ["cat", "dog"]}``; the kinds are image, caption, labels,
+            split and id. What isn't given is guessed from unmistakable names, such as ImageID,
+            Caption, Labels.
+        captions: What several captions of a picture mean: ``mean`` of their embeddings, ``first``
+            alone, or a row for ``each``. None takes the mean of those in one cell, and refuses
+            pictures on several rows.
+        labels_as: How labels are written, where that is in doubt: ``one`` name; names separated by
+            ``blanks``, ``commas``, ``semicolons`` or ``bars``; a ``list`` in JSON's or Python's
+            spelling; or ``multi-hot``, a vector of zeros and ones. Each piece of a name or list is
+            then a class as it is written.
+        no_label: What a row's labels say that has none, such as ``nan``; one word or several.
         modalities: Which embeddings to use; None for all that are there.
         cache: Where embeddings are kept, so that nothing is encoded twice.
         device: Where to encode: ``auto``, ``cpu``, ``cuda:0``, ….
-        skip_bad_images: Leave out rows whose image is missing or damaged, instead of an error.
+        skip_bad_images: Leave out rows whose image is missing or damaged, or that ``features``
+            haven't got or have as NaN, instead of an error.
         strict: Refuse data that isn't read without doubt; otherwise what was done to it, or taken
             on trust, is logged, and stands in the ``notes`` of what is returned.
         progress: True shows the progress on standard error; False doesn't; or a function that is
@@ -100,9 +115,9 @@ def load_data(
     Raises:
         InputError: Something is wrong with the data; all problems are listed.
     """
-    from hpo.data import dataset_of_arrays, dataset_of_frame
+    from hpo.data import LabelsAs, dataset_of_arrays, dataset_of_frame
 
-    check_arguments(source, features, encoder, labels, classes, ids, test, columns, skip_bad_images)
+    check_arguments(source, features, encoder, labels, ids, test, columns, captions)
     options = DataOptions(
         data=_called(source),
         features=Path(features) if isinstance(features, str | Path) else None,
@@ -112,28 +127,36 @@ def load_data(
         skip_bad_images=skip_bad_images,
         modalities=None if modalities is None else tuple(modalities),
         strict=strict,
+        columns=dict(columns or {}),
+        captions=captions,
+        labels_as=LabelsAs.of(labels_as, classes, no_label),
     )
     several = is_several(features)
     test_arrays = test if isinstance(test, Mapping) else {}
     given = _Given(
         arrays=features if isinstance(features, Mapping) and not several else None,
         test_arrays=test_arrays,
-        imported=_imported(features, test_arrays) if several else {},
+        imported=_imported(features, test_arrays, source is not None) if several else {},
         encoders=_encoders(encoder, several),
+        has_rows=source is not None,
     )
     if isinstance(source, str | Path):
         data = _of_folder(options, given, progress)
     else:
         if source is None:
             rows = _count(test_arrays)
-            dataset = dataset_of_arrays(labels, classes=classes, ids=ids, test_rows=rows)
+            dataset = dataset_of_arrays(
+                labels, labels_as=options.labels_as, ids=ids, test_rows=rows
+            )
         else:
             dataset = dataset_of_frame(
                 source,
                 test=None if isinstance(test, Mapping) else test,
                 columns=columns,
+                captions=captions,
                 images="exist" if features is None or given.encoders else "ignore",
                 skip_bad_images=skip_bad_images,
+                labels_as=options.labels_as,
             )
             if test_arrays:
                 dataset = _with_test_rows(dataset, _count(test_arrays))
@@ -155,12 +178,14 @@ class _Given:
         test_arrays: Those of rows to predict, likewise.
         imported: Several sources of embeddings that exist already, by name.
         encoders: Several encoders, by name.
+        has_rows: Whether there is a source, whose rows the arrays may be paired with wrongly.
     """
 
     arrays: Mapping[str, Any] | None
     test_arrays: Mapping[str, Any]
     imported: Mapping[str, Path | ArraySource]
     encoders: Mapping[str, str]
+    has_rows: bool
 
     @property
     def are_named(self) -> bool:
@@ -180,12 +205,21 @@ def _of_folder(options: DataOptions, given: _Given, progress: Progress | bool) -
         options.folder,
         images="exist" if with_images else "ignore",
         skip_bad_images=options.skip_bad_images,
+        options=options.reading,
+        labels_as=options.labels_as,
     )
     if given.arrays is None:
         return gathered_data(
-            dataset, given.imported, given.encoders, options, defaults.settings, progress
+            dataset,
+            given.imported,
+            given.encoders,
+            options,
+            defaults.settings,
+            progress,
+            possible=encodable(dataset, options),
         )
-    found = _import_arrays(dataset, given.arrays, given, options)
+    source = ArraySource(given.arrays, given.test_arrays)
+    dataset, found = imported_data(dataset, source, _importing(options), options.modalities)
     description = describe(str(options.data), {_GIVEN: found}, dataset)
     return Data(dataset, found, options.cache, defaults.settings, description)
 
@@ -206,10 +240,13 @@ def _of_rows(
             progress,
             possible=_to_encode(dataset) if given.encoders else tuple(ENCODED),
         )
-    if given.arrays is not None:
-        found = _import_arrays(dataset, given.arrays, given, options)
-    elif isinstance(options.features, Path):
-        found = _import_folder(dataset, options.features, options)
+    existing: Path | ArraySource | None = None
+    if isinstance(options.features, Path):
+        existing = options.features
+    elif given.arrays is not None:
+        existing = ArraySource(given.arrays, given.test_arrays, paired=given.has_rows)
+    if existing is not None:
+        dataset, found = imported_data(dataset, existing, _importing(options), options.modalities)
     else:
         dataset, found = encoded_data(
             dataset,
@@ -224,6 +261,10 @@ def _of_rows(
     return Data(dataset, found, options.cache, {}, description)
 
 
+def _importing(options: DataOptions) -> Encoding:
+    return Encoding(options.cache, "", options.skip_bad_images, None)
+
+
 def _called(source: object) -> str:
     """Return what data is called: its folder, or how it was given."""
     if isinstance(source, str | Path):
@@ -232,11 +273,13 @@ def _called(source: object) -> str:
 
 
 def _imported(
-    features: Any, test: Mapping[str, Mapping[str, np.ndarray]]
+    features: Any, test: Mapping[str, Mapping[str, np.ndarray]], paired: bool
 ) -> dict[str, Path | ArraySource]:
     """Return named sources of embeddings that exist already, with those of rows to predict."""
     return {
-        name: ArraySource(value, test.get(name, {})) if isinstance(value, Mapping) else Path(value)
+        name: ArraySource(value, test.get(name, {}), paired)
+        if isinstance(value, Mapping)
+        else Path(value)
         for name, value in features.items()
     }
 
@@ -280,37 +323,3 @@ def _count(arrays: Mapping[str, Any]) -> int:
     """Return how many rows the arrays have; if they differ, ``import_arrays`` says which do."""
     inner = [a for v in arrays.values() for a in (v.values() if isinstance(v, Mapping) else [v])]
     return max((np.shape(array)[0] for array in inner if np.ndim(array)), default=0)
-
-
-def _import_arrays(
-    dataset: "Dataset", arrays: Mapping[str, np.ndarray], given: _Given, options: DataOptions
-) -> Features:
-    test = dataset.test
-    return import_arrays(
-        arrays,
-        len(dataset.train),
-        options.cache,
-        test_arrays=given.test_arrays,
-        test_rows=0 if test is None else len(test),
-        modalities=options.modalities,
-        tables=_tables(dataset),
-    )
-
-
-def _import_folder(dataset: "Dataset", folder: Path, options: DataOptions) -> Features:
-    test = dataset.test
-    return import_features(
-        folder,
-        len(dataset.train),
-        0 if test is None else len(test),
-        options.cache,
-        ids=dataset.train.ids,
-        test_ids=() if test is None else test.ids,
-        modalities=options.modalities,
-        tables=_tables(dataset),
-    )
-
-
-def _tables(dataset: "Dataset") -> tuple[str, str]:
-    test = dataset.test
-    return dataset.train.source, "test" if test is None else test.source

@@ -15,11 +15,10 @@ def check_arguments(
     features: object,
     encoder: object,
     labels: object,
-    classes: object,
     ids: object,
     test: object,
     columns: object,
-    skip_bad_images: bool,
+    captions: object,
 ) -> None:
     """Refuse arguments of the wrong kind or that don't go together, all at once."""
     problems = []
@@ -55,13 +54,11 @@ def check_arguments(
     else:
         problems += [
             f"{name} can't go with a source, which has its own"
-            for name, value in (("labels", labels), ("classes", classes), ("ids", ids))
+            for name, value in (("labels", labels), ("ids", ids))
             if value is not None
         ]
     if features is not None and encoder is not None and not several:
         problems.append("features are embeddings that exist already, so they can't go with encoder")
-    if features is not None and skip_bad_images:
-        problems.append("skip_bad_images is about images, so it can't go with features")
     if isinstance(test, Mapping) and not isinstance(features, Mapping):
         problems.append("test has arrays, so features must have arrays too")
     if _is_frame(test) and (not is_frame or isinstance(features, Mapping)):
@@ -69,8 +66,14 @@ def check_arguments(
             "test is a DataFrame, which can't go with "
             + ("arrays as features; give arrays" if is_frame or source is None else "a folder")
         )
-    if columns is not None and not is_frame:
-        problems.append("columns are those of a DataFrame, so they need one as source")
+    if source is None:
+        problems += [
+            f"{name} is about a table, so it needs a folder or a DataFrame as source"
+            for name, value in (("columns", columns), ("captions", captions))
+            if value is not None
+        ]
+    if captions not in (None, "mean", "first", "each"):
+        problems.append(f"captions is {captions!r}, but must be 'mean', 'first' or 'each'")
     if problems:
         raise InputError(problems, "These arguments don't make data:")
 

@@ -7,7 +7,6 @@ other one, such as ``audio`` or ``ocr``, is imported from ``NAME.npy`` (and ``NA
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hpo.errors import did_you_mean
@@ -19,7 +18,6 @@ __all__ = [
     "ENCODED",
     "ENDINGS",
     "Encoding",
-    "array_files",
     "chosen",
     "in_order",
     "name_fault",
@@ -83,21 +81,6 @@ def name_fault(name: str) -> str:
             "'_', beginning with a letter and not ending with '_test'"
         )
     return ""
-
-
-def array_files(folder: Path) -> dict[str, dict[str, Path]]:
-    """List the files ``NAME.npy`` and ``NAME_test.npy`` of a folder by name and part.
-
-    Nothing is read, and names aren't checked. Hidden files are passed over.
-    """
-    found: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.glob("*.npy")):
-        if path.name.startswith("."):
-            continue
-        name = path.stem.removesuffix(ENDINGS["test"])
-        part = "train" if name == path.stem else "test"
-        found.setdefault(name, {})[part] = path
-    return found
 
 
 def chosen(

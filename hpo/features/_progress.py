@@ -40,7 +40,7 @@ class ConsoleProgress:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or Console(stderr=True, markup=False, emoji=False)
         self._bars: Bars | None = None
         self._started: dict[str, tuple[float, int]] = {}
         self._last_line = 0.0

@@ -12,8 +12,14 @@ from hpo.features._classes import encode_classes
 from hpo.features._data import Data
 from hpo.features._encoder import DEFAULT_ENCODER
 from hpo.features._features import Features
-from hpo.features._gather import ArraySource, Encoding, encoded_rows, gather_sources
-from hpo.features._import import import_features
+from hpo.features._gather import (
+    ArraySource,
+    Encoding,
+    common_rows,
+    encoded_rows,
+    gather_sources,
+    import_source,
+)
 from hpo.features._import_names import modality_names
 from hpo.features._modalities import ENCODED, chosen, in_order, reads_images
 from hpo.features._progress import ConsoleProgress, Progress
@@ -22,19 +28,22 @@ from hpo.notes import refuse_doubts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hpo.data import Dataset
+    from hpo.data import CaptionRule, Dataset, LabelsAs, ReadOptions
 
 __all__ = [
     "DEMO_DATA",
     "DataOptions",
     "FolderDefaults",
     "describe",
+    "encodable",
     "encoded_data",
     "folder_defaults",
     "gathered_data",
+    "imported_data",
     "prepare_data",
 ]
 
+_PICTURES = "pictures"  # in the cache: images that stand in a table themselves
 DEMO_DATA = "demo"
 """What stands for the demo instead of a data folder."""
 
@@ -51,9 +60,14 @@ class DataOptions:
             default, or for none where there are features.
         cache: Folder of features, bundles and runs.
         device: Where to encode: ``cpu``, ``cuda:0``, or ``auto`` for CUDA if there is any.
-        skip_bad_images: Leave out rows whose image is missing or damaged.
+        skip_bad_images: Leave out rows whose image is missing or damaged, or that embeddings which
+            exist already haven't got.
         modalities: Which modalities to take; None for all that are there.
         strict: Refuse data that isn't read without doubt, see ``hpo/notes.py``.
+        columns: Which columns of the tables are what, see ``hpo.data.ReadOptions``.
+        captions: What several captions of a picture mean, see there.
+        reads: The modalities that are read at most, if that is known; rows may lack others.
+        labels_as: How to read the labels, where their owner says it.
     """
 
     data: str | Path
@@ -64,11 +78,25 @@ class DataOptions:
     skip_bad_images: bool
     modalities: tuple[str, ...] | None = None
     strict: bool = False
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    captions: "CaptionRule | None" = None
+    reads: tuple[str, ...] | None = None
+    labels_as: "LabelsAs | None" = None
 
     @property
     def folder(self) -> Path:
         """The data folder."""
         return self.cache / DEMO_DATA if self.data == DEMO_DATA else Path(self.data)
+
+    @property
+    def reading(self) -> "ReadOptions":
+        """How the tables are read."""
+        from hpo.data import ReadOptions
+
+        known = self.modalities or self.reads or tuple(ENCODED)
+        needed = {ENCODED[name].reads for name in known if name in ENCODED}
+        optional = tuple(one.reads for one in ENCODED.values() if one.reads not in needed)
+        return ReadOptions(self.columns, self.captions, self.cache / _PICTURES, optional)
 
     @property
     def are_named(self) -> bool:
@@ -179,10 +207,6 @@ def prepare_data(
     from hpo.data import load_dataset
 
     problems = []
-    if options.features is not None and options.skip_bad_images:
-        problems.append(
-            "--skip-bad-images is about images, so it can't go with --features, which reads none"
-        )
     by_name = isinstance(options.features, Mapping) and isinstance(options.encoder, Mapping)
     if options.features is not None and options.encoder is not None and not by_name:
         problems.append(
@@ -199,6 +223,8 @@ def prepare_data(
         options.folder,
         images="exist" if with_images else "ignore",
         skip_bad_images=options.skip_bad_images,
+        options=options.reading,
+        labels_as=options.labels_as,
     )
     if check is not None:
         check(dataset)
@@ -212,6 +238,7 @@ def prepare_data(
             options,
             defaults.settings,
             progress,
+            possible=encodable(dataset, options),
         )
     if options.features is None:
         assert not isinstance(options.encoder, Mapping)  # it would have names
@@ -220,7 +247,7 @@ def prepare_data(
             dataset,
             encoder,
             options.cache,
-            modalities=options.modalities,
+            modalities=encodable(dataset, options),
             device=options.device,
             skip_bad_images=options.skip_bad_images,
             progress=progress,
@@ -228,22 +255,51 @@ def prepare_data(
         called = features.info.encoder
     else:
         assert isinstance(options.features, Path)  # likewise
-        test = dataset.test
-        features = import_features(
-            options.features,
-            len(dataset.train),
-            0 if test is None else len(test),
-            options.cache,
-            ids=dataset.train.ids,
-            test_ids=() if test is None else test.ids,
-            modalities=options.modalities,
-        )
+        how = Encoding(options.cache, "", options.skip_bad_images, None)
+        dataset, features = imported_data(dataset, options.features, how, options.modalities)
         called = str(options.features)
     description = describe(str(options.data), {called: features}, dataset)
     data = Data(dataset, features, options.cache, defaults.settings, description)
     if options.strict:
         refuse_doubts(data.notes)
     return data
+
+
+def imported_data(
+    dataset: "Dataset",
+    source: Path | ArraySource,
+    how: Encoding,
+    modalities: Sequence[str] | None,
+) -> "tuple[Dataset, Features]":
+    """Import embeddings; return the rows that have one, and these.
+
+    Raises:
+        InputError: As ``import_features``.
+    """
+    features = import_source(source, dataset, how, modalities, _tables(dataset))
+    dataset, found = common_rows(dataset, {"": features}, how.cache)
+    return dataset, found[""]
+
+
+def encodable(dataset: "Dataset", options: DataOptions) -> tuple[str, ...]:
+    """Return the modalities that are encoded: those asked for, else all that the rows have.
+
+    Raises:
+        InputError: The rows have nothing for one that is asked for.
+    """
+    there = tuple(name for name, one in ENCODED.items() if one.reads in dataset.has)
+    asked = [name for name in options.modalities or () if name in ENCODED]
+    lacking = [name for name in asked if name not in there]
+    # Without encoders for them nothing was looked for.
+    if lacking and (options.features is None or options.encoder is not None):
+        raise InputError(
+            [
+                f"{dataset.train.source} has no column of {ENCODED[name].reads}, but the modality "
+                f"'{name}' is asked for; say which it is with --columns"
+                for name in lacking
+            ]
+        )
+    return tuple(asked) if options.modalities is not None else there
 
 
 def gathered_data(
@@ -270,7 +326,6 @@ def gathered_data(
     Raises:
         InputError: As ``gather_sources``.
     """
-    test = dataset.test
     with shown(progress) as show:
         dataset, sources = gather_sources(
             dataset,
@@ -278,10 +333,7 @@ def gathered_data(
             encoders=encoders,
             possible=possible,
             modalities=options.modalities,
-            tables=(
-                dataset.train.source,
-                "the rows to predict" if test is None else test.source,
-            ),
+            tables=_tables(dataset),
             how=Encoding(options.cache, _device(options.device), options.skip_bad_images, show),
         )
     first = next(iter(sources.values()))
@@ -335,9 +387,14 @@ def encoded_data(
     """
     with shown(progress) as show:
         how = Encoding(cache, _device(device), skip_bad_images, show)
-        dataset, found = encoded_rows(dataset, {encoder: encoder}, {encoder: modalities}, how)
+        dataset, found, _ = encoded_rows(dataset, {encoder: encoder}, {encoder: modalities}, how)
     encode_classes(dataset.classes, found[encoder].info, cache, _device(device))
     return dataset, found[encoder]
+
+
+def _tables(dataset: "Dataset") -> tuple[str, str]:
+    test = dataset.test
+    return dataset.train.source, "the rows to predict" if test is None else test.source
 
 
 @contextmanager

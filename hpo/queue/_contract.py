@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 #: Failures of one configuration after which it is not tried again.
-MAX_ATTEMPTS = 3
+MAX_ATTEMPTS = 2
 #: Position of the task of the first trial that Optuna's ``enqueue_trial`` made, if it is taken up;
 #: that of trial n is n below. What hpo itself adds is between this and 0.
 FIRST_ENQUEUED = -1_000_000

@@ -1,14 +1,13 @@
 """A store that goes away, or a full disk, is waited for."""
 
-import errno
 import functools
 import logging
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from hpo.errors import InputError
+from hpo.queue._passing import passing_reason
 
 __all__ = ["Patience", "waiting"]
 
@@ -22,21 +21,30 @@ class Patience:
 
     Args:
         poll: Called while waiting, ten times a second; may raise to give up.
+        limit: Give up after so many seconds; None never does.
     """
 
-    def __init__(self, poll: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, poll: Callable[[], None] = lambda: None, limit: float | None = None) -> None:
         self._poll = poll
+        self._limit = limit
 
     def __call__(self, action: Callable[[], T]) -> T:
-        """Return what ``action`` returns; every other error than those of a store is raised."""
-        wait = 0.2
+        """Return what ``action`` returns; every other error than those of a store is raised.
+
+        Raises:
+            InputError: The store was away for longer than the limit.
+        """
+        wait, began = 0.2, time.monotonic()
         while True:
             try:
                 result = action()
             except Exception as error:
-                reason = _passing(error)
+                reason = passing_reason(error)
                 if reason is None:
                     raise
+                waited = time.monotonic() - began
+                if self._limit is not None and waited >= self._limit:
+                    raise InputError(f"{reason}, for {waited:.0f} s; given up.") from error
                 _log.warning("%s; trying again in %.1f s.", reason, wait)
             else:
                 if wait > 0.2:
@@ -79,25 +87,3 @@ class _Waiting:
             return self._patience(lambda: value(*args, **kwargs))
 
         return call
-
-
-def _passing(error: BaseException) -> str | None:
-    """Return in words why an error may pass by itself; None if it won't."""
-    if isinstance(error, StorageInternalError):
-        cause = error.__cause__
-        return None if cause is None else _passing(cause)
-    code = getattr(error, "code", None)
-    if type(error).__module__.startswith("grpc") and callable(code):
-        # the proxy is away, or the database behind it
-        details = str(getattr(error, "details", lambda: "")())
-        away = code().name == "UNAVAILABLE" or "OperationalError" in details
-        return f"The store can't be reached ({details})" if away else None
-    if isinstance(error, OSError):
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return f"The disk is full ({error.filename or error.strerror})" if full else None
-    if isinstance(error, OperationalError | InterfaceError) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    ):
-        first = (str(error.orig).strip().splitlines() or ["no connection"])[0]
-        return f"The store can't be reached ({first})"
-    return None

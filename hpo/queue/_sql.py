@@ -388,7 +388,9 @@ class SqlLedger(Ledger):
 
 
 def _held(task: Task, grace: float) -> bool:
-    alive = task.age is not None and task.age < grace
+    # One from the future is from before the store's clock was set back: a living worker's heartbeat
+    # comes at once, a dead one's would be believed for as long as the clock was wrong.
+    alive = task.age is not None and -grace < task.age < grace
     return task.state is TaskState.CLAIMED and alive
 
 

@@ -1,6 +1,7 @@
 """A figure for each stage, like the paper's Figures 6 to 10: metric and loss against the epoch."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_stage", "save_figure"]
+__all__ = ["draw_stage", "plain_text", "save_figure"]
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart, without the yellow,
 # which is too pale for a line on white. https://jfly.uni-koeln.de/color/
@@ -77,6 +78,15 @@ def draw_stage(stage: StageCurves) -> "Figure | None":
     for text, curve in zip(legend.get_texts(), curves, strict=True):
         text.set_fontweight("bold" if curve.winner else "normal")
     return figure
+
+
+@contextlib.contextmanager
+def plain_text() -> Iterator[None]:
+    """Take names in the figures that are drawn meanwhile as they are, not as mathematics."""
+    import matplotlib
+
+    with matplotlib.rc_context({"text.parse_math": False}):
+        yield
 
 
 def save_figure(figure: "Figure", path: Path) -> None:

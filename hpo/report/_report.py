@@ -1,13 +1,14 @@
 """The report folder of a study, finished or not: tables, trials, figures and a page of them all."""
 
 import collections
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hpo.report._curves import CurveReader
-from hpo.report._figures import draw_stage, save_figure
+from hpo.report._figures import draw_stage, plain_text, save_figure
 from hpo.report._floor import floor_table, with_floor
 from hpo.report._front import draw_front
 from hpo.report._page import write_page
@@ -19,6 +20,8 @@ from hpo.study import StoredStudy
 from hpo.training import metric_label
 
 __all__ = ["write_report"]
+
+_log = logging.getLogger(__name__)
 
 
 def write_report(
@@ -62,12 +65,19 @@ def write_report(
     reader = CurveReader(study, trials)
     figures: dict[int, str] = {}
     for index, table in enumerate(decided):
-        on_front = table.key == FRONT
-        figure = draw_front(study, tasks) if on_front else draw_stage(reader.read(table))
-        if figure is not None:
-            figures[index] = f"figures/{index + 1:02d}_{_file_name(table.key)}.png"
-            save_figure(figure, folder / figures[index])
-            paths.append(folder / figures[index])
+        name = f"figures/{index + 1:02d}_{_file_name(table.key)}.png"
+        try:
+            with plain_text():
+                on_front = table.key == FRONT
+                figure = draw_front(study, tasks) if on_front else draw_stage(reader.read(table))
+                if figure is None:
+                    continue
+                save_figure(figure, folder / name)
+        except Exception as error:  # the numbers and the other figures are there all the same
+            _log.warning("The figure of '%s' can't be drawn: %s", table.key, error)
+            continue
+        figures[index] = name
+        paths.append(folder / name)
     write_page(
         folder / "index.html",
         f"Study {study.name}",

@@ -29,12 +29,12 @@ def write_predictions(
         classes: K label names.
         thresholds: Probability above which each label is given.
     """
-    # Names with blanks need another separator, which a name alone must show as well.
-    blanks = any(" " in name for name in classes)
+    # Names with blanks or other separators in them need `;`, which a name alone must show as well.
+    apart = any(mark in name for name in classes for mark in " ,|")
 
     def cell(given: NDArray[np.bool_]) -> str:
         labels = [classes[int(index)] for index in np.flatnonzero(given)]
-        return "".join(f"{x};" for x in labels) if blanks else " ".join(labels)
+        return "".join(f"{x};" for x in labels) if apart else " ".join(labels)
 
     above = probabilities > np.asarray(thresholds)
     rows = ([name, cell(given)] for name, given in zip(ids, above, strict=True))

@@ -1,6 +1,7 @@
 """The model folder: weights and everything needed to rebuild and use them, without pickle."""
 
 import dataclasses
+import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -11,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 
 from hpo.errors import InputError
 from hpo.features import SourcePart, as_float16, parts_from_record
-from hpo.files import atomic_write, write_json
+from hpo.files import atomic_write, content_key, write_json
 from hpo.models import (
     CHOICES,
     AssembledModel,
@@ -107,9 +108,10 @@ class TrainedModel:
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``config.json``, the latter last."""
+        state = {name: x.contiguous().cpu() for name, x in self.module.state_dict().items()}
+        weights = save(state)
         with atomic_write(folder / "model.safetensors") as file:
-            state = {name: x.contiguous().cpu() for name, x in self.module.state_dict().items()}
-            file.write(save(state))
+            file.write(weights)
         configs = [self.config, *(member.config for member in self.members)]
         plugins = dict.fromkeys(p for config in configs for p in plugins_of_config(config))
         about = {
@@ -126,7 +128,8 @@ class TrainedModel:
             about["members"] = [member.to_json() for member in self.members]
         if self.calibration is not None:
             about["calibration"] = self.calibration.to_json()
-        write_json(folder / "config.json", about)
+        about["sha256"] = hashlib.sha256(weights).hexdigest()
+        write_json(folder / "config.json", {**about, "checksum": content_key(about)})
 
     @staticmethod
     def load(folder: Path) -> "TrainedModel":
@@ -137,12 +140,16 @@ class TrainedModel:
         """
         try:
             raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            checksum = raw.pop("checksum", None)
             if raw["format"] not in (_FORMAT, _LATER_FORMAT):
                 raise InputError(
                     f"The model {folder} has format {raw['format']}, but this version reads "
                     f"{_FORMAT} and {_LATER_FORMAT}."
                 )
+            if checksum is not None and checksum != content_key(raw):
+                raise InputError(_damaged(folder, "config.json"))
             modalities = tuple(raw["widths"])
+            classes, thresholds = _checked_outputs(raw)
             try:
                 _check_plugins(folder, [PluginUse(**use) for use in raw.get("plugins", ())])
                 config = _checked_config(raw["config"], modalities)
@@ -154,14 +161,19 @@ class TrainedModel:
                 raise InputError(f"The model {folder} can't be used: {error}") from None
             parts = parts_from_record(raw["features"], raw["widths"])
             beside = {name: [part.width for part in those] for name, those in parts.items()}
-            module = _build(config, members, raw["widths"], len(raw["classes"]), beside)
-            load_weights(module, load_file(folder / "model.safetensors"))
+            module = _build(config, members, raw["widths"], len(classes), beside)
+            weights = (folder / "model.safetensors").read_bytes()
+            if "sha256" in raw and raw["sha256"] != hashlib.sha256(weights).hexdigest():
+                raise InputError(_damaged(folder, "model.safetensors"))
+            tensors = load(weights)
+            _check_finite(tensors)
+            load_weights(module, tensors)
             return TrainedModel(
                 module,
                 config,
                 raw["widths"],
-                tuple(raw["classes"]),
-                tuple(raw["thresholds"]),
+                classes,
+                thresholds,
                 raw["features"],
                 raw["origin"],
                 members,
@@ -254,6 +266,42 @@ def widths_read(config: Config, widths: Mapping[str, int]) -> dict[str, int]:
     """Return the widths of the modalities that a configuration reads."""
     read = modalities_read(config.fusion, tuple(widths)) or ()
     return {name: widths[name] for name in read}
+
+
+def _damaged(folder: Path, name: str) -> str:
+    return (
+        f"The model {folder} is damaged: {name} isn't what was written. Copy the folder again, or "
+        "refit the study."
+    )
+
+
+def _checked_outputs(raw: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Return the classes and thresholds of a stored model.
+
+    Raises:
+        ValueError: They can't be those of a model.
+    """
+    classes, thresholds = raw["classes"], raw["thresholds"]
+    names = isinstance(classes, list) and all(isinstance(name, str) and name for name in classes)
+    if not names or not classes or len(set(classes)) < len(classes):
+        raise ValueError("classes must be a list of different names")
+    numbers = isinstance(thresholds, list) and all(
+        isinstance(x, int | float) and not isinstance(x, bool) and 0 <= x <= 1 for x in thresholds
+    )
+    if not numbers or len(thresholds) != len(classes):
+        raise ValueError("thresholds must be a number from 0 to 1 for each class")
+    return tuple(classes), tuple(thresholds)
+
+
+def _check_finite(tensors: Mapping[str, torch.Tensor]) -> None:
+    """Check that all weights are numbers.
+
+    Raises:
+        ValueError: One isn't.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise ValueError(f"the weights {name} hold values that are no numbers")
 
 
 def _check_plugins(folder: Path, needed: Sequence[PluginUse]) -> None:

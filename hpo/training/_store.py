@@ -8,40 +8,35 @@ named by epoch:
     000007.ended.safetensors    the run ended by itself after epoch 7 (its loss was not finite)
     000200.curve.safetensors    the curve alone: the rest was dropped to save space
 
-Each holds the curve up to its epoch, and the names of its columns. Files appear whole or not at all
-and are never overwritten: a run is deterministic, so whoever writes epoch n of an address writes
-the same numbers. This is what keeps a worker that was taken for dead from doing damage when it
-comes back.
+Each holds the curve up to its epoch, its own name, and checksums of all that is in it, which are
+checked when it is read (``_run_files.py``). What is damaged is trained again. Files appear whole or
+not at all, and only damaged ones are overwritten: a run is deterministic, so whoever writes epoch n
+of an address writes the same numbers. This is what keeps a worker that was taken for dead from
+doing damage when it comes back.
 """
 
+import contextlib
 import dataclasses
 import json
 import logging
 import os
 import re
-import zlib
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from hpo.files import atomic_write, write_json
-from hpo.training._curve import STANDING_METRICS, EpochRecord, curve_columns
+from hpo.files import atomic_write, content_key, write_json
+from hpo.training._curve import EpochRecord
+from hpo.training._run_files import Content, DamagedError, RunName, from_file, to_bytes
 from hpo.training._spec import RunSpec
 
 __all__ = ["History", "RunFile", "RunStore", "Snapshot"]
 
 Kind = Literal["state", "weights", "ended", "curve"]
 _NAME = re.compile(r"(\d{6})\.(state|weights|ended|curve)\.safetensors")
-_CURVE = "curve"
-_ABOUT = "about"
-#: The columns of curves that were stored without their names.
-_FIRST_COLUMNS = curve_columns(STANDING_METRICS)
 _log = logging.getLogger(__name__)
 
 
@@ -93,14 +88,9 @@ class RunStore:
     def history(self, address: str) -> History:
         """Return the longest curve that is stored; empty for an unknown run."""
         for entry in sorted(self._entries(address), reverse=True):
-            opened = self._read(entry, tensors=False)
-            if opened is not None:
-                curve, about, _ = opened
-                names = about.get("columns", _FIRST_COLUMNS)
-                return History(
-                    tuple(dict(zip(names, row, strict=True)) for row in curve.tolist()),
-                    about.get("ended"),
-                )
+            content = self._read(entry, tensors=False)
+            if content is not None:
+                return History(content.records, content.ended)
         return History()
 
     def state(self, address: str, at_most: int) -> Snapshot | None:
@@ -130,7 +120,7 @@ class RunStore:
     ) -> None:
         """Store a file of the run; nothing happens if it is there. An older state is dropped.
 
-        A file that is there but can't be read is replaced.
+        A file that is there but damaged is replaced.
 
         Raises:
             OSError: It could not be written whole, such as on a full disk; nothing is left behind.
@@ -139,33 +129,41 @@ class RunStore:
         path = folder / f"{epoch:06d}.{kind}.safetensors"
 
         def write() -> None:
-            if not (folder / "run.json").exists():
+            if self.describe(spec.address) is None:
                 write_json(folder / "run.json", spec.describe())
-            columns = tuple(records[0]) if records else ()
-            curve = np.array([[*record.values()] for record in records], dtype=np.float64)
-            content = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
-            content[_CURVE] = torch.from_numpy(curve.reshape(len(records), len(columns)))
-            about = {"columns": columns} | ({"ended": ended} if ended else {})
+            content = Content(records, ended, tensors)
             with atomic_write(path) as file:
-                file.write(_to_bytes(content, about))
+                file.write(to_bytes(RunName(spec.address, epoch, kind), content))
 
-        if self._read(_Entry(epoch, kind, path), tensors=False) is None:
+        if self._read(_Entry(epoch, kind, path), tensors=True) is None:
             self._attempt(write)
         if kind == "state":
             for entry in self._entries(spec.address):
                 if entry.kind == "state" and entry.epoch < epoch:
                     entry.path.unlink(missing_ok=True)
 
+    def check_writable(self) -> None:
+        """Write a file and remove it.
+
+        Raises:
+            OSError: That isn't possible.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self.folder) as file:
+            file.write(b"\0")
+            file.flush()
+
     def reduce(self, address: str, kind: str, epoch: int) -> None:
         """Drop the tensors of a file; its curve stays, so that its numbers are never lost."""
         entry = _Entry(epoch, kind, self.folder / address / f"{epoch:06d}.{kind}.safetensors")
         others = [other for other in self._entries(address) if other != entry]
-        opened = None
+        content = None
         if not any(other.epoch >= epoch for other in others):
-            opened = self._read(entry, tensors=False)
-        if opened is not None:
+            content = self._read(entry, tensors=False)
+        if content is not None:
             with atomic_write(entry.path.with_name(f"{epoch:06d}.curve.safetensors")) as file:
-                file.write(_to_bytes({_CURVE: opened[0]}, opened[1]))
+                name = RunName(address, epoch, "curve")
+                file.write(to_bytes(name, content._replace(tensors={})))
         entry.path.unlink(missing_ok=True)
 
     def files(self, address: str) -> list[RunFile]:
@@ -190,12 +188,19 @@ class RunStore:
             return []
         return sorted(path.parent.name for path in self.folder.glob("*/run.json"))
 
-    def describe(self, address: str) -> dict[str, object]:
-        """Return what determines the run, as it was written to ``run.json``."""
-        description: dict[str, object] = json.loads(
-            (self.folder / address / "run.json").read_text()
-        )
-        return description
+    def describe(self, address: str) -> Mapping[str, Any] | None:
+        """Return what determines the run, from ``run.json``; None if that is missing or damaged.
+
+        Raises:
+            OSError: It can't be read.
+        """
+        try:
+            content = (self.folder / address / "run.json").read_bytes()
+            description: dict[str, Any] = json.loads(content)
+            # the address is the key of what the file says
+            return description if content_key(description) == address else None
+        except (FileNotFoundError, ValueError, RecursionError):
+            return None
 
     def _entries(self, address: str) -> Iterator[_Entry]:
         folder = self.folder / address
@@ -208,54 +213,26 @@ class RunStore:
 
     def _snapshot(self, entries: Iterator[_Entry]) -> Snapshot | None:
         for entry in entries:
-            opened = self._read(entry, tensors=True)
-            if opened is not None:
-                return Snapshot(entry.epoch, opened[2])
+            content = self._read(entry, tensors=True)
+            if content is not None:
+                # Used now; what was not used for long is dropped first. A store may be read-only.
+                with contextlib.suppress(OSError):
+                    os.utime(entry.path)
+                return Snapshot(entry.epoch, content.tensors)
         return None
 
-    @staticmethod
-    def _read(
-        entry: _Entry, *, tensors: bool
-    ) -> tuple[Tensor, dict[str, Any], dict[str, Tensor]] | None:
-        """Return the curve, what is said of it and, if asked for, the other tensors.
+    def _read(self, entry: _Entry, *, tensors: bool) -> Content | None:
+        """Return what a file holds; None if it is gone, or damaged.
 
-        None if the file can't be read.
+        Raises:
+            OSError: It can't be read; it may be whole.
         """
+        name = RunName(entry.path.parent.name, entry.epoch, entry.kind)
         try:
-            with safe_open(entry.path, framework="pt") as file:
-                names = set(file.keys()) - {_CURVE}
-                content = {name: file.get_tensor(name) for name in names} if tensors else {}
-                curve, metadata = file.get_tensor(_CURVE), file.metadata() or {}
-            # Without columns' names, it stood in the metadata as it is.
-            about = json.loads(metadata[_ABOUT]) if _ABOUT in metadata else dict(metadata)
-            checksum = about.pop("crc32", None)
-            if tensors:
-                if checksum != _checksum({**content, _CURVE: curve}):
-                    raise SafetensorError("its checksum is wrong")
-                os.utime(entry.path)  # used now; what was not used for long is dropped first
-            return curve, about, content
+            return from_file(entry.path, name, tensors=tensors)
         except FileNotFoundError:
             return None  # dropped by another worker that has gone further
-        except (SafetensorError, OSError, ValueError) as error:
+        except DamagedError as error:
             # Written whole, so damaged since; the epochs before it can be trained again.
-            _log.warning("The run file %s can't be read and is passed over: %s", entry.path, error)
+            _log.warning("The run file %s is damaged and is passed over: %s", entry.path, error)
             return None
-
-
-def _to_bytes(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
-    """Return the content of a file, the same bytes for the same content.
-
-    Entries of the metadata come in any order, so there is but one.
-    """
-    said = json.dumps({**about, "crc32": _checksum(tensors)}, sort_keys=True)
-    content: bytes = save(dict(tensors), metadata={_ABOUT: said})
-    return content
-
-
-def _checksum(tensors: Mapping[str, Tensor]) -> str:
-    """Return the CRC-32 of all tensors, by name."""
-    value = 0
-    for name in sorted(tensors):
-        data = tensors[name].contiguous().numpy().reshape(-1).view(np.uint8)
-        value = zlib.crc32(data.data, value)
-    return f"{value:08x}"

@@ -19,8 +19,8 @@ class RunSummary:
 
     Attributes:
         address: Its key.
-        inputs: What it reads, such as ``image`` or ``meta``.
-        seed: Its seed.
+        inputs: What it reads, such as ``image`` or ``meta``; None if its ``run.json`` is damaged.
+        seed: Its seed; likewise.
         epochs: Epochs whose records are known.
         size: Bytes on disk.
         used: When one of its files was last used, Unix time.
@@ -28,8 +28,8 @@ class RunSummary:
     """
 
     address: str
-    inputs: str
-    seed: int
+    inputs: str | None
+    seed: int | None
     epochs: int
     size: int
     used: float
@@ -38,10 +38,15 @@ class RunSummary:
 
 @dataclasses.dataclass(frozen=True)
 class Damage:
-    """A file that can't be read; the run trains again what it held."""
+    """A file that is damaged; the run trains again what it held.
+
+    Attributes:
+        address: Of the run.
+        file: None for ``run.json``, which the next file of the run is written with.
+    """
 
     address: str
-    file: RunFile
+    file: RunFile | None
 
 
 def summarise(store: RunStore) -> list[RunSummary]:
@@ -54,8 +59,8 @@ def summarise(store: RunStore) -> list[RunSummary]:
         runs.append(
             RunSummary(
                 address=address,
-                inputs=str(about["inputs"]),
-                seed=int(str(about["seed"])),
+                inputs=None if about is None else about["inputs"],
+                seed=None if about is None else about["seed"],
                 epochs=len(history.records),
                 size=sum(file.size for file in files),
                 used=max((file.used for file in files), default=0.0),
@@ -67,12 +72,16 @@ def summarise(store: RunStore) -> list[RunSummary]:
 
 def check_store(store: RunStore) -> list[Damage]:
     """Read every file; return those that are damaged."""
-    return [
-        Damage(address, file)
-        for address in store.addresses()
-        for file in store.files(address)
-        if not store.is_whole(address, file)
-    ]
+    damaged = []
+    for address in store.addresses():
+        if store.describe(address) is None:
+            damaged.append(Damage(address, None))
+        damaged += [
+            Damage(address, file)
+            for file in store.files(address)
+            if not store.is_whole(address, file)
+        ]
+    return damaged
 
 
 def trim_store(store: RunStore, limit_gb: float, spared: Collection[str] = ()) -> int:
@@ -99,9 +108,9 @@ def trim_store(store: RunStore, limit_gb: float, spared: Collection[str] = ()) -
         if file.kind == "weights" or (file.kind == "state" and address not in spared)
     ]
     heavy.sort(key=lambda pair: (pair[1].kind != "state", pair[1].used))
-    freed = 0
+    freed, limit = 0, round(limit_gb * _GB)
     for address, file in heavy:
-        if total - freed <= limit_gb * _GB:
+        if total - freed <= limit:
             break
         store.reduce(address, file.kind, file.epoch)
         freed += file.size

@@ -15,6 +15,7 @@ from hpo.trials import Draw, LiveTrial
 from hpo.worker._bench import Workbench
 from hpo.worker._pulse import Pulse
 from hpo.worker._settings import Stopping, WorkerSettings
+from hpo.worker._trouble import WorkerTroubleError, own_trouble
 
 __all__ = ["Assignment"]
 
@@ -63,6 +64,7 @@ class Assignment:
         Raises:
             Interrupted: The worker should stop; the task was handed back.
             KeyboardInterrupt: Likewise.
+            WorkerTroubleError: The worker can't work; likewise, and no attempt was counted.
         """
         trial: LiveTrial | None = None
         try:
@@ -72,7 +74,7 @@ class Assignment:
             self._train(trial, bench)
         except Fenced:
             self._leave(trial)
-        except (Interrupted, KeyboardInterrupt):
+        except (Interrupted, KeyboardInterrupt, WorkerTroubleError):
             self._hand_back(trial)
             raise
         finally:
@@ -116,6 +118,9 @@ class Assignment:
             raise
         except Exception as error:
             self._check_there()
+            trouble = own_trouble(error) or bench.trouble()
+            if trouble is not None:
+                raise WorkerTroubleError(trouble) from error
             reason = f"{type(error).__name__}: {error}"
             _log.warning("Trial %d failed: %s", trial.number, reason)
             self._patient.trials.fail(self._task, trial, reason, traceback.format_exc())

@@ -7,12 +7,14 @@ from typing import TypeVar
 
 import torch
 
+from hpo.errors import InputError
 from hpo.features import Bundle, load_bundle
 from hpo.models import Config, architecture, model_megabytes
 from hpo.queue import Patience
 from hpo.study import Definition
 from hpo.training import Interrupted, RunStore, Trainer, latency_ms, open_device, trim_store
 from hpo.worker._settings import WorkerSettings
+from hpo.worker._trouble import WorkerTroubleError, own_trouble
 
 __all__ = ["Workbench"]
 
@@ -97,6 +99,24 @@ class Workbench:
             }
         return self._costs[built.key]
 
+    def trouble(self) -> str | None:
+        """Check whether this worker can train at all; return what is wrong, None if it can.
+
+        The bundle is read again, a file is written to the run store, and the device computes.
+        """
+        try:
+            load_bundle(self._definition.bundle)
+            self._store.check_writable()
+            with self.device.in_use():
+                x = torch.ones(64, 64, device=self.device.torch)
+                if float((x @ x).sum()) != 64.0**3:
+                    return f"The device {self.device.torch} computes wrong sums."
+        except Interrupted:
+            raise
+        except Exception as error:
+            return own_trouble(error) or f"{error}"
+        return None
+
     def tidy(self, waiting: Callable[[], Iterable[Config]]) -> None:
         """Keep the run store within its limit; looking costs time, so once a minute will do.
 
@@ -111,12 +131,18 @@ class Workbench:
                 for seed in range(self._definition.space.seeds)
                 for address in trainer.addresses(config, seed)
             }
-            trim_store(self._store, self._definition.run_store_gb, spared)
             self._trimmed = time.monotonic()
+            try:
+                trim_store(self._store, self._definition.run_store_gb, spared)
+            except OSError as error:
+                _log.warning("The run store can't be kept within its limit: %s", error)
 
     def _open(self, micro_batch: int | None) -> Trainer:
         if self._bundle is None:
-            self._bundle = load_bundle(self._definition.bundle)
+            try:
+                self._bundle = load_bundle(self._definition.bundle)
+            except InputError as error:
+                raise WorkerTroubleError(f"{error}") from error
         if self._trainer is None:
             self._trainer = Trainer(
                 self._bundle,

@@ -20,6 +20,8 @@ __all__ = ["STALLED_EXIT", "Pulse"]
 
 #: Exit status of a worker whose training hung.
 STALLED_EXIT = 75
+#: A beat that comes so much too late shows that the process was suspended.
+_NAP_S = 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -104,7 +106,7 @@ class Pulse:
     def _loop(self) -> None:
         patience = Patience(self._raise_if_ended)
         try:
-            while not self._ended.wait(self._settings.heartbeat):
+            while not self._rest():
                 if time.monotonic() - self._touched > self._settings.stall_timeout:
                     self._give_up()
                 patience(self._beat)
@@ -116,6 +118,20 @@ class Pulse:
             # Without a heartbeat the task would be taken over while it is still trained here.
             _log.exception("The heartbeat failed; the trial is left to another worker.")
             self._lost.set()
+
+    def _rest(self) -> bool:
+        """Wait until the next beat is due; return whether the task has ended.
+
+        A process that was suspended (Ctrl-Z, a paused machine) did nothing in that time, so that it
+        is none in which the training should have got on.
+        """
+        began = time.monotonic()
+        ended = self._ended.wait(self._settings.heartbeat)
+        beyond = time.monotonic() - began - self._settings.heartbeat
+        if beyond > max(_NAP_S, self._settings.heartbeat):
+            _log.warning("This process was suspended for %.0f s.", beyond)
+            self._touched += beyond
+        return ended
 
     def _beat(self) -> None:
         shown = None

@@ -55,6 +55,8 @@ class Worker:
         Raises:
             NoCandidateError: All candidates of a stage failed.
             StudyGoneError: The study was deleted.
+            WorkerTroubleError: Something of this worker's own keeps it from working: its files,
+                its device, what is installed. The task was handed back; others may go on.
             KeyboardInterrupt: Ctrl-C, where the process has Python's own handler; the task that
                 was worked on is handed back.
         """

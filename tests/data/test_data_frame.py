@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpo.data import Dataset, TailSplit, dataset_of_arrays, dataset_of_frame, make_split
+from hpo.data import Dataset, LabelsAs, TailSplit, dataset_of_arrays, dataset_of_frame, make_split
 from hpo.errors import InputError
 
 
@@ -106,6 +106,9 @@ def test_all_problems_of_cells_are_listed() -> None:
     frame.loc[2, "ImageID"] = None
     assert problems_of(frame) == [
         "row 1 of the frame: the caption is 2, but must be text",
+        "row 2 of the frame: Split is 'rest', but must be 'train', 'val' or 'test'",
+        "the frame: 1 pictures are on several rows with different captions; say what that means "
+        "with --captions mean, first or each",
         "row 2 of the frame: the ImageID is empty",
         "row 1 of the frame: ImageID 'a.jpg' is on row 0 of the frame already",
         "row 0 of the frame: Labels has the label 1.5, but a label must be an integer or text that "
@@ -114,14 +117,15 @@ def test_all_problems_of_cells_are_listed() -> None:
         "too",
         "row 2 of the frame: Labels has the label True, but a label must be an integer or text "
         "that is not empty and has no ';' or line break",
-        "row 2 of the frame: Split is 'rest', but must be 'train', 'val' or 'test'",
     ]
     assert problems_of(frame_of([1.0, 2.0, 3.0])) == [
         f"row {row} of the frame: Labels is {row + 1}.0, but must be a list of labels, one integer "
         "or text"
         for row in range(3)
     ]
-    assert problems_of(frame_of([[], [], None])) == ["the frame: no row has a label in 'Labels'"]
+    assert problems_of(frame_of([[], [], None])) == [
+        "the frame: no row has a label in the column 'Labels'"
+    ]
     one_hot = pd.DataFrame({"x": [0, 2], "y": [1, None]})
     assert problems_of(one_hot, columns={"labels": ["x", "y"]}) == [
         "row 1 of the frame: class 'x' is 2.0, but must be 0 or 1",
@@ -142,16 +146,14 @@ def test_columns_that_are_not_clear() -> None:
     ]
     assert problems_of(frame, columns={"lables": "Labels", "image": "fiel"}) == [
         "columns has the key 'lables' (did you mean 'labels'?), but must have only image, caption, "
-        "labels, split",
+        "labels, split, id",
         "the frame has no column 'fiel' (did you mean 'file'?); its columns are 'ImageID', "
         "'Labels', 'file'",
     ]
-    test = pd.DataFrame({"caption": ["x"], "Label": ["y"]})
+    test = pd.DataFrame({"caption": ["x"]})
     assert problems_of(frame_of(["x"] * 3), test=test) == [
         "only one of the frame and the test frame has a column 'image'",
         "only one of the frame and the test frame has a column 'caption'",
-        "the test frame has a column of labels, 'Label', but rows to predict must have none; drop "
-        "it",
     ]
 
 
@@ -166,16 +168,19 @@ def test_split_messages_name_the_frame() -> None:
     ]
 
 
+A, BAC = LabelsAs(classes=("a",)), LabelsAs(classes=("b", "a", "c"))
+
+
 def test_labels_alone() -> None:
     matrix = np.array([[1, 0, 1], [0, 0, 1]])
-    dataset = dataset_of_arrays(matrix, classes=["b", "a", "c"], ids=["r", "s"], test_rows=2)
+    dataset = dataset_of_arrays(matrix, labels_as=BAC, ids=["r", "s"], test_rows=2)
     assert dataset.classes == ("b", "a", "c") and dataset.labels.tolist() == matrix.tolist()
     assert dataset.train.ids == ("r", "s") and dataset.train.images is None
     assert dataset.test is not None and dataset.test.ids == ("test_0", "test_1")
     assert dataset_of_arrays(matrix > 0).classes == ("0", "1", "2")
     frame = pd.DataFrame(matrix, columns=["x", "y", "z"])
     assert dataset_of_arrays(frame).classes == ("x", "y", "z")
-    lists = dataset_of_arrays([["b", "c"], ["c"]], classes=["b", "a", "c"], ids=["r", "s"])
+    lists = dataset_of_arrays([["b", "c"], ["c"]], labels_as=BAC, ids=["r", "s"])
     assert lists.labels.tolist() == matrix.tolist()
     assert lists.fingerprint == dataset.fingerprint
     assert dataset_of_arrays([["b", "c"], ["c"]]).classes == ("b", "c")
@@ -184,9 +189,8 @@ def test_labels_alone() -> None:
 @pytest.mark.parametrize(
     ("labels", "options", "expected"),
     [
-        ([["a"], ["b"]], {"classes": ["a"]}, ["row 1 of labels: the label 'b' is not among the "]),
-        ([["a"]], {"classes": ["a", "a", ""]}, ["the class 'a' is there 2 times", "a class has "]),
-        (np.eye(2), {"classes": ["a"]}, ["there are 1 classes, but the labels have 2 columns"]),
+        ([["a"], ["b"]], {"labels_as": A}, ["row 1 of labels: the label 'b' is not among the "]),
+        (np.eye(2), {"labels_as": A}, ["there are 1 classes, but the labels have 2 columns"]),
         (np.eye(2), {"ids": ["a"]}, ["there are 1 ids, but 2 rows of labels"]),
         (np.eye(2), {"ids": ["a", "a"]}, ["row 1 of labels: ImageID 'a' is on row 0 of labels"]),
         (np.ones(3), {}, ["the labels have shape [3], but must be [rows, classes]"]),

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from hpo.errors import InputError
-from hpo.features import _clip_retrieval, import_arrays, import_features, modality_names
+from hpo.features import import_arrays, import_features, modality_names
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 
@@ -19,6 +20,12 @@ def write(path: Path, array: np.ndarray) -> np.ndarray:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, array)
     return array
+
+
+def metadata(folder: Path, number: int = 0, **columns: list[str]) -> None:
+    """Write what clip-retrieval says of the rows of a shard."""
+    (folder / "metadata").mkdir(exist_ok=True)
+    pd.DataFrame(columns).to_parquet(folder / "metadata" / f"metadata_{number}.parquet")
 
 
 def problems(folder: Path, store: Path, train: int = 6, test: int = 2) -> list[str]:
@@ -81,14 +88,14 @@ def test_all_problems_are_listed(tmp_path: Path) -> None:
     image[5, 3] = -65519.0
     write(tmp_path / "in" / "image.npy", image)
     write(tmp_path / "in" / "text.npy", values(7, 3))
-    write(tmp_path / "in" / "image_test.npy", values(2, 5, dtype="float64"))
+    write(tmp_path / "in" / "image_test.npy", values(2, 5).astype(np.int16))
     write(tmp_path / "in" / "text_test.npy", values(2, 3)[0])
     assert problems(tmp_path / "in", tmp_path) == [
-        "image_test.npy is float64, but must be float16 or float32",
+        "image_test.npy is int16, but must be float16, float32, float64 or int8",
         "image.npy has NaN or infinity in rows 1, 4 (counted from 0)",
         "image.npy has values beyond ±65504, the largest of float16, in row 3 (counted from 0)",
-        "text.npy has 7 rows, but train.csv has 6",
         "text_test.npy has shape [3], but must be [rows, width]",
+        "text.npy has 7 rows, but train.csv has 6",
     ]
 
 
@@ -120,10 +127,11 @@ def test_pickles_and_rubbish_are_refused(tmp_path: Path) -> None:
     folder.mkdir()
     np.save(folder / "image.npy", np.array([[{}]], dtype=object), allow_pickle=True)
     (folder / "text.npy").write_bytes(b"not an array")
-    found = problems(folder, tmp_path)
-    assert [problem.split(":")[0] for problem in found] == [
-        "image.npy can't be read",
-        "text.npy can't be read",
+    assert problems(folder, tmp_path) == [
+        "image.npy holds Python objects, which could run code when they are read, so it isn't; "
+        "save one array of numbers, or of texts (dtype=str) instead",
+        "text.npy can't be read: it is none of .npy, .npz, .safetensors, .parquet, or tensors in "
+        ".pt",
     ]
 
 
@@ -165,13 +173,13 @@ def test_clip_retrieval_problems(tmp_path: Path) -> None:
     ]
 
 
-def test_clip_retrieval_alignment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clip_retrieval_alignment(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     image = write(folder / "img_emb" / "img_emb_0.npy", values(5, 3, 0, "float16"))
     names = ["x/c.jpg", "x/a.jpg", "x/extra.jpg", "x/t.jpg", "x/b.jpg"]
-    monkeypatch.setattr(_clip_retrieval, "_read_names", lambda folder, problems: names)
 
     def take(ids: list[str], test_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        metadata(folder, image_path=names)
         features = import_features(
             folder, len(ids), len(test_ids), tmp_path, ids=ids, test_ids=test_ids
         )
@@ -183,27 +191,21 @@ def test_clip_retrieval_alignment(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     train, test = take(["a.jpg"], ["nowhere"])
     np.testing.assert_array_equal(train, image[[1]])
     assert len(test) == 0
-    with pytest.raises(InputError, match=r"metadata/ has no row for the ImageIDs 'd', 'e'$"):
+    with pytest.raises(InputError, match=r"metadata/ has no row for the ImageIDs 'd', 'e'; --skip"):
         take(["a", "d", "e"], [])
     names[2] = "y/a.jpg"
     with pytest.raises(InputError, match=r"has 'a\.jpg' on the rows 1 and 2, but needs one row"):
         take(["a.jpg", "b"], [])
 
 
-def test_clip_retrieval_metadata_file(tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
+def test_clip_retrieval_metadata_that_is_damaged(tmp_path: Path) -> None:
     folder = tmp_path / "in"
-    image = write(folder / "img_emb" / "img_emb_0.npy", values(3, 3, 0, "float16"))
-    (folder / "metadata").mkdir()
-    metadata = folder / "metadata" / "metadata_0.parquet"
-    parquet.write_table(
-        pyarrow.table({"image_path": ["/d/c.jpg", "/d/a.jpg", "/d/b.jpg"]}), metadata
-    )
-    features = import_features(folder, 3, 0, tmp_path, ids=["a.jpg", "b.jpg", "c.jpg"])
-    np.testing.assert_array_equal(features.train["image"], image[[1, 2, 0]])
-    metadata.write_bytes(b"rubbish")
-    with pytest.raises(InputError, match=r"metadata/metadata_0\.parquet can't be read: "):
+    write(folder / "img_emb" / "img_emb_0.npy", values(3, 3, 0, "float16"))
+    metadata(folder, image_path=["/d/c.jpg", "/d/a.jpg", "/d/b.jpg"])
+    (folder / "metadata" / "metadata_0.parquet").write_bytes(b"rubbish")
+    with pytest.raises(
+        InputError, match=r"metadata/metadata_0\.parquet can't be read as Parquet: "
+    ):
         import_features(folder, 3, 0, tmp_path, ids=["a.jpg", "b.jpg", "c.jpg"])
 
 
@@ -290,11 +292,12 @@ def test_a_file_that_can_not_be_a_modality(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     write(folder / "image.npy", values(6, 5))
     write(folder / "text.npy", values(6, 3))
-    write(folder / "audio.npy", values(6, 2).astype(np.int8))
+    write(folder / "audio.npy", values(6, 2).astype(np.uint8))
     write(folder / "ocr.npy", values(5, 2))
     write(folder / "mask.npy", values(6, 2)[None])
     assert problems(folder, tmp_path, 6, 0) == [
-        "audio.npy is int8, but must be float16 or float32",
+        "audio.npy is uint8, but must be float16, float32, float64 or int8; packed bits aren't "
+        "read",
         "mask.npy has shape [1, 6, 2], but must be [rows, width]",
         "ocr.npy has 5 rows, but train.csv has 6",
         "mend audio, mask, ocr or leave it out: --modalities image,text",
@@ -329,7 +332,7 @@ def test_arrays_are_like_files(tmp_path: Path) -> None:
     assert str(caught.value).splitlines() == [
         "The embeddings given can't be used:",
         "  features['image'] has 7 rows, but the frame has 6",
-        "  test['text'] is int64, but must be float16, float32 or float64",
+        "  test['text'] is int64, but must be float16, float32, float64 or int8",
         "  features['text'] has NaN or infinity in rows 0, 1, 2, 3, 4 and 1 more (counted from 0)",
         "  mend image, text or leave it out: modalities=['ocr']",
     ]

@@ -187,14 +187,20 @@ def test_arrays_alone(tmp_path: Path) -> None:
             [
                 "labels can't go with a source, which has its own",
                 "test is a DataFrame, which can't go with a folder",
-                "columns are those of a DataFrame, so they need one as source",
             ],
         ),
         (
-            {"source": "x", "features": "y", "encoder": "demo", "skip_bad_images": True},
+            {"labels": [1], "features": {"a": [[1.0]]}, "columns": {}, "captions": "all"},
+            [
+                "columns is about a table, so it needs a folder or a DataFrame as source",
+                "captions is about a table, so it needs a folder or a DataFrame as source",
+                "captions is 'all', but must be 'mean', 'first' or 'each'",
+            ],
+        ),
+        (
+            {"source": "x", "features": "y", "encoder": "demo"},
             [
                 "features are embeddings that exist already, so they can't go with encoder",
-                "skip_bad_images is about images, so it can't go with features",
             ],
         ),
         (
@@ -257,3 +263,40 @@ def test_real_embeddings(name: str, tmp_path: Path) -> None:
     assert data.rows == len(np.load(folder / "features" / "text.npy", mmap_mode="r"))
     assert data.test_rows == len(data.dataset.test or ())
     assert isinstance(data, Data)
+
+
+def test_rows_that_sources_lack_are_left_out_of_all(tmp_path: Path) -> None:
+    """Each source lacks another row: by its names, by NaN in a file, by NaN in memory."""
+    frame = pd.DataFrame({"ImageID": list("abcdef"), "labels": ["x", "y"] * 3})
+    first, second, third = (array(6, 3, seed) for seed in range(3))
+    folder = tmp_path / "first"
+    folder.mkdir()
+    np.save(folder / "image.npy", first[[5, 4, 3, 2, 0]])
+    (folder / "ids.txt").write_text("f\ne\nd\nc\na\n")
+    second[2] = np.nan
+    third[4] = np.nan
+    sources = {
+        "first": folder,
+        "second": {"image": second},
+        "third": {"image": pd.DataFrame(third, index=list("abcdef"))},
+    }
+    with pytest.raises(InputError, match=r"first: .*\n.*ids\.txt has no row for the ImageIDs 'b'"):
+        load_data(frame, features=sources, cache=tmp_path)
+    data = load_data(frame, features=sources, cache=tmp_path, skip_bad_images=True)
+    assert data.dataset.train.ids == ("a", "d", "f")
+    assert data.dataset.skipped == ("b", "c", "e")
+    for name, values in (("first", first), ("second", second), ("third", third)):
+        np.testing.assert_array_equal(
+            data.named[name].train["image"], values[[0, 3, 5]].astype(np.float16)
+        )
+    assert [note.text for note in data.notes if note.doubtful] == [
+        "features['image']: the order was taken on trust to be that of the frame; it would be "
+        "certain with a DataFrame with the ImageIDs as its index"
+    ]
+    with pytest.raises(InputError, match="as --strict asks"):
+        load_data(frame, features=sources, cache=tmp_path, skip_bad_images=True, strict=True)
+
+
+def test_arrays_with_their_labels_are_in_order(tmp_path: Path) -> None:
+    data = load_data(features={"image": array(4, 3)}, labels=[["a"], ["b"]] * 2, cache=tmp_path)
+    assert data.notes == ()

@@ -18,7 +18,7 @@ def data(make_dataset: Callable[..., Dataset]) -> Path:
     root = dataset.root.parent
     lines = ["ImageID,Labels,Caption"]
     pairs = zip(dataset.train.ids, dataset.train.captions, strict=True)
-    lines += [f'{image},1,"{caption}"' for image, caption in pairs]
+    lines += [f'{image},{row % 2},"{caption}"' for row, (image, caption) in enumerate(pairs)]
     (root / "train.csv").write_text("\n".join(lines) + "\n")
     pairs = zip(dataset.test.ids, dataset.test.captions, strict=True)
     lines = ["ImageID,Caption", *(f'{image},"{caption}"' for image, caption in pairs)]
@@ -59,7 +59,7 @@ def test_bad_image(
     ]
     assert main([*command, "--skip-bad-images"]) == 0
     output = capsys.readouterr().out.splitlines()
-    assert output[1] == "left out: 1 rows whose image is missing or damaged"
+    assert output[1] == "left out: 1 rows without an image or an embedding"
     assert output[2].startswith("image: 3 labelled and 2 test rows, 16 wide")
 
 
@@ -70,7 +70,17 @@ def test_import(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     np.save(folder / "text.npy", np.ones((4, 3), np.float32))
     command = ["--data", str(data), "--features", str(folder), "--cache", str(tmp_path / "c")]
     assert main(command) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["text: 4 labelled and 0 test rows, 3 wide"]
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "text: 4 labelled and 0 test rows, 3 wide",
+        "note: text.npy: the order was taken on trust to be that of train.csv; it would be certain "
+        "with the ImageIDs in ids.txt beside it, one a line",
+        "note: test.csv has 2 rows, but there are no embeddings of them, so nothing will be "
+        "predicted; put them into text_test.npy",
+    ]
+    assert main([*command, "--strict"]) == 2
+    assert "error: The data is not read without doubt, as --strict asks:" in (
+        capsys.readouterr().err
+    )
     np.save(folder / "text.npy", np.ones((5, 3), np.float32))
     assert main(command) == 2
     assert "text.npy has 5 rows, but train.csv has 4" in capsys.readouterr().err
@@ -120,9 +130,33 @@ def test_modalities(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.splitlines()[1:] == [
         "text: 4 labelled and 0 test rows, 3 wide",
         "audio: 4 labelled and 0 test rows, 2 wide",
+        "note: text.npy, audio.npy: the order was taken on trust to be that of train.csv; it would "
+        "be certain with the ImageIDs in ids.txt beside it, one a line",
+        "note: test.csv has 2 rows, but there are no embeddings of them, so nothing will be "
+        "predicted; put them into text_test.npy",
     ]
-    assert main([*command, "--skip-bad-images"]) == 2
-    assert "--skip-bad-images is about images" in capsys.readouterr().err
+
+
+def test_rows_without_an_embedding_are_left_out(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "embeddings"
+    folder.mkdir()
+    np.save(folder / "text.npy", np.ones((3, 3), np.float32))
+    ids = [line.partition(",")[0] for line in (data / "train.csv").read_text().splitlines()[1:]]
+    (folder / "ids.txt").write_text("\n".join([ids[3], ids[0], ids[2]]))
+    command = ["--data", str(data), "--features", str(folder), "--cache", str(tmp_path / "c")]
+    assert main(command) == 2
+    assert f"ids.txt has no row for the ImageIDs '{ids[1]}'" in capsys.readouterr().err
+    assert main([*command, "--skip-bad-images"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:3] == [
+        "left out: 1 rows without an image or an embedding",
+        "text: 3 labelled and 0 test rows, 3 wide",
+    ]
+    assert lines[-1] == (
+        "note: 1 rows are left out, as they have no image that can be read or no embedding"
+    )
 
 
 def test_packaged_encoder(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

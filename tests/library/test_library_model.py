@@ -149,6 +149,7 @@ def test_a_folder_that_is_no_model_is_refused(
         config.write_text("")
     else:
         raw = json.loads(config.read_text())
+        raw.pop("checksum")
         change(raw)
         config.write_text(json.dumps(raw))
     with pytest.raises(hpo.InputError) as caught:

@@ -215,7 +215,7 @@ def test_a_task_that_was_handed_back_is_claimed_at_once(ledger: Ledger, study: s
 
 def test_a_task_is_given_up_after_its_last_attempt(ledger: Ledger, study: str) -> None:
     ledger.open_tasks(study, tasks_of(1))
-    assert MAX_ATTEMPTS == 3
+    assert MAX_ATTEMPTS == 2
     for attempt in range(MAX_ATTEMPTS):
         task = claim(ledger, study)
         assert task.attempts == attempt

@@ -8,6 +8,7 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 
+from hpo.errors import InputError
 from hpo.queue import Patience, waiting
 from hpo.queue import _patience as module
 
@@ -47,6 +48,19 @@ def inside_optuna(cause: BaseException) -> StorageInternalError:
     return error
 
 
+class PostgresError(Exception):
+    """As psycopg raises it, with the server's code."""
+
+    def __init__(self, state: str, text: str) -> None:
+        super().__init__(text)
+        self.sqlstate = state
+
+
+def stated(state: str, text: str) -> DBAPIError:
+    kind = OperationalError if state[:2] in ("08", "53", "57", "28") else DBAPIError
+    return kind("SELECT 1", {}, PostgresError(state, text))
+
+
 def disconnected() -> DBAPIError:
     return DBAPIError("SELECT 1", {}, Exception("gone"), connection_invalidated=True)
 
@@ -59,6 +73,11 @@ def disconnected() -> DBAPIError:
         (InterfaceError("x", {}, Exception("closed")), "The store can't be reached (closed)"),
         (disconnected(), "The store can't be reached (gone)"),
         (inside_optuna(operational("away")), "The store can't be reached (away)"),
+        (stated("57P03", "starting up"), "The store can't be reached (starting up)"),
+        (stated("53300", "too many clients"), "The store can't be reached (too many clients)"),
+        (stated("25006", "read-only"), "The store can't be reached (read-only)"),
+        (stated("40P01", "deadlock"), "The store can't be reached (deadlock)"),
+        (operational("database is locked"), "The store can't be reached (database is locked)"),
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), "The disk is full (/x/y)"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "The disk is full (Disk quota exceeded)"),
     ],
@@ -82,6 +101,11 @@ def test_what_passes_is_tried_again_and_said(
         KeyError("key"),
         IntegrityError("INSERT", {}, Exception("duplicate")),
         DBAPIError("SELECT 1", {}, Exception("syntax")),
+        stated("42703", 'column "x" does not exist'),
+        stated("28P01", "password authentication failed"),
+        operational("no such column: hpo_tasks.pauses"),
+        operational("attempt to write a readonly database"),
+        operational('FATAL:  database "x" does not exist'),
         StorageInternalError("no cause"),
         inside_optuna(IntegrityError("INSERT", {}, Exception("duplicate"))),
         OSError(errno.EACCES, "Permission denied"),
@@ -103,6 +127,14 @@ def test_waits_grow_up_to_ten_seconds(waits: list[float], caplog: pytest.LogCapt
         f"{seconds:.1f} s." for seconds in (0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0, 10.0)
     ]
     assert sum(waits) == pytest.approx(42.6, abs=1.0)
+
+
+def test_it_is_given_up_after_the_limit(waits: list[float]) -> None:
+    with pytest.raises(InputError) as caught:
+        Patience(limit=5.0)(failing([operational() for _ in range(100)]))
+    reason = "The store can't be reached (server closed the connection)"
+    assert str(caught.value) == f"{reason}, for 6 s; given up."
+    assert sum(waits) == pytest.approx(6.2, abs=0.5)
 
 
 def test_waiting_ends_when_the_poll_raises(waits: list[float]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,6 +95,7 @@ def test_a_model_that_was_kept_when_l2_meant_a_norm_of_1_predicts_as_it_did(
     tensors = load_file(path)
     assert tensors.pop("scaling.image.factor") == pytest.approx(12**0.5)
     save_file(tensors, path)
+    without_checksums(tmp_path / "model")
     x = torch.from_numpy(bundle.features.train["image"]).float()
     unit = {"image": torch.nn.functional.normalize(x, dim=1)}
     with torch.no_grad():
@@ -190,7 +192,7 @@ def test_folder_that_is_no_model(tmp_path: Path, model: TrainedModel) -> None:
         TrainedModel.load(folder)
     model.save(folder)
     config = folder / "config.json"
-    content = json.loads(config.read_text())
+    content = without_checksums(folder)
     for change, message in (
         ({"format": 9}, rf"^The model {folder} has format 9, but this version reads 1 and 2\.$"),
         ({"config": {"lr": 0}}, rf"^{folder} is no model folder: 1 validation error"),
@@ -205,7 +207,10 @@ def test_folder_that_is_no_model(tmp_path: Path, model: TrainedModel) -> None:
             r"knn\. For one of your own, pass --plugin MODULE, or call "
             r"hpo\.register_head from Python\.$",
         ),
-        ({"classes": ["a", "b"]}, rf"^The weights in {folder} don't fit its config: "),
+        (
+            {"classes": ["a", "b"], "thresholds": [0.5, 0.5]},
+            rf"^The weights in {folder} don't fit its config: ",
+        ),
     ):
         config.write_text(json.dumps(content | change))
         with pytest.raises(InputError, match=message):
@@ -215,9 +220,75 @@ def test_folder_that_is_no_model(tmp_path: Path, model: TrainedModel) -> None:
         TrainedModel.load(folder)
 
 
+def test_a_changed_byte_is_never_used(tmp_path: Path, model: TrainedModel) -> None:
+    folder = tmp_path / "model"
+    model.save(folder)
+    for name in ("model.safetensors", "config.json"):
+        path = folder / name
+        whole = path.read_bytes()
+        message = f"The model {folder} is damaged: {name} isn't what was written. Copy the folder "
+        message += "again, or refit the study."
+        found = 0
+        for place in range(0, len(whole), 37):
+            changed = bytearray(whole)
+            changed[place] ^= 0x01
+            path.write_bytes(changed)
+            try:
+                TrainedModel.load(folder)
+                # only what stands between the values of a JSON file may be another character
+                assert name == "config.json" and chr(whole[place]).isspace()
+            except InputError as error:
+                found += str(error) == message
+        assert found > len(whole) / 37 / 3
+        path.write_bytes(whole)
+    TrainedModel.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"thresholds": [0.5] * 4}, "thresholds must be a number from 0 to 1 for each class"),
+        ({"thresholds": [0.5, 0.5, 2, 0.5, 0.5]}, "thresholds must be a number from 0 to 1"),
+        ({"thresholds": "half"}, "thresholds must be a number from 0 to 1"),
+        ({"classes": ["a", "a", "b", "c", "d"]}, "classes must be a list of different names"),
+        ({"classes": [1, 2, 3, 4, 5]}, "classes must be a list of different names"),
+    ],
+)
+def test_outputs_that_no_model_has(
+    tmp_path: Path, model: TrainedModel, change: dict[str, Any], said: str
+) -> None:
+    model.save(tmp_path)
+    content = without_checksums(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(content | change))
+    with pytest.raises(InputError, match=f"^{tmp_path} is no model folder: {said}"):
+        TrainedModel.load(tmp_path)
+
+
+def test_weights_that_are_no_numbers(tmp_path: Path, model: TrainedModel) -> None:
+    model.save(tmp_path)
+    path = tmp_path / "model.safetensors"
+    tensors = load_file(path)
+    tensors["meta.head.bias"][0] = float("nan")
+    save_file(tensors, path)
+    without_checksums(tmp_path)
+    with pytest.raises(InputError, match=r"the weights meta\.head\.bias hold values that are no "):
+        TrainedModel.load(tmp_path)
+
+
+def without_checksums(folder: Path) -> dict[str, Any]:
+    """Leave a model folder as earlier versions wrote it; return its config."""
+    config = folder / "config.json"
+    content: dict[str, Any] = json.loads(config.read_text())
+    for name in ("checksum", "sha256"):
+        content.pop(name, None)
+    config.write_text(json.dumps(content))
+    return content
+
+
 def test_folder_with_damaged_weights(tmp_path: Path, model: TrainedModel) -> None:
     folder = tmp_path / "model"
     model.save(folder)
+    without_checksums(folder)
     path = folder / "model.safetensors"
     tensors = load_file(path)
     path.write_bytes(path.read_bytes()[:-4])

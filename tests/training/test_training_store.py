@@ -186,7 +186,7 @@ def test_damaged_file_is_replaced(store: RunStore, caplog: pytest.LogCaptureFixt
     whole = path.read_bytes()
     path.write_bytes(whole[:-8])
     assert store.weights(SPEC.address, 3) is None
-    assert f"The run file {path} can't be read and is passed over: " in caplog.text
+    assert f"The run file {path} is damaged and is passed over: " in caplog.text
     store.save(SPEC, "weights", 3, records(3), weights(1))
     assert path.read_bytes() == whole
 

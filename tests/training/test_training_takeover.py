@@ -107,7 +107,7 @@ def test_damaged_files_are_made_again(
         again = open_session(trainer, config)
     for kind in ("state", "weights"):
         path = folder / f"{EPOCHS:06d}.{kind}.safetensors"
-        assert f"The run file {path} can't be read and is passed over: " in caplog.text
+        assert f"The run file {path} is damaged and is passed over: " in caplog.text
     assert again.known == 3  # from the weights file of epoch 3
     undisturbed(config).check(trainer, again, train(again, EPOCHS))
     assert files(trainer.store, again) == before

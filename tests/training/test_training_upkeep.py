@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from training_samples import CONFIG, make_bundle, make_trainer, open_session, train
 
-from hpo.training import RunStore, check_store, summarise, trim_store
+from hpo.training import Damage, RunStore, check_store, summarise, trim_store
 
 
 def two_runs(folder: Path) -> RunStore:
@@ -109,3 +109,14 @@ def test_states_of_runs_that_wait_stay_whatever_the_limit(tmp_path: Path) -> Non
     assert [file.kind for file in store.files(waiting)] == ["state"]
     assert [file.kind for file in store.files(other)] == ["curve"]
     assert store.state(waiting, at_most=6) is not None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"seed": 1}', b"[" * 100_000])
+def test_a_damaged_description_is_named_and_written_again(tmp_path: Path, content: bytes) -> None:
+    store = two_runs(tmp_path)
+    first, _ = store.addresses()
+    path = tmp_path / first / "run.json"
+    path.write_bytes(content)
+    (run,) = [run for run in summarise(store) if run.address == first]
+    assert (run.inputs, run.seed, run.epochs) == (None, None, 6)
+    assert check_store(store) == [Damage(first, None)]

@@ -41,9 +41,9 @@ def test_a_configuration_that_fails_is_given_up_and_the_study_goes_on(
         assert crew.wait(60) == [0], crew.log.read_text()
     assert violations(study) == []
     task = study.tasks()[0]
-    assert (task.state, task.attempts, task.token) == (TaskState.FAILED, 3, 3)
+    assert (task.state, task.attempts, task.token) == (TaskState.FAILED, 2, 2)
     failed = study.optuna.get_trials(states=(TrialState.FAIL,))
-    assert len(failed) == 3
+    assert len(failed) == 2
     for trial in failed:
         assert trial.user_attrs["task"] == 0
         assert trial.user_attrs["failed"].startswith("RuntimeError: ")

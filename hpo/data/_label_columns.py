@@ -1,0 +1,183 @@
+"""The labels of all parts: a column of labels, or a column of zeros and ones for each class."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hpo.data._columns import Columns, as_list, listed
+from hpo.data._label_notes import class_notes
+from hpo.data._label_values import encode_values, is_missing, read_multi_hot
+from hpo.data._labels import Labels
+from hpo.data._labels_as import LabelsAs, check_classes
+from hpo.data._parts import TablePart
+from hpo.data._problems import Problems
+from hpo.data._table import Table
+from hpo.notes import Note
+
+__all__ = ["PartLabels", "guess_class_columns", "read_labels"]
+
+_BITS: Mapping[str, float] = {
+    **dict.fromkeys(("0", "0.0", "false"), 0.0),
+    **dict.fromkeys(("1", "1.0", "true"), 1.0),
+}
+
+
+def guess_class_columns(table: Table, used: Columns) -> tuple[Any, ...]:
+    """Return the columns of a table that are nothing else, if all are zeros and ones.
+
+    There must be two at least. A column that counts the rows, as pandas writes it, is passed over.
+    """
+    taken = {name for value in vars(used).values() for name in as_list(value)}
+    others = [name for name in table.columns if name not in taken and not _counts(name, table)]
+    if len(others) < 2 or not len(table):
+        return ()
+    bits = all(_bit(cell) in (0, 1) for name in others for cell in table.columns[name])
+    return tuple(others) if bits else ()
+
+
+@dataclass(frozen=True)
+class PartLabels:
+    """The labels of all parts.
+
+    Attributes:
+        classes: The K classes.
+        labels: uint8 [N, K] of the labelled rows.
+        test: Likewise of the rows to predict; None if they have no labels.
+        notes: How they were read, and what looks wrong with them.
+    """
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    test: np.ndarray | None
+    notes: tuple[Note, ...]
+
+
+def read_labels(
+    parts: Sequence[TablePart],
+    test: TablePart | None,
+    problems: Problems,
+    asked: LabelsAs | None = None,
+) -> PartLabels:
+    """Return the classes and the labels of all rows.
+
+    Args:
+        parts: The labelled rows.
+        test: Rows to predict that have labels; None if there are none.
+        problems: Takes what is wrong.
+        asked: How to read them, where their owner says it.
+    """
+    every = [*parts, *([] if test is None else [test])]
+    cells = [cell for part in every for cell in part.labels or ()]
+    starts = np.cumsum([0, *(len(part.rows) for part in every)]).tolist()
+
+    def place(row: int) -> str:
+        number = int(np.searchsorted(starts, row, side="right")) - 1
+        return every[number].rows.place(row - starts[number])
+
+    column = parts[0].used.labels
+    before = len(problems.listed())
+    if isinstance(column, tuple):
+        read = _read_columns(cells, column, place, problems, asked)
+    elif parts[0].class_names:
+        lists = _with_names(cells, parts[0].class_names, place, str(column), problems)
+        as_list_of = LabelsAs("list", None if asked is None else asked.classes)
+        read = encode_values(lists, place, str(column), problems, as_list_of)
+    else:
+        read = encode_values(cells, place, str(column), problems, asked)
+    count = starts[len(parts)]
+    train = read.matrix[:count]
+    if count and not train.any() and len(problems.listed()) == before:
+        what = "the columns" if isinstance(column, tuple) else "the column"
+        source = " and ".join(part.rows.source for part in parts)
+        problems.add(f"{source}: no row has a label in {what} {listed(as_list(column))}")
+    if test is None:
+        return PartLabels(read.classes, train, None, read.notes)
+    return _known_in_train(read, count, test)
+
+
+def _read_columns(
+    cells: Sequence[Any],
+    columns: Sequence[Any],
+    place: Callable[[int], str],
+    problems: Problems,
+    asked: LabelsAs | None,
+) -> Labels:
+    """Read a column of zeros and ones for each class."""
+    if asked not in (None, LabelsAs()):
+        problems.add(
+            "columns['labels'] names a column for each class, so neither classes nor labels_as "
+            "nor no_label can be given"
+        )
+    classes = tuple(str(name) for name in columns)
+    problems.add(check_classes(classes))
+    numbers = np.array([[_bit(cell) for cell in row] for row in cells], np.float64)
+    matrix = read_multi_hot(numbers.reshape(-1, len(classes)), classes, place, problems)
+    return Labels(classes, matrix, tuple(class_notes(classes, matrix)))
+
+
+def _with_names(
+    cells: Sequence[Any],
+    names: Sequence[str],
+    place: Callable[[int], str],
+    column: str,
+    problems: Problems,
+) -> list[list[str]]:
+    """Put names for the numbers of classes; -1 is a row without a label, as in ``datasets``."""
+    found: list[list[str]] = []
+    faults = []
+    for row, cell in enumerate(cells):
+        numbers = list(cell) if isinstance(cell, list | tuple) else [cell]
+        numbers = [number for number in numbers if not is_missing(number) and number != -1]
+        wrong = [n for n in numbers if not isinstance(n, int) or not 0 <= n < len(names)]
+        faults += [
+            f"{place(row)}: {column} has the class {number!r}, but must have numbers from 0 to "
+            f"{len(names) - 1}, of the classes {listed(names)}"
+            for number in wrong
+        ]
+        found.append([] if wrong else [names[number] for number in numbers])
+    problems.add(faults)
+    return found
+
+
+def _known_in_train(read: Labels, count: int, part: TablePart) -> PartLabels:
+    """Leave out classes that only rows to predict have, as no model can know them."""
+    train, test = read.matrix[:count], read.matrix[count:]
+    unknown = test.any(axis=0) & ~train.any(axis=0)
+    notes = [
+        Note(
+            f"{part.rows.source} has labels: its {len(test):,} rows are the untouched test part, "
+            "which scores the model at the end",
+            doubtful=False,
+        )
+    ]
+    if unknown.any():
+        names = listed(read.classes[k] for k in np.flatnonzero(unknown))
+        rows = int(test[:, unknown].any(axis=1).sum())
+        notes.append(
+            Note(
+                f"{part.rows.source}: {int(unknown.sum()):,} classes that no other row has are "
+                f"left out of the labels of {rows:,} rows: {names}"
+            )
+        )
+    kept = ~unknown
+    classes = tuple(read.classes[k] for k in np.flatnonzero(kept))
+    return PartLabels(classes, train[:, kept], test[:, kept], (*read.notes, *notes))
+
+
+def _bit(cell: Any) -> float:
+    """Return a cell as a number: 0 or 1 if it is that, written in any way."""
+    if isinstance(cell, str):
+        return _BITS.get(cell.strip().lower(), float("nan"))
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        return float("nan")
+
+
+def _counts(name: Any, table: Table) -> bool:
+    """Say whether a column without a name numbers the rows."""
+    if str(name).strip() not in ("", "Unnamed: 0", "__index_level_0__", "index"):
+        return False
+    return [str(cell) for cell in table.columns[name]] == [str(n) for n in range(len(table))]

@@ -1,0 +1,106 @@
+"""The classes that were found, for people: how many rows have each, and what looks wrong."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+
+from hpo.notes import Note
+
+__all__ = ["class_line", "class_notes"]
+
+_SHOWN = 10  # classes with their counts; of more, the most and the least frequent
+_EXAMPLES = 3
+_WHOLE = re.compile(r"0*(\d+?)(?:\.0*)?")  # 1, 01 and 1.0
+_JOINT = re.compile(r"(?<=[^\W\d_])[\s_-]+(?=\w)|(?<=\w)[\s_-]+(?=[^\W\d_])")
+
+
+def class_line(classes: Sequence[str], labels: np.ndarray) -> str:
+    """Return the classes with their rows, for one line.
+
+    Args:
+        classes: The K class names.
+        labels: uint8 [N, K].
+    """
+    counts = labels.sum(axis=0, dtype=np.int64)
+    if len(classes) <= _SHOWN:
+        return ", ".join(f"{name} {int(n):,}" for name, n in zip(classes, counts, strict=True))
+    order = np.argsort(-counts, kind="stable").tolist()
+    head, tail = order[: _SHOWN // 2], order[-_SHOWN // 2 :]
+    most, least = (
+        ", ".join(f"{classes[k]} {int(counts[k]):,}" for k in part) for part in (head, tail)
+    )
+    return f"{most}, … {least}"
+
+
+def class_notes(classes: Sequence[str], labels: np.ndarray) -> list[Note]:
+    """Say what looks wrong with the classes.
+
+    Args:
+        classes: The K class names.
+        labels: uint8 [N, K], 1 where the row has the class.
+    """
+    rows = len(labels)
+    if not rows or not len(classes):
+        return []
+    notes = []
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        alike.setdefault(_without_case(name), []).append(name)
+    groups = [names for names in alike.values() if len(names) > 1]
+    if groups:
+        shown = "; ".join(", ".join(f"'{n}'" for n in names) for names in groups[:_EXAMPLES])
+        more = f" and {len(groups) - _EXAMPLES} more groups" if len(groups) > _EXAMPLES else ""
+        notes.append(
+            Note(
+                f"classes differ only by case, blanks, '_', '-' or zeros: {shown}{more}; each is a "
+                "class of its own. Write them alike if they are one"
+            )
+        )
+    if len(classes) > rows:
+        notes.append(
+            Note(
+                f"there are more classes ({len(classes):,}) than rows ({rows:,}); if these are no "
+                "labels, or have another separator, say so (--labels-as, from Python labels_as='…')"
+            )
+        )
+    counts = labels.sum(axis=0, dtype=np.int64)
+    if _is_of_digits(classes):
+        notes.append(
+            Note(
+                f"the classes have only the digits 0 and 1 ({', '.join(classes[:_EXAMPLES])}, …); "
+                "if they were vectors whose leading zeros are lost, write them with blanks between "
+                "the digits and give --classes"
+            )
+        )
+    every = [classes[k] for k in np.flatnonzero(counts == rows).tolist()]
+    also = f" (and {len(every) - 1} more)" if len(every) > 1 else ""
+    if every and rows > 1:
+        notes.append(
+            Note(
+                f"the class '{every[0]}'{also} is on every row, so there is nothing to learn of it"
+            )
+        )
+    without = int((~labels.any(axis=1)).sum())
+    if without:
+        notes.append(Note(f"{without:,} of {rows:,} rows have no label", doubtful=False))
+    return notes
+
+
+def _without_case(name: str) -> str:
+    """Return what is left of a name without what people write differently by accident."""
+    text = "".join(
+        c for c in unicodedata.normalize("NFKC", name).casefold() if unicodedata.category(c) != "Cf"
+    )
+    number = _WHOLE.fullmatch(text.strip())
+    return number[1] if number else _JOINT.sub("", text.strip())
+
+
+def _is_of_digits(classes: Sequence[str]) -> bool:
+    """Say whether names look like numbers that vectors of zeros and ones became."""
+    return (
+        len(classes) > 2
+        and all(not set(name) - {"0", "1"} for name in classes)
+        and (max(map(len, classes)) > 2)
+    )

@@ -1,0 +1,102 @@
+"""How a column of labels is written, where the owner of the data says it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import InputError, did_you_mean
+
+__all__ = ["SEPARATORS", "WAYS", "LabelsAs", "check_classes", "classes_argument"]
+
+#: Ways to separate labels, and the mark of each; None for blanks.
+SEPARATORS: dict[str, str | None] = {
+    "blanks": None,
+    "commas": ",",
+    "semicolons": ";",
+    "bars": "|",
+}
+#: All ways to write labels that can be asked for, and what a cell is then.
+WAYS: dict[str, str] = {
+    "auto": "what can be read without doubt",
+    "one": "one name, which may have blanks in it",
+    **{name: f"names separated by {name}" for name in SEPARATORS},
+    "list": "a list in JSON's or Python's spelling",
+    "multi-hot": "a vector of zeros and ones, one for each class",
+}
+
+
+@dataclass(frozen=True)
+class LabelsAs:
+    """How labels are to be read.
+
+    Attributes:
+        way: One of ``WAYS``. With any but ``auto`` and ``multi-hot`` each piece is a class as it
+            is written, whatever it looks like.
+        classes: All class names, in the order that they get; None takes those that occur.
+        no_label: What a cell says that has no label, such as ``nan``; an empty one never has any.
+    """
+
+    way: str = "auto"
+    classes: tuple[str, ...] | None = None
+    no_label: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        way: str | None,
+        classes: Sequence[Any] | None,
+        no_label: str | Sequence[str] | None,
+    ) -> "LabelsAs":
+        """Return the wishes of a user, checked.
+
+        Args:
+            way: One of ``WAYS``; None for ``auto``.
+            classes: The class names; None for those that occur.
+            no_label: One word or several; None for none.
+
+        Raises:
+            InputError: There is no such way, or a class name is empty or there twice.
+        """
+        problems = []
+        if way is not None and way not in WAYS:
+            problems.append(
+                f"labels are to be read as '{way}'{did_you_mean(way, list(WAYS))}, but must be one "
+                f"of: {', '.join(WAYS)}"
+            )
+        names = None if classes is None else tuple(str(name) for name in classes)
+        if names is not None:
+            problems += check_classes(names)
+            if not names:
+                problems.append("the list of classes is empty, but must have one at least")
+        if problems:
+            raise InputError(problems)
+        words = (no_label,) if isinstance(no_label, str) else tuple(no_label or ())
+        return cls(way or "auto", names, tuple(word.strip() for word in words))
+
+
+def check_classes(classes: Sequence[str]) -> list[str]:
+    """Say which class names are empty or there twice."""
+    problems = []
+    for name in dict.fromkeys(classes):
+        if not str(name).strip():
+            problems.append("a class has an empty name")
+        elif (times := list(classes).count(name)) > 1:
+            problems.append(f"the class '{name}' is there {times} times")
+    return problems
+
+
+def classes_argument(text: str) -> tuple[str, ...]:
+    """Return the class names of ``--classes``: a file with one a line, or ``A,B,C``.
+
+    Raises:
+        InputError: The file can't be read.
+    """
+    path = Path(text)
+    if not path.is_file():
+        return tuple(name.strip() for name in text.split(","))
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--classes {text}: the file can't be read: {error}") from None
+    return tuple(line.strip() for line in lines if line.strip())

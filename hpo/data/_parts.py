@@ -1,0 +1,182 @@
+"""From a table to the rows of a part: their names, images, captions, labels, and their split."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Integral
+from pathlib import Path
+from typing import Any, Literal
+
+from hpo.data._columns import Columns, as_list
+from hpo.data._embedded import EmbeddedImage
+from hpo.data._label_values import is_missing
+from hpo.data._problems import Problems
+from hpo.data._rows import Rows
+from hpo.data._table import Table
+
+__all__ = ["SPLIT_VALUES", "CaptionRule", "ReadOptions", "TablePart", "part_of"]
+
+SPLIT_VALUES = ("train", "val", "test")
+CaptionRule = Literal["mean", "first", "each"]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How tables are read, as far as it isn't guessed.
+
+    Attributes:
+        columns: Which columns are what, by ``image``, ``caption``, ``labels``, ``split``, ``id``.
+        captions: What several captions of a picture mean: the ``mean`` of their embeddings, the
+            ``first`` alone, or a row for ``each``; None where nothing was said.
+        unpack: Where to write images that stand in a table themselves.
+        optional: ``images`` or ``captions``, if nothing reads them and rows may lack them.
+    """
+
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    captions: CaptionRule | None = None
+    unpack: Path | None = None
+    optional: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TablePart:
+    """The rows of a table, and what its cells say of them.
+
+    Attributes:
+        rows: Their names; captions and images are not in there yet.
+        pictures: For each row what its image cell says; None without such a column.
+        captions: For each row its captions, without empty ones; None without such a column.
+        labels: For each row its label cell, or a tuple of those of all classes; None likewise.
+        split: For each row its part, ``train``, ``val`` or ``test``; None likewise.
+        used: The columns.
+        named: Whether the table names its rows; otherwise their numbers do.
+        class_names: What the numbers in the label cells stand for; empty if they are labels.
+    """
+
+    rows: Rows
+    pictures: Sequence[str | EmbeddedImage] | None
+    captions: Sequence[Sequence[str]] | None
+    labels: Sequence[Any] | None
+    split: Sequence[str] | None
+    used: Columns
+    named: bool
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def pictured(self) -> Sequence[object]:
+        """What tells the picture of a row from others: what its image cell says, or its name."""
+        if self.pictures is None or any(isinstance(one, EmbeddedImage) for one in self.pictures):
+            return self.rows.ids
+        return self.pictures
+
+
+def part_of(
+    table: Table,
+    used: Columns,
+    problems: Problems,
+    *,
+    index: Sequence[Any] | None = None,
+    first: int = 0,
+) -> TablePart:
+    """Read the cells of a table.
+
+    Args:
+        table: The table.
+        used: Its columns.
+        problems: Takes what is wrong.
+        index: Names of the rows, if no column has them; None numbers them.
+        first: The number of the first row.
+    """
+    bare = Rows(("",) * len(table), ("",) * len(table), None, table.lines, table.name)
+    pictures = None
+    if used.image is not None:
+        pictures = [
+            cell if isinstance(cell, EmbeddedImage) else _name(cell, bare, row, "image", problems)
+            for row, cell in enumerate(table.columns[used.image])
+        ]
+    numbers = [str(first + row) for row in range(len(table))] if index is None else index
+    named = True
+    if used.name is None:
+        names: Sequence[Any] = numbers
+        named = index is not None
+    elif used.id is None and pictures and any(isinstance(p, EmbeddedImage) for p in pictures):
+        names = [one.name if isinstance(one, EmbeddedImage) else one for one in pictures]
+        if not all(names) or len(set(names)) < len(names):
+            names, named = numbers, False
+    elif used.id is None:
+        names = pictures or []
+    else:
+        names = table.columns[used.name]
+    kind = "id" if used.id is not None else "image"
+    ids = tuple(_name(cell, bare, row, kind, problems) for row, cell in enumerate(names))
+    labels: Sequence[Any] | None = None
+    if isinstance(used.labels, tuple):
+        labels = list(zip(*(table.columns[name] for name in used.labels), strict=True))
+    elif used.labels is not None:
+        labels = table.columns[used.labels]
+    return TablePart(
+        rows=Rows(ids, bare.captions, None, table.lines, table.name),
+        pictures=pictures,
+        captions=_captions(table, used, bare, problems),
+        labels=labels,
+        split=_split(table, used, bare, problems),
+        used=used,
+        named=named,
+        class_names=table.class_names.get(used.labels, ()),
+    )
+
+
+def _name(cell: Any, rows: Rows, row: int, kind: str, problems: Problems) -> str:
+    """Return a name or a path as text; an empty one if there is none."""
+    if type(cell) is str:
+        return cell
+    if is_missing(cell):
+        return ""
+    if isinstance(cell, str | os.PathLike | Integral) and not isinstance(cell, bool):
+        return str(cell)
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))  # pandas makes integers beside a missing value floats
+    problems.add(f"{rows.place(row)}: the {kind} is {_shown(cell)}, but must be a path")
+    return "?"
+
+
+def _captions(
+    table: Table, used: Columns, rows: Rows, problems: Problems
+) -> list[list[str]] | None:
+    """Return the captions of each row, without empty ones."""
+    if used.caption is None:
+        return None
+    found: list[list[str]] = [[] for _ in range(len(table))]
+    faults = []
+    for column in as_list(used.caption):
+        for row, cell in enumerate(table.columns[column]):
+            if type(cell) is str:
+                if cell:
+                    found[row].append(cell)
+                continue
+            several = list(cell) if isinstance(cell, list | tuple) else [cell]
+            wrong = [one for one in several if not isinstance(one, str) and not is_missing(one)]
+            if wrong:
+                faults.append(
+                    f"{rows.place(row)}: the caption is {_shown(wrong[0])}, but must be text"
+                )
+            found[row] += [text for text in several if isinstance(text, str) and text]
+    problems.add(faults)
+    return found
+
+
+def _split(table: Table, used: Columns, rows: Rows, problems: Problems) -> tuple[str, ...] | None:
+    if used.split is None:
+        return None
+    column = tuple(str(cell).strip() for cell in table.columns[used.split])
+    problems.add(
+        f"{rows.place(row)}: {used.split} is '{cell}', but must be 'train', 'val' or 'test'"
+        for row, cell in enumerate(column)
+        if cell not in SPLIT_VALUES
+    )
+    return column
+
+
+def _shown(cell: object) -> str:
+    text = repr(cell)
+    return text if len(text) < 60 else f"{text[:57]}..."

@@ -1,0 +1,254 @@
+"""The tables of a data folder: which files they are, of which part, and in which format."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hpo.data._arrow import arrow_files, arrow_names, read_arrow
+from hpo.data._csv import read_csv, read_header
+from hpo.data._img2dataset import is_img2dataset, read_img2dataset, shards_of
+from hpo.data._json import read_json, read_json_lines
+from hpo.data._problems import Problems
+from hpo.data._table import Table
+from hpo.errors import did_you_mean
+from hpo.notes import Note
+
+__all__ = ["Part", "TableSource", "find_tables"]
+
+Part = Literal["train", "val", "test"]
+Format = Literal["csv", "json", "jsonl", "parquet", "arrow", "img2dataset"]
+
+_FORMATS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+}
+_NAMES: dict[Part, tuple[str, ...]] = {
+    "train": ("train",),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test",),
+}
+# What a program leaves in a folder beside its tables.
+_NOT_TABLES = ("dataset_infos.json", "predictions.csv", "hpo.yaml")
+_SHARD = re.compile(r"([a-z]+)-(\d+)-of-(\d+)(?:-[0-9a-f]+)?\.parquet")
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """A table of a data folder that hasn't been read yet.
+
+    Attributes:
+        part: Which rows it has.
+        name: What it is called in messages.
+        format: How to read it.
+        paths: Its files, in order.
+        base: The folder from which its images are looked for first.
+        notes: How it was found.
+    """
+
+    part: Part
+    name: str
+    format: Format
+    paths: tuple[Path, ...]
+    base: Path
+    notes: tuple[Note, ...] = ()
+
+    def names(self) -> list[str]:
+        """Return the columns, as far as that is quick; none if they can't be read."""
+        if self.format in ("parquet", "arrow"):
+            return arrow_names(self.paths)
+        if self.format == "img2dataset":
+            return [*arrow_names(self.paths), "image_path"]
+        try:
+            content = self.paths[0].read_bytes()
+        except OSError:
+            return []
+        if self.format == "csv":
+            return read_header(content, self.name)
+        read = read_json if self.format == "json" else read_json_lines
+        table = read(content, self.name, Problems())
+        return [] if table is None else [str(name) for name in table.columns]
+
+    def read(
+        self,
+        problems: Problems,
+        caption_of: Callable[[Sequence[str]], str | None],
+        unpack: Path | None,
+    ) -> tuple[Table | None, str]:
+        """Return the table, or None after saying why not, and the SHA-256 of its bytes.
+
+        Args:
+            problems: Takes what is wrong.
+            caption_of: See ``read_csv``.
+            unpack: See ``read_arrow``.
+        """
+        if self.format == "img2dataset":
+            return read_img2dataset(self.paths, self.name, problems), _digest(self.paths)
+        if self.format in ("parquet", "arrow"):
+            table = read_arrow(self.paths, self.name, problems, unpack)
+            return table, "" if table is None else _digest(self.paths)
+        try:
+            content = self.paths[0].read_bytes()
+        except OSError as error:
+            problems.add(f"{self.name} can't be read: {error.strerror}")
+            return None, ""
+        digest = hashlib.sha256(content).hexdigest()
+        if self.format == "csv":
+            return read_csv(content, self.name, problems, caption_of), digest
+        read = read_json if self.format == "json" else read_json_lines
+        return read(content, self.name, problems), digest
+
+
+def find_tables(folder: Path, problems: Problems, *, labelled: bool = True) -> list[TableSource]:
+    """Return the tables of a data folder, those with labelled rows first.
+
+    Args:
+        folder: The data folder.
+        problems: Takes what is wrong.
+        labelled: Whether there must be labelled rows.
+    """
+    if not folder.is_dir():
+        problems.add(f"'{folder}' is not a folder, but must be one that holds train.csv")
+        return []
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    found = _named(folder, files)
+    if not any(source.part == "train" for source in found):
+        found += (
+            _saved(folder, problems)
+            or _sharded(folder, problems)
+            or _downloaded(folder, files, problems)
+            or _beside_images(folder)
+        )
+    if not any(source.part == "train" for source in found) and not problems:
+        found += _only_one(files, folder, {path for one in found for path in one.paths})
+    if labelled and not any(source.part == "train" for source in found) and not problems:
+        others = [path.name for path in files if path.suffix.lower() in _FORMATS]
+        problems.add(
+            f"there is no file train.csv{did_you_mean('train.csv', others)}"
+            + (f"; there are {', '.join(others)}" if others else ", nor another table")
+        )
+    for part in _NAMES:
+        same = [source.name for source in found if source.part == part]
+        if len(same) > 1:
+            problems.add(f"{' and '.join(same)} are both there, but must be one; move one away")
+    order = ("train", "val", "test")
+    return sorted(found, key=lambda source: order.index(source.part))
+
+
+def _named(folder: Path, files: Iterable[Path]) -> list[TableSource]:
+    """Return the tables whose names say which part they are."""
+    found = []
+    for part, names in _NAMES.items():
+        there = [
+            path
+            for suffix in _FORMATS
+            for path in files
+            if path.suffix.lower() == suffix and path.stem.lower() in names and path.is_file()
+        ]
+        if there:
+            notes = [
+                Note(f"{other.name} is there too and isn't read, but {there[0].name} is; move one")
+                for other in there[1:]
+            ]
+            found.append(_file(part, there[0], folder, notes))
+    return found
+
+
+def _file(part: Part, path: Path, base: Path, notes: Sequence[Note] = ()) -> TableSource:
+    name = path.name if path.parent == base else str(path.relative_to(base.parent))
+    return TableSource(part, name, _FORMATS[path.suffix.lower()], (path,), base, tuple(notes))
+
+
+def _saved(folder: Path, problems: Problems) -> list[TableSource]:
+    """Return the parts that ``save_to_disk`` of ``datasets`` wrote."""
+    if (folder / "state.json").is_file():
+        files = arrow_files(folder, folder.name, problems)
+        return [TableSource("train", folder.name, "arrow", files, folder)] if files else []
+    return [
+        TableSource(part, name, "arrow", files, folder / name)
+        for part, names in _NAMES.items()
+        for name in names
+        if (folder / name / "state.json").is_file()
+        and (files := arrow_files(folder / name, name, problems))
+    ]
+
+
+def _sharded(folder: Path, problems: Problems) -> list[TableSource]:
+    """Return parts in Parquet files such as ``data/train-00000-of-00002.parquet``."""
+    for place in (folder, folder / "data"):
+        shards: dict[str, dict[int, tuple[int, Path]]] = {}
+        for path in sorted(place.glob("*.parquet")):
+            if match := _SHARD.fullmatch(path.name):
+                shards.setdefault(match[1], {})[int(match[2])] = (int(match[3]), path)
+        found = []
+        for part, names in _NAMES.items():
+            for name in names:
+                numbered = shards.get(name, {})
+                total = max((total for total, _ in numbered.values()), default=0)
+                lacking = [number for number in range(total) if number not in numbered]
+                problems.add(
+                    f"there is no file {name}-{number:05d}-of-{total:05d}.parquet, but there are "
+                    "others of it"
+                    for number in lacking
+                )
+                paths = tuple(numbered[number][1] for number in sorted(numbered))
+                if paths:
+                    found.append(TableSource(part, f"{name}-*.parquet", "parquet", paths, folder))
+        if found:
+            return found
+    return []
+
+
+def _downloaded(folder: Path, files: Sequence[Path], problems: Problems) -> list[TableSource]:
+    """Return what img2dataset wrote."""
+    if not is_img2dataset(files):
+        return []
+    shards = shards_of(files, problems)
+    name = folder.name
+    return [TableSource("train", name, "img2dataset", shards, folder)] if shards else []
+
+
+def _beside_images(folder: Path) -> list[TableSource]:
+    """Return tables such as ``train/metadata.csv``, which stand beside their images."""
+    found = []
+    for part, names in _NAMES.items():
+        for name in names:
+            for suffix in _FORMATS:
+                path = folder / name / f"metadata{suffix}"
+                if path.is_file():
+                    called = f"{name}/{path.name}"
+                    found.append(TableSource(part, called, _FORMATS[suffix], (path,), path.parent))
+    return found
+
+
+def _only_one(files: Sequence[Path], folder: Path, used: Iterable[Path]) -> list[TableSource]:
+    """Return the one table of a folder whatever its name, if there is one alone."""
+    tables = [
+        path
+        for path in files
+        if path.suffix.lower() in _FORMATS
+        and path not in set(used)
+        and path.name not in _NOT_TABLES
+        and path.is_file()
+    ]
+    if len(tables) != 1:
+        return []
+    note = Note(f"{tables[0].name} is read, as it is the only table there", doubtful=False)
+    return [_file("train", tables[0], folder, [note])]
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    """Return the SHA-256 of one file, or of those of several."""
+    digests = []
+    for path in paths:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()

@@ -1,0 +1,225 @@
+"""Files of embeddings, read by what they hold and not by what they are called; never a pickle."""
+
+import json
+import struct
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpo.errors import InputError
+from hpo.features._parquet import read_parquet
+
+__all__ = ["SUFFIXES", "ArrayFile", "open_file", "open_npy", "torch_content"]
+
+SUFFIXES = (".npy", ".npz", ".pt", ".pth", ".safetensors", ".parquet")
+"""Of files that may hold embeddings."""
+
+_NPY = b"\x93NUMPY"
+_ZIP = b"PK\x03\x04"
+_PARQUET = b"PAR1"
+_PICKLE = b"\x80"
+_LARGEST_HEADER = 100_000_000
+_OBJECTS = (
+    "holds Python objects, which could run code when they are read, so it isn't; save {} instead"
+)
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """What a file of embeddings holds.
+
+    Attributes:
+        arrays: Arrays of numbers by name; the name is empty in a file of one that has none.
+        columns: Texts that name the rows of the arrays, one each, by name.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def open_file(path: Path) -> ArrayFile:
+    """Open a file of embeddings in any of the formats; what can be mapped isn't read.
+
+    Raises:
+        InputError: It is damaged, or none of the formats; the message goes on after its name.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+        if start.startswith(_NPY):
+            return _sorted_out({"": open_npy(path)})
+        if start.startswith(_PARQUET):
+            return ArrayFile(*read_parquet(path))
+        if start.startswith(_ZIP):
+            return _open_zip(path)
+        if start.startswith(_PICKLE):
+            return _sorted_out(_tensors(torch_content(path)))
+        if start[8:9] == b"{" and struct.unpack("<Q", start[:8])[0] < _LARGEST_HEADER:
+            return _open_safetensors(path)
+    except OSError as error:
+        raise InputError(f"can't be read: {error.strerror or error}") from None
+    raise InputError(
+        "can't be read: it is "
+        + ("none of .npy, .npz, .safetensors, .parquet, or tensors in .pt" if start else "empty")
+    )
+
+
+def open_npy(path: Path) -> np.ndarray:
+    """Map the array of a file ``.npy``.
+
+    Raises:
+        InputError: It is damaged, or holds objects; the message goes on after the file's name.
+    """
+    with path.open("rb") as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0
+            if version != (1, 0):
+                read = np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+        except ValueError:
+            raise InputError("can't be read: its header is damaged") from None
+        start = file.tell()
+    if dtype.hasobject:
+        raise InputError(_OBJECTS.format("one array of numbers, or of texts (dtype=str)"))
+    if any(size < 0 for size in shape):
+        raise InputError(f"has a header that says shape {list(shape)}, which no array has")
+    there, needed = path.stat().st_size - start, int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if there < needed:
+        raise InputError(f"is cut off: it has {there:,} bytes of the {needed:,} of its array")
+    array: np.ndarray = np.load(path, mmap_mode="r" if needed else None, allow_pickle=False)
+    return array
+
+
+def torch_content(path: Path) -> Any:
+    """Return what ``torch.save`` wrote, if that is tensors and plain values.
+
+    Raises:
+        InputError: It is damaged or holds other things; the message goes on after its name.
+    """
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    # Damaged files raise nearly anything: RuntimeError, UnpicklingError, EOFError, KeyError, ….
+    except Exception as error:
+        if "Unsupported" in str(error) or "Weights only load failed" in str(error):
+            raise InputError(_OBJECTS.format("the tensors alone")) from None
+        raise InputError("is damaged: it can't be read as PyTorch's") from None
+
+
+def _open_zip(path: Path) -> ArrayFile:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError):
+        raise InputError("is cut off or damaged: its table of contents can't be read") from None
+    if any("/code/" in name or name.endswith("/constants.pkl") for name in names):
+        raise InputError("is a TorchScript archive, which is a program and no array")
+    if any(name.endswith("data.pkl") for name in names):
+        return _sorted_out(_tensors(torch_content(path)))
+    if not names or not all(name.endswith(".npy") for name in names):
+        raise InputError("is a ZIP archive of other things than arrays")
+    found = {}
+    with np.load(path, allow_pickle=False) as arrays:
+        for name in arrays.files:
+            try:
+                found[name] = arrays[name]
+            except ValueError as error:
+                if "pickle" not in str(error):
+                    raise InputError(f"has a damaged array '{name}'") from None
+                advice = _OBJECTS.format("it as numbers or as texts (dtype=str)")
+                raise InputError(f"has an array '{name}' that {advice}") from None
+            except (OSError, zipfile.BadZipFile, EOFError):
+                raise InputError(f"has a damaged array '{name}'") from None
+    return _sorted_out(found)
+
+
+def _open_safetensors(path: Path) -> ArrayFile:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = {name: _numbers(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            about = file.metadata() or {}
+    except SafetensorError:
+        raise InputError("is damaged: it can't be read as safetensors") from None
+    opened = _sorted_out(found)
+    columns = dict(opened.columns)
+    for name, text in about.items():
+        try:
+            value = json.loads(text)
+        except ValueError:
+            continue
+        if _is_names(value):
+            columns[name] = [str(one) for one in value]
+    return ArrayFile(opened.arrays, columns)
+
+
+def _tensors(content: Any) -> dict[str, Any]:
+    """Return tensors as arrays by name, and lists of texts or whole numbers as they are."""
+    import torch
+
+    if isinstance(content, torch.Tensor):
+        return {"": _numbers(content)}
+    if isinstance(content, list | tuple) and content:
+        if all(isinstance(one, torch.Tensor) for one in content):
+            shapes = {tuple(one.shape) for one in content}
+            if len(shapes) == 1:
+                return {"": _numbers(torch.stack(list(content)))}
+        raise InputError("holds a list of tensors of different shapes, but must be one [rows, D]")
+    if not isinstance(content, dict):
+        raise InputError(f"holds a {type(content).__name__}, but must hold a tensor [rows, D]")
+    return {
+        str(name): _numbers(value) if isinstance(value, torch.Tensor) else value
+        for name, value in content.items()
+        if isinstance(value, torch.Tensor) or _is_names(value)
+    }
+
+
+def _numbers(tensor: Any) -> np.ndarray:
+    import torch
+
+    tensor = tensor.detach()
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.float()
+    numbers: np.ndarray = tensor.numpy()
+    return numbers
+
+
+def _is_names(value: object) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and bool(value)
+        and all(isinstance(one, str | int) and not isinstance(one, bool) for one in value)
+    )
+
+
+def _sorted_out(found: Mapping[str, Any]) -> ArrayFile:
+    """Tell arrays of embeddings from what names their rows.
+
+    A vector for each name, as in ``{"a.jpg": […], "b.jpg": […]}``, is one array.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    columns: dict[str, Sequence[str]] = {}
+    vectors: dict[str, np.ndarray] = {}
+    for name, value in found.items():
+        if not isinstance(value, np.ndarray):
+            columns[name] = [str(one) for one in value]
+        elif value.dtype.kind == "S":
+            columns[name] = [one.decode("utf-8", "replace") for one in value.ravel().tolist()]
+        elif value.dtype.kind in "UTiu" and (value.ndim == 1 or value.dtype.kind in "UT"):
+            columns[name] = [str(one) for one in value.ravel().tolist()]
+        elif value.ndim == 1:
+            vectors[name] = value
+        elif value.ndim:
+            arrays[name] = value
+    if not arrays and vectors:
+        if len(vectors) > 1 and len({vector.shape for vector in vectors.values()}) == 1:
+            return ArrayFile({"": np.stack(list(vectors.values()))}, {"name": list(vectors)})
+        arrays = vectors
+    return ArrayFile(arrays, columns)

@@ -1,0 +1,177 @@
+"""The arrays of an embeddings folder, with what lies beside them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpo.errors import InputError
+from hpo.features._arrays import checked, open_array
+from hpo.features._formats import SUFFIXES, ArrayFile, open_file
+from hpo.features._modalities import ENCODED, ENDINGS, name_fault
+from hpo.features._names_beside import is_list_of_names, names_beside
+
+__all__ = ["Found", "array_files", "find_arrays", "found_in_memory"]
+
+# What a file may be called that doesn't say of what its embeddings are.
+_NEUTRAL = re.compile(r"(embedding|emb|feature|feat|vector)s?|data|clip|train|test")
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Embeddings that were found.
+
+    Attributes:
+        name: What to call them in messages.
+        arrays: One or more [n_i, D]; rows count through all of them.
+        columns: What identifies the rows, one text for each, by name.
+        where: Where that was found.
+        certain: What would make the order certain, for messages.
+        holds: ``train`` or ``test`` for the rows of one part, ``both`` where those of test.csv
+            may follow.
+    """
+
+    name: str
+    arrays: Sequence[np.ndarray]
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    where: str = ""
+    certain: str = ""
+    holds: str = "train"
+
+    def __len__(self) -> int:
+        return sum(len(array) for array in self.arrays)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the embeddings of a modality and part are: a file, and their name in it."""
+
+    path: Path
+    key: str | None
+
+
+def array_files(folder: Path, problems: list[str]) -> dict[str, dict[str, Place]]:
+    """List the arrays of a folder's files by modality and part; only archives are opened.
+
+    A file ``NAME.npy``, or one with one array in another format, has the modality NAME, and
+    ``NAME_test`` that of the rows to predict. A file with several has those that its arrays are
+    named after. Hidden files are passed over, as are lists of names.
+    """
+    found: dict[str, dict[str, Place]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix not in SUFFIXES or path.name.startswith(".") or not path.is_file():
+            continue
+        if path.suffix == ".npy":
+            if not is_list_of_names(path):
+                _add(found, path.stem, Place(path, None), problems)
+            continue
+        try:
+            arrays = open_file(path).arrays
+        except InputError as error:
+            stem = _base(path.stem)
+            if path.suffix != ".parquet" or stem in ENCODED or _NEUTRAL.fullmatch(stem):
+                problems += [f"{path.name} {problem}" for problem in error.problems]
+            continue
+        if len(arrays) == 1:
+            (key,) = arrays
+            named = _NEUTRAL.fullmatch(_base(path.stem)) and not name_fault(_base(key))
+            named = named and not _NEUTRAL.fullmatch(_base(key))
+            _add(found, _part_name(path, key) if named else path.stem, Place(path, key), problems)
+        for key in arrays if len(arrays) > 1 else ():
+            _add(found, _part_name(path, key), Place(path, key), problems)
+    return found
+
+
+def find_arrays(
+    folder: Path, files: Mapping[str, Mapping[str, Place]], problems: Mapping[str, list[str]]
+) -> dict[tuple[str, str], Found]:
+    """Open arrays of files, each with what lies beside it.
+
+    Args:
+        folder: Where they are.
+        files: Which, as ``array_files`` lists them.
+        problems: Takes what is wrong with each modality.
+    """
+    found = {}
+    opened: dict[Path, ArrayFile] = {}
+    for name, parts in files.items():
+        for part, place in parts.items():
+            path = place.path
+            beside_columns: Mapping[str, Sequence[str]] = {}
+            array: np.ndarray | None
+            if place.key is None:
+                called = path.name
+                array = open_array(path, called, problems[name])
+            else:
+                if path not in opened:
+                    opened[path] = open_file(path)
+                several = len(opened[path].arrays) > 1
+                called = f"{path.name} ({place.key})" if several else path.name
+                array = checked(opened[path].arrays[place.key], called, problems[name])
+                beside_columns = opened[path].columns
+                problems[name] += _of_no_rows(opened[path], path.name)
+            if array is None:
+                continue
+            before = len(problems[name])
+            beside = names_beside(
+                folder, name, part, len(array), problems[name], alone=path.suffix != ".parquet"
+            )
+            if len(problems[name]) > before:
+                continue
+            same = {k: v for k, v in beside_columns.items() if len(v) == len(array)}
+            beside.add(same, path.name)
+            where = ", ".join(beside.where)
+            ids = (
+                f"the ImageIDs in {'test_' if part == 'test' else ''}ids.txt beside it, one a line"
+            )
+            found[part, name] = Found(called, [array], beside.columns, where, ids, part)
+    return found
+
+
+def found_in_memory(value: Any, called: str, part: str, problems: list[str]) -> Found | None:
+    """Take an array or a DataFrame, whose index names the rows unless it only counts them."""
+    array = checked(np.asarray(value), called, problems)
+    if array is None:
+        return None
+    columns: dict[str, Sequence[str]] = {}
+    index = getattr(value, "index", None)
+    if hasattr(value, "to_numpy") and index is not None and type(index).__name__ != "RangeIndex":
+        columns["ids"] = [str(label) for label in index]
+    certain = "a DataFrame with the ImageIDs as its index"
+    return Found(called, [array], columns, f"the index of {called}", certain, part)
+
+
+def _add(found: dict[str, dict[str, Place]], stem: str, place: Place, problems: list[str]) -> None:
+    name = _base(stem)
+    part = "train" if name == stem else "test"
+    before = found.setdefault(name, {}).get(part)
+    if before is not None:
+        problems.append(
+            f"{before.path.name} and {place.path.name} both have {stem} embeddings; remove one"
+        )
+        return
+    found[name][part] = place
+
+
+def _of_no_rows(file: ArrayFile, name: str) -> list[str]:
+    """Say which names in a file are of no array in it."""
+    lengths = {len(array) for array in file.arrays.values()}
+    return [
+        f"{name} has {len(values)} {column}, but its arrays have "
+        f"{', '.join(map(str, lengths))} rows"
+        for column, values in file.columns.items()
+        if len(values) not in lengths
+    ]
+
+
+def _base(stem: str) -> str:
+    return stem.removesuffix(ENDINGS["test"])
+
+
+def _part_name(path: Path, key: str) -> str:
+    """Return the name of an array in a file, with the file's part."""
+    is_test = path.stem == "test" or path.stem.endswith(ENDINGS["test"])
+    return f"{_base(key)}{ENDINGS['test']}" if is_test else key

@@ -1,0 +1,325 @@
+"""Which rows of an array are ours: by file names, keys or captions that lie beside it."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+import numpy as np
+
+__all__ = ["ABSENT", "Match", "Wanted", "match_rows"]
+
+ABSENT = -1
+"""Stands for a row of ours that the array hasn't got."""
+
+_NAMED = 5
+# What follows the last dot of a name only counts as a suffix if it is one: 'photo.v2' has none.
+_SUFFIX = re.compile(
+    r"\.(jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|npy|txt|json|mp4|wav|flac)$", re.IGNORECASE
+)
+_POSITIONS = frozenset(("", "unnamed: 0", "index", "row", "idx", "position", "level_0"))
+_CAPTIONS = frozenset(("caption", "captions", "text", "texts", "sentence", "title"))
+_IDS = (
+    "imageid",
+    "image_path",
+    "image_id",
+    "ids",
+    "id",
+    "key",
+    "__key__",
+    "keys",
+    "filename",
+    "file_name",
+    "filenames",
+    "image_name",
+    "image_file",
+    "image",
+    "img",
+    "path",
+    "paths",
+    "filepath",
+    "file",
+    "files",
+    "name",
+    "names",
+    "url",
+)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The rows that embeddings are to be found for.
+
+    Attributes:
+        ids: Their ImageIDs.
+        captions: Their captions; empty if unknown.
+        table: What the rows are called in messages.
+    """
+
+    ids: Sequence[str]
+    captions: Sequence[str]
+    table: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Match:
+    """The rows of an array in our order.
+
+    Attributes:
+        rows: int64 [N], the array's row for each of ours, or ``ABSENT``.
+        by: The column that said so.
+        doubts: What may not be as it was meant.
+    """
+
+    rows: np.ndarray
+    by: str
+    doubts: list[str] = field(default_factory=list)
+
+
+def match_rows(
+    columns: Mapping[str, Sequence[str]],
+    wanted: Wanted,
+    same: Callable[[int, int], bool],
+    problems: list[str],
+    where: str,
+    *,
+    reads_captions: bool,
+) -> Match | None:
+    """Find our rows by the columns that lie beside an array.
+
+    Args:
+        columns: What identifies the rows of the array, one text for each, by the column's name.
+        wanted: Our rows.
+        same: Says whether two rows of the array hold the same embedding.
+        problems: Takes why the rows can't be told.
+        where: Where the columns were found, for messages.
+        reads_captions: Whether the embeddings are of captions.
+
+    Returns:
+        The rows; None if a problem was added, or if the columns are mere positions.
+    """
+    columns = {name: v for name, v in columns.items() if not _is_position(name, v, wanted.ids)}
+    if not columns:
+        return None
+    found: dict[str, tuple[Match, list[str]]] = {}
+    ranked = sorted(columns, key=_rank)
+    for name in ranked:
+        if name.lower() in _CAPTIONS:
+            continue
+        called = f"{where} ({name})" if len(columns) > 1 else where
+        faults: list[str] = []
+        match = _by_name(columns[name], wanted, same, faults, called, name)
+        if match is None:
+            continue
+        whole = not faults and bool((match.rows != ABSENT).all())
+        if _rank(name) < len(_IDS) or len(columns) == 1 or whole:  # a width may be a number, too
+            found[name] = match, faults
+    if found:
+        best = max(found, key=lambda name: int((found[name][0].rows != ABSENT).sum()))
+        result, faults = found[best]
+        certain = [m for m, bad in found.values() if not bad and (m.rows != ABSENT).all()]
+        other = next((m for m in certain[1:] if (m.rows != certain[0].rows).any()), None)
+        if other is not None:
+            faults = [
+                f"{where} has '{certain[0].by}' and '{other.by}', which put the rows in different "
+                "orders; remove the one that is wrong"
+            ]
+        problems += faults
+        if faults:
+            return None
+        if reads_captions:
+            result.doubts.extend(_other_captions(columns, result.rows, wanted, where))
+        return result
+    for name in ranked if any(wanted.captions) else ():
+        faults = []
+        match = _by_caption(columns[name], wanted, same, faults, where, name)
+        problems += faults
+        if faults:
+            return None
+        if match is not None:
+            return match
+    first = columns[ranked[0]]
+    problems.append(
+        f"{where} names rows such as '{first[0]}', and none of {wanted.table}, whose ImageIDs are "
+        f"such as '{wanted.ids[0]}'; mend it, or remove it if it is of something else"
+    )
+    return None
+
+
+def _is_position(name: str, values: Sequence[str], ids: Sequence[str]) -> bool:
+    """Say whether a column only counts the rows, so that it tells nothing of them."""
+    if name.lower() in _POSITIONS:
+        return True
+    counts = any(
+        all(value == str(number) for number, value in enumerate(values, start)) for start in (0, 1)
+    )
+    return counts and not any(_number(image_id) is not None for image_id in ids)
+
+
+def _rank(name: str) -> int:
+    lower = name.lower()
+    return _IDS.index(lower) if lower in _IDS else len(_IDS)
+
+
+def _by_name(
+    names: Sequence[str],
+    wanted: Wanted,
+    same: Callable[[int, int], bool],
+    problems: list[str],
+    where: str,
+    column: str,
+) -> Match | None:
+    """Find each ImageID among names: whole, without suffix, then without its folders."""
+    places: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        for form in _ends_of(name):
+            places.setdefault(form, []).append(row)
+    numbers: dict[int, list[int]] = {}
+    if all(_is_number(name) for name in names):  # COCO's 139 is 000000000139.jpg
+        for row, name in enumerate(names):
+            numbers.setdefault(int(name), []).append(row)
+    rows = np.full(len(wanted), ABSENT, dtype=np.int64)
+    unclear: list[tuple[str, int, int]] = []
+    elsewhere: list[tuple[str, str]] = []
+    for index, image_id in enumerate(wanted.ids):
+        hits: list[int] = []
+        for depth, form in enumerate(_ends_of(image_id)):
+            hits = places.get(form, [])
+            if hits:
+                if depth and not _agree(image_id, names[hits[0]]):
+                    elsewhere.append((image_id, names[hits[0]]))
+                break
+        number = _number(image_id)
+        if not hits and number is not None:
+            hits = numbers.get(number, [])
+        if not hits:
+            continue
+        different = next((row for row in hits[1:] if not same(hits[0], row)), None)
+        if different is not None:
+            unclear.append((image_id, hits[0], different))
+        rows[index] = hits[0]
+    if not (rows != ABSENT).any():
+        return None
+    if unclear:
+        image_id, first, second = unclear[0]
+        problems.append(
+            f"{where} has '{image_id}' on the rows {first} and {second}, but needs one row for "
+            f"each ImageID ({len(unclear)} such)"
+        )
+    taken: dict[int, str] = {}
+    for row, image_id in zip(rows.tolist(), wanted.ids, strict=True):
+        if row != ABSENT and taken.setdefault(row, image_id) != image_id:
+            problems.append(
+                f"{where}: the ImageIDs '{taken[row]}' and '{image_id}' are both found in row "
+                f"{row}, '{names[row]}'; names need the folders that tell them apart"
+            )
+            break
+    doubts = []
+    if elsewhere:
+        mine, theirs = elsewhere[0]
+        doubts.append(
+            f"{where}: {len(elsewhere)} ImageIDs are found by file name alone, in other folders "
+            f"('{mine}' in '{theirs}')"
+        )
+    return Match(rows, column, doubts=doubts)
+
+
+def _by_caption(
+    captions: Sequence[str],
+    wanted: Wanted,
+    same: Callable[[int, int], bool],
+    problems: list[str],
+    where: str,
+    column: str,
+) -> Match | None:
+    """Find each of our captions; one that stands there twice must have one embedding."""
+    places: dict[str, list[int]] = {}
+    for row, caption in enumerate(captions):
+        places.setdefault(_plain(caption), []).append(row)
+    rows = np.full(len(wanted), ABSENT, dtype=np.int64)
+    unclear: list[tuple[str, int, int]] = []
+    for index, caption in enumerate(wanted.captions):
+        hits = places.get(_plain(caption), [])
+        if not hits:
+            continue
+        different = next((row for row in hits[1:] if not same(hits[0], row)), None)
+        if different is not None:
+            unclear.append((caption, hits[0], different))
+        rows[index] = hits[0]
+    if not (rows != ABSENT).any():
+        return None
+    if unclear:
+        caption, first, second = unclear[0]
+        problems.append(
+            f"{where} names rows by captions alone, and the caption '{caption[:60]}' has different "
+            f"embeddings on the rows {first} and {second} ({len(unclear)} such); write the "
+            "ImageIDs beside the array"
+        )
+        return None
+    return Match(rows, column)
+
+
+def _other_captions(
+    columns: Mapping[str, Sequence[str]], rows: np.ndarray, wanted: Wanted, where: str
+) -> list[str]:
+    """Say how many captions beside the array are others than ours."""
+    name = next((name for name in columns if name.lower() in _CAPTIONS), None)
+    if name is None or not any(wanted.captions):
+        return []
+    theirs = columns[name]
+    other = [
+        index
+        for index, row in enumerate(rows.tolist())
+        if row != ABSENT and _plain(theirs[row]) != _plain(wanted.captions[index])
+    ]
+    if not other:
+        return []
+    first = wanted.ids[other[0]]
+    return [
+        f"{where}: {len(other)} captions are others than those of {wanted.table}, such as that of "
+        f"'{first}', and the text embeddings are of those"
+    ]
+
+
+def _clean(name: str) -> str:
+    if "://" in name:
+        name = re.split(r"[?#]", name, maxsplit=1)[0]
+    return unicodedata.normalize("NFC", name.strip()).replace("\\", "/").removeprefix("./")
+
+
+def _forms(name: str) -> tuple[str, ...]:
+    """Return a name as it is, and without its suffix."""
+    bare = _SUFFIX.sub("", name)
+    return (name,) if bare == name else (name, bare)
+
+
+def _ends_of(name: str) -> Iterator[str]:
+    """Yield all ends of a path, the longest first, each with and without the suffix."""
+    parts = [part for part in _clean(name).split("/") if part]
+    for start in range(len(parts)):
+        yield from _forms("/".join(parts[start:]))
+
+
+def _agree(image_id: str, name: str) -> bool:
+    """Say whether the folders of two paths are the same, as far as both have any."""
+    mine = PurePosixPath(_clean(image_id)).parts[:-1]
+    theirs = PurePosixPath(_clean(name)).parts[:-1]
+    shared = min(len(mine), len(theirs))
+    return shared == 0 or mine[-shared:] == theirs[-shared:]
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit()
+
+
+def _number(image_id: str) -> int | None:
+    stem = _SUFFIX.sub("", _clean(image_id).rpartition("/")[2])
+    return int(stem) if _is_number(stem) else None
+
+
+def _plain(caption: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", caption).split())

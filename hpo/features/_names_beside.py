@@ -1,0 +1,184 @@
+"""Names, keys and captions that lie beside an array of embeddings, in a file of their own."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import InputError
+from hpo.features._formats import open_npy
+from hpo.features._parquet import read_parquet
+
+__all__ = ["Beside", "is_list_of_names", "names_beside"]
+
+_KIND = re.compile(r"(image_?|img_?|row_?)?(id|name|key|path|file|file_?name|caption)s?")
+_TABLES = ("metadata", "meta", "index", "manifest", "rows", "train", "test")
+_SUFFIXES = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet", ".npy")
+
+
+@dataclass
+class Beside:
+    """What identifies the rows of an array.
+
+    Attributes:
+        columns: One text for each row, by the column's name.
+        where: The files that it was read from.
+    """
+
+    columns: dict[str, Sequence[str]] = field(default_factory=dict)
+    where: list[str] = field(default_factory=list)
+
+    def add(self, columns: Mapping[str, Sequence[str]], where: str) -> None:
+        """Take more columns; those of another file with the same name get the file's name."""
+        for name, values in columns.items():
+            self.columns[f"{where} {name}" if name in self.columns else name] = values
+        if columns:
+            self.where.append(where)
+
+
+def is_list_of_names(path: Path) -> bool:
+    """Say whether a file ``.npy`` names rows, by its name and since it isn't [rows, width]."""
+    stem = path.stem.removesuffix("_test").lower()
+    is_kind = bool(_KIND.fullmatch(stem))
+    if not is_kind and not _KIND.fullmatch(stem.partition("_")[2]):
+        return False
+    try:
+        return open_npy(path).ndim == 1
+    except (InputError, OSError):
+        return is_kind  # reading the names says what is wrong
+
+
+def names_beside(
+    folder: Path, array: str, part: str, count: int, problems: list[str], *, alone: bool
+) -> Beside:
+    """Read all files of a folder that name the rows of an array.
+
+    They are called after the array, such as ``image_ids.txt`` or ``image.csv`` of ``image.npy``, or
+    stand for all arrays, such as ``ids.txt``, ``names.json`` or ``metadata.parquet``; those of
+    ``image_test.npy`` have ``test`` in their names as well.
+
+    Args:
+        folder: Where the array is.
+        array: The name of its modality.
+        part: ``train`` or ``test``.
+        count: How many rows it has.
+        problems: Takes what is wrong with a file.
+        alone: Whether the file of the array is the only one of its name, so that a Parquet file
+            of that name isn't what was read already.
+    """
+    beside = Beside()
+    for path in sorted(folder.iterdir()):
+        kind = _kind(path, array.lower(), part)
+        if kind is None or (path.suffix == ".parquet" and path.stem == array and not alone):
+            continue
+        try:
+            columns = _read(path, kind, count)
+        except InputError as error:
+            problems += [f"{path.name} {problem}" for problem in error.problems]
+            continue
+        lengths = {len(values) for values in columns.values()} - {count}
+        if lengths:
+            problems.append(
+                f"{path.name} names {lengths.pop()} rows, but the {array} embeddings of the "
+                f"{'labelled' if part == 'train' else 'test'} rows are {count}"
+            )
+            continue
+        beside.add(columns, path.name)
+    return beside
+
+
+def _kind(path: Path, array: str, part: str) -> str | None:
+    """Return what a file has of the rows of an array, such as ``ids``; None if it has nothing."""
+    if path.suffix.lower() not in _SUFFIXES or path.name.startswith(".") or not path.is_file():
+        return None
+    words = path.stem.lower().replace("-", "_").replace(".", "_")
+    is_test = words == "test" or words.startswith("test_") or words.endswith("_test")
+    is_test = is_test or "_test_" in words
+    if is_test != (part == "test"):
+        return None
+    bare = words
+    for word in ("test_", "_test", "train_", "_train"):
+        bare = bare.removeprefix(word) if word.endswith("_") else bare.removesuffix(word)
+    bare = bare.removeprefix(f"{array}_test_")
+    own = bare.removeprefix(f"{array}_")
+    if _KIND.fullmatch(own) and (path.suffix != ".npy" or is_list_of_names(path)):
+        return own
+    if path.suffix == ".npy":
+        return None
+    if bare == array:
+        return "captions" if array == "text" and path.suffix == ".txt" else "names"
+    return "names" if own in _TABLES else None
+
+
+def _read(path: Path, kind: str, count: int) -> dict[str, Sequence[str]]:
+    """Return the columns of a file; none if it isn't about rows.
+
+    Raises:
+        InputError: It is damaged; the message goes on after the file's name.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        values = open_npy(path)
+        if values.ndim != 1 or values.dtype.kind not in "USTiu":
+            raise InputError(f"is {values.dtype} {list(values.shape)}, but must be one name a row")
+        if values.dtype.kind == "S":
+            return {kind: [one.decode("utf-8", "replace") for one in values.tolist()]}
+        return {kind: [str(one) for one in values.tolist()]}
+    if suffix == ".parquet":
+        return dict(read_parquet(path, vectors=False)[1])
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError("is not UTF-8; save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"can't be read: {error.strerror}") from None
+    if suffix == ".json":
+        try:
+            return _of_json(json.loads(text), kind)
+        except ValueError:
+            raise InputError("is not JSON") from None
+    if suffix == ".jsonl":
+        try:
+            return _of_json([json.loads(line) for line in text.splitlines() if line.strip()], kind)
+        except ValueError:
+            raise InputError("has a line that is not JSON") from None
+    if suffix == ".txt":
+        return {kind: text.removesuffix("\n").split("\n") if text else []}
+    return _of_table(text, "\t" if suffix == ".tsv" else ",", kind, count)
+
+
+def _of_json(content: Any, kind: str) -> dict[str, Sequence[str]]:
+    if isinstance(content, list) and content:
+        if all(isinstance(one, str | int) for one in content):
+            return {kind: [str(one) for one in content]}
+        if all(isinstance(one, dict) for one in content):
+            return {
+                str(name): [str(one[name]) for one in content]
+                for name in content[0]
+                if all(isinstance(one.get(name), str | int) for one in content)
+            }
+    if isinstance(content, dict) and content:
+        if sorted(map(str, content.values())) == sorted(map(str, range(len(content)))):
+            return {kind: sorted(content, key=lambda name: int(content[name]))}
+        return {
+            str(name): [str(one) for one in values]
+            for name, values in content.items()
+            if isinstance(values, list) and all(isinstance(one, str | int) for one in values)
+        }
+    return {}
+
+
+def _of_table(text: str, delimiter: str, kind: str, count: int) -> dict[str, Sequence[str]]:
+    """Read a table; a first record more than there are rows is the header."""
+    records = [record for record in csv.reader(io.StringIO(text), delimiter=delimiter) if record]
+    if len(records) == count and records:
+        header = [kind, *(f"column {number}" for number in range(2, len(records[0]) + 1))]
+    else:
+        header, records = (records[0], records[1:]) if records else ([], [])
+    if any(len(record) != len(header) for record in records):
+        raise InputError("has lines with different numbers of fields")
+    return {name.strip(): [r[i] for r in records] for i, name in enumerate(header)}

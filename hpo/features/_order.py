@@ -1,0 +1,187 @@
+"""Embeddings in the order of our rows: by what lies beside them, or on trust, which is said."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hpo.features._arrays import Source
+from hpo.features._found import Found
+from hpo.features._match import ABSENT, Match, Wanted, match_rows
+from hpo.features._modalities import ENCODED
+from hpo.notes import Note
+
+__all__ = ["Ordered", "notes_on", "order_rows"]
+
+_NAMED = 5
+#: Embeddings of one caption differ by rounding; by how much, of their largest value.
+_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Embeddings of one modality for one part of our rows.
+
+    Attributes:
+        source: The embeddings; a row ``ABSENT`` stands for one that they lack.
+        table: What our rows are called.
+        by: What the order was taken from; empty if it was taken on trust.
+        certain: What would make it certain.
+        unused: How many rows of the array are none of ours.
+        doubts: What may not be as it was meant.
+    """
+
+    source: Source
+    table: str
+    by: str = ""
+    certain: str = ""
+    unused: int = 0
+    doubts: Sequence[str] = ()
+
+
+def order_rows(
+    found: Found,
+    modality: str,
+    parts: Mapping[str, Wanted],
+    problems: list[str],
+    *,
+    matched: bool,
+    own_test: bool,
+    skip: bool,
+) -> dict[str, Ordered]:
+    """Return what an array has for our rows, by part.
+
+    Args:
+        found: The array, and what lies beside it.
+        modality: Which it is.
+        parts: Our rows: ``train``, and perhaps ``test``.
+        problems: Takes why it can't be used.
+        matched: Whether our rows have names to compare.
+        own_test: Whether the rows of test.csv have an array of their own.
+        skip: Whether rows may be absent.
+    """
+    holds_both = found.holds != "test" and "test" in parts and not own_test
+    own = "test" if found.holds == "test" else "train"
+    wanted = _joined(parts["train"], parts["test"]) if holds_both else parts[own]
+    if not matched or not found.columns:
+        return _on_trust(found, parts, problems)
+    before = len(problems)
+    match = match_rows(
+        found.columns,
+        wanted,
+        lambda first, second: _same(found, first, second),
+        problems,
+        found.where,
+        reads_captions=modality in ENCODED and ENCODED[modality].reads == "captions",
+    )
+    if match is None:
+        return {} if len(problems) > before else _on_trust(found, parts, problems)
+    if not holds_both:
+        return _placed(found, match, {own: wanted}, problems, skip)
+    count = len(parts["train"])
+    there = (match.rows[count:] != ABSENT).any()
+    if not there:
+        match = replace(match, rows=match.rows[:count])
+    return _placed(
+        found, match, dict(parts) if there else {"train": parts["train"]}, problems, skip
+    )
+
+
+def notes_on(ordered: Mapping[tuple[str, str], Ordered]) -> list[Note]:
+    """Say how embeddings were put in order, one line for all that are alike."""
+    notes = []
+    on_trust: dict[tuple[str, str], list[str]] = {}
+    said: dict[tuple[str, str], list[str]] = {}
+    for one in ordered.values():
+        key = (one.table, one.by or one.certain)
+        (said if one.by else on_trust).setdefault(key, []).append(one.source.name)
+        notes += [Note(doubt) for doubt in one.doubts]
+        if one.unused:
+            text = f"{one.source.name}: {one.unused:,} rows are none of {one.table}, and not used"
+            notes.append(Note(text, doubtful=False))
+    for (table, certain), names in on_trust.items():
+        listed = ", ".join(dict.fromkeys(names))
+        notes.append(
+            Note(
+                f"{listed}: the order was taken on trust to be that of {table}; it would be "
+                f"certain with {certain}"
+            )
+        )
+    for (table, by), names in said.items():
+        listed = ", ".join(dict.fromkeys(names))
+        notes.append(Note(f"{listed}: in the order of {table} by {by}", doubtful=False))
+    return list(dict.fromkeys(notes))
+
+
+def _joined(train: Wanted, test: Wanted) -> Wanted:
+    captions = [*train.captions, *test.captions] if train.captions and test.captions else ()
+    return Wanted([*train.ids, *test.ids], captions, train.table)
+
+
+def _placed(
+    found: Found, match: Match, parts: Mapping[str, Wanted], problems: list[str], skip: bool
+) -> dict[str, Ordered]:
+    """Divide the rows among the parts, and say which are absent."""
+    by = f"{found.where} ({match.by})" if len(found.columns) > 1 else found.where
+    ids = [image_id for wanted in parts.values() for image_id in wanted.ids]
+    absent = [ids[index] for index in np.flatnonzero(match.rows == ABSENT)]
+    if absent and not skip:
+        listed = ", ".join(f"'{image_id}'" for image_id in absent[:_NAMED])
+        more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
+        problems.append(
+            f"{found.where} has no row for the ImageIDs {listed}{more}; --skip-bad-images leaves "
+            "rows without embeddings out"
+        )
+        return {}
+    unused = len(found) - len(np.unique(match.rows[match.rows != ABSENT]))
+    result: dict[str, Ordered] = {}
+    start = 0
+    for part, wanted in parts.items():
+        rows = match.rows[start : start + len(wanted)]
+        start += len(wanted)
+        first = not result
+        result[part] = Ordered(
+            Source(found.name, found.arrays, rows),
+            wanted.table,
+            by,
+            unused=unused if first else 0,
+            doubts=match.doubts if first else (),
+        )
+    return result
+
+
+def _on_trust(found: Found, parts: Mapping[str, Wanted], problems: list[str]) -> dict[str, Ordered]:
+    """Take the rows in the order in which they stand."""
+    count = len(found)
+    if found.holds != "both":
+        part = found.holds
+        wanted = parts[part]
+        if count != len(wanted):
+            problems.append(f"{found.name} has {count} rows, but {wanted.table} has {len(wanted)}")
+            return {}
+        rows = np.arange(count)
+        source = Source(found.name, found.arrays, rows)
+        return {part: Ordered(source, wanted.table, certain=found.certain)}
+    train = parts["train"]
+    test_rows = len(parts["test"]) if "test" in parts else 0
+    if count not in (len(train), len(train) + test_rows):
+        both = f" or, with {parts['test'].table}, {len(train) + test_rows}" if test_rows else ""
+        problems.append(f"{found.name} has {count} rows, but {train.table} has {len(train)}{both}")
+        return {}
+    order = np.arange(count)
+    result = {}
+    bounds: Iterable[tuple[str, np.ndarray]] = [("train", order[: len(train)])]
+    if count > len(train):
+        bounds = [*bounds, ("test", order[len(train) :])]
+    for part, rows in bounds:
+        source = Source(found.name, found.arrays, rows)
+        result[part] = Ordered(source, parts[part].table, certain=found.certain)
+    return result
+
+
+def _same(found: Found, first: int, second: int) -> bool:
+    """Say whether two rows hold one embedding, but for rounding."""
+    source = Source(found.name, found.arrays, np.array([first, second]))
+    (_, values), *_ = source.blocks()
+    largest = float(np.abs(values).max(initial=0.0))
+    return bool(np.abs(values[0] - values[1]).max(initial=0.0) <= _TOLERANCE * largest)

@@ -1,0 +1,88 @@
+"""Parquet files: columns of texts, and columns of vectors as arrays."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpo.errors import InputError
+
+__all__ = ["read_parquet"]
+
+
+def read_parquet(
+    path: Path, called: str | None = None, *, vectors: bool = True
+) -> tuple[Mapping[str, np.ndarray], Mapping[str, Sequence[str]]]:
+    """Return the arrays [n, D] and the columns of texts and whole numbers of a file.
+
+    A column of lists of numbers is an array of its name; without any, all columns of floats
+    together are one array with no name.
+
+    Args:
+        path: The file.
+        called: What to begin messages with; by default they go on after the file's name.
+        vectors: Whether to read arrays as well.
+
+    Raises:
+        InputError: It is damaged, rows lack values, or pyarrow is missing.
+    """
+    prefix = "" if called is None else f"{called} "
+    try:
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+        types: Any = importlib.import_module("pyarrow.types")
+    except ImportError:
+        raise InputError(
+            f"{prefix}is a Parquet file, which takes pyarrow to read; install it: "
+            "pip install pyarrow"
+        ) from None
+    try:
+        with parquet.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            listed = [f.name for f in schema if _is_list(types, f.type)] if vectors else []
+            floats = [f.name for f in schema if types.is_floating(f.type)] if vectors else []
+            texts = [f.name for f in schema if _is_text(types, f.type)]
+            table = file.read(columns=[*texts, *(listed or floats)])
+    except (OSError, ValueError) as error:  # pyarrow's own are subclasses of these
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
+        raise InputError(f"{prefix}can't be read as Parquet: {reason.rstrip('.')}") from None
+    columns = {}
+    for name in texts:
+        column = table.column(name)
+        if not column.null_count:
+            columns[name] = [str(value) for value in column.to_pylist()]
+    arrays = {name: _stacked(table.column(name), f"{prefix}column '{name}'") for name in listed}
+    if not listed and floats:
+        arrays[""] = np.stack([table.column(name).to_numpy() for name in floats], axis=1)
+    return arrays, columns
+
+
+def _is_list(types: Any, kind: Any) -> bool:
+    is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return bool(is_list) and bool(
+        types.is_floating(kind.value_type) or types.is_integer(kind.value_type)
+    )
+
+
+def _is_text(types: Any, kind: Any) -> bool:
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_integer(kind))
+
+
+def _stacked(column: Any, called: str) -> np.ndarray:
+    """Return a column of lists as an array [n, D]."""
+    if column.null_count:
+        raise InputError(f"{called}: {column.null_count} rows have no vector")
+    blocks = []
+    for chunk in column.chunks:
+        flat = chunk.flatten()
+        values = flat.to_numpy(zero_copy_only=False)
+        if not len(chunk):
+            continue
+        lengths = np.diff(chunk.offsets.to_numpy()) if hasattr(chunk, "offsets") else None
+        if (lengths is not None and (lengths != lengths[0]).any()) or len(values) % len(chunk):
+            raise InputError(f"{called} has vectors of different lengths")
+        blocks.append(values.reshape(len(chunk), -1))
+    if len({block.shape[1] for block in blocks}) > 1:
+        raise InputError(f"{called} has vectors of different lengths")
+    return np.concatenate(blocks) if blocks else np.empty((0, 0), np.float32)
