@@ -161,6 +161,11 @@ def run_parser() -> argparse.ArgumentParser:
         help="override a fixed value of the space (lr=0.01) or a key of it (scale.width=0.25); may "
         "be given several times",
     )
+    add(
+        "--dry-run",
+        action="store_true",
+        help="print the whole plan and end, with nothing encoded, stored or trained",
+    )
     add("--out", type=Path, metavar="DIR", help="folder of the results (default: runs/NAME)")
     add(
         "--no-refit",

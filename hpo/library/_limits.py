@@ -7,7 +7,7 @@ from typing import Any
 
 from hpo._duration import seconds_of
 from hpo.errors import InputError
-from hpo.search import Task, TaskState, costliest, last_step, refit_epochs, trained_epochs
+from hpo.search import Budget, Task, TaskState, costliest, last_step, refit_epochs, trained_epochs
 from hpo.study import StoredStudy
 
 __all__ = ["Exhaustion", "Limits", "TimeLimit", "shown_time"]
@@ -51,7 +51,7 @@ class Limits:
 
     @staticmethod
     def of(
-        study: StoredStudy,
+        budget: Budget,
         timeout: float | None = None,
         trials: int | None = None,
         epochs: int | None = None,
@@ -64,7 +64,7 @@ class Limits:
             InputError: The time is no length of time.
         """
         try:
-            seconds = study.budget.time_limit if time_limit is None else seconds_of(time_limit)
+            seconds = budget.time_limit if time_limit is None else seconds_of(time_limit)
         except ValueError as error:
             raise InputError(f"time_limit {error}.") from None
         if timeout is not None and seconds is not None:
@@ -72,7 +72,7 @@ class Limits:
                 "--timeout is the time of the search alone, and --time-limit that of the whole "
                 "command; give one of them."
             )
-        return Limits(timeout, trials, epochs or study.budget.epochs, seconds, **more)
+        return Limits(timeout, trials, epochs or budget.epochs, seconds, **more)
 
     def __str__(self) -> str:
         """Say what may end the study before it is complete; empty if nothing will."""

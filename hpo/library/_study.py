@@ -164,7 +164,9 @@ class Study:
         Raises:
             InputError: The time is no length of time.
         """
-        return Limits.of(self.stored, timeout, trials, epochs, time_limit, began=began, refit=refit)
+        return Limits.of(
+            self.stored.budget, timeout, trials, epochs, time_limit, began=began, refit=refit
+        )
 
     @property
     def ended_by(self) -> str | None:

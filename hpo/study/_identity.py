@@ -54,11 +54,14 @@ class Store:
         url: The storage URL.
         storage: Optuna's.
         ledger: The queue.
+        follows: Whether the ledger is changed to follow what was done with Optuna's tools; or else
+            it is only looked what would be.
     """
 
     url: str
     storage: BaseStorage
     ledger: Ledger
+    follows: bool = True
 
     @staticmethod
     def open(url: str) -> "Store":
@@ -216,9 +219,10 @@ class Store:
             )
         if row is not None:
             self._drop(name, row)
-        self.ledger.rename(origin, name)
+        if self.follows:
+            self.ledger.rename(origin, name)
         _log.warning("The study '%s' was renamed to '%s' in Optuna, and goes on so.", origin, name)
-        renamed = self.ledger.study(name)
+        renamed = self.ledger.study(name if self.follows else origin)
         if renamed is None:
             raise StudyGoneError(name, self.url)
         return renamed
@@ -260,13 +264,14 @@ class Store:
     def _drop(self, name: str, row: StudyRow) -> None:
         """Drop what the ledger has of a study that Optuna has no more."""
         tasks = self.ledger.tasks(name)
-        self.ledger.delete(name, row.identity)
+        if self.follows:
+            self.ledger.delete(name, row.identity)
         _log.warning(
             "The study '%s' was deleted with Optuna's tools; what hpo had of it is dropped, and it "
             "begins anew.",
             name,
         )
-        if any(_is_alive(t.state, t.age) for t in tasks):
+        if self.follows and any(_is_alive(t.state, t.age) for t in tasks):
             # Optuna's ids may be given out again, so nobody must write by the old ones any more.
             _log.warning("Its workers are given %g s to notice.", _NOTICED_S)
             time.sleep(_NOTICED_S)

@@ -99,26 +99,14 @@ class StoredStudy:
         space = definition.space.capped(definition.train_rows)
         definition = dataclasses.replace(definition, space=space)
         definition.strategy().check()
-        store, against = Store.open(url), space.against
-        objectives = {space.metric: "maximize"}
-        found = store.make_way(
-            name, objectives if against is None else {**objectives, against: "minimize"}
-        )
+        store = Store.open(url)
+        found = store.make_way(name, definition.objectives)
         stored = _read(name, store.ledger.define(name, definition.to_json()))
         if found is None and stored.differences(definition):  # whoever defined it got no further
             store.ledger.delete(name)
             stored = _read(name, store.ledger.define(name, definition.to_json()))
         stored.check_meaning(name)
-        differences = stored.differences(definition)
-        if differences:
-            raise InputError(
-                [
-                    *differences,
-                    "Give the new one another name (--study NAME --space FILE), or another "
-                    "--storage.",
-                ],
-                title=f"The study '{name}' in {redact(url)} is a different one:",
-            )
+        stored.check_same(definition, name, redact(url))
         for field, value in stored.kept_defaults(definition).items():
             _log.warning(
                 "The study '%s' was made when %s was %s unless the space said something else, and "
@@ -130,7 +118,7 @@ class StoredStudy:
         # The cache may have moved since; where it is now is what the caller says.
         stored = dataclasses.replace(stored, cache=definition.cache)
         if found is None:
-            open_study(store.storage, name, two_objectives=against is not None)
+            open_study(store.storage, name, two_objectives=len(definition.objectives) == 2)
             found = find_study(store.storage, name)
         if found is None:
             raise StudyGoneError(name, url)

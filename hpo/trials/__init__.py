@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hpo._lazy import exported_late
 from hpo.trials._ask import Draw, Searched, redraw, sample_config, should_prune
-from hpo.trials._database import open_database
+from hpo.trials._database import has_tables, open_database
 from hpo.trials._dialects import Dialect, dialect_of
 from hpo.trials._engine import engine_arguments, reporting_failure, tune
 from hpo.trials._known import knows_optuna
@@ -56,6 +56,7 @@ __all__ = [
     "engine_arguments",
     "find_study",
     "finish_trial",
+    "has_tables",
     "identify",
     "is_proxy",
     "knows_optuna",

@@ -5,19 +5,21 @@ import re
 import shlex
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import optuna
 from optuna.storages import RDBStorage
+from sqlalchemy import create_engine, inspect
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from hpo.errors import InputError
 from hpo.trials._engine import engine_arguments, reporting_failure, tune
 from hpo.trials._known import knows_names, knows_optuna
 from hpo.trials._redact import redact
-from hpo.trials._url import check_url
+from hpo.trials._url import check_url, is_proxy
 
-__all__ = ["open_database"]
+__all__ = ["has_tables", "open_database"]
 
 T = TypeVar("T")
 
@@ -60,6 +62,28 @@ def open_database(url: str) -> RDBStorage:
             storage = create(RDBStorage)
     tune(storage.engine)
     return storage
+
+
+def has_tables(url: str) -> bool:
+    """Tell whether a storage is there and has tables of Optuna's, without making any.
+
+    Args:
+        url: As of ``check_url``; a proxy has them.
+
+    Raises:
+        InputError: See ``check_url``; or the database can't be opened.
+    """
+    parsed = check_url(url)
+    if is_proxy(url):
+        return True
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
+        return False
+    with reporting_failure(url):
+        engine = create_engine(parsed)
+        try:
+            return inspect(engine).has_table("studies")
+        finally:
+            engine.dispose()
 
 
 def _of_another_version(url: str, error: str) -> str:
