@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from hpo.data import Dataset
     from hpo.features import DataOptions, FolderDefaults
+    from hpo.library import Limits
     from hpo.search import Space
     from hpo.study import Definition
     from hpo.training import Arithmetic
@@ -47,8 +48,10 @@ def dry_run(
     real_cache: Path,
     allowed: Sequence[float],
     head: str,
-    tail: Sequence[str],
-    candidates: Sequence[tuple[str, Mapping[str, Any]]],
+    placed: str,
+    limits: "Limits",
+    candidates: Sequence[Mapping[str, Any]],
+    warm_start: str | None,
     console: "Console",
 ) -> None:
     """Print the plan of a run.
@@ -66,19 +69,23 @@ def dry_run(
         real_cache: The cache of the run that this is a rehearsal of.
         allowed: What each worker may hold of the rows, in 10⁹ bytes.
         head: The first line of the plan.
-        tail: The last ones.
-        candidates: What is to be tried first, as it was written and as values.
+        placed: Where workers will be.
+        limits: What may end the study.
+        candidates: What is to be tried first.
+        warm_start: A study whose best configurations are.
         console: Where to print.
 
     Raises:
         InputError: As the run.
     """
     from hpo.data import make_split
+    from hpo.errors import InputError, did_you_mean
     from hpo.features import encodable, prepare_data, read_rows
     from hpo.library import define_study
     from hpo.notes import refuse_doubts
     from hpo.report import show_plan
-    from hpo.study import look
+    from hpo.study import look, study_names
+    from hpo.trials import redact
 
     if options.encodes:
         dataset = read_rows(options)
@@ -102,15 +109,23 @@ def dry_run(
         notes = [*(f"note: {note}" for note in data.notes), *scaling_notes(data, space)]
         memory = memory_notes(bundle, allowed)
     board = look(storage, study, definition, same_data=options.encodes)
-    strategy = definition.strategy()
-    for _, values in candidates:
-        strategy.point(values)  # says what is wrong
+    limits.trial_epochs(definition)  # says what is wrong
+    strategy = definition.capped().strategy()
+    for values in candidates:
+        strategy.point(values)  # likewise
+    if warm_start is not None and warm_start not in (names := study_names(storage)):
+        raise InputError(
+            f"--warm-start {warm_start}: {redact(storage)} has no such study"
+            f"{did_you_mean(warm_start, names)}."
+        )
     test_rows = 0 if dataset.test is None else len(dataset.test)
     about = [
         head,
         *row_lines(options.folder, dataset, split, test_rows, features, defaults.settings),
         *notes,
-        *tail,
+        *([str(limits)] if str(limits) else []),
+        *([] if warm_start is None else [f"warm start from {warm_start}, where the study is new"]),
+        placed,
         *memory,
     ]
     show_plan(console, about, strategy.plan(board), definition.space)

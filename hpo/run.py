@@ -132,6 +132,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             arguments.trials,
             arguments.epoch_budget,
             arguments.time_limit,
+            refit=not arguments.no_refit,
         )
         dry_run(
             replace(options, device=devices[0]),
@@ -143,8 +144,10 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             real_cache=arguments.cache,
             allowed=allowed,
             head=head,
-            tail=[*([str(limits)] if str(limits) else []), f"{placed} · precision {precision}"],
-            candidates=candidates,
+            placed=f"{placed} · precision {precision}",
+            limits=limits,
+            candidates=[values for _, values in candidates],
+            warm_start=arguments.warm_start,
             console=console,
         )
         return 0

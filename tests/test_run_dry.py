@@ -74,6 +74,8 @@ def test_what_the_run_refuses_is_refused(folder: Path, capsys: pytest.CaptureFix
         (["--storage", "sqlite://studies.db"], "a file needs three slashes"),
         (["--set", "dropuot=0.1"], "unknown key 'dropuot'"),
         (["--add", "dropout=3"], "dropout is 3"),
+        (["--epoch-budget", "2"], "The budget is 2 epochs, but must be at least "),
+        (["--warm-start", "none"], "--warm-start none: sqlite:///studies.db has no such study."),
         (["--set", "split.val_fraction=2"], "val_fraction"),
     ):
         assert run([*dry, *arguments]) == 2

@@ -8,7 +8,7 @@ from typing import Any
 from hpo._duration import seconds_of
 from hpo.errors import InputError
 from hpo.search import Budget, Task, TaskState, costliest, last_step, refit_epochs, trained_epochs
-from hpo.study import StoredStudy
+from hpo.study import Definition, StoredStudy
 
 __all__ = ["Exhaustion", "Limits", "TimeLimit", "shown_time"]
 
@@ -91,7 +91,7 @@ class Limits:
             over: Whether the time for trials is over, or there was nothing to do for a while.
         """
         row = study.ledger.study(study.name)
-        own, exhausted = self.trial_epochs(study), study.strategy.is_exhausted(study)
+        own, exhausted = self.trial_epochs(study.definition), study.strategy.is_exhausted(study)
         if exhausted and own is not None and row is not None and row.epochs == own:
             return f"the budget of {self.epochs} epochs"
         # workers may see the deadline a little before others do
@@ -123,9 +123,9 @@ class Limits:
             InputError: The budget is not enough for a trial and the refit.
         """
         trials = study.trials_asked if self.trials is None else self.trials
-        study.ledger.limit(study.name, self.timeout, trials, self.trial_epochs(study))
+        study.ledger.limit(study.name, self.timeout, trials, self.trial_epochs(study.definition))
 
-    def trial_epochs(self, study: StoredStudy) -> int | None:
+    def trial_epochs(self, definition: Definition) -> int | None:
         """Return what of the budget is for trials; None without one.
 
         Raises:
@@ -134,7 +134,7 @@ class Limits:
         """
         if self.epochs is None:
             return None
-        space, modalities = study.space, study.definition.modalities
+        space, modalities = definition.space, definition.modalities
         if not space.search.counts_epochs:
             raise InputError(
                 f"--epoch-budget {self.epochs}: search kind {space.search.kind} decides nothing "
@@ -199,7 +199,7 @@ class TimeLimit:
             epochs = trained + int(_PROMISED * rate * left)
             # What one whole trial needs is promised to the last; the deadline is still there.
             epochs = max(epochs, self._study.strategy.needed_epochs(self._study))
-        budget = self._limits.trial_epochs(self._study)
+        budget = self._limits.trial_epochs(self._study.definition)
         if not self._study.space.search.counts_epochs:
             epochs = None
         elif budget is not None:

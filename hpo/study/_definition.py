@@ -81,6 +81,10 @@ class Definition:
         against = self.space.against
         return {self.space.metric: "maximize", **({} if against is None else {against: "minimize"})}
 
+    def capped(self) -> "Definition":
+        """Return the definition with batch sizes that its training rows have."""
+        return dataclasses.replace(self, space=self.space.capped(self.train_rows))
+
     def check_same(self, other: "Definition", study: str, where: str) -> None:
         """Check that another definition has what this stored one has, as far as it decides results.
 

@@ -40,8 +40,7 @@ def look(url: str, name: str, definition: Definition, *, same_data: bool = False
     Raises:
         InputError: As ``StoredStudy.create``.
     """
-    space = definition.space.capped(definition.train_rows)
-    definition = dataclasses.replace(definition, space=space)
+    definition = definition.capped()
     definition.strategy().check()
     if not has_tables(url):
         return FixedBoard(())

@@ -57,5 +57,5 @@ def check_bundle(definition: Definition) -> None:
     if not definition.bundle.is_dir():
         raise InputError(
             f"The study's features are not at {definition.bundle}; give the folder that holds them "
-            "on this machine with --cache."
+            "on this machine with --cache (cache= of load_study)."
         )

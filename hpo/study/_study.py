@@ -96,8 +96,7 @@ class StoredStudy:
                 configuration of the space keeps within its constraints.
         """
         # The parameters that trials show are then among the choices that Optuna knows.
-        space = definition.space.capped(definition.train_rows)
-        definition = dataclasses.replace(definition, space=space)
+        definition = definition.capped()
         definition.strategy().check()
         store = Store.open(url)
         found = store.make_way(name, definition.objectives)
