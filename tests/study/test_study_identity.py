@@ -195,12 +195,13 @@ def test_a_copy_is_told_from_its_original(
     assert not caplog.records
 
 
-@pytest.mark.timeout(90)
-@pytest.mark.parametrize("renamed", [False, True])
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(("renamed", "workers"), [(False, 2), (True, 1)])
 def test_a_study_that_is_deleted_while_it_is_worked_on_ends_in_one_sentence(
     data: Data,
     url: str,
     renamed: bool,
+    workers: int,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -210,19 +211,19 @@ def test_a_study_that_is_deleted_while_it_is_worked_on_ends_in_one_sentence(
 
     def work() -> None:
         try:
-            study.optimize(workers=2, progress=False)
+            study.optimize(workers=workers, progress=False)
         except BaseException as error:
             ended.append(error)
 
     thread = threading.Thread(target=work)
     thread.start()
     watching = hpo.load_study("s", url)
-    while len(watching.optuna.get_trials()) < 2 and thread.is_alive():
+    while len(watching.optuna.get_trials()) < workers and thread.is_alive():
         time.sleep(0.1)
     if renamed:
         optuna.copy_study(from_study_name="s", from_storage=url, to_storage=url, to_study_name="t")
     optuna.delete_study(study_name="s", storage=url)
-    thread.join(45)
+    thread.join(120)
     assert [type(error) for error in ended] == [StudyGoneError]
     assert str(ended[0]) == (
         f"The study 's' was deleted from {redact(url)}, or renamed there, while it was worked on; "
