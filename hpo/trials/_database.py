@@ -5,10 +5,10 @@ import re
 import shlex
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
-import optuna
 from optuna.storages import RDBStorage
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
@@ -88,19 +88,19 @@ def has_tables(url: str) -> bool:
 
 def _of_another_version(url: str, error: str) -> str:
     """Return what is to be done about tables of another version, which Optuna has refused."""
-    shown = redact(url)
+    shown, here = redact(url), version("optuna")
     by = re.search(r"set up by optuna ([\w.]+[\w])", error)
     made = f"by Optuna {by[1]}" if by else "by another version of Optuna"
     if "storage upgrade" not in error:
         return (
-            f"--storage {shown}: its tables were made {made}, which is newer than Optuna "
-            f"{optuna.__version__} here. Update it (pip install -U optuna), or use another "
+            f"--storage {shown}: its tables were made {made} and are newer than those of Optuna "
+            f"{here} here. Update it (pip install -U optuna), or use another "
             "--storage."
         )
     password = " (with the password in place of ***)" if "***" in shown else ""
     return (
         f"--storage {shown}: its tables were made {made} and are older than those of Optuna "
-        f"{optuna.__version__} here. Make a backup, then bring them up to date: optuna storage "
+        f"{here} here. Make a backup, then bring them up to date: optuna storage "
         f"upgrade --storage {shlex.quote(shown)}{password}"
     )
 
