@@ -175,8 +175,8 @@ def test_a_file_or_folder_without_rights_is_refused(
             "v9.0.0.a",
             "9.1.0",
             "--storage sqlite:///my old.db: its tables were made by Optuna 9.1.0 and are newer "
-            f"than those of Optuna {optuna.__version__} here. Update it (pip install -U optuna), or use "
-            "another --storage.",
+            f"than those of Optuna {optuna.__version__} here. Update it (pip install -U optuna), "
+            "or use another --storage.",
         ),
     ],
 )
