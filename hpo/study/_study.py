@@ -59,7 +59,6 @@ class StoredStudy:
     """A study as one process sees it.
 
     Args:
-        url: The storage URL.
         name: The study's name.
         definition: As it is stored.
         store: Where its trials and its queue are.
