@@ -11,6 +11,7 @@ _VERBS = {
     "run": ("hpo.run", "run a study to its end, then refit and predict"),
     "worker": ("hpo.worker", "join a study with one more worker"),
     "proxy": ("hpo.proxy", "serve one database to many workers over gRPC"),
+    "data": ("hpo.check_data", "check a data folder: print what would be read"),
     "features": ("hpo.features.__main__", "extract or import embeddings"),
     "report": ("hpo.report.__main__", "write the tables and figures of a study"),
     "study": ("hpo.studies", "list the studies of a storage, or delete one"),
