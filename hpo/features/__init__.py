@@ -29,8 +29,10 @@ from hpo.features._source import (
     DEMO_DATA,
     DataOptions,
     FolderDefaults,
+    encodable,
     folder_defaults,
     prepare_data,
+    read_rows,
 )
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "check_encoder",
     "choice_cost",
     "class_embeddings",
+    "encodable",
     "encode_present",
     "extract_features",
     "fits_float16",
@@ -79,6 +82,7 @@ __all__ = [
     "parts_record",
     "prepare_data",
     "read_embeddings",
+    "read_rows",
     "reads_images",
     "resolve_encoder",
     "rows_of_nan",

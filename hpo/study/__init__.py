@@ -3,7 +3,10 @@
 from hpo.models import PluginUse
 from hpo.study._candidates import add_candidate, adopt_enqueued, warm_start
 from hpo.study._definition import Definition
+from hpo.study._identity import Store, StudyGoneError
 from hpo.study._kept import kept_split
+from hpo.study._look import look, study_names
+from hpo.study._places import check_bundle
 from hpo.study._plugins import check_plugins, load_plugins, plugins_of
 from hpo.study._so_far import TRAINED, best_so_far, epochs_unfinished
 from hpo.study._study import StoredStudy, finished_trial
@@ -12,15 +15,20 @@ __all__ = [
     "TRAINED",
     "Definition",
     "PluginUse",
+    "Store",
     "StoredStudy",
+    "StudyGoneError",
     "add_candidate",
     "adopt_enqueued",
     "best_so_far",
+    "check_bundle",
     "check_plugins",
     "epochs_unfinished",
     "finished_trial",
     "kept_split",
     "load_plugins",
+    "look",
     "plugins_of",
+    "study_names",
     "warm_start",
 ]

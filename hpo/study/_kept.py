@@ -5,7 +5,7 @@ from pydantic import TypeAdapter
 from hpo.data import AutoSplit, SplitSpec, StratifiedSplit, TailSplit
 from hpo.errors import InputError
 from hpo.queue import open_ledger
-from hpo.trials import check_exists
+from hpo.study._look import study_names
 
 __all__ = ["kept_split"]
 
@@ -27,8 +27,13 @@ def kept_split(url: str, name: str, spec: SplitSpec) -> SplitSpec:
     if not isinstance(spec, AutoSplit) or not spec.is_plain:
         return spec
     try:
-        check_exists(url)
-        row = open_ledger(url).study(name)
+        if name not in study_names(url):
+            return spec
+        ledger = open_ledger(url)
+        try:
+            row = ledger.study(name)
+        finally:
+            ledger.close()
     except InputError:
         return spec  # what is wrong is said where the study is opened
     if row is None:
