@@ -30,6 +30,7 @@ from hpo.features._modalities import ENCODED, chosen, reads_images
 from hpo.features._precision import precision_on
 from hpo.features._progress import Progress
 from hpo.files import content_key
+from hpo.notes import Note
 
 if TYPE_CHECKING:
     from hpo.data import Rows
@@ -109,7 +110,8 @@ def extract_features(
         found = _open(store, encoder_key, {name: one.keys() for name, one in items.items()})
         if found is not None:
             counts = {name: Counts(0, one.distinct) for name, one in items.items()}
-            return replace(found, counts=counts, cost=encoder_cost(speeds, spec.weights, device))
+            cost = encoder_cost(speeds, spec.weights, device)
+            return replace(found, counts=counts, cost=cost, notes=_notes(spec, images))
 
     stores = {name: ChunkStore(encoded_folder(store, encoder_key, name)) for name in names}
     with LateModel(spec, device, threads) as model:
@@ -132,7 +134,12 @@ def extract_features(
         note_speed(speeds, ENCODED[name].reads, item.encoded, item.seconds)
     left_out = {part: messages for part, messages in bad.items() if messages}
     cost = encoder_cost(speeds, spec.weights, device)
-    return replace(features, counts=counts, left_out=left_out, cost=cost)
+    notes = _notes(spec, images)
+    return replace(features, counts=counts, left_out=left_out, cost=cost, notes=notes)
+
+
+def _notes(encoder: Encoder, images: Mapping[str, Images]) -> tuple[Note, ...]:
+    return (*encoder.notes, *(note for one in images.values() for note in one.notes()))
 
 
 def _refuse(parts: Mapping[str, "Rows"], bad: Mapping[str, Mapping[int, str]], skip: bool) -> None:

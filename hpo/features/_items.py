@@ -11,7 +11,9 @@ import numpy as np
 from hpo.features._chunks import ChunkStore, ChunkWriter
 from hpo.features._encode import LateModel, encode_captions, encode_images
 from hpo.features._hashes import FileHashes, hash_bytes
+from hpo.features._looks import Look, Looks, look_notes, seen_key
 from hpo.features._progress import Progress
+from hpo.notes import Note
 
 if TYPE_CHECKING:
     from hpo.data import Rows
@@ -107,6 +109,8 @@ class Images:
         self.seconds = 0.0
         self._parts = parts
         self._hashes = FileHashes(cache)
+        self._looks = Looks(cache)
+        self._look_of: dict[Path, Look] = {}
         self._faults: dict[Path, str] = {}
         self._keys: dict[Path, bytes | None] = {
             path: None for rows in parts.values() for path in rows.images or ()
@@ -131,9 +135,14 @@ class Images:
 
     def _known(self, path: Path) -> bytes | None:
         try:
-            return self._hashes.known(path)[1]
+            content = self._hashes.known(path)[1]
         except OSError:
             return None  # reading it will say why
+        look = None if content is None else self._looks.known(content)
+        if content is None or look is None:
+            return None
+        self._look_of[path] = look
+        return seen_key(content, look)
 
     def encode(
         self,
@@ -152,16 +161,23 @@ class Images:
             model,
             to_read,
             self._hashes,
+            self._looks,
             store,
             batch_size=batch_size,
             threads=threads,
             progress=progress,
         )
         self._keys |= result.keys
+        self._look_of |= result.looks
         self._faults = result.faults
         self.encoded = result.encoded
         if 2 * self.encoded >= len(to_read):
             self.seconds = time.monotonic() - model.loading_s - began
+
+    def notes(self) -> list[Note]:
+        """Say what is done to images so that they are seen as by a viewer."""
+        paths = [path for rows in self._parts.values() for path in rows.images or ()]
+        return look_notes(self._look_of, [path for path in paths if path not in self._faults])
 
     def faults(self) -> dict[str, dict[int, str]]:
         """Say for each part which rows have an image that can't be encoded, and why."""
