@@ -6,7 +6,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -219,10 +219,19 @@ def encode_captions(
     captions: Mapping[bytes, str],
     store: ChunkStore,
     *,
+    averaged: Collection[bytes] = (),
     batch_size: int,
     progress: Progress | None = None,
 ) -> None:
     """Encode captions and put them into ``store`` under their keys.
+
+    Args:
+        model: The encoder.
+        captions: By their keys.
+        store: Where the embeddings go.
+        averaged: The keys of those that are read in windows.
+        batch_size: How many are encoded at a time.
+        progress: Called as the work goes on.
 
     Raises:
         InputError: Captions of one batch give no finite embedding; they are named, and
@@ -232,7 +241,17 @@ def encode_captions(
     report = _Report("encoding captions", len(captions), progress)
     done = 0
     for group in _batches(captions.items(), batch_size):
-        rows = model.on_this_thread().encode_texts([caption for _, caption in group])
+        loaded = model.on_this_thread()
+        rows = np.empty((len(group), 0), np.float16)
+        whole = [row for row, (key, _) in enumerate(group) if key not in averaged]
+        for places, encode in (
+            (whole, loaded.encode_texts),
+            (sorted({*range(len(group))} - {*whole}), loaded.encode_windows),
+        ):
+            if places:
+                some = encode([group[row][1] for row in places])
+                rows = rows if rows.size else np.empty((len(group), some.shape[1]), np.float16)
+                rows[places] = some
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1)).tolist()
         if bad:
             writer.flush()

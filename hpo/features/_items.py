@@ -1,7 +1,7 @@
 """What is to be encoded: the captions and the image files of all rows, by their content."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import numpy as np
 from hpo.features._chunks import ChunkStore, ChunkWriter
 from hpo.features._encode import LateModel, encode_captions, encode_images
 from hpo.features._hashes import FileHashes, hash_bytes
+from hpo.features._long_captions import LongCaptions, averaged_key, long_caption_notes
 from hpo.features._looks import Look, Looks, look_notes, seen_key
 from hpo.features._progress import Progress
 from hpo.notes import Note
@@ -32,14 +33,39 @@ class Captions:
     Attributes:
         encoded: How many were encoded.
         seconds: How long that took, the loading of the encoder left out.
+        notes: What is done to captions that are longer than the encoder's context.
+
+    Args:
+        parts: The rows.
+        find_long: Returns which captions, by key, are longer.
+        rule: What is done to them.
+        context: How many tokens the encoder takes.
+
+    Raises:
+        InputError: The rule is to refuse them.
     """
 
-    def __init__(self, parts: Mapping[str, "Rows"]) -> None:
+    def __init__(
+        self,
+        parts: Mapping[str, "Rows"],
+        find_long: Callable[[Mapping[bytes, str]], set[bytes]],
+        rule: LongCaptions,
+        context: int | None,
+    ) -> None:
         self.encoded = 0
         self.seconds = 0.0
         self._keys: dict[str, list[bytes]] = {part: [] for part in PARTS}
         self._captions: dict[bytes, str] = {}
         self._means: dict[bytes, list[bytes]] = {}
+        texts = {
+            _hash(text): text
+            for rows in parts.values()
+            for text in (*rows.captions, *(text for others in rows.further for text in others))
+        }
+        long = find_long(texts)
+        self._long = long if rule == "mean" else set[bytes]()
+        self.notes = long_caption_notes(parts, [texts[key] for key in long], rule, context)
+        self._averaged: set[bytes] = set()
         for part, rows in parts.items():
             further = rows.further or ((),) * len(rows)
             for caption, others in zip(rows.captions, further, strict=True):
@@ -51,7 +77,10 @@ class Captions:
                 self._keys[part].append(key)
 
     def _take(self, caption: str) -> bytes:
-        key = hash_bytes(caption.encode("utf-8", "surrogatepass"))
+        key = _hash(caption)
+        if key in self._long:
+            key = averaged_key(key)
+            self._averaged.add(key)
         self._captions[key] = caption
         return key
 
@@ -67,7 +96,14 @@ class Captions:
         missing = {key: text for key, text in self._captions.items() if key not in store}
         if missing:
             began = time.monotonic() - model.loading_s
-            encode_captions(model, missing, store, batch_size=batch_size, progress=progress)
+            encode_captions(
+                model,
+                missing,
+                store,
+                averaged=self._averaged,
+                batch_size=batch_size,
+                progress=progress,
+            )
             self.seconds = time.monotonic() - model.loading_s - began
         self.encoded = len(missing)
         self._average(store)
@@ -91,6 +127,10 @@ class Captions:
     def keys(self) -> Mapping[str, Sequence[bytes]]:
         """Return the key of each row's caption, or of the mean of its captions."""
         return self._keys
+
+
+def _hash(caption: str) -> bytes:
+    return hash_bytes(caption.encode("utf-8", "surrogatepass"))
 
 
 class Images:

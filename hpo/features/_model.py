@@ -14,6 +14,7 @@ from hpo.errors import InputError
 from hpo.features._decode import Preparation
 from hpo.features._encoder import Encoder
 from hpo.features._hub import fail_fast, quiet
+from hpo.features._long_captions import tokenizer_of, windows_of
 from hpo.features._precision import precision_on
 from hpo.features._weights import misfit, plain_weights
 
@@ -41,7 +42,7 @@ class Model:
         self._half = precision_on(device) == "float16"
         try:
             # open_clip falls back to full unpickling in some cases, so files are read before.
-            with plain_weights(encoder.weights) as weights:
+            with quiet(), plain_weights(encoder.weights) as weights:
                 if encoder.needs_hub:
                     with fail_fast():
                         self._load(encoder, weights)
@@ -61,7 +62,7 @@ class Model:
         if weights != encoder.weights:
             if pretrained is None:
                 raise InputError(
-                    "the file holds more than weights, or under other names; name it as "
+                    "it holds more than weights, or under other names; name it as "
                     "MODEL/PATH, or save the weights alone: torch.save(model.state_dict(), …)"
                 )
             pretrained = str(weights)
@@ -81,10 +82,8 @@ class Model:
                 weights_only=True,
                 **settings,
             )
-            self._tokenize = open_clip.get_tokenizer(
-                encoder.model,
-                context_length=encoder.context_length if encoder.has_own_config else None,
-            )
+            self._tokenize = tokenizer_of(encoder)
+        self._context = encoder.context_length
         self._model = model.eval()
         self._preparation = Preparation(transform)
 
@@ -133,6 +132,23 @@ class Model:
             float16 [B, D], not normalised; a row with NaN or infinity is one that failed.
         """
         return self._encode("encode_text", self._tokenize(list(captions)))
+
+    def encode_windows(self, captions: Sequence[str]) -> np.ndarray:
+        """Encode captions in windows of the model's context, and average what these give.
+
+        Returns:
+            As ``encode_texts``.
+
+        Raises:
+            InputError: The tokenizer isn't CLIP's.
+        """
+        means = [
+            self._encode("encode_text", windows_of(self._tokenize, caption, self._context))
+            .astype(np.float32)
+            .mean(axis=0)
+            for caption in captions
+        ]
+        return np.stack(means).astype(np.float16)
 
     @torch.inference_mode()
     def _encode(self, method: str, batch: torch.Tensor) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Weights of an encoder from what holds them: plain, in TorchScript, in a checkpoint of training."""
+"""Weights of an encoder from what holds them: plain, TorchScript, or a checkpoint of training."""
 
 import argparse
 import contextlib
@@ -42,7 +42,8 @@ def plain_weights(path: Path) -> Iterator[Path]:
             ``torch.jit.save`` wrote.
 
     Raises:
-        InputError: It holds no weights, or objects that could run code when they are read.
+        InputError: It holds no weights, or objects that could run code when they are read;
+            the message goes on after the file's name.
     """
     if path.suffix == ".safetensors":
         yield path
@@ -98,7 +99,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], bool]:
         holder = next((content[key] for key in _HOLDERS if _has_tensors(content.get(key))), {})
     if not _has_tensors(holder):
         raise InputError(
-            f"'{path}' holds no weights by name; save them with torch.save(model.state_dict(), …)"
+            "it holds no weights by name; save them with torch.save(model.state_dict(), …)"
         )
     weights = {
         str(name): value
@@ -121,10 +122,10 @@ def _content(path: Path) -> tuple[Any, bool]:
     except Exception as error:
         if "Unsupported" in str(error) or "Weights only load failed" in str(error):
             raise InputError(
-                f"'{path}' holds Python objects besides weights, which could run code when they "
+                "it holds Python objects besides weights, which could run code when they "
                 "are read, so it isn't; save the weights alone: torch.save(model.state_dict(), …)"
             ) from None
-        raise InputError(f"'{path}' is damaged, or was not written by PyTorch") from None
+        raise InputError("it is damaged, or was not written by PyTorch") from None
 
 
 def _is_torchscript(path: Path) -> bool:
