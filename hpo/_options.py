@@ -5,11 +5,14 @@ import contextlib
 import logging
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo._duration import seconds_of
+from hpo._output import steady_output
 from hpo.errors import InputError
 
 if TYPE_CHECKING:
@@ -204,24 +207,47 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
 
 
 def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
-    """Run a command; print what is wrong with its input, or that it was stopped.
+    """Run a command; print in one sentence what ended it before its end.
 
     Returns:
-        The exit status: what ``main`` returns, 2 for bad input, 130 after Ctrl-C.
+        The exit status: what ``main`` returns, 2 for bad input, 1 for anything else that was not
+        foreseen, whose traceback is kept in a file, and 130 after Ctrl-C.
     """
-    try:
-        with _reporting():
+    with steady_output(), _reporting():
+        try:
             return main(argv)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to continue", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # the reader of a pipe went away; nothing is left to be told
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("stopped; run the same command again to continue", file=sys.stderr)
+            return 130
+        except OSError as error:
+            named = f"'{error.filename}': " if error.filename else ""
+            print(f"error: {named}{error.strerror or error}", file=sys.stderr)
+            return 1
+        except Exception as error:
+            (first, *_) = str(error).strip().splitlines() or [""]
+            print(
+                f"error: {main.__module__} met with something unforeseen: {type(error).__name__}: "
+                f"{first}\nThe traceback is in {_keep_traceback()}. Nothing that was stored is "
+                "lost; the same command goes on once the cause is gone.",
+                file=sys.stderr,
+            )
+            return 1
+
+
+def _keep_traceback() -> str:
+    """Write the traceback of the present exception to a file; return its path."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="hpo-", suffix=".log", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(traceback.format_exc())
+        return file.name
+    except OSError:
+        traceback.print_exc()
+        return "the lines above"
 
 
 @contextlib.contextmanager

@@ -376,7 +376,8 @@ def chaos(
         log: For the output of the workers.
         rng: Says when, and who.
         workers: How many there are at any time.
-        every: Seconds between kills on average; they are 0.5 to 1.5 times as long.
+        every: Seconds between kills on average; they are 0.5 to 1.5 times as long. After each kill
+            a twentieth is added, so that the study ends however loaded the machine is.
         seconds: How long until the study is given up.
         say: Told of each kill.
         done: Exit code of workers that find nothing more to do; 3 where a limit ends the study.
@@ -413,6 +414,7 @@ def chaos(
                 killed += 1
                 say(f"{time.monotonic() - start:7.1f} s  killed worker {victim.pid}")
                 alive += crew.start()
+                every *= 1.05
                 next_kill = time.monotonic() + every * rng.uniform(0.5, 1.5)
         codes = [process.exitcode for process in alive]
     raise RuntimeError(

@@ -161,14 +161,10 @@ def folder_defaults(options: DataOptions) -> FolderDefaults:
     path = options.folder / "hpo.yaml"
     if not path.exists():
         return FolderDefaults()
-    import yaml
+    from hpo.yaml_files import read_yaml
 
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {error}") from None
-    except OSError as error:
-        raise InputError(f"{path} can't be read: {error.strerror}") from None
+    _, content = read_yaml(path)
+    raw = content or {}
     known = ["encoder", "set"]
     if not isinstance(raw, dict):
         raise InputError(f"{path}: must be a mapping of {' and '.join(known)}.")

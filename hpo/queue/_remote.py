@@ -15,6 +15,7 @@ from hpo.trials import NewTrial, TrialEnd
 __all__ = ["ERRORS", "RemoteLedger", "connect"]
 
 _TIMEOUT_S = 60
+_TASKS_AT_ONCE = 1000
 #: How the errors of the contract travel.
 ERRORS: dict[type[Exception], grpc.StatusCode] = {
     Fenced: grpc.StatusCode.ABORTED,
@@ -89,7 +90,11 @@ class RemoteLedger(Ledger):
         self._call("delete", study)
 
     def open_tasks(self, study: str, tasks: Sequence[NewTask]) -> int:
-        return int(self._call("open_tasks", study, tasks))
+        # Optuna's server takes 4 MB at once; who opens the same tasks again opens the rest
+        return sum(
+            int(self._call("open_tasks", study, tasks[start : start + _TASKS_AT_ONCE]))
+            for start in range(0, len(tasks), _TASKS_AT_ONCE)
+        )
 
     def tasks(self, study: str) -> list[Task]:
         return list(self._call("tasks", study))

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
 from hpo.errors import InputError, did_you_mean
@@ -22,6 +21,7 @@ from hpo.search._checks import (
 )
 from hpo.search._space import SEARCHES, Space
 from hpo.search._values import Given, Place
+from hpo.yaml_files import parse_yaml, read_yaml
 
 __all__ = ["load_space", "parse_candidate", "parse_setting"]
 
@@ -40,8 +40,8 @@ def parse_setting(text: str) -> tuple[str, Any]:
     if not sign or not key:
         raise InputError(f"--set {text}: must be key=value, such as dropout=0.6.")
     try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        return key.strip(), parse_yaml(value)[1]
+    except ValueError as error:
         raise InputError(f"--set {text}: the value is not YAML: {error}") from None
 
 
@@ -60,8 +60,8 @@ def parse_candidate(text: str) -> dict[str, Any]:
                 "lr=0.002,dropout=0.6."
             )
         try:
-            values[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            values[name] = parse_yaml(value)[1]
+        except ValueError as error:
             raise InputError(f"--add {text}: the value of {name} is not YAML: {error}") from None
     return values
 
@@ -116,15 +116,7 @@ def load_space(
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[Place, int], list[Problem]]:
     """Return what a file holds, the line of each place in it, and keys that stand twice."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"The search space {path} can't be read: {error.strerror}.") from None
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {error}") from None
+    node, raw = read_yaml(path)
     if node is None or not isinstance(raw, dict):
         raise InputError(f"{path}: a search space must be a mapping with name and search.")
     return (raw, *locate(node))

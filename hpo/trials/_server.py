@@ -1,6 +1,7 @@
 """Optuna's gRPC server, with calls of ours on the same port."""
 
 import logging
+import os
 import socket
 import threading
 from collections.abc import Sequence
@@ -40,6 +41,7 @@ def storage_server(
     Raises:
         RuntimeError: The port is taken.
     """
+    _check_free(host, port)
     server = _optunas_own(storage, host, port, threads)
     if server is None:
         handlers = [*handlers, _Forwarder(_serve_inside(storage, threads))]
@@ -47,6 +49,27 @@ def storage_server(
         server.add_insecure_port(f"{host}:{port}")
     server.add_generic_rpc_handlers(tuple(handlers))
     return server
+
+
+def _check_free(host: str, port: int) -> None:
+    """Check that nobody listens on a port.
+
+    gRPC would share it, on Linux, with another server that does, and each would get some calls.
+
+    Raises:
+        RuntimeError: Somebody does, or there is no such address.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # what the last server's connections leave behind for a minute is no server
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name == "posix")
+            probe.bind(address)
+            probe.listen()
+    except OSError as error:
+        raise RuntimeError(error.strerror or str(error)) from None
 
 
 def _optunas_own(storage: BaseStorage, host: str, port: int, threads: int) -> grpc.Server | None:

@@ -93,7 +93,7 @@ def test_a_database_that_is_away_is_what_the_client_waits_for(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from hpo.queue import SqlLedger
-    from hpo.queue._patience import _passing
+    from hpo.queue._passing import passing_reason
 
     def away(self: SqlLedger) -> list[str]:
         raise OperationalError("SELECT 1", {}, Exception("server closed the connection"))
@@ -102,7 +102,7 @@ def test_a_database_that_is_away_is_what_the_client_waits_for(
     ledger = open_ledger(url)
     with pytest.raises(grpc.RpcError) as caught:
         ledger.studies()
-    assert _passing(caught.value) == (
+    assert passing_reason(caught.value) == (
         "The store can't be reached (the database: server closed the connection)"
     )
     ledger.close()
@@ -164,3 +164,27 @@ def test_the_command_serves_until_it_is_told_to_stop_and_leaves_the_handlers(
     assert found == [[]]
     assert signal.getsignal(signal.SIGTERM) is before
     assert capsys.readouterr().out == f"serving {url} at grpc://127.0.0.1:{free_port}\n"
+
+
+def test_a_port_has_one_proxy(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two of them would each get some of the calls, and write into each other's studies."""
+    port = url.rpartition(":")[2]
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    assert command.main(["--storage", other, "--port", port]) == 2
+    assert capsys.readouterr().err == (
+        f"error: --port {port}: the proxy can't listen on it: Address already in use\n"
+    )
+    with pytest.raises(SystemExit):
+        command.main(["--storage", other, "--port", "70000"])
+    assert "argument --port: is 70000, but must be at most 65535" in capsys.readouterr().err
+
+
+def test_more_tasks_than_a_message_holds(url: str) -> None:
+    ledger = open_ledger(url)
+    ledger.define("many", {})
+    wide = [NewTask(n, 0, Config(hidden=(n + 1,) * 200), (f"run {n}",)) for n in range(6000)]
+    assert len(to_bytes(["open_tasks", "many", wide])) > 4 * 2**20
+    assert ledger.open_tasks("many", wide) == 6000
+    assert ledger.open_tasks("many", wide) == 0
+    assert sum(ledger.counts("many").values()) == 6000
+    ledger.close()

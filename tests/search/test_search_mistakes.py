@@ -195,9 +195,7 @@ def test_other_files_are_refused(text: str, message: str, tmp_path: Path) -> Non
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "no.yaml"
-    assert problems_of(path) == [
-        f"The search space {path} can't be read: No such file or directory."
-    ]
+    assert problems_of(path) == [f"{path} can't be read: No such file or directory."]
 
 
 @pytest.mark.parametrize(

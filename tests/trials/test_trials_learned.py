@@ -33,6 +33,7 @@ def searched_by(sampler: dict[str, Any], against: str | None = None) -> Searched
         },
         to_config=strategy.draw,
         sampler=strategy.sampler,
+        limits={"model_mb": LIMIT},
         against=against,
     )
 
@@ -87,9 +88,11 @@ def test_samplers_leave_out_what_breaks_a_constraint(
     sampler: dict[str, Any], against: str | None
 ) -> None:
     """At random 56% of the trials would; none of them was trained, so that none has a value."""
-    source = went_on(searched_by(sampler, against), 36)
+    # a Gaussian process with two objectives takes a second for a suggestion
+    trials = 26 if sampler["name"] == "GPSampler" else 36
+    source = went_on(searched_by(sampler, against), trials)
     assert broken(source, first=0) - broken(source, first=10) >= 2
-    assert broken(source, first=16) <= 7  # of 20, where 11 are expected at random
+    assert broken(source, first=16) <= 0.35 * (trials - 16)  # at random it would be 0.56
 
 
 @pytest.mark.parametrize("against", [None, "model_mb"])
@@ -98,10 +101,10 @@ def test_a_suggestion_is_drawn_again_after_the_history_went_on(
     sampler: dict[str, Any], against: str | None
 ) -> None:
     searched = searched_by(sampler, against)
-    source = went_on(searched, 24)
+    source = went_on(searched, 13)
     config, draw = sample_config(source, searched, 50, attempt=0)
     assert Draw.from_json(json.loads(json.dumps(dataclasses.asdict(draw)))) == draw
-    for position in range(24, 30):
+    for position in range(13, 16):
         add(source, searched, *sample_config(source, searched, position, attempt=0))
     assert redraw(source, searched, draw) == config
     assert not any("NSGAII" in key for key in source.storage.get_study_system_attrs(source.id))

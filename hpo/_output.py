@@ -1,0 +1,68 @@
+"""Printing that never ends what is being done."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO, cast
+
+__all__ = ["steady_output"]
+
+
+@contextlib.contextmanager
+def steady_output() -> Iterator[None]:
+    """Let nothing that is printed meanwhile raise an error, and give the streams back.
+
+    A log on a full disk, a pipe that nobody reads any more, a terminal that lacks a character: what
+    can't be printed is left out, or written by its code. The work goes on.
+    """
+    before = sys.stdout, sys.stderr
+    streams = [_Steady(stream) for stream in before]
+    sys.stdout, sys.stderr = (cast(TextIO, stream) for stream in streams)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        for stream in streams:
+            stream.end()
+
+
+class _Steady:
+    """A text stream whose ``write`` and ``flush`` don't raise; everything else is the stream's."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text as far as that is possible; return its length."""
+        try:
+            self._stream.write(text)
+        except UnicodeEncodeError:
+            encoding = self._stream.encoding
+            self.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        except OSError:
+            pass
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        """Write several texts."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Write what is kept back, as far as that is possible."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def end(self) -> None:
+        """Flush; what can't be written then is not tried again when the process ends."""
+        try:
+            self._stream.flush()
+        except OSError:
+            with contextlib.suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self._stream.fileno())
+                os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

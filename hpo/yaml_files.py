@@ -1,0 +1,84 @@
+"""YAML that people write, read within limits: nothing in it can make the reading endless."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hpo.errors import InputError
+
+__all__ = ["parse_yaml", "read_yaml"]
+
+#: Larger than any search space: a file of this size is something else.
+_MOST_BYTES = 2**20
+#: Values that a text may have once its aliases are written out.
+_MOST_NODES = 20_000
+
+
+def read_yaml(path: Path) -> tuple[yaml.Node | None, Any]:
+    """Return what ``parse_yaml`` does of a file's content.
+
+    Raises:
+        InputError: It is no regular file, is too large, or isn't such YAML.
+    """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: must be a file.")
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise InputError(
+                f"{path}: has more than {_MOST_BYTES:,} bytes, so it is something else."
+            )
+        return parse_yaml(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not YAML: it isn't UTF-8; save it as UTF-8.") from None
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not YAML: {error}") from None
+
+
+def parse_yaml(text: str) -> tuple[yaml.Node | None, Any]:
+    """Return the nodes of a text, which know their lines, and the values.
+
+    Raises:
+        ValueError: It is no YAML, is nested too deeply, or its aliases refer to themselves or
+            stand for too much.
+    """
+    loader = None
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None, None
+        if _written_out(node, {}) > _MOST_NODES:
+            raise ValueError(f"it has more than {_MOST_NODES:,} values")
+        return node, loader.construct_document(node)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _written_out(node: yaml.Node, sizes: dict[int, int | None]) -> int:
+    """Return how many values a node holds once its aliases are written out.
+
+    Args:
+        node: It and what is in it.
+        sizes: Of nodes that were counted; None for those that are being counted.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) in sizes:
+        known = sizes[id(node)]
+        if known is None:
+            raise ValueError("an alias refers to what it is in")
+        return known
+    sizes[id(node)] = None
+    held = node.value if isinstance(node, yaml.SequenceNode) else [x for p in node.value for x in p]
+    sizes[id(node)] = size = 1 + sum(_written_out(item, sizes) for item in held)
+    return size

@@ -1,0 +1,50 @@
+"""One sentence instead of a traceback, around every command."""
+
+import errno
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from hpo._options import guarded
+from hpo.errors import InputError
+
+
+def raising(error: BaseException) -> int:
+    def main(_: Sequence[str] | None) -> int:
+        raise error
+
+    return guarded(main, [])
+
+
+def test_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert raising(InputError(["a is 1", "b is 2"], "Two problems:")) == 2
+    assert capsys.readouterr().err == "error: Two problems:\n  a is 1\n  b is 2\n"
+
+
+def test_a_file_that_can_t_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert raising(PermissionError(errno.EACCES, "Permission denied", "/out/metrics.json")) == 1
+    assert capsys.readouterr().err == "error: '/out/metrics.json': Permission denied\n"
+
+
+def test_what_nobody_foresaw_is_kept_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert raising(RuntimeError("something odd\nand more of it")) == 1
+    printed = capsys.readouterr().err
+    found = re.fullmatch(
+        r"error: test_guard met with something unforeseen: RuntimeError: something odd\n"
+        r"The traceback is in (\S+\.log)\. Nothing that was stored is lost; the same command goes "
+        r"on once the cause is gone\.\n",
+        printed,
+    )
+    assert found is not None, printed
+    path = Path(found[1])
+    kept = path.read_text()
+    path.unlink()
+    assert kept.startswith("Traceback (most recent call last):")
+    assert kept.endswith("RuntimeError: something odd\nand more of it\n")
+
+
+def test_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
+    assert raising(KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err == "stopped; run the same command again to continue\n"
