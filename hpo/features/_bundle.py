@@ -187,20 +187,7 @@ def save_bundle(
     content = {"labels": labels}
     content |= {f"split_{name}": np.ascontiguousarray(part) for name, part in split.items()}
     rows = {"ids": list(dataset.train.ids), "test_ids": list(test_ids)}
-    common = {
-        "format": _FORMAT,
-        "arrays": {
-            name: [list(array.shape), hashlib.sha256(array.data).hexdigest()]
-            for name, array in content.items()
-        },
-        "rows": rows,
-        "classes": list(dataset.classes),
-        "dataset": dataset.fingerprint,
-    }
-    keys = {name: content_key({**common, "features": one.key}) for name, one in sources.items()}
-    key = (
-        content_key({"format": _FORMAT_NAMED, "named": list(keys.items())}) if several else keys[""]
-    )
+    keys, key = _keys(content, rows, dataset.classes, dataset.fingerprint, sources, several)
     folder = bundle_folder(store, key)
     if folder.exists():
         try:
@@ -271,6 +258,12 @@ def load_bundle(folder: Path) -> Bundle:
     rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
     ids, test_ids, classes = tuple(rows["ids"]), tuple(rows["test_ids"]), tuple(about["classes"])
     split = Split(**parts)
+    content = {"labels": labels} | {f"split_{name}": part for name, part in parts.items()}
+    sources = {name: source.features for name, source in named.items()}
+    several, fingerprint = about["format"] == _FORMAT_NAMED, about["dataset_fingerprint"]
+    keys, key = _keys(content, rows, classes, fingerprint, sources, several)
+    if key != about["key"] or keys != {name: source.key for name, source in named.items()}:
+        raise InputError("bundle.json is damaged: its key isn't that of its content", title)
     for source in named.values():
         problems += _check(source.features, labels, split, classes, ids, test_ids)
     if problems:
@@ -286,6 +279,31 @@ def load_bundle(folder: Path) -> Bundle:
         dataset_fingerprint=about["dataset_fingerprint"],
         named=named if about["format"] == _FORMAT_NAMED else {},
     )
+
+
+def _keys(
+    content: Mapping[str, np.ndarray],
+    rows: Mapping[str, Sequence[str]],
+    classes: Sequence[str],
+    fingerprint: str,
+    sources: Mapping[str, Features],
+    several: bool,
+) -> tuple[dict[str, str], str]:
+    """Return the keys of a bundle for each source of features, and that of all of it."""
+    common = {
+        "format": _FORMAT,
+        "arrays": {
+            name: [list(array.shape), hashlib.sha256(array.data).hexdigest()]
+            for name, array in content.items()
+        },
+        "rows": rows,
+        "classes": list(classes),
+        "dataset": fingerprint,
+    }
+    keys = {name: content_key({**common, "features": one.key}) for name, one in sources.items()}
+    if not several:
+        return keys, keys[""]
+    return keys, content_key({"format": _FORMAT_NAMED, "named": list(keys.items())})
 
 
 def _read_about(folder: Path, title: str) -> dict[str, Any]:

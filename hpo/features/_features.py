@@ -11,7 +11,7 @@ import numpy as np
 from hpo.errors import InputError
 from hpo.features._cost import EncoderCost
 from hpo.features._long_captions import LongCaptions
-from hpo.files import write_json
+from hpo.files import content_key, file_crc32, write_json
 from hpo.notes import Note
 
 __all__ = [
@@ -108,11 +108,18 @@ def write_array(path: Path, shape: tuple[int, int], fill: Callable[[np.ndarray],
 
 
 def write_info(folder: Path, key: str, info: FeatureInfo, train_rows: int, test_rows: int) -> None:
-    """Write ``info.json``, which says what the arrays of a features folder must be."""
-    rows = {"train": train_rows, "test": test_rows}
-    write_json(
-        folder / "info.json", {"format": _FORMAT, "key": key, "rows": rows, "info": asdict(info)}
-    )
+    """Write ``info.json``, which says what the arrays of a features folder must be.
+
+    The arrays are there already: it holds a checksum of each, and one of what it says itself.
+    """
+    about = {
+        "format": _FORMAT,
+        "key": key,
+        "rows": {"train": train_rows, "test": test_rows},
+        "info": asdict(info),
+        "crc32": {path.name: file_crc32(path) for path in sorted(folder.glob("*.npy"))},
+    }
+    write_json(folder / "info.json", {**about, "checksum": content_key(about)})
 
 
 def load_features(folder: Path) -> Features:
@@ -128,7 +135,11 @@ def load_features(folder: Path) -> Features:
             raise InputError(
                 f"info.json has format {content['format']}, but this version reads {_FORMAT}", title
             )
+        checksum = content.pop("checksum", None)  # earlier versions had none
+        if checksum is not None and checksum != content_key(content):
+            raise InputError("info.json is damaged: its checksum is wrong", title)
         key, rows, info = content["key"], content["rows"], FeatureInfo(**content["info"])
+        sums = content.get("crc32", {})
         widths = {name: int(width) for name, width in info.widths.items()}
         lengths = {part: int(rows[part]) for part in ("train", "test")}
     except InputError:
@@ -142,7 +153,7 @@ def load_features(folder: Path) -> Features:
     for part, length in lengths.items():
         for modality, width in widths.items():
             path = array_path(folder, part, modality)
-            array = _open(path, (length, width), problems)
+            array = _open(path, (length, width), sums.get(path.name), problems)
             if array is not None:
                 arrays[part][modality] = array
     if problems:
@@ -150,9 +161,21 @@ def load_features(folder: Path) -> Features:
     return Features(key, arrays["train"], arrays["test"], info)
 
 
-def _open(path: Path, shape: tuple[int, int], problems: list[str]) -> np.ndarray | None:
-    """Map a float16 array of this shape, or add to ``problems`` why it can't be."""
+def _open(
+    path: Path, shape: tuple[int, int], crc32: str | None, problems: list[str]
+) -> np.ndarray | None:
+    """Map a float16 array of this shape, or add to ``problems`` why it can't be.
+
+    Args:
+        path: Its file.
+        shape: [N, D].
+        crc32: The checksum of the file; None if it isn't known.
+        problems: Takes what is wrong.
+    """
     try:
+        if crc32 is not None and file_crc32(path) != crc32:
+            problems.append(f"{path.name} is damaged: its checksum is wrong")
+            return None
         # An empty array has no bytes, which can't be mapped.
         array: np.ndarray = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)
     except FileNotFoundError:
