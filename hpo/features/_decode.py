@@ -22,7 +22,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from torchvision.transforms import Compose, InterpolationMode, Resize
 
-from hpo.features._looks import eight_bits, over_white, turn_of
+from hpo.features._seen import eight_bits, over_white, turn_of
 
 __all__ = ["Preparation"]
 
@@ -41,7 +41,7 @@ class Preparation:
 
     A JPEG in colour or grey that is at least six times as large as what bicubic interpolation makes
     of it comes out within the tolerance above; anything else is what ``transform`` gives, to the
-    bit, of the picture as a viewer shows it (``hpo/features/_looks.py``). (Bilinear interpolation
+    bit, of the picture as a viewer shows it (``hpo/features/_seen.py``). (Bilinear interpolation
     tells reduced images apart up to twice as well, and four colours leave no room for the weights
     of the edges.)
 

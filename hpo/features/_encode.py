@@ -14,13 +14,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from hpo.errors import InputError
 from hpo.features._chunks import ChunkStore, ChunkWriter
 from hpo.features._encoder import Encoder
 from hpo.features._hashes import FileHashes, hash_bytes
-from hpo.features._looks import Look, Looks, look_at, seen_key
+from hpo.features._looks import Look, Looks, seen_key
 from hpo.features._progress import Progress
 
 if TYPE_CHECKING:
@@ -282,6 +281,10 @@ class _Read:
 
 def _look(content: bytes) -> Look:
     """Return what an image is; one that can't be opened is found when it is decoded."""
+    from PIL import Image
+
+    from hpo.features._seen import look_at
+
     try:
         with Image.open(io.BytesIO(content)) as image:
             return look_at(image)

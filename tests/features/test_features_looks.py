@@ -12,7 +12,8 @@ from PIL import Image
 from hpo.data import Dataset, Rows
 from hpo.errors import InputError
 from hpo.features import Features, extract_features
-from hpo.features._looks import Look, eight_bits, look_at, over_white, seen_key
+from hpo.features._looks import Look, seen_key
+from hpo.features._seen import eight_bits, look_at, over_white
 
 
 def grey() -> np.ndarray:
