@@ -15,6 +15,7 @@ _VERBS = {
     "report": ("hpo.report.__main__", "write the tables and figures of a study"),
     "replay": ("hpo.replay", "train a trial again and compare it with the store"),
     "runs": ("hpo.runs", "list, check or prune the run store"),
+    "check": ("hpo.check", "read all that is stored and say what is whole"),
     "predict": ("hpo.predict", "label rows with a trained model"),
     "coco": ("hpo.data.coco", "convert COCO annotations to a data folder"),
 }

@@ -1,12 +1,13 @@
 """The small commands, as a user runs them on a finished study."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from hpo import __main__, replay, runs
+from hpo import __main__, check, replay, runs
 
 REPO = Path(__file__).resolve().parents[1]
 SPACE = """
@@ -112,3 +113,41 @@ def test_verbs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     monkeypatch.setattr(sys, "argv", ["hpo", "rnu"])
     assert __main__.main() == 2
     assert "unknown verb 'rnu' (did you mean 'run'?)" in capsys.readouterr().err
+
+
+def test_check_says_what_is_whole(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = tmp_path / "cache"
+    shutil.copytree(folder / ".hpo", cache)
+    storage = f"sqlite:///{folder / 'studies.db'}"
+    arguments = ["--cache", str(cache), "--storage", storage]
+    assert check.main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        *("features", "bundles", "run files", "studies")
+    ]
+    assert all(line.endswith(" whole, 0 damaged") for line in lines)
+    assert int(lines[-1].split()[1]) >= 1
+
+    (array,) = cache.glob("features/*/train_text.npy")
+    (first, *_) = sorted(cache.glob("runs/*/*.weights.safetensors"))
+    for path in (array, first):
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+    assert check.main([*arguments, "--model", str(tmp_path / "none")]) == 1
+    printed = capsys.readouterr().out
+    assert "features: 0 whole, 1 damaged\n" in printed
+    assert "    train_text.npy is damaged: its checksum is wrong\n" in printed
+    assert "bundles: 0 whole, 1 damaged\n" in printed
+    assert f"  {first.parent} epoch {int(first.name[:6])} weights; it is made again when" in printed
+    assert "models: 0 whole, 1 damaged\n" in printed
+    assert f"  {tmp_path / 'none'} is no model folder: " in printed
+
+
+def test_check_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.main(["--cache", str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err == (
+        f"error: --cache {tmp_path / 'none'}: there is no such folder.\n"
+    )
