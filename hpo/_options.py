@@ -26,6 +26,7 @@ __all__ = [
     "add_memory_option",
     "add_plugin_option",
     "add_reading_options",
+    "add_storage_option",
     "add_study_options",
     "add_timing_options",
     "asked_labels",
@@ -56,20 +57,15 @@ def add_study_options(
         metavar="NAME",
         help="name of the study" + (f" (default: {default})" if default else ""),
     )
-    parser.add_argument(
-        "--storage",
-        default=os.environ.get("HPO_STORAGE", DEFAULT_STORAGE),
-        metavar="URL",
-        help=f"sqlite:///FILE or postgresql+psycopg://… (default: $HPO_STORAGE, {DEFAULT_STORAGE})",
-    )
-
+    add_storage_option(parser)
     add_plugin_option(parser)
     if cache:
         parser.add_argument(
             "--cache",
             type=Path,
             metavar="DIR",
-            help="where this machine sees the study's features and runs (default: as in the study)",
+            help="where this machine sees the study's features and runs (default: .hpo here or "
+            "beside the database file if it has them, else as in the study)",
         )
 
 
@@ -82,6 +78,16 @@ def add_long_captions_option(parser: argparse.ArgumentParser) -> None:
         help="what is done to captions longer than the encoder's context: cut off, read in parts "
         "whose embeddings are averaged, or refused; a model does the same to what it predicts "
         "(default: %(default)s)",
+    )
+
+
+def add_storage_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--storage``."""
+    parser.add_argument(
+        "--storage",
+        default=os.environ.get("HPO_STORAGE", DEFAULT_STORAGE),
+        metavar="URL",
+        help=f"sqlite:///FILE or postgresql+psycopg://… (default: $HPO_STORAGE, {DEFAULT_STORAGE})",
     )
 
 

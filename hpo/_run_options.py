@@ -126,7 +126,8 @@ def run_parser() -> argparse.ArgumentParser:
         "--timeout",
         type=positive(float),
         metavar="SECONDS",
-        help="stop after this time, without a result; see --time-limit",
+        help="stop the search after this time and refit the best so far, which takes time of its "
+        "own; see --time-limit",
     )
     add(
         "--time-limit",
@@ -161,6 +162,11 @@ def run_parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="override a fixed value of the space (lr=0.01) or a key of it (scale.width=0.25); may "
         "be given several times",
+    )
+    add(
+        "--dry-run",
+        action="store_true",
+        help="print the whole plan and end, with nothing encoded, stored or trained",
     )
     add("--out", type=Path, metavar="DIR", help="folder of the results (default: runs/NAME)")
     add(

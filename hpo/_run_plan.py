@@ -3,15 +3,52 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
 
+    from hpo.data import Dataset, Split
     from hpo.features import Bundle, Data
     from hpo.search import Space
 
-__all__ = ["feature_lines", "memory_notes", "scaling_notes"]
+__all__ = ["feature_lines", "memory_notes", "row_lines", "scaling_notes"]
 
 #: A norm up to which embeddings count as normalised.
 _NORMALISED = 1.5
+
+
+def row_lines(
+    folder: "Path",
+    dataset: "Dataset",
+    split: "Split",
+    test_rows: int,
+    features: "Sequence[str]",
+    settings: "Mapping[str, Any]",
+) -> list[str]:
+    """Say what the rows are, how they are divided, and what their folder sets.
+
+    Args:
+        folder: The data folder.
+        dataset: The rows.
+        split: How they are divided.
+        test_rows: How many are to be predicted.
+        features: Lines about their embeddings.
+        settings: What the folder's ``hpo.yaml`` sets.
+    """
+    from hpo.data import class_line
+    from hpo.training import constant_micro_f1
+
+    parts = split.parts
+    constant = constant_micro_f1(dataset.labels[parts["val"]])
+    shown = ", ".join(f"{key}={value}" for key, value in settings.items())
+    return [
+        f"data {folder} · {len(parts['train']):,} rows to train, {len(parts['val']):,} to "
+        f"validate, {test_rows:,} to predict, {len(dataset.classes)} classes",
+        f"classes {class_line(dataset.classes, dataset.labels)}",
+        *features,
+        f"best constant prediction: micro-F1 {constant:.3f} on the rows to validate",
+        *([f"set by {folder / 'hpo.yaml'}: {shown}"] if shown else []),
+    ]
 
 
 def feature_lines(data: "Data") -> list[str]:

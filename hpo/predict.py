@@ -1,4 +1,4 @@
-"""``python -m hpo.predict --model DIR --data DIR``: label rows with a trained model.
+"""``python -m hpo.predict --model DIR --data DIR``: label rows, images or captions with a model.
 
 The model's folder is all that is needed: no study and no storage.
 """
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo._options import add_plugin_option, add_reading_options, guarded, positive
+from hpo._predict_rows import asked_rows, label_lines
 from hpo.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,9 +47,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--data",
-        required=True,
         metavar="DIR|demo",
         help="data folder; the rows are those of test.csv if it is there, else of train.csv",
+    )
+    add(
+        "--images",
+        nargs="+",
+        default=[],
+        metavar="FILE|DIR",
+        help="images, or folders of images, instead of a data folder; their labels are printed",
+    )
+    add(
+        "--caption",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="a caption, of an image in the same place if there are images; may be given several "
+        "times",
     )
     add_reading_options(parser)
     add(
@@ -69,9 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--out",
         type=Path,
-        default=Path("predictions.csv"),
         metavar="FILE",
-        help="file of the predictions (default: %(default)s)",
+        help="file of the predictions (default: predictions.csv, and none for images and captions "
+        "that are named one by one)",
     )
     add(
         "--probabilities",
@@ -108,9 +123,7 @@ def _parser() -> argparse.ArgumentParser:
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
 
-    from hpo.data import ReadOptions, load_rows, parse_columns
-    from hpo.demo import make_demo
-    from hpo.features import ConsoleProgress, encode_present, reads_images
+    from hpo.features import ConsoleProgress, encode_present
     from hpo.launch import resolve_devices
     from hpo.results import (
         count_lacking,
@@ -132,26 +145,14 @@ def _main(argv: Sequence[str] | None) -> int:
     device = resolve_devices(arguments.devices)[0]
     called = f"The model {arguments.model}"
     encoders = encoders_of(model, called, places, arguments.cache, without=folders)
-    folder = Path(arguments.data)
-    if arguments.data == "demo":
-        folder = arguments.cache / "demo"
-        make_demo(folder)
     widths = source_widths(model)
     encoded_names = {name for source in encoders for name in widths[source]}
-    rows = load_rows(
-        folder,
-        images="exist" if reads_images(encoded_names) else "ignore",
-        skip_bad_images=arguments.skip_bad_images or reads_images(arguments.missing),
-        captions="text" in encoded_names - set(arguments.missing),
-        options=ReadOptions(
-            {} if arguments.columns is None else parse_columns(arguments.columns),
-            arguments.captions,
-            arguments.cache / "pictures",
-        ),
-    )
+    asked = asked_rows(arguments, encoded_names, model.modalities)
+    rows = asked.rows
+    out = arguments.out or (Path("predictions.csv") if asked.to_file else None)
     notes: list[Note] = []
-    arrays = _read(folders, rows, widths, arguments.missing, notes)
-    absent = _absent(rows, arrays, {s: tuple(widths[s]) for s in encoders}, arguments.missing)
+    arrays = _read(folders, rows, widths, asked.missing, notes)
+    absent = _absent(rows, arrays, {s: tuple(widths[s]) for s in encoders}, asked.missing)
     lacking = lacking_of(model, absent, rows.place)
     counts = count_lacking(model, lacking, rows.place)
     encoded: Mapping[str, Mapping[str, NDArray[Any]]] = {}
@@ -182,13 +183,17 @@ def _main(argv: Sequence[str] | None) -> int:
         given = np.full((len(rows), len(model.classes)), np.nan, dtype=np.float32)
         given[kept] = probabilities
         probabilities = given
-    write_predictions(arguments.out, rows.ids, probabilities, model.classes, model.thresholds)
+    if out is not None:
+        write_predictions(out, rows.ids, probabilities, model.classes, model.thresholds)
     if arguments.probabilities is not None:
         write_probabilities(arguments.probabilities, rows.ids, probabilities, model.classes)
 
     labelled = len(rows) - len(bad)
     count = f"{labelled:,} row{'' if labelled == 1 else 's'}"
-    print(f"predicted {count} of {folder / rows.source}, {len(model.classes)} classes")
+    if not asked.from_table:
+        for line in label_lines(rows.ids, probabilities, model.classes, model.thresholds):
+            print(line)
+    print(f"predicted {count} of {asked.called}, {len(model.classes)} classes")
     for name, number in counts.items():
         print(f"lacking {name}: {number:,} row{'' if number == 1 else 's'}, predicted without it")
     if bad:
@@ -197,7 +202,7 @@ def _main(argv: Sequence[str] | None) -> int:
         print(f"left without labels, as their image can't be read: {len(bad)} ({names}{more})")
     for note in dict.fromkeys(notes):
         print(f"note: {note}")
-    for path in (arguments.out, arguments.probabilities):
+    for path in (out, arguments.probabilities):
         if path is not None:
             print(f"  {path}")
     return 0
@@ -245,8 +250,12 @@ def _by_source(
         path = getattr(arguments, name)
         if path is not None and path.is_dir():
             problems.append(f"--{name} {path} is a folder, but must be a file")
-    if arguments.probabilities == arguments.out:
-        problems.append(f"--out and --probabilities are both {arguments.out}, but must differ")
+    if arguments.probabilities is not None and arguments.probabilities == (
+        arguments.out or Path("predictions.csv")
+    ):
+        problems.append(
+            f"--out and --probabilities are both {arguments.probabilities}, but must differ"
+        )
     if problems:
         raise InputError(problems)
     return {source: Path(folder) for source, folder in folders.items()}, places
@@ -309,7 +318,9 @@ def _lacking(rows: "Rows", modality: str) -> NDArray[np.bool_]:
     from hpo.features import reads_images
 
     if reads_images([modality]):
-        return np.array([not path.is_file() for path in rows.images or ()], dtype=bool)
+        if rows.images is None:
+            return np.ones(len(rows), dtype=bool)
+        return np.array([not path.is_file() for path in rows.images], dtype=bool)
     return np.array([not caption.strip() for caption in rows.captions], dtype=bool)
 
 

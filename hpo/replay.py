@@ -34,13 +34,14 @@ def _main(argv: Sequence[str] | None) -> int:
     from hpo.launch import resolve_devices
     from hpo.models import Config
     from hpo.search import Decision, Progress, Verdict, run_trial
-    from hpo.study import StoredStudy, finished_trial, load_plugins
+    from hpo.study import StoredStudy, check_bundle, finished_trial, load_plugins
     from hpo.training import RunStore, Trainer, open_device
     from hpo.trials import Draw
 
     load_plugins(arguments.plugin)
     study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache)
     study.definition.check_meaning(study.name)
+    check_bundle(study.definition)
     trial = finished_trial(study, arguments.trial)
     config = Config.from_stored(trial.user_attrs["config"])
     equal = True

@@ -13,9 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo._dry_run import dry_run, rehearsed
 from hpo._options import NO_CANDIDATE, asked_labels, guarded
 from hpo._run_options import run_parser
-from hpo._run_plan import feature_lines, memory_notes, scaling_notes
+from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes
 
 if TYPE_CHECKING:
     from hpo.features import Bundle, DataOptions
@@ -58,10 +59,10 @@ def _run(arguments: argparse.Namespace) -> int:
 def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     from rich.console import Console
 
-    from hpo.data import class_line, make_split, parse_columns
+    from hpo.data import make_split, parse_columns
     from hpo.features import DataOptions, asked_sources, folder_defaults, prepare_data
     from hpo.launch import place_workers, resolve_devices, resolve_precision
-    from hpo.library import find_space, open_study, space_of
+    from hpo.library import Limits, open_study, space_of
     from hpo.report import Screen, finish_study
     from hpo.results import check_pick
     from hpo.search import (
@@ -71,7 +72,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         space_for_sources,
     )
     from hpo.study import load_plugins
-    from hpo.training import Arithmetic, constant_micro_f1
+    from hpo.training import Arithmetic
     from hpo.trials import redact
 
     began = time.monotonic()
@@ -94,12 +95,14 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         long_captions=arguments.long_captions,
         labels_as=asked_labels(arguments),
     )
+    if arguments.dry_run:
+        options = rehearsed(options, stack)
     defaults = folder_defaults(options)
     suggested = [(key, value, "hpo.yaml") for key, value in defaults.settings.items()]
     settings = [(*parse_setting(text), "--set") for text in arguments.set]
     if arguments.seeds is not None:
         settings.append(("seeds", arguments.seeds, "--seeds"))
-    source = arguments.space or find_space(arguments.study)
+    source = arguments.space or _space_of(arguments)
     modalities = arguments.modalities or _modalities(options)
     space = space_of(source, settings, suggested, modalities, options.sources() or None)
     options = options.with_encoders(encoders_of_space(space))
@@ -117,6 +120,38 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     for name in used:
         arithmetic.check(name.partition(":")[0])
     placements = place_workers(devices, arguments.workers, arguments.threads, arguments.memory_gb)
+    placed = f"workers {len(placements)} on {', '.join(devices)}, threads {arguments.threads}"
+    allowed = [placement.memory_gb for placement in placements]
+    if ray_plan is not None:
+        placed = str(ray_plan)
+        allowed = [arguments.memory_gb or math.inf]
+    head = f"study {arguments.study} · space {source} · storage {redact(arguments.storage)}"
+    if arguments.dry_run:
+        limits = Limits.of(
+            space.budget,
+            arguments.timeout,
+            arguments.trials,
+            arguments.epoch_budget,
+            arguments.time_limit,
+            refit=not arguments.no_refit,
+        )
+        dry_run(
+            replace(options, device=devices[0]),
+            defaults,
+            space,
+            arithmetic,
+            study=arguments.study,
+            storage=arguments.storage,
+            real_cache=arguments.cache,
+            allowed=allowed,
+            head=head,
+            placed=f"{placed} · precision {precision}",
+            limits=limits,
+            candidates=[values for _, values in candidates],
+            warm_start=arguments.warm_start,
+            console=console,
+        )
+        return 0
     held = None
     if ray_plan is None and not (out / "metrics.json").exists():
         # Their imports take a second or two, for which the data need not wait, nor they for it.
@@ -153,30 +188,22 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             notes.append(f"--add {text}: the study has this configuration already")
     study.stored.open_next()
     screen = Screen(study.stored, study.stored.plan(), console)
-    placed = f"workers {len(placements)} on {', '.join(devices)}, threads {arguments.threads}"
-    allowed = [placement.memory_gb for placement in placements]
-    if ray_plan is not None:
-        placed = str(ray_plan)
-        allowed = [arguments.memory_gb or math.inf]
-    placed += f" · precision {study.stored.definition.precision}"
-    shown = ", ".join(f"{key}={value}" for key, value in defaults.settings.items())
-    parts = bundle.split.parts
     screen.show_plan(
         [
-            f"study {study.name} · space {source} · storage {redact(arguments.storage)}",
-            f"data {options.folder} · {len(parts['train']):,} rows to train, "
-            f"{len(parts['val']):,} to validate, {len(bundle.test_ids):,} to predict, "
-            f"{len(bundle.classes)} classes",
-            f"classes {class_line(data.classes, data.dataset.labels)}",
-            *feature_lines(data),
-            f"best constant prediction: micro-F1 {constant_micro_f1(bundle.labels_of('val')):.3f} "
-            "on the rows to validate",
-            *([f"set by {options.folder / 'hpo.yaml'}: {shown}"] if shown else []),
+            head,
+            *row_lines(
+                options.folder,
+                data.dataset,
+                bundle.split,
+                len(bundle.test_ids),
+                feature_lines(data),
+                defaults.settings,
+            ),
             *(f"note: {note}" for note in data.notes),
             *scaling_notes(data, space),
             *([str(limits)] if str(limits) else []),
             *notes,
-            placed,
+            f"{placed} · precision {study.stored.definition.precision}",
             *memory_notes(bundle, allowed),
         ]
     )
@@ -198,7 +225,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             observe,
             limits,
         )
-        if complete or study.ended_by is not None:
+        if complete or _has_result(study):
             screen.stop()
             if study.stopped is not None:
                 console.print(f"stopped: {study.stopped}.", highlight=False, soft_wrap=True)
@@ -216,9 +243,23 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
                 began=began,
                 ended_by=study.ended_by,
             )
-            return 0
-    console.print("The study is not complete. Run the same command again to continue.")
+            return 0 if complete or limits.is_budget(study.ended_by) else UNFINISHED
+    ended = f"It was ended by {study.ended_by}, with no score yet. " if study.ended_by else ""
+    console.print(
+        f"The study is not complete. {ended}Run the same command again to continue.",
+        highlight=False,
+        soft_wrap=True,
+    )
     return UNFINISHED
+
+
+def _has_result(study: "Study") -> bool:
+    """Tell whether a study that a limit has ended has anything to refit."""
+    from hpo.study import best_so_far
+
+    return (
+        study.ended_by is not None and best_so_far(study.stored, study.stored.tasks()) is not None
+    )
 
 
 def _ended(study: "Study") -> str:
@@ -228,7 +269,8 @@ def _ended(study: "Study") -> str:
     whole = sum(t.outcome is not None and t.outcome.pruned is None for t in tasks)
     return (
         f"ended by {study.ended_by}: {begun} trials begun, {whole} of them trained to the end. The "
-        "same command with more goes on."
+        "study is unfinished, and what follows is the best so far. The same command with more goes "
+        "on."
     )
 
 
@@ -257,6 +299,29 @@ class _Ahead:
         """Wait until it is done; a process must not end in the middle of an import."""
         if self._thread is not None:
             self._thread.join()
+
+
+def _space_of(arguments: argparse.Namespace) -> Path:
+    """Return the file of the space that has the study's name.
+
+    Raises:
+        InputError: There is none; studies of the storage are named that may have been meant.
+    """
+    from hpo.errors import InputError, did_you_mean
+    from hpo.library import find_space
+    from hpo.study import study_names
+
+    try:
+        return find_space(arguments.study)
+    except InputError as error:
+        names = study_names(arguments.storage)
+        if arguments.study in names:
+            hint = f"The study '{arguments.study}' is there: give the file of its space."
+        elif near := did_you_mean(arguments.study, names):
+            hint = f"There are studies in the storage{near}."
+        else:
+            raise
+        raise InputError(f"{error} {hint}") from None
 
 
 def _workers(

@@ -131,7 +131,8 @@ def test_check_says_what_is_whole(
     assert int(lines[-1].split()[1]) >= 1
 
     (array,) = cache.glob("features/*/train_text.npy")
-    (first, *_) = sorted(cache.glob("runs/*/*.weights.safetensors"))
+    (first, *_) = sorted(cache.glob("runs/*/*.safetensors"))
+    epoch, kind, _ = first.name.split(".")
     for path in (array, first):
         content = bytearray(path.read_bytes())
         content[-1] ^= 1
@@ -141,7 +142,7 @@ def test_check_says_what_is_whole(
     assert "features: 0 whole, 1 damaged\n" in printed
     assert "    train_text.npy is damaged: its checksum is wrong\n" in printed
     assert "bundles: 0 whole, 1 damaged\n" in printed
-    assert f"  {first.parent} epoch {int(first.name[:6])} weights; it is made again when" in printed
+    assert f"  {first.parent} epoch {int(epoch)} {kind}; it is made again when" in printed
     assert "models: 0 whole, 1 damaged\n" in printed
     assert f"  {tmp_path / 'none'} is no model folder: " in printed
 

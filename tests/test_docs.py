@@ -444,7 +444,7 @@ def test_commands_run(
         status = importlib.import_module(VERBS[verb]).main(arguments)
         assert status == 0, f"{place}: {capsys.readouterr().err}"
         ran.append(verb)
-    assert ran == ["run", "worker", "report", "predict", "run"]
+    assert ran == ["run", "worker", "report", "predict", "data", "run"]
     assert (workplace / "runs" / "my-greedy" / "report" / "index.html").is_file()
     assert (workplace / "predictions.csv").read_text().startswith("ImageID,Labels\n")
 

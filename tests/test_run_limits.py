@@ -87,6 +87,59 @@ def test_candidates_and_another_study_s_best_come_first(
     assert hpo.load_study("warm").stored.tasks()[0].config == best
 
 
+LONG = """
+name: long
+seeds: 1
+floor: false
+split: {kind: stratified, val_fraction: 0.2}
+fixed: {hidden: [16], epochs: 60}
+search:
+"""
+SAMPLED = "  {kind: optuna, trials: 4000, params: {dropout: {low: 0.0, high: 0.8}}}"
+RATES = ", ".join(f"{number / 1000}" for number in range(1, 900))
+GREEDY = f"  {{kind: greedy, stages: [{{name: a, params: {{dropout: [{RATES}]}}}}]}}"
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("search", [SAMPLED, GREEDY])
+def test_a_timeout_leaves_the_best_so_far_and_going_on_improves_it(
+    folder: Path, search: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "long.yaml").write_text(LONG + search)
+    command = [*COMMAND, "--study", "long", "--space", "long.yaml", "--workers", "1"]
+    assert run([*command, "--timeout", "0.001"]) == 3
+    printed = capsys.readouterr().out
+    assert "timeout 0.001s, refit and results not included" in printed
+    assert printed.endswith(
+        "The study is not complete. It was ended by the timeout of 0.001s, with no score yet. Run "
+        "the same command again to continue.\n"
+    )
+    assert not (folder / "runs").exists()
+    assert run([*command, "--timeout", "12"]) == 3
+    printed = capsys.readouterr().out
+    assert "ended by the timeout of 12s: " in printed
+    assert (
+        "The study is unfinished, and what follows is the best so far. The same command with more "
+        "goes on."
+    ) in printed
+    first = metrics(folder, "long")
+    assert first["ended_by"] == "the timeout of 12s"
+    assert (folder / "runs/long/predictions.csv").is_file()
+    model = hpo.load_model("runs/long/model")
+    study = hpo.load_study("long")
+    done = sum(task.outcome is not None for task in study.stored.tasks())
+    assert 0 < done < 899
+    assert run([*command, "--trials", str(done + 2)]) == (0 if search is SAMPLED else 3)
+    second = metrics(folder, "long")
+    ended = None if search is SAMPLED else f"the limit of {done + 2} trials"
+    assert second["ended_by"] == ended
+    best = [found["best"] for found in (first, second)]
+    assert isinstance(best[0], dict) and isinstance(best[1], dict)
+    assert best[1]["scores"] >= best[0]["scores"]
+    if best[0]["trial"] == best[1]["trial"]:
+        assert hpo.load_model("runs/long/model").config == model.config
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

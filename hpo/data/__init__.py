@@ -3,10 +3,10 @@
 from hpo.data._arrays import dataset_of_arrays
 from hpo.data._coco import CocoSummary, convert_coco
 from hpo.data._columns import parse_columns
-from hpo.data._dataset import Dataset, keep_rows
+from hpo.data._dataset import Dataset, TableUsed, keep_rows
 from hpo.data._folder import kinds_there, load_dataset, load_rows
 from hpo.data._frame import dataset_of_frame
-from hpo.data._images import ImageMode
+from hpo.data._images import IMAGE_SUFFIXES, ImageMode, url_fault
 from hpo.data._label_notes import class_line
 from hpo.data._labels_as import WAYS, LabelsAs, classes_argument
 from hpo.data._parts import CaptionRule, ReadOptions
@@ -22,6 +22,7 @@ from hpo.data._split import (
 )
 
 __all__ = [
+    "IMAGE_SUFFIXES",
     "WAYS",
     "CaptionRule",
     "CocoSummary",
@@ -35,6 +36,7 @@ __all__ = [
     "Split",
     "SplitSpec",
     "StratifiedSplit",
+    "TableUsed",
     "TailSplit",
     "class_line",
     "classes_argument",
@@ -49,4 +51,5 @@ __all__ = [
     "make_split",
     "parse_columns",
     "take_rows",
+    "url_fault",
 ]

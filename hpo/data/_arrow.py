@@ -149,7 +149,7 @@ def _read(path: Path) -> Any:
 
     if path.suffix == ".parquet":
         # not read_table, which takes folder names such as a=1 for columns
-        return parquet.ParquetFile(path).read()
+        return parquet.ParquetFile(path, page_checksum_verification=True).read()
     with pa.memory_map(str(path)) as source:
         return _opened(source).read_all()
 

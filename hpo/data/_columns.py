@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from hpo.data._problems import Problems
@@ -178,6 +179,22 @@ def find_columns(
         if len(matching) == 1:
             found["id"] = matching[0]
     return Columns(**found)
+
+
+def near_misses(used: Columns, unused: Iterable[Any]) -> dict[str, Any]:
+    """Return columns that are nothing, but whose names are nearly those of a kind not found.
+
+    Args:
+        used: The columns that were found.
+        unused: The others.
+    """
+    found = {}
+    for kind in ("image", "caption", "split"):
+        known = [name for names in _GUESSES[kind] for name in names]
+        for name in unused if getattr(used, kind) is None else ():
+            if get_close_matches(str(name).strip().lower(), known, n=1, cutoff=0.8):
+                found[kind] = name
+    return found
 
 
 def as_list(value: Any) -> list[Any]:

@@ -108,6 +108,12 @@ def read_csv(
                 notes.append(Note(left_out, doubtful=False))
             else:
                 notes += _kept_quotes(text, start, records, name)
+        if parser.repaired and not faults:
+            unescaped = (
+                f"{name}: quotes in the {caption} of {parser.repaired:,} rows are not escaped; "
+                "each is read up to the quote that ends its row"
+            )
+            notes.append(Note(unescaped, doubtful=False))
     problems.add(f"{name} {fault}" for fault in faults)
     if not records and not faults:
         problems.add(f"{name} has a header but no rows")
@@ -187,6 +193,9 @@ class _Parser:
         separator: What stands between two fields.
         caption: The column that may be malformed; None if all must be well-formed.
         blanks: Whether a blank follows every separator that a field follows, and is no part of it.
+
+    Attributes:
+        repaired: How many malformed captions the last text had.
     """
 
     def __init__(
@@ -198,6 +207,7 @@ class _Parser:
         between = rf"{mark}(?:[ \t]++|(?=[{mark}\r\n]|\Z))" if blanks else mark
         self.record = re.compile(between.join([field] * self.width) + _END)
         self.called = caption or ""
+        self.repaired = 0
         if caption is None:
             return
         self.caption = header.index(caption)
@@ -214,6 +224,7 @@ class _Parser:
         records: list[Sequence[str]] = []
         lines: list[int] = []
         faults: list[str] = []
+        self.repaired = 0
         line, counted, position = 1, 0, start
         while (position := _skip_blank(text, position)) < len(text):
             line += _count_breaks(text, counted, position)
@@ -227,6 +238,7 @@ class _Parser:
             if record is None:
                 faults.append(f"line {line}: {fault}")
             else:
+                self.repaired += 1
                 records.append(record)
                 lines.append(line)
             position = end

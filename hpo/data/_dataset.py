@@ -1,7 +1,9 @@
 """A data set as one object: the labelled rows, the rows to predict, labels and class names."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +11,24 @@ from hpo.data._problems import Problems
 from hpo.data._rows import Rows, take_rows
 from hpo.notes import Note
 
-__all__ = ["Dataset", "keep_rows", "problems_title"]
+__all__ = ["Dataset", "TableUsed", "keep_rows", "problems_title"]
+
+
+@dataclass(frozen=True)
+class TableUsed:
+    """A table that rows were read from.
+
+    Attributes:
+        name: What it is called, such as ``train.csv``.
+        part: ``train``, ``val`` or ``test``.
+        rows: How many rows of it are used.
+        columns: For each kind of column that was found, its name or names.
+    """
+
+    name: str
+    part: str
+    rows: int
+    columns: Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +53,7 @@ class Dataset:
         groups: For each labelled row the number of its picture, if a picture may be on several
             rows; empty otherwise. A split keeps a picture's rows together.
         untouched: How many labelled rows at the end are the test part of every split.
+        tables: What the rows of a data folder were read from.
     """
 
     root: Path | None
@@ -49,6 +69,7 @@ class Dataset:
     test_labels: np.ndarray | None = None
     groups: tuple[int, ...] = ()
     untouched: int = 0
+    tables: tuple[TableUsed, ...] = ()
 
 
 def problems_title(root: Path | None) -> str:

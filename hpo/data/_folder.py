@@ -114,6 +114,7 @@ def load_dataset(
         has=has,
         test_labels=read.test,
         groups=_groups(labelled),
+        tables=tuple(one.used() for one in tables),
     )
     masks = [_mask(one) for one in found]
     if all(mask.all() for mask in masks):

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -58,6 +58,17 @@ def class_notes(classes: Sequence[str], labels: np.ndarray) -> list[Note]:
                 "class of its own. Write them alike if they are one"
             )
         )
+    known = set(classes)
+    made = {name: words for name in classes if (words := _words_that_are_classes(name, known))}
+    if made:
+        name, words = next(iter(made.items()))
+        also = f" (and {len(made) - 1} such classes more)" if len(made) > 1 else ""
+        notes.append(
+            Note(
+                f"the class '{name}'{also} is made of the classes {words}; if it is no name, see "
+                "whether one separator stands on all rows (--labels-as, from Python labels_as='…')"
+            )
+        )
     if len(classes) > rows:
         notes.append(
             Note(
@@ -86,6 +97,14 @@ def class_notes(classes: Sequence[str], labels: np.ndarray) -> list[Note]:
     if without:
         notes.append(Note(f"{without:,} of {rows:,} rows have no label", doubtful=False))
     return notes
+
+
+def _words_that_are_classes(name: str, classes: Collection[str]) -> str:
+    """Return the words of a name, if all of them are classes; else an empty text."""
+    words = name.split()
+    if len(words) < 2 or any(word not in classes for word in words):
+        return ""
+    return " and ".join(f"'{word}'" for word in dict.fromkeys(words))
 
 
 def _without_case(name: str) -> str:

@@ -1,6 +1,6 @@
 """One table of a data folder, from its file to its rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,9 @@ from hpo.data._columns import (
     as_list,
     find_columns,
     listed,
+    near_misses,
 )
+from hpo.data._dataset import TableUsed
 from hpo.data._label_columns import guess_class_columns
 from hpo.data._parts import ReadOptions, TablePart, part_of
 from hpo.data._problems import Problems
@@ -22,6 +24,8 @@ from hpo.data._table import Table
 from hpo.notes import Note
 
 __all__ = ["ReadTable", "as_asked", "class_columns", "read_source"]
+
+_PLURAL = {"image": "images", "caption": "captions", "split": "parts"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,11 @@ class ReadTable:
     digest: str
     groups: tuple[int, ...] = ()
     notes: tuple[Note, ...] = ()
+
+    def used(self) -> TableUsed:
+        """Return what is told of the table."""
+        columns = {kind: name for kind, name in vars(self.part.used).items() if name is not None}
+        return TableUsed(self.source.name, self.source.part, len(self.part.rows), columns)
 
 
 def read_source(
@@ -92,9 +101,17 @@ def read_source(
     if faults:
         problems.add(faults.listed())
         return None
+    if labels:
+        notes += _left_notes(table, used)
     part = part_of(table, used, problems, first=first)
     captioned = with_captions(part, options.captions, problems)
-    return ReadTable(source, captioned.part, digest, captioned.groups, (*notes, *captioned.notes))
+    return ReadTable(
+        source,
+        captioned.part,
+        digest,
+        captioned.groups,
+        (*notes, *captioned.notes),
+    )
 
 
 def class_columns(
@@ -109,7 +126,7 @@ def class_columns(
         ask: As for ``find_columns``.
     """
     if used.labels == ALL_OTHERS:
-        return replace(used, labels=_others(table, used)), []
+        return replace(used, labels=unused_columns(table.columns, used)), []
     if used.labels is not None:
         return used, []
     guessed = guess_class_columns(table, used)
@@ -127,12 +144,29 @@ def class_columns(
     return replace(used, labels=guessed), [note]
 
 
+def _left_notes(table: Table, used: Columns) -> list[Note]:
+    """Say which columns are not read, and which of them were perhaps meant."""
+    unused = unused_columns(table.columns, used)
+    if not unused:
+        return []
+    notes = [
+        Note(
+            f"{table.name}: '{name}' isn't read, but may be the column of {_PLURAL[kind]}; say it "
+            f"with {as_asked(kind, name)}, or rename it"
+        )
+        for kind, name in near_misses(used, unused).items()
+    ]
+    what = "1 column isn't" if len(unused) == 1 else f"{len(unused)} columns aren't"
+    return [*notes, Note(f"{table.name}: {what} read: {listed(unused)}", doubtful=False)]
+
+
+def unused_columns(names: Iterable[Any], used: Columns) -> tuple[Any, ...]:
+    """Return the columns that are nothing."""
+    values: Mapping[str, Any] = vars(used)
+    taken = {name for value in values.values() for name in as_list(value)}
+    return tuple(name for name in names if name not in taken)
+
+
 def as_asked(kind: str, name: Any) -> str:
     """Return how to say on the command line which column is of a kind."""
     return f"--columns {kind}={name}"
-
-
-def _others(table: Table, used: Columns) -> tuple[Any, ...]:
-    values: Mapping[str, Any] = vars(used)
-    taken = {name for value in values.values() for name in as_list(value)}
-    return tuple(name for name in table.columns if name not in taken)

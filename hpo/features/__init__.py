@@ -30,8 +30,10 @@ from hpo.features._source import (
     DEMO_DATA,
     DataOptions,
     FolderDefaults,
+    encodable,
     folder_defaults,
     prepare_data,
+    read_rows,
 )
 
 __all__ = [
@@ -65,6 +67,7 @@ __all__ = [
     "check_encoder",
     "choice_cost",
     "class_embeddings",
+    "encodable",
     "encode_present",
     "extract_features",
     "fits_float16",
@@ -82,6 +85,7 @@ __all__ = [
     "parts_record",
     "prepare_data",
     "read_embeddings",
+    "read_rows",
     "reads_images",
     "resolve_encoder",
     "rows_of_nan",

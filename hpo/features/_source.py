@@ -42,6 +42,7 @@ __all__ = [
     "gathered_data",
     "imported_data",
     "prepare_data",
+    "read_rows",
 ]
 
 _PICTURES = "pictures"  # in the cache: images that stand in a table themselves
@@ -105,6 +106,11 @@ class DataOptions:
     def are_named(self) -> bool:
         """Whether the embeddings have names, to choose them by."""
         return isinstance(self.features, Mapping) or isinstance(self.encoder, Mapping)
+
+    @property
+    def encodes(self) -> bool:
+        """Whether anything has to be encoded that isn't stored yet."""
+        return self.features is None or self.encoder is not None
 
     def with_encoders(self, names: Sequence[str]) -> "DataOptions":
         """Return the options for a search space that names encoders.
@@ -203,28 +209,7 @@ def prepare_data(
         InputError: Everything that is wrong with the data, before any work starts; or images that
             can't be encoded, when all others are.
     """
-    from hpo.data import load_dataset
-
-    problems = []
-    by_name = isinstance(options.features, Mapping) and isinstance(options.encoder, Mapping)
-    if options.features is not None and options.encoder is not None and not by_name:
-        problems.append(
-            "--features imports embeddings, so it can't go with --encoder, unless they have names "
-            "to choose them by: --features NAME=DIR --encoder NAME=ENCODER"
-        )
-    if options.features is None:
-        chosen(options.modalities, ENCODED, problems)
-    if problems:
-        raise InputError(problems)
-    encodes = options.features is None or options.encoder is not None
-    with_images = encodes and reads_images(options.modalities or ENCODED)
-    dataset = load_dataset(
-        options.folder,
-        images="exist" if with_images else "ignore",
-        skip_bad_images=options.skip_bad_images,
-        options=options.reading,
-        labels_as=options.labels_as,
-    )
+    dataset = read_rows(options)
     if check is not None:
         check(dataset)
     if options.strict:
@@ -263,6 +248,38 @@ def prepare_data(
     if options.strict:
         refuse_doubts(data.notes)
     return data
+
+
+def read_rows(options: DataOptions) -> "Dataset":
+    """Read and check a data folder's rows and labels, and see that images are there to encode.
+
+    Args:
+        options: Where the data comes from.
+
+    Raises:
+        InputError: Everything that is wrong with the data.
+    """
+    from hpo.data import load_dataset
+
+    problems: list[str] = []
+    by_name = isinstance(options.features, Mapping) and isinstance(options.encoder, Mapping)
+    if options.features is not None and options.encoder is not None and not by_name:
+        problems.append(
+            "--features imports embeddings, so it can't go with --encoder, unless they have names "
+            "to choose them by: --features NAME=DIR --encoder NAME=ENCODER"
+        )
+    if options.features is None:
+        chosen(options.modalities, ENCODED, problems)
+    if problems:
+        raise InputError(problems)
+    with_images = options.encodes and reads_images(options.modalities or ENCODED)
+    return load_dataset(
+        options.folder,
+        images="exist" if with_images else "ignore",
+        skip_bad_images=options.skip_bad_images,
+        options=options.reading,
+        labels_as=options.labels_as,
+    )
 
 
 def imported_data(

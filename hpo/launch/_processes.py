@@ -17,9 +17,9 @@ __all__ = ["Workers"]
 
 _log = logging.getLogger(__name__)
 _RESTARTS = 5
-#: Exit statuses of ``hpo.worker`` that say all that is to be said: done, bad input, left early, and
-#: no candidate left.
-_FINAL = (0, 2, 3, 4)
+#: Exit statuses of ``hpo.worker`` that say all that is to be said: done, bad input, left early, no
+#: candidate left, and the study deleted.
+_FINAL = (0, 2, 3, 4, 5)
 
 
 class Workers:
@@ -54,6 +54,7 @@ class Workers:
             f"--heartbeat={timing.heartbeat}",
             f"--grace={timing.grace}",
             f"--stall-timeout={timing.stall_timeout}",
+            "--of-run",
         ]
         self._url = url
         self._placements = list(placements)

@@ -1,6 +1,7 @@
 """The library behind ``import hpo`` and behind the command line."""
 
-from hpo.library._create import create_study, load_study, open_study
+from hpo.library._create import create_study, define_study, load_study, open_study
+from hpo.library._limits import Limits
 from hpo.library._model import Model, load_model
 from hpo.library._register import (
     register_fusion,
@@ -13,10 +14,12 @@ from hpo.library._study import Study
 from hpo.library._train import Run, fit, train
 
 __all__ = [
+    "Limits",
     "Model",
     "Run",
     "Study",
     "create_study",
+    "define_study",
     "find_space",
     "fit",
     "load_model",

@@ -14,7 +14,7 @@ from hpo.search import Space, space_for_sources
 from hpo.study import Definition, StoredStudy, plugins_of
 from hpo.training import METRICS, Arithmetic
 
-__all__ = ["create_study", "load_study", "open_study"]
+__all__ = ["create_study", "define_study", "load_study", "open_study"]
 
 _log = logging.getLogger(__name__)
 
@@ -104,7 +104,28 @@ def open_study(
     Raises:
         InputError: The storage is no good, or it has another study of this name.
     """
-    definition = Definition(
+    definition = define_study(
+        data,
+        space,
+        bundle,
+        arithmetic=arithmetic,
+        checkpoint_every=checkpoint_every,
+        run_store_gb=run_store_gb,
+    )
+    return Study(StoredStudy.create(storage, name, definition), bundle)
+
+
+def define_study(
+    data: Data,
+    space: Space,
+    bundle: Bundle,
+    *,
+    arithmetic: Arithmetic,
+    checkpoint_every: int,
+    run_store_gb: float,
+) -> Definition:
+    """Return what a study of a space that was read and data that was divided is."""
+    return Definition(
         space=space,
         cache=str(data.cache),
         bundle_key=bundle.key,
@@ -125,7 +146,6 @@ def open_study(
         },
         classes=len(bundle.classes),
     )
-    return Study(StoredStudy.create(storage, name, definition), bundle)
 
 
 def load_study(
@@ -136,7 +156,8 @@ def load_study(
     Args:
         name: Its name.
         storage: See ``create_study``.
-        cache: Where its features and runs are; by default where they were when it was made.
+        cache: Where its features and runs are; by default in the working folder or that of the
+            database file, if they are there, or else where they were when it was made.
 
     Raises:
         InputError: There is no such storage or study.

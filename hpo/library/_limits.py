@@ -7,8 +7,8 @@ from typing import Any
 
 from hpo._duration import seconds_of
 from hpo.errors import InputError
-from hpo.search import Task, TaskState, costliest, last_step, refit_epochs, trained_epochs
-from hpo.study import StoredStudy
+from hpo.search import Budget, Task, TaskState, costliest, last_step, refit_epochs, trained_epochs
+from hpo.study import Definition, StoredStudy
 
 __all__ = ["Exhaustion", "Limits", "TimeLimit", "shown_time"]
 
@@ -34,7 +34,7 @@ class Limits:
     """How far a study may go on.
 
     Attributes:
-        timeout: Stop at once after so many seconds.
+        timeout: Stop the search at once after so many seconds; the refit comes on top.
         trials: Trials that may be begun; None for those that the space asks for.
         epochs: Epochs of single runs, the refit included.
         time_limit: Seconds for everything, results included.
@@ -51,7 +51,7 @@ class Limits:
 
     @staticmethod
     def of(
-        study: StoredStudy,
+        budget: Budget,
         timeout: float | None = None,
         trials: int | None = None,
         epochs: int | None = None,
@@ -64,19 +64,21 @@ class Limits:
             InputError: The time is no length of time.
         """
         try:
-            seconds = study.budget.time_limit if time_limit is None else seconds_of(time_limit)
+            seconds = budget.time_limit if time_limit is None else seconds_of(time_limit)
         except ValueError as error:
             raise InputError(f"time_limit {error}.") from None
         if timeout is not None and seconds is not None:
             raise InputError(
-                "--timeout ends a study without a result, and --time-limit with one; give one of "
-                "them."
+                "--timeout is the time of the search alone, and --time-limit that of the whole "
+                "command; give one of them."
             )
-        return Limits(timeout, trials, epochs or study.budget.epochs, seconds, **more)
+        return Limits(timeout, trials, epochs or budget.epochs, seconds, **more)
 
     def __str__(self) -> str:
         """Say what may end the study before it is complete; empty if nothing will."""
         named = [f"budget {self.epochs} epochs, refit included"] if self.epochs is not None else []
+        if self.timeout is not None:
+            named.append(f"timeout {shown_time(self.timeout)}, refit and results not included")
         if self.time_limit is not None:
             named.append(f"time limit {shown_time(self.time_limit)}")
         return " · ".join(named)
@@ -89,7 +91,7 @@ class Limits:
             over: Whether the time for trials is over, or there was nothing to do for a while.
         """
         row = study.ledger.study(study.name)
-        own, exhausted = self.trial_epochs(study), study.strategy.is_exhausted(study)
+        own, exhausted = self.trial_epochs(study.definition), study.strategy.is_exhausted(study)
         if exhausted and own is not None and row is not None and row.epochs == own:
             return f"the budget of {self.epochs} epochs"
         # workers may see the deadline a little before others do
@@ -97,7 +99,22 @@ class Limits:
         over = over or exhausted or (left is not None and left < _SECONDS)
         if self.time_limit is not None and over:
             return f"the time limit of {shown_time(self.time_limit)}"
+        return self._cut(left, exhausted)
+
+    def _cut(self, left: float | None, exhausted: bool) -> str | None:
+        """Return which limit that plans no end has ended the work."""
+        if self.timeout is not None and left is not None and left < _SECONDS:
+            return f"the timeout of {shown_time(self.timeout)}"
+        if self.trials is not None and exhausted:
+            return f"the limit of {self.trials} trial{'' if self.trials == 1 else 's'}"
         return None
+
+    def is_budget(self, ended_by: str | None) -> bool:
+        """Tell whether what ended the work is a budget, which is planned for, or a mere stop."""
+        return ended_by is not None and ended_by not in (
+            self._cut(0.0, False),
+            self._cut(None, True),
+        )
 
     def set(self, study: StoredStudy) -> None:
         """Write the limits to the study's queue.
@@ -106,9 +123,9 @@ class Limits:
             InputError: The budget is not enough for a trial and the refit.
         """
         trials = study.trials_asked if self.trials is None else self.trials
-        study.ledger.limit(study.name, self.timeout, trials, self.trial_epochs(study))
+        study.ledger.limit(study.name, self.timeout, trials, self.trial_epochs(study.definition))
 
-    def trial_epochs(self, study: StoredStudy) -> int | None:
+    def trial_epochs(self, definition: Definition) -> int | None:
         """Return what of the budget is for trials; None without one.
 
         Raises:
@@ -117,7 +134,7 @@ class Limits:
         """
         if self.epochs is None:
             return None
-        space, modalities = study.space, study.definition.modalities
+        space, modalities = definition.space, definition.modalities
         if not space.search.counts_epochs:
             raise InputError(
                 f"--epoch-budget {self.epochs}: search kind {space.search.kind} decides nothing "
@@ -182,7 +199,7 @@ class TimeLimit:
             epochs = trained + int(_PROMISED * rate * left)
             # What one whole trial needs is promised to the last; the deadline is still there.
             epochs = max(epochs, self._study.strategy.needed_epochs(self._study))
-        budget = self._limits.trial_epochs(self._study)
+        budget = self._limits.trial_epochs(self._study.definition)
         if not self._study.space.search.counts_epochs:
             epochs = None
         elif budget is not None:

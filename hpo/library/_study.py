@@ -18,7 +18,7 @@ from hpo.library._work import Crew, Observer, work_on
 from hpo.models import Config
 from hpo.results import Floor, compute_floor
 from hpo.search import Task
-from hpo.study import StoredStudy, add_candidate, best_so_far, warm_start
+from hpo.study import StoredStudy, add_candidate, best_so_far, check_bundle, warm_start
 from hpo.worker import WorkerSettings
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class Study:
             workers=workers, timeout=timeout, trials=trials, epochs=epochs, memory_gb=memory_gb
         )
         limits = self.limits(timeout, trials, epochs, time_limit)
+        check_bundle(self.stored.definition)
         placed = resolve_devices(devices)
         stored = self.stored
         settings = WorkerSettings(device=placed[0], memory_gb=memory_gb)
@@ -164,7 +165,9 @@ class Study:
         Raises:
             InputError: The time is no length of time.
         """
-        return Limits.of(self.stored, timeout, trials, epochs, time_limit, began=began, refit=refit)
+        return Limits.of(
+            self.stored.budget, timeout, trials, epochs, time_limit, began=began, refit=refit
+        )
 
     @property
     def ended_by(self) -> str | None:
@@ -362,6 +365,7 @@ class Study:
         from hpo.results import decide, decide_on, pick_task, refit_best, select_ensemble
 
         check_positive(memory_gb=memory_gb)
+        check_bundle(self.stored.definition)
         space, placed = self.stored.space, resolve_devices(device)[0]
         if not isinstance(pick, int):
             _ = self.best_task  # says what is missing

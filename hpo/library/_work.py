@@ -47,6 +47,9 @@ def work_on(
     Returns:
         Whether the study is complete, and which limit of the budget ended it, in words; None if
         none did.
+
+    Raises:
+        StudyGoneError: The study was deleted meanwhile.
     """
     stored.definition.check_meaning(stored.name)
     limits.set(stored)
@@ -61,6 +64,7 @@ def work_on(
         while True:
             running = crew.watch()
             began = time.monotonic()
+            stored.check_there()
             tasks = stored.tasks()
             observe(tasks)
             if clock is not None:

@@ -45,6 +45,8 @@ class StudyRow:
         allotted: So many tasks may be begun by the budget, for now; None without one.
         revision: Grows whenever ``epochs`` or ``allotted`` is written.
         stopped: Why no more tasks are begun although there could be; None otherwise.
+        identity: What the study in Optuna's storage has as well, as no other one of this name
+            does; None until that is there.
     """
 
     definition: Mapping[str, Any]
@@ -54,6 +56,7 @@ class StudyRow:
     allotted: int | None = None
     revision: int = 0
     stopped: str | None = None
+    identity: str | None = None
 
 
 class Ledger(abc.ABC):
@@ -172,11 +175,30 @@ class Ledger(abc.ABC):
         """Return the names of all studies, in alphabetical order."""
 
     @abc.abstractmethod
-    def delete(self, study: str) -> None:
+    def identify(self, study: str, identity: str) -> str | None:
+        """Give a study its identity unless it has one; return the one it has.
+
+        Of racing processes all get the same one. None if there is no such study.
+        """
+
+    @abc.abstractmethod
+    def rename(self, study: str, name: str) -> bool:
+        """Give a study and all of its tasks another name; return False if that is taken.
+
+        Workers that are on one of its tasks are ``Fenced`` by their next call. The study in
+        Optuna's storage is left alone.
+        """
+
+    @abc.abstractmethod
+    def delete(self, study: str, identity: str | None = None) -> None:
         """Delete a study's definition and all of its tasks; harmless where there is none.
 
         Workers that are on one of its tasks are ``Fenced`` by their next call. The study in
         Optuna's storage is left alone.
+
+        Args:
+            study: Its name.
+            identity: Delete it only if it has this identity; None for any.
         """
 
     # --- the queue

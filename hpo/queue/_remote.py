@@ -86,8 +86,15 @@ class RemoteLedger(Ledger):
     def studies(self) -> list[str]:
         return list(self._call("studies"))
 
-    def delete(self, study: str) -> None:
-        self._call("delete", study)
+    def identify(self, study: str, identity: str) -> str | None:
+        found: str | None = self._call("identify", study, identity)
+        return found
+
+    def rename(self, study: str, name: str) -> bool:
+        return bool(self._call("rename", study, name))
+
+    def delete(self, study: str, identity: str | None = None) -> None:
+        self._call("delete", study, identity)
 
     def open_tasks(self, study: str, tasks: Sequence[NewTask]) -> int:
         # Optuna's server takes 4 MB at once; who opens the same tasks again opens the rest

@@ -13,7 +13,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     create_engine,
-    delete,
     func,
     select,
     update,
@@ -21,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from hpo import trials
+from hpo.queue import _study_rows as studies
 from hpo.queue._contract import MAX_ATTEMPTS, Fenced, Ledger, StudyRow
 from hpo.queue._rows import config_columns, new_row, pauses_of, progress_column, task_of
 from hpo.queue._schema import migrate
@@ -157,28 +157,28 @@ class SqlLedger(Ledger):
 
     def study(self, study: str) -> StudyRow | None:
         with self._reading() as connection:
-            row = connection.execute(
-                select(
-                    _studies.c.definition,
-                    (_studies.c.deadline - self._dialect.now()).label("left"),
-                    _studies.c.max_tasks,
-                    _studies.c.epochs,
-                    _studies.c.allotted,
-                    _studies.c.revision,
-                    _studies.c.stopped,
-                ).where(_studies.c.study == study)
-            ).one_or_none()
-        return None if row is None else StudyRow(json.loads(row[0]), *row[1:])
+            return studies.read(connection, study, self._dialect.now())
 
     def studies(self) -> list[str]:
         with self._reading() as connection:
             names = connection.execute(select(_studies.c.study)).scalars()
             return sorted(names)
 
-    def delete(self, study: str) -> None:
+    def identify(self, study: str, identity: str) -> str | None:
         with self._transaction() as connection:
-            for table in (_tasks, _studies):
-                connection.execute(delete(table).where(table.c.study == study))
+            return studies.identify(connection, study, identity)
+
+    def rename(self, study: str, name: str) -> bool:
+        try:
+            with self._transaction() as connection:
+                studies.rename(connection, study, name)
+        except IntegrityError:
+            return False
+        return True
+
+    def delete(self, study: str, identity: str | None = None) -> None:
+        with self._transaction() as connection:
+            studies.drop(connection, study, identity)
 
     def open_tasks(self, study: str, tasks: Sequence[NewTask]) -> int:
         opened = 0

@@ -78,6 +78,8 @@ def write(connection: Connection, study: str, task: Task, **values: Any) -> None
             tasks.c.study == study,
             tasks.c.position == task.position,
             tasks.c.token == task.token,
+            # a study that was deleted and begun again has the same tokens once more
+            tasks.c.owner == task.owner,
             tasks.c.state == TaskState.CLAIMED.value,
         )
         .values(**values)

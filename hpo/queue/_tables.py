@@ -26,6 +26,7 @@ studies = Table(
     Column("allotted", Integer),
     Column("revision", Integer, nullable=False, server_default="0"),
     Column("stopped", Text),
+    Column("identity", String(40)),
 )
 tasks = Table(
     "hpo_tasks",

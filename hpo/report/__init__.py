@@ -2,6 +2,6 @@
 
 from hpo.report._finish import finish_study, read_results
 from hpo.report._report import write_report
-from hpo.report._screen import Screen
+from hpo.report._screen import Screen, show_plan
 
-__all__ = ["Screen", "finish_study", "read_results", "write_report"]
+__all__ = ["Screen", "finish_study", "read_results", "show_plan", "write_report"]

@@ -20,10 +20,10 @@ from hpo.report._table_files import (
     score_text,
 )
 from hpo.results import Floor, stored_floor
-from hpo.search import COSTS, Plan, StageTable, Task, TaskState
+from hpo.search import COSTS, Plan, Space, StageTable, Task, TaskState
 from hpo.study import StoredStudy
 
-__all__ = ["Screen"]
+__all__ = ["Screen", "show_plan"]
 
 
 class Screen:
@@ -68,38 +68,7 @@ class Screen:
 
     def show_plan(self, about: Sequence[str]) -> None:
         """Print what the study is made of and what it will take."""
-        for line in about:
-            self._console.print(line, highlight=False, soft_wrap=True)
-        table = Table(title="plan", title_justify="left", box=None, pad_edge=False)
-        table.add_column("stage")
-        for name in ("configurations", "done", "epochs asked", "to train"):
-            table.add_column(name, justify="right")
-        for stage in self._plan.stages:
-            table.add_row(
-                stage.name,
-                str(stage.candidates),
-                str(stage.done),
-                f"{stage.asked:,}",
-                f"{stage.trained:,}",
-            )
-        self._console.print(table)
-        plan = self._plan
-        saved = 1 - plan.trained / plan.asked if plan.asked else 0.0
-        note = ", if the best candidates are as assumed" if plan.assumed else ""
-        self._console.print(
-            f"{plan.asked:,} epochs asked for a seed, {plan.trained:,} to train "
-            f"({saved:.0%} saved by continuing and sharing runs{note}); seeds: {plan.seeds}",
-            highlight=False,
-            soft_wrap=True,
-        )
-        if plan.skipped:
-            limit = self._study.space.constraints.max_model_mb
-            are = "candidate is" if plan.skipped == 1 else "candidates are"
-            self._console.print(
-                f"{plan.skipped} {are} skipped, being larger than max_model_mb ({limit:g})",
-                highlight=False,
-                soft_wrap=True,
-            )
+        show_plan(self._console, about, self._plan, self._study.space)
 
     def update(self, tasks: Sequence[Task]) -> None:
         """Show the present state."""
@@ -173,6 +142,48 @@ class Screen:
             return f"{elapsed:.0f} s so far"
         left = elapsed / here * (total - done)
         return f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left"
+
+
+def show_plan(console: Console, about: Sequence[str], plan: Plan, space: Space) -> None:
+    """Print what a study is made of and what it will take.
+
+    Args:
+        console: Where to write.
+        about: Lines about it.
+        plan: Its plan.
+        space: What it searches.
+    """
+    for line in about:
+        console.print(line, highlight=False, soft_wrap=True)
+    table = Table(title="plan", title_justify="left", box=None, pad_edge=False)
+    table.add_column("stage")
+    for name in ("configurations", "done", "epochs asked", "to train"):
+        table.add_column(name, justify="right")
+    for stage in plan.stages:
+        table.add_row(
+            stage.name,
+            str(stage.candidates),
+            str(stage.done),
+            f"{stage.asked:,}",
+            f"{stage.trained:,}",
+        )
+    console.print(table)
+    saved = 1 - plan.trained / plan.asked if plan.asked else 0.0
+    note = ", if the best candidates are as assumed" if plan.assumed else ""
+    console.print(
+        f"{plan.asked:,} epochs asked for a seed, {plan.trained:,} to train "
+        f"({saved:.0%} saved by continuing and sharing runs{note}); seeds: {plan.seeds}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if plan.skipped:
+        limit = space.constraints.max_model_mb
+        are = "candidate is" if plan.skipped == 1 else "candidates are"
+        console.print(
+            f"{plan.skipped} {are} skipped, being larger than max_model_mb ({limit:g})",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def render_table(table: StageTable) -> Table:

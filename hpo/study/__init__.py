@@ -3,6 +3,9 @@
 from hpo.models import PluginUse
 from hpo.study._candidates import add_candidate, adopt_enqueued, warm_start
 from hpo.study._definition import Definition
+from hpo.study._identity import Store, StudyGoneError
+from hpo.study._look import look, study_names
+from hpo.study._places import check_bundle
 from hpo.study._plugins import check_plugins, load_plugins, plugins_of
 from hpo.study._so_far import TRAINED, best_so_far, epochs_unfinished
 from hpo.study._study import StoredStudy, finished_trial
@@ -11,14 +14,19 @@ __all__ = [
     "TRAINED",
     "Definition",
     "PluginUse",
+    "Store",
     "StoredStudy",
+    "StudyGoneError",
     "add_candidate",
     "adopt_enqueued",
     "best_so_far",
+    "check_bundle",
     "check_plugins",
     "epochs_unfinished",
     "finished_trial",
     "load_plugins",
+    "look",
     "plugins_of",
+    "study_names",
     "warm_start",
 ]

@@ -1,5 +1,6 @@
 """Candidates that no sampler suggested: added by hand, taken from another study, or enqueued."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from hpo.training import head_runs
 
 __all__ = ["add_candidate", "adopt_enqueued", "warm_start"]
 
+_log = logging.getLogger(__name__)
 #: How many configurations a study takes from another one.
 _WARM = 3
 
@@ -104,12 +106,20 @@ def adopt_enqueued(study: StoredStudy) -> None:
                 config = study.strategy.point(_typed(study, trial.system_attrs["fixed_params"]))
                 twin = by_key.get(config.key)
                 if twin is None:
-                    study.ledger.open_tasks(study.name, [_task(study, position, config)])
+                    if study.ledger.open_tasks(study.name, [_task(study, position, config)]):
+                        shown = format_params(study.strategy.params(config))
+                        _log.warning(
+                            "Trial %d, which was waiting since Optuna's enqueue_trial, is next: %s",
+                            trial.number,
+                            shown,
+                        )
                 else:
                     number = "" if twin.trial is None else f", trial {twin.trial}"
                     reason = f"the study has this configuration{number}"
+                    _log.warning("Trial %d was enqueued, but %s.", trial.number, reason)
             except InputError as error:
                 reason = " ".join(str(error).split())
+                _log.warning("Trial %d was enqueued, but isn't trained: %s", trial.number, reason)
         study.trials.close_enqueued(trial, reason)
 
 

@@ -76,6 +76,38 @@ class Definition:
         return Dimensions(self.widths, self.classes, self.sources)
 
     @property
+    def objectives(self) -> dict[str, str]:
+        """The direction of each objective by its name."""
+        against = self.space.against
+        return {self.space.metric: "maximize", **({} if against is None else {against: "minimize"})}
+
+    def capped(self) -> "Definition":
+        """Return the definition with batch sizes that its training rows have."""
+        return dataclasses.replace(self, space=self.space.capped(self.train_rows))
+
+    def check_same(self, other: "Definition", study: str, where: str) -> None:
+        """Check that another definition has what this stored one has, as far as it decides results.
+
+        Args:
+            other: What the study is to be now.
+            study: Its name, for the message.
+            where: The storage, likewise.
+
+        Raises:
+            InputError: It hasn't; all that is different is listed.
+        """
+        differences = self.differences(other)
+        if differences:
+            raise InputError(
+                [
+                    *differences,
+                    "Give the new one another name (--study NAME --space FILE), or another "
+                    "--storage.",
+                ],
+                title=f"The study '{study}' in {where} is a different one:",
+            )
+
+    @property
     def bundle(self) -> Path:
         """Folder of the features, labels and split."""
         return Path(self.cache) / "bundles" / self.bundle_key

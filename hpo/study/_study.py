@@ -11,16 +11,13 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from hpo.errors import InputError, did_you_mean
+from hpo.errors import InputError
 from hpo.features import ChoiceCost, choice_cost
 from hpo.models import Config
 from hpo.queue import (
-    Ledger,
     Patience,
     StudyRow,
     Trials,
-    open_ledger,
-    open_storage,
     open_trials,
     waiting,
 )
@@ -38,6 +35,8 @@ from hpo.search import (
     param_value,
 )
 from hpo.study._definition import Definition
+from hpo.study._identity import Store, StudyGoneError
+from hpo.study._places import find_cache
 from hpo.study._plugins import check_plugins
 from hpo.training import metric_label
 from hpo.trials import (
@@ -45,6 +44,7 @@ from hpo.trials import (
     OptunaStudy,
     Searched,
     check_exists,
+    find_study,
     open_study,
     redact,
     redraw,
@@ -59,10 +59,10 @@ class StoredStudy:
     """A study as one process sees it.
 
     Args:
-        url: The storage URL.
         name: The study's name.
         definition: As it is stored.
-        ledger: The queue.
+        store: Where its trials and its queue are.
+        identity: What tells it from another study of its name.
 
     Attributes:
         trials_asked: How many trials the space asked for this time, where the study was made with
@@ -70,13 +70,15 @@ class StoredStudy:
         budget: What the study may take, as the space has it this time.
     """
 
-    def __init__(self, url: str, name: str, definition: Definition, ledger: Ledger) -> None:
+    def __init__(self, name: str, definition: Definition, store: Store, identity: str) -> None:
         self.trials_asked: int | None = None
         self.budget = definition.space.budget
-        self.url = url
+        self.url = store.url
         self.name = name
         self.definition = definition
-        self.ledger = ledger
+        self.ledger = store.ledger
+        self._store = store
+        self._identity = identity
         #: The study that ``patient`` was called of, and what its ledger and trials wait for.
         self._plain = self
         self._patience: Patience | None = None
@@ -85,28 +87,24 @@ class StoredStudy:
     def create(url: str, name: str, definition: Definition) -> "StoredStudy":
         """Create the study, or open it if it exists and is the same.
 
+        A study that was deleted with Optuna's tools is begun anew.
+
         Raises:
             InputError: The storage is no good, or has a study of this name that is another one, or
-                whose space meant something else when it was made; or no configuration of the space
-                keeps within its constraints.
+                that hpo didn't make, or whose space meant something else when it was made; or no
+                configuration of the space keeps within its constraints.
         """
         # The parameters that trials show are then among the choices that Optuna knows.
-        space = definition.space.capped(definition.train_rows)
-        definition = dataclasses.replace(definition, space=space)
+        definition = definition.capped()
         definition.strategy().check()
-        ledger = open_ledger(url)
-        stored = _read(name, ledger.define(name, definition.to_json()))
+        store = Store.open(url)
+        found = store.make_way(name, definition.objectives)
+        stored = _read(name, store.ledger.define(name, definition.to_json()))
+        if found is None and stored.differences(definition):  # whoever defined it got no further
+            store.ledger.delete(name)
+            stored = _read(name, store.ledger.define(name, definition.to_json()))
         stored.check_meaning(name)
-        differences = stored.differences(definition)
-        if differences:
-            raise InputError(
-                [
-                    *differences,
-                    "Give the new one another name (--study NAME --space FILE), or another "
-                    "--storage.",
-                ],
-                title=f"The study '{name}' in {redact(url)} is a different one:",
-            )
+        stored.check_same(definition, name, redact(url))
         for field, value in stored.kept_defaults(definition).items():
             _log.warning(
                 "The study '%s' was made when %s was %s unless the space said something else, and "
@@ -117,7 +115,12 @@ class StoredStudy:
             )
         # The cache may have moved since; where it is now is what the caller says.
         stored = dataclasses.replace(stored, cache=definition.cache)
-        study = StoredStudy(url, name, stored, ledger)
+        if found is None:
+            open_study(store.storage, name, two_objectives=len(definition.objectives) == 2)
+            found = find_study(store.storage, name)
+        if found is None:
+            raise StudyGoneError(name, url)
+        study = StoredStudy(name, stored, store, store.link(found))
         wanted, had = definition.space.search.trials_wanted, stored.space.search.trials_wanted
         study.trials_asked = wanted if wanted != had else None
         study.budget = definition.space.budget
@@ -133,28 +136,28 @@ class StoredStudy:
         Args:
             url: The storage URL.
             name: The study's name.
-            cache: Where this machine sees the study's features and runs; by default where the
-                machine that made the study did.
+            cache: Where this machine sees the study's features and runs; see ``find_cache``.
             option: By which the user named it, for messages.
 
         Raises:
-            InputError: The storage is no good or has no such study, or the study needs a part of
-                a user's own that is not here.
+            InputError: The storage is no good or has no such study, or one that hpo didn't make,
+                or the study needs a part of a user's own that is not here.
         """
         check_exists(url)
-        ledger = open_ledger(url)
-        row = ledger.study(name)
-        if row is None:
-            names = ledger.studies()
-            known = f"it has: {', '.join(names)}" if names else "it has none"
-            raise InputError(
-                f"{option} {name}: {redact(url)} has no such study"
-                f"{did_you_mean(name, names)}; {known}."
-            )
+        store = Store.open(url)
+        found, row = store.find(name, option)
         definition = _read(name, row.definition)
-        if cache is not None:
-            definition = dataclasses.replace(definition, cache=str(cache.absolute()))
-        return StoredStudy(url, name, definition, ledger)
+        cache = find_cache(definition, url, name, cache)
+        definition = dataclasses.replace(definition, cache=str(cache))
+        return StoredStudy(name, definition, store, store.link(found))
+
+    def check_there(self) -> None:
+        """Check that the study wasn't deleted since it was opened.
+
+        Raises:
+            StudyGoneError: It was, or it was renamed.
+        """
+        self._store.check(self.name, self._plain._source.id, self._identity)
 
     def patient(self, patience: Patience) -> "StoredStudy":
         """Return the study with a ledger and trials that wait for a store that is away."""
@@ -310,8 +313,10 @@ class StoredStudy:
     def _source(self) -> OptunaStudy:
         longest = max(self.space.lengths()) * 2
         pruner = make_pruner(self.space.search.pruner, longest)
-        two = self.space.against is not None
-        return open_study(open_storage(self.url), self.name, pruner, two_objectives=two)
+        try:
+            return open_study(self._store.storage, self.name, pruner, create=False)
+        except KeyError:
+            raise StudyGoneError(self.name, self.url) from None
 
     @property
     def _searched(self) -> Searched:
@@ -347,9 +352,10 @@ def finished_trial(study: StoredStudy, number: int) -> FrozenTrial:
         InputError: There is none, or it has no result.
     """
     trials = study.trials.all()
-    if not 0 <= number < len(trials):
-        raise InputError(f"--trial {number}: the study has trials 0 to {len(trials) - 1}.")
-    trial = trials[number]
+    trial = next((trial for trial in trials if trial.number == number), None)
+    if trial is None:
+        has = f"trials 0 to {trials[-1].number}" if trials else "no trials yet"
+        raise InputError(f"--trial {number}: the study has {has}.")
     if not trial.user_attrs.get("scores"):
         raise InputError(f"--trial {number}: has no result; its state is {trial.state.name}.")
     return trial

@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING
 
 from hpo._lazy import exported_late
 from hpo.trials._ask import Draw, Searched, redraw, sample_config, should_prune
-from hpo.trials._database import open_database
+from hpo.trials._database import has_tables, open_database
 from hpo.trials._dialects import Dialect, dialect_of
 from hpo.trials._engine import engine_arguments, reporting_failure, tune
 from hpo.trials._known import knows_optuna
 from hpo.trials._live import LiveTrial, NewTrial, TrialEnd
 from hpo.trials._partial import last_scored
-from hpo.trials._study import OptunaStudy, open_study
-from hpo.trials._url import check_exists, check_url, is_proxy, redact
+from hpo.trials._redact import redact
+from hpo.trials._study import (
+    FoundStudy,
+    OptunaStudy,
+    all_studies,
+    find_study,
+    identify,
+    open_study,
+)
+from hpo.trials._url import check_exists, check_url, is_proxy
 
 if TYPE_CHECKING:
     from hpo.trials._server import storage_server
@@ -33,18 +41,23 @@ else:
 __all__ = [
     "Dialect",
     "Draw",
+    "FoundStudy",
     "LiveTrial",
     "NewTrial",
     "OptunaStudy",
     "Searched",
     "TrialEnd",
+    "all_studies",
     "append_to_trial",
     "check_exists",
     "check_url",
     "create_trial",
     "dialect_of",
     "engine_arguments",
+    "find_study",
     "finish_trial",
+    "has_tables",
+    "identify",
     "is_proxy",
     "knows_optuna",
     "last_scored",

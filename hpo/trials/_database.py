@@ -1,19 +1,25 @@
 """Opening Optuna's storage in a database."""
 
 import logging
+import re
+import shlex
 import time
 from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
 from typing import TypeVar
 
 from optuna.storages import RDBStorage
+from sqlalchemy import create_engine, inspect
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from hpo.errors import InputError
 from hpo.trials._engine import engine_arguments, reporting_failure, tune
 from hpo.trials._known import knows_names, knows_optuna
-from hpo.trials._url import check_url, redact
+from hpo.trials._redact import redact
+from hpo.trials._url import check_url, is_proxy
 
-__all__ = ["open_database"]
+__all__ = ["has_tables", "open_database"]
 
 T = TypeVar("T")
 
@@ -45,8 +51,8 @@ def open_database(url: str) -> RDBStorage:
     with reporting_failure(url):
         try:
             storage = create(kind)
-        except RuntimeError as error:  # the tables are of another version; Optuna says what to do
-            raise InputError(f"--storage {redact(url)}: {error}") from None
+        except RuntimeError as error:  # the tables are of another version
+            raise InputError(_of_another_version(url, str(error))) from None
         finally:
             alembic.setLevel(level)  # which Optuna raises to that of warnings
         with storage.engine.connect() as connection:
@@ -56,6 +62,47 @@ def open_database(url: str) -> RDBStorage:
             storage = create(RDBStorage)
     tune(storage.engine)
     return storage
+
+
+def has_tables(url: str) -> bool:
+    """Tell whether a storage is there and has tables of Optuna's, without making any.
+
+    Args:
+        url: As of ``check_url``; a proxy has them.
+
+    Raises:
+        InputError: See ``check_url``; or the database can't be opened.
+    """
+    parsed = check_url(url)
+    if is_proxy(url):
+        return True
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
+        return False
+    with reporting_failure(url):
+        engine = create_engine(parsed)
+        try:
+            return inspect(engine).has_table("studies")
+        finally:
+            engine.dispose()
+
+
+def _of_another_version(url: str, error: str) -> str:
+    """Return what is to be done about tables of another version, which Optuna has refused."""
+    shown, here = redact(url), version("optuna")
+    by = re.search(r"set up by optuna ([\w.]+[\w])", error)
+    made = f"by Optuna {by[1]}" if by else "by another version of Optuna"
+    if "storage upgrade" not in error:
+        return (
+            f"--storage {shown}: its tables were made {made} and are newer than those of Optuna "
+            f"{here} here. Update it (pip install -U optuna), or use another "
+            "--storage."
+        )
+    password = " (with the password in place of ***)" if "***" in shown else ""
+    return (
+        f"--storage {shown}: its tables were made {made} and are older than those of Optuna "
+        f"{here} here. Make a backup, then bring them up to date: optuna storage "
+        f"upgrade --storage {shlex.quote(shown)}{password}"
+    )
 
 
 def _retry_creation(create: Callable[[], T]) -> T:

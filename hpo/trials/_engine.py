@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
 from hpo.errors import InputError
-from hpo.trials._url import redact
+from hpo.trials._redact import redact, scrub
 
 __all__ = ["engine_arguments", "reporting_failure", "tune"]
 
@@ -31,7 +31,7 @@ def reporting_failure(url: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, ImportError) as error:
         raise InputError(
-            f"--storage {redact(url)}: can't be opened: {_first_line(error)}"
+            f"--storage {redact(url)}: can't be opened: {scrub(_first_line(error), url)}"
         ) from None
 
 

@@ -1,29 +1,17 @@
-"""Storage URLs: what they may be, and how they are shown."""
+"""Storage URLs: what they may be."""
 
+import os
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from hpo.errors import InputError, did_you_mean
+from hpo.trials._redact import is_ambiguous, redact
 
-__all__ = ["check_exists", "check_url", "is_proxy", "redact"]
+__all__ = ["check_exists", "check_url", "is_proxy"]
 
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "ceph"}
-
-
-def redact(url: str) -> str:
-    """Return a storage URL without its password, for logs, errors and attributes."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        scheme, separator, _ = url.partition("://")
-        return scheme + "://…" if separator else "…"
-    if "password" in parsed.query:
-        parsed = parsed.update_query_dict({"password": "hidden"})
-    elif parsed.password is None:
-        return url  # as it was written
-    return parsed.render_as_string(hide_password=True)
 
 
 def is_proxy(url: str) -> bool:
@@ -35,9 +23,17 @@ def check_url(url: str) -> URL:
     """Check a storage URL.
 
     Raises:
-        InputError: It is no URL, names a database that isn't supported, its driver is missing, or
-            it is SQLite on a network file system, whose locks can't be trusted.
+        InputError: It is no URL, or not one that can be read without doubt; names a database that
+            isn't supported; its driver is missing; its file can't be made or written; or it is
+            SQLite on a network file system, whose locks can't be trusted.
     """
+    shown = redact(url)
+    if is_ambiguous(url):
+        raise InputError(
+            f"--storage {shown}: there is more than one @ in it. Special characters of a user's "
+            'name or a password must be percent-encoded, such as %40 for @: python -c "import '
+            "urllib.parse; print(urllib.parse.quote('PASSWORD', safe=''))\" prints one so."
+        )
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -45,7 +41,11 @@ def check_url(url: str) -> URL:
             "--storage is no database URL; it must look like sqlite:///studies.db or "
             "postgresql+psycopg://user:password@host/name."
         ) from None
-    shown = redact(url)
+    except ValueError:
+        raise InputError(
+            f"--storage {shown}: the port, which stands behind the host's name and a colon, must "
+            "be a number; a user's name and password stand before the host and an @."
+        ) from None
     backend = parsed.get_backend_name()
     if backend not in ("sqlite", "postgresql", "grpc"):
         hint = did_you_mean(backend, ["sqlite", "postgresql", "grpc"])
@@ -68,11 +68,21 @@ def check_url(url: str) -> URL:
                 f"--storage {shown}: the driver is missing; pip install 'hpo[postgres]'."
             ) from None
         return parsed.set(drivername="postgresql+psycopg")
+    if parsed.host:
+        rest = url.partition("://")[2]
+        raise InputError(
+            f"--storage {shown}: a file needs three slashes, sqlite:///{rest}, or four where its "
+            f"path begins at the root, sqlite:////path/{rest}."
+        )
     if not parsed.database or parsed.database == ":memory:":
         raise InputError(f"--storage {shown}: must name a file, since workers are processes.")
-    folder = Path(parsed.database).absolute().parent
+    path = Path(parsed.database)
+    folder = path.absolute().parent
     if not folder.is_dir():
-        raise InputError(f"--storage {shown}: the folder {folder} doesn't exist.")
+        raise InputError(
+            f"--storage {shown}: the folder {folder} doesn't exist{_other_slashes(path)}."
+        )
+    _check_rights(path, f"--storage {shown}")
     kind = _file_system(folder)
     if kind in _NETWORK_FILE_SYSTEMS:
         raise InputError(
@@ -89,8 +99,39 @@ def check_exists(url: str) -> None:
         InputError: It is a SQLite file that doesn't exist; or see ``check_url``.
     """
     parsed = check_url(url)
-    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
-        raise InputError(f"--storage {redact(url)}: there is no such file.")
+    path = Path(parsed.database or "")
+    if parsed.get_backend_name() == "sqlite" and not path.exists():
+        raise InputError(f"--storage {redact(url)}: there is no such file{_other_slashes(path)}.")
+
+
+def _other_slashes(path: Path) -> str:
+    """Return a hint where a path is there if it begins elsewhere; or else an empty string."""
+    if path.parts[0].startswith("~"):
+        return f"; ~ is not a home folder here, write sqlite:///{path.expanduser()}"
+    if path.is_absolute():
+        other, where = Path(*path.parts[1:]), "three slashes begin at the working folder"
+    else:
+        other, where = Path("/", path), "four slashes begin at the root"
+    there = other.exists() or (len(other.parts) > 2 and other.parent.is_dir())
+    return f"; {where}: sqlite:///{other}" if there else ""
+
+
+def _check_rights(path: Path, what: str) -> None:
+    """Check that a database file can be written, or made.
+
+    Raises:
+        InputError: It can't.
+    """
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise InputError(f"{what}: is a folder, but must be a file, such as {path}/studies.db.")
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        raise InputError(f"{what}: you have no rights to read and write this file.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(
+            f"{what}: you have no rights to write to the folder {folder}, where SQLite keeps a "
+            "second file beside its own."
+        )
 
 
 def _file_system(folder: Path) -> str:

@@ -24,6 +24,8 @@ __all__ = ["main"]
 
 #: The worker left before the study was done: it was stopped, or a limit was reached.
 LEFT_EARLY = 3
+#: The study was deleted, which the run that started the worker tells.
+GONE = 5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,12 +46,12 @@ def _main(argv: Sequence[str] | None) -> int:
     add_memory_option(parser)
     add_timing_options(parser)
     parser.add_argument("--held", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--of-run", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
 
-    from hpo.errors import InputError
     from hpo.launch import resolve_devices
     from hpo.search import NoCandidateError
-    from hpo.study import StoredStudy, load_plugins
+    from hpo.study import StoredStudy, StudyGoneError, check_bundle, load_plugins
     from hpo.worker._settings import WorkerSettings
     from hpo.worker._worker import Worker
 
@@ -57,11 +59,7 @@ def _main(argv: Sequence[str] | None) -> int:
         return LEFT_EARLY  # the run that started this worker ended before it had a study
     load_plugins(arguments.plugin)
     study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache)
-    if not study.definition.bundle.is_dir():
-        raise InputError(
-            f"The study's features are not at {study.definition.bundle}; give the folder that "
-            "holds them on this machine with --cache."
-        )
+    check_bundle(study.definition)
     settings = WorkerSettings(
         device=resolve_devices(arguments.device)[0],
         heartbeat=arguments.heartbeat,
@@ -77,6 +75,10 @@ def _main(argv: Sequence[str] | None) -> int:
     except NoCandidateError as error:
         print(f"error: {error}", file=sys.stderr)
         return NO_CANDIDATE
+    except StudyGoneError:
+        if arguments.of_run:
+            return GONE
+        raise
     return 0 if complete else LEFT_EARLY
 
 

@@ -73,7 +73,7 @@ class Assignment:
             self._pulse.begin(trial)
             self._train(trial, bench)
         except Fenced:
-            _log.warning("Task %d was taken over by another worker.", self._task.position)
+            self._leave(trial)
         except (Interrupted, KeyboardInterrupt, WorkerTroubleError):
             self._hand_back(trial)
             raise
@@ -117,6 +117,7 @@ class Assignment:
         except (Interrupted, Fenced):
             raise
         except Exception as error:
+            self._check_there()
             trouble = own_trouble(error) or bench.trouble()
             if trouble is not None:
                 raise WorkerTroubleError(trouble) from error
@@ -201,8 +202,30 @@ class Assignment:
         try:
             patience(lambda: self._pulse.flush(noted))
             self._study.patient(patience).trials.hand_back(self._task, trial)
-        except (Interrupted, Fenced):
+        except (Interrupted, Fenced, KeyError):  # the study may be gone
             return
+
+    def _leave(self, trial: LiveTrial | None) -> None:
+        """Say why the task was lost; where its trial alone was, let anybody train it again.
+
+        Raises:
+            StudyGoneError: The study was deleted.
+        """
+        self._pulse.stop()
+        self._check_there()
+        try:
+            self._patient.ledger.release(self._study.name, self._task)
+        except Fenced:
+            _log.warning("Task %d was taken over by another worker.", self._task.position)
+        else:
+            _log.warning(
+                "Trial %s was ended from outside (by Study.tell, or in the dashboard), or its "
+                "heartbeat failed; its configuration is trained as another trial.",
+                "?" if trial is None else trial.number,
+            )
+
+    def _check_there(self) -> None:
+        Patience(self._stopping.check)(self._study.check_there)
 
 
 def _costs_of(trial: LiveTrial) -> dict[str, float | None]:

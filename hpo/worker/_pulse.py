@@ -11,7 +11,7 @@ from typing import Any
 
 from hpo.queue import Fenced, Patience
 from hpo.search import Progress, Task
-from hpo.study import StoredStudy
+from hpo.study import StoredStudy, StudyGoneError
 from hpo.training import Interrupted
 from hpo.trials import LiveTrial
 from hpo.worker._settings import Stopping, WorkerSettings
@@ -90,7 +90,7 @@ class Pulse:
             raise
         if not written:
             self._lost.set()
-            raise Fenced(f"Trial {self._trial.number} was failed by another worker.")
+            raise Fenced(f"Trial {self._trial.number} isn't running any more.")
 
     def take(self) -> list[tuple[int, float]]:
         """End the thread and return the steps that it has not written."""
@@ -110,7 +110,7 @@ class Pulse:
                 if time.monotonic() - self._touched > self._settings.stall_timeout:
                     self._give_up()
                 patience(self._beat)
-        except Fenced:
+        except (Fenced, StudyGoneError, KeyError):  # Optuna's error for what was deleted
             self._lost.set()
         except Interrupted:
             return
@@ -138,6 +138,7 @@ class Pulse:
         if self._progress is not None and self._trial is not None:
             shown = dataclasses.replace(self._progress, trial=self._trial.number)
         self._study.ledger.heartbeat(self._study.name, self._task, shown)
+        self._study.check_there()
         self.flush()
         row = self._study.ledger.study(self._study.name)
         if row is not None:

@@ -6,7 +6,7 @@ import time
 
 from hpo.features import Bundle
 from hpo.queue import Patience
-from hpo.study import StoredStudy, adopt_enqueued
+from hpo.study import StoredStudy, StudyGoneError, adopt_enqueued
 from hpo.training import Interrupted, tune_allocator
 from hpo.worker._assignment import Assignment
 from hpo.worker._bench import Workbench
@@ -54,6 +54,7 @@ class Worker:
 
         Raises:
             NoCandidateError: All candidates of a stage failed.
+            StudyGoneError: The study was deleted.
             WorkerTroubleError: Something of this worker's own keeps it from working: its files,
                 its device, what is installed. The task was handed back; others may go on.
             KeyboardInterrupt: Ctrl-C, where the process has Python's own handler; the task that
@@ -66,6 +67,9 @@ class Worker:
                 return self._work()
             except Interrupted:
                 return False
+            except KeyError:
+                self._check_there()  # Optuna finds nothing of a study that was deleted
+                raise
 
     def stop(self) -> None:
         """Ask ``run``, from any thread, to checkpoint, hand the trial back and return."""
@@ -103,20 +107,24 @@ class Worker:
                 self._stopping.wait(_POLL_S)
 
     def _adopt(self) -> None:
-        """Take up what was enqueued with Optuna; looking costs time, so now and then will do."""
+        """Take up what was done with Optuna's tools; looking now and then will do."""
         if time.monotonic() - self._adopted > _ADOPT_EVERY_S:
+            self._check_there()
             adopt_enqueued(self._patient)
             self._adopted = time.monotonic()
 
     def _limits_reached(self) -> bool:
         row = self._patient.ledger.study(self._study.name)
-        if row is None:  # it was deleted
-            return True
+        if row is None:
+            raise StudyGoneError(self._study.name, self._study.url)
         self._stopping.leave(row.seconds_left)
         self._rationed = row.epochs is not None
         if self._rationed and row.seconds_left is not None:
             return False  # while there is time, the budget may still grow
         return self._patient.strategy.is_exhausted(self._patient)
+
+    def _check_there(self) -> None:
+        Patience(self._poll)(self._study.check_there)
 
     def _poll(self) -> None:
         """Called by the training loop, and while the store or the disk is waited for."""

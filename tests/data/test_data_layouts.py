@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -604,7 +605,69 @@ def test_the_rows_of_a_picture_must_agree(tmp_path: Path) -> None:
     ]
 
 
-# --- what is refused
+# --- what is doubtful or refused
+
+
+def test_a_separator_on_some_rows_alone_is_doubtful(tmp_path: Path) -> None:
+    cells = ("cat;dog", "cat dog", "owl cat", "dog", "owl")
+    rows = "".join(f"{cell},{number}\n" for number, cell in enumerate(cells))
+    (tmp_path / "train.csv").write_text("Labels,Caption\n" + rows)
+    dataset = read(tmp_path)
+    assert [(note.doubtful, str(note)) for note in dataset.notes] == [
+        (
+            True,
+            "the class 'cat dog' (and 1 such classes more) is made of the classes 'cat' and 'dog'; "
+            "if it is no name, see whether one separator stands on all rows (--labels-as, from "
+            "Python labels_as='…')",
+        )
+    ]
+
+
+def test_columns_that_are_not_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("ImageID,Labels,Capton,width\n0.png,x,one,8\n")
+    write_images(tmp_path)
+    assert [(note.doubtful, str(note)) for note in said(read(tmp_path))] == [
+        (
+            True,
+            "train.csv: 'Capton' isn't read, but may be the column of captions; say it with "
+            "--columns caption=Capton, or rename it",
+        ),
+        (False, "train.csv: 2 columns aren't read: 'Capton', 'width'"),
+    ]
+
+
+#: The tests of the layouts that have no entry in LAYOUTS of their own.
+TESTED = {
+    "CSV": "test_what_several_captions_can_mean",
+    "CSV with blanks after commas": "test_blanks_after_commas_leave_no_quotes_in_the_text",
+    "Hugging Face `datasets` on disk": "test_a_data_set_saved_by_datasets",
+    "img2dataset": "test_what_img2dataset_downloaded",
+    "validation rows in a table of their own": "test_a_data_set_saved_by_datasets",
+    "labelled rows to predict": "test_labelled_rows_to_predict_are_the_untouched_part",
+    "several captions a picture": "test_what_several_captions_can_mean",
+    "one modality": "test_one_modality_needs_no_empty_column",
+}
+FORMS = {
+    "CSV with `;`, `\\|` or tabs": ("CSV with semicolons",),
+    "TSV": ("TSV", "TSV without quotes"),
+    "JSON": ("JSON records", "JSON columns", "JSON in an object"),
+    "JSON lines": ("JSON lines", "JSON lines in .json"),
+    "Parquet": ("Parquet", "Parquet shards"),
+    "metadata beside images": ("metadata beside images",),
+    "one-hot columns": ("one-hot CSV", "one-hot Parquet"),
+    "one table of any name": ("one-hot TSV of any name",),
+}
+
+
+def test_every_layout_of_the_page_has_a_test() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "data.md"
+    table = page.read_text().split("## Layouts")[1].split("## Columns")[0]
+    rows = re.findall(r"(?m)^\| (.+?) \| ", table.replace("\\|", "\0"))
+    listed = [row.replace("\0", "\\|") for row in rows if row not in ("layout", "---")]
+    assert sorted(listed) == sorted([*TESTED, *FORMS])
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    assert all(f"def {name}(" in tests for name in TESTED.values())
+    assert {form for forms in FORMS.values() for form in forms} <= LAYOUTS.keys()
 
 
 @pytest.mark.parametrize(

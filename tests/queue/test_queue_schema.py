@@ -43,7 +43,7 @@ def make_old(url: str) -> None:
         *(f"ALTER TABLE hpo_tasks DROP COLUMN {name}" for name in ("pauses", "ending")),
         *(
             f"ALTER TABLE hpo_studies DROP COLUMN {name}"
-            for name in ("epochs", "allotted", "revision", "stopped")
+            for name in ("epochs", "allotted", "revision", "stopped", "identity")
         ),
         "INSERT INTO hpo_studies (study, definition) VALUES ('s', '{\"a\": 1}')",
         "INSERT INTO hpo_tasks (study, position, stage, config_key, config, runs, state, token, "
@@ -171,7 +171,7 @@ def test_a_store_of_a_newer_version_is_left_alone(url: str) -> None:
         open_ledger(url)
     assert str(caught.value) == (
         f"--storage {redact(url)}: its tables hpo_* have version 0815, and this version of hpo "
-        "knows them up to 0003: a newer one made or changed them. Update it (pip install -U hpo), "
+        "knows them up to 0004: a newer one made or changed them. Update it (pip install -U hpo), "
         "or use another --storage."
     )
     assert content(url) == before
@@ -183,6 +183,7 @@ def test_migrations_are_part_of_the_package() -> None:
     assert sorted(path.name for path in folder.glob("**/*.py")) == [
         *("__init__.py", "__init__.py", "env.py", "v0001_tables.py", "v0002_pauses.py"),
         "v0003_rations.py",
+        "v0004_identity.py",
     ]
 
 

@@ -1,6 +1,7 @@
 """A cache that was moved: every command finds it by ``--cache``, and the study goes on."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,42 @@ def test_a_worker_replay_and_report_take_it_from_there(
     assert report(["--study=moved", "--cache=elsewhere"]) == 0
     assert capsys.readouterr().err == ""
     assert not (folder / ".hpo").exists()
+
+
+def test_a_folder_that_was_renamed_or_copied_is_gone_on_with_as_it_is(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (folder / "elsewhere").rename(folder / ".hpo")
+    before = epochs_trained(hpo.load_study("moved"))
+    assert not caplog.records  # it is where it was
+    copy, renamed = folder / "copy", folder / "renamed"
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("copy"))
+    runs = sorted(path.name for path in (folder / ".hpo" / "runs").iterdir())
+    monkeypatch.chdir(copy)
+    assert run([*RUN, "--no-refit"]) == 0
+    assert hpo.load_study("moved").stored.definition.cache == str(copy / ".hpo")
+    assert sorted(path.name for path in (folder / ".hpo" / "runs").iterdir()) == runs
+    assert epochs_trained(hpo.load_study("moved")) <= before + 5 + 15
+    copy.rename(renamed)
+    monkeypatch.chdir(renamed)
+    shutil.rmtree(folder / ".hpo")
+    caplog.clear()
+    capsys.readouterr()
+    assert replay.main(["--study=moved", "--trial=2"]) == 0
+    assert "equal to the last bit" in capsys.readouterr().out
+    assert report(["--study=moved"]) == 0
+    assert "no losses" not in capsys.readouterr().err
+    assert caplog.messages[0] == (
+        f"The study 'moved' was made with the cache {folder / '.hpo'}; this is {renamed / '.hpo'}."
+    )
+    assert run(RUN) == 0
+    monkeypatch.chdir(folder)  # the database file knows where it is
+    study = hpo.load_study("moved", f"sqlite:///{renamed / 'studies.db'}")
+    assert study.stored.definition.cache == str(renamed / ".hpo")
+    assert study.refit().config == hpo.load_model(renamed / "runs/moved/model").config
 
 
 def test_a_run_goes_on_with_it_and_refits(folder: Path) -> None:

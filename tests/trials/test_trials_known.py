@@ -133,7 +133,7 @@ def test_tables_of_another_version_of_optuna_are_said_to_be(tmp_path: Path) -> N
     with pytest.raises(InputError) as caught:
         open_database(url)
     assert str(caught.value) == (
-        f"--storage {url}: The runtime optuna version 5.0.0 is no longer compatible with the table "
-        "schema (set up by optuna 5.0.0). Please try updating optuna to the latest version by "
-        "`$ pip install -U optuna`."
+        f"--storage {url}: its tables were made by Optuna {optuna.__version__} and are newer than "
+        f"those of Optuna {optuna.__version__} here. Update it (pip install -U optuna), or use "
+        "another --storage."
     )

@@ -1,0 +1,59 @@
+"""A study as it would be gone on with, looked at without writing anything."""
+
+import dataclasses
+
+from hpo.search import FixedBoard
+from hpo.study._definition import Definition
+from hpo.study._identity import Store
+from hpo.study._plugins import check_plugins
+from hpo.trials import has_tables, redact
+
+__all__ = ["look", "study_names"]
+
+
+def study_names(url: str) -> list[str]:
+    """Return the names of hpo's studies in a storage; none if it isn't there yet.
+
+    Raises:
+        InputError: The storage is no good.
+    """
+    if not has_tables(url):
+        return []
+    store = Store.open(url)
+    try:
+        return store.names()
+    finally:
+        store.ledger.close()
+
+
+def look(url: str, name: str, definition: Definition, *, same_data: bool = False) -> FixedBoard:
+    """Return what is done of a study; nothing if it isn't there yet.
+
+    No storage is made, and no study.
+
+    Args:
+        url: The storage URL.
+        name: The study's name.
+        definition: What the study is to be.
+        same_data: Take its data for the same that the stored one has, where it isn't known yet.
+
+    Raises:
+        InputError: As ``StoredStudy.create``.
+    """
+    definition = definition.capped()
+    definition.strategy().check()
+    if not has_tables(url):
+        return FixedBoard(())
+    store = dataclasses.replace(Store.open(url), follows=False)
+    try:
+        found, row = store.make_way(name, definition.objectives), store.ledger.study(name)
+        if found is None or row is None:
+            return FixedBoard(())
+        check_plugins(name, Definition.plugins_in(row.definition))
+        stored = Definition.from_json(row.definition)
+        stored.check_meaning(name)
+        key = stored.bundle_key if same_data else definition.bundle_key
+        stored.check_same(dataclasses.replace(definition, bundle_key=key), name, redact(url))
+        return FixedBoard(store.ledger.tasks(name), None, store.ledger.pauses(name))
+    finally:
+        store.ledger.close()
