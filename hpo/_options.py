@@ -22,6 +22,7 @@ __all__ = [
     "DEFAULT_STORAGE",
     "NO_CANDIDATE",
     "add_label_options",
+    "add_long_captions_option",
     "add_memory_option",
     "add_plugin_option",
     "add_reading_options",
@@ -66,6 +67,18 @@ def add_study_options(
             help="where this machine sees the study's features and runs (default: .hpo here or "
             "beside the database file if it has them, else as in the study)",
         )
+
+
+def add_long_captions_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--long-captions``."""
+    parser.add_argument(
+        "--long-captions",
+        choices=("truncate", "mean", "refuse"),
+        default="truncate",
+        help="what is done to captions longer than the encoder's context: cut off, read in parts "
+        "whose embeddings are averaged, or refused; a model does the same to what it predicts "
+        "(default: %(default)s)",
+    )
 
 
 def add_storage_option(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hpo._options import (
     add_label_options,
+    add_long_captions_option,
     add_memory_option,
     add_reading_options,
     add_study_options,
@@ -33,6 +34,7 @@ def run_parser() -> argparse.ArgumentParser:
     )
     add("--data", default="demo", metavar="DIR|demo", help="data folder (default: %(default)s)")
     add_reading_options(parser)
+    add_long_captions_option(parser)
     add(
         "--features",
         action="append",

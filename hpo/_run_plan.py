@@ -63,6 +63,8 @@ def feature_lines(data: "Data") -> list[str]:
                 rate = f"{features.cost.images_per_s:,.1f} images a second"
                 cost += f", {rate} ({features.cost.device})"
         lines.append(f"features {name} · {widths}{cost}")
+        if features.info.preprocessing:
+            lines.append(f"preprocessing {name}: {features.info.preprocessing}")
     return lines
 
 

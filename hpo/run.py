@@ -93,6 +93,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         strict=arguments.strict,
         columns={} if arguments.columns is None else parse_columns(arguments.columns),
         captions=arguments.captions,
+        long_captions=arguments.long_captions,
         labels_as=asked_labels(arguments),
     )
     if arguments.dry_run:

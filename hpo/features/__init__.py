@@ -20,6 +20,7 @@ from hpo.features._features import Counts, FeatureInfo, Features, load_features
 from hpo.features._import import import_arrays, import_features
 from hpo.features._import_names import modality_names
 from hpo.features._load import load_data
+from hpo.features._long_captions import LONG_CAPTIONS, LongCaptions
 from hpo.features._modalities import ENCODED, in_order, reads_images
 from hpo.features._partial import encode_present, rows_of_nan
 from hpo.features._parts import SourcePart, arrays_beside, beside, parts_from_record, parts_record
@@ -40,6 +41,7 @@ __all__ = [
     "DEMO_DATA",
     "DEMO_ENCODER",
     "ENCODED",
+    "LONG_CAPTIONS",
     "PROMPT",
     "Bundle",
     "ChoiceCost",
@@ -53,6 +55,7 @@ __all__ = [
     "FeatureInfo",
     "Features",
     "FolderDefaults",
+    "LongCaptions",
     "Progress",
     "SourcePart",
     "Sources",

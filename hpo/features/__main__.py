@@ -5,7 +5,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo._options import add_label_options, add_reading_options, asked_labels, guarded
+from hpo._options import (
+    add_label_options,
+    add_long_captions_option,
+    add_reading_options,
+    asked_labels,
+    guarded,
+)
 from hpo.data import parse_columns
 from hpo.features import (
     DEFAULT_ENCODER,
@@ -36,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the data folder, or 'demo' for the demo data set",
     )
     add_reading_options(parser)
+    add_long_captions_option(parser)
     parser.add_argument(
         "--encoder",
         action="append",
@@ -97,6 +104,7 @@ def _main(argv: Sequence[str] | None) -> int:
         strict=arguments.strict,
         columns={} if arguments.columns is None else parse_columns(arguments.columns),
         captions=arguments.captions,
+        long_captions=arguments.long_captions,
         labels_as=asked_labels(arguments),
     )
     data = prepare_data(options, folder_defaults(options))

@@ -22,12 +22,18 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from torchvision.transforms import Compose, InterpolationMode, Resize
 
+from hpo.features._seen import eight_bits, over_white, turn_of
+
 __all__ = ["Preparation"]
 
 # How many times as large as the resized image a JPEG is at least decoded; the version in
 # ``Encoder.key`` has to grow with any change.
 _MARGIN = 3
 _BICUBIC = InterpolationMode.BICUBIC
+# Turns that exchange width and height, and what is counted from the other side before that.
+_FROM_RIGHT = (Image.Transpose.ROTATE_90, Image.Transpose.TRANSVERSE)
+_FROM_BOTTOM = (Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE)
+_ACROSS = (Image.Transpose.TRANSPOSE, *_FROM_RIGHT, *_FROM_BOTTOM)
 
 
 class Preparation:
@@ -35,8 +41,9 @@ class Preparation:
 
     A JPEG in colour or grey that is at least six times as large as what bicubic interpolation makes
     of it comes out within the tolerance above; anything else is what ``transform`` gives, to the
-    bit. (Bilinear interpolation tells reduced images apart up to twice as well, and four colours
-    leave no room for the weights of the edges.)
+    bit, of the picture as a viewer shows it (``hpo/features/_seen.py``). (Bilinear interpolation
+    tells reduced images apart up to twice as well, and four colours leave no room for the weights
+    of the edges.)
 
     Args:
         transform: open_clip's validation transform: a resizing, then other steps. If it begins
@@ -58,22 +65,46 @@ class Preparation:
             Exception: The image is damaged: anything that Pillow's decoders raise. Reduced decoding
                 reads the whole file as well, so it finds the same.
         """
+        turn = turn_of(image)
         plain = isinstance(image, JpegImageFile) and image.mode in ("L", "RGB")
         if self._resize is None or not plain:
-            return self._transform(image)
+            return self._transform(over_white(eight_bits(_upright(image, turn))))
         full = image.size
-        width, height = _resized(self._resize, full)
+        width, height = _resized(self._resize, full[::-1] if turn in _ACROSS else full)
         # Pillow takes the strongest reduction that leaves at least these sizes.
-        drafted = image.draft(None, (_MARGIN * width, _MARGIN * height))
+        least = (_MARGIN * width, _MARGIN * height)
+        drafted = image.draft(None, least[::-1] if turn in _ACROSS else least)
         if drafted is None or image.size == full:
-            return self._transform(image)
+            return self._transform(_upright(image, turn))
         # The size to resize to follows from the exact proportions, and the box says where the
         # picture ends: reduced sizes are rounded up.
-        _, box = drafted
+        box: tuple[float, float, float, float] = drafted[1]
         image = _weigh_edges(image, box[2], box[3])
+        if turn is not None:
+            box = _turned_box(box, image.size, turn)
+            image = image.transpose(turn)
         small = image.resize((width, height), Image.Resampling.BICUBIC, box)
         prepared: torch.Tensor = self._others(small)
         return prepared
+
+
+def _upright(image: Image.Image, turn: Image.Transpose | None) -> Image.Image:
+    # A TIFF is turned by Pillow when it is loaded, and then says that it is upright.
+    image.load()
+    return image if turn is None or turn_of(image) is None else image.transpose(turn)
+
+
+def _turned_box(
+    box: tuple[float, float, float, float], size: tuple[int, int], turn: Image.Transpose
+) -> tuple[float, float, float, float]:
+    """Return where a box is after the image of this size was turned."""
+    left, top, right, bottom = box
+    width, height = size
+    if turn in (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, *_FROM_RIGHT):
+        left, right = width - right, width - left
+    if turn in (Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.ROTATE_180, *_FROM_BOTTOM):
+        top, bottom = height - bottom, height - top
+    return (top, left, bottom, right) if turn in _ACROSS else (left, top, right, bottom)
 
 
 def _weigh_edges(image: Image.Image, right: float, bottom: float) -> Image.Image:

@@ -1,13 +1,14 @@
 """Encode captions and image files and store them as it goes: read, decode ahead, encode, write."""
 
 import contextlib
+import io
 import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -18,6 +19,7 @@ from hpo.errors import InputError
 from hpo.features._chunks import ChunkStore, ChunkWriter
 from hpo.features._encoder import Encoder
 from hpo.features._hashes import FileHashes, hash_bytes
+from hpo.features._looks import Look, Looks, seen_key
 from hpo.features._progress import Progress
 
 if TYPE_CHECKING:
@@ -106,12 +108,14 @@ class EncodedImages:
 
     Attributes:
         keys: The content key of each file that could be read.
+        looks: What each of these is besides 8-bit pixels.
         faults: What is wrong with the others, and with those that can't be encoded; each goes on
             after the image's name.
         encoded: How many distinct images were encoded.
     """
 
     keys: dict[Path, bytes] = field(default_factory=dict)
+    looks: dict[Path, Look] = field(default_factory=dict)
     faults: dict[Path, str] = field(default_factory=dict)
     encoded: int = 0
 
@@ -120,6 +124,7 @@ def encode_images(
     model: LateModel,
     paths: Sequence[Path],
     hashes: FileHashes,
+    looks: Looks,
     store: ChunkStore,
     *,
     batch_size: int,
@@ -144,16 +149,19 @@ def encode_images(
             content = path.read_bytes()
         except OSError as error:
             return _Read(fault=f"can't be read: {error.strerror}")
-        key = hash_bytes(content)
+        whole = hash_bytes(content)
+        look = _look(content)
+        key = seen_key(whole, look)
+        got = _Read(version, whole, key, look)
         with claiming:
             if key in store or key in claimed:
-                return _Read(version, key)
+                return got
             claimed.add(key)
         loaded = model.get()
         try:
-            return _Read(version, key, tensor=loaded.prepare(content))
+            return replace(got, tensor=loaded.prepare(content))
         except InputError as error:
-            return _Read(version, key, fault=str(error))
+            return replace(got, fault=str(error))
 
     def encode(batch: Sequence[tuple[bytes, "torch.Tensor"]]) -> None:
         rows = model.on_this_thread().encode_images([tensor for _, tensor in batch])
@@ -178,8 +186,10 @@ def encode_images(
         ):
             for done, (path, got) in enumerate(results, start=1):
                 if got.key is not None:
-                    hashes.remember(got.version, got.key)
+                    hashes.remember(got.version, got.whole)
+                    looks.remember(got.whole, got.look)
                     result.keys[path] = got.key
+                    result.looks[path] = got.look
                 if got.fault and got.key is not None:
                     not_encoded[got.key] = got.fault
                 elif got.fault:
@@ -195,6 +205,7 @@ def encode_images(
         report.reach(len(paths))
     finally:
         writer.flush()
+        looks.flush()
         hashes.flush()
     for path, key in result.keys.items():
         if key in not_encoded:
@@ -207,10 +218,19 @@ def encode_captions(
     captions: Mapping[bytes, str],
     store: ChunkStore,
     *,
+    averaged: Collection[bytes] = (),
     batch_size: int,
     progress: Progress | None = None,
 ) -> None:
     """Encode captions and put them into ``store`` under their keys.
+
+    Args:
+        model: The encoder.
+        captions: By their keys.
+        store: Where the embeddings go.
+        averaged: The keys of those that are read in windows.
+        batch_size: How many are encoded at a time.
+        progress: Called as the work goes on.
 
     Raises:
         InputError: Captions of one batch give no finite embedding; they are named, and
@@ -220,7 +240,17 @@ def encode_captions(
     report = _Report("encoding captions", len(captions), progress)
     done = 0
     for group in _batches(captions.items(), batch_size):
-        rows = model.on_this_thread().encode_texts([caption for _, caption in group])
+        loaded = model.on_this_thread()
+        rows = np.empty((len(group), 0), np.float16)
+        whole = [row for row, (key, _) in enumerate(group) if key not in averaged]
+        for places, encode in (
+            (whole, loaded.encode_texts),
+            (sorted({*range(len(group))} - {*whole}), loaded.encode_windows),
+        ):
+            if places:
+                some = encode([group[row][1] for row in places])
+                rows = rows if rows.size else np.empty((len(group), some.shape[1]), np.float16)
+                rows[places] = some
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1)).tolist()
         if bad:
             writer.flush()
@@ -239,12 +269,27 @@ def encode_captions(
 
 @dataclass(frozen=True)
 class _Read:
-    """What reading one file gave: its key, and what to encode if its content is new."""
+    """What reading one file gave: its hash and key, and what to encode if that is new."""
 
     version: bytes = b""
+    whole: bytes = b""
     key: bytes | None = None
+    look: Look = Look.PLAIN
     tensor: "torch.Tensor | None" = None
     fault: str = ""
+
+
+def _look(content: bytes) -> Look:
+    """Return what an image is; one that can't be opened is found when it is decoded."""
+    from PIL import Image
+
+    from hpo.features._seen import look_at
+
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return look_at(image)
+    except Exception:  # as of damaged files in Model.prepare
+        return Look.PLAIN
 
 
 class _Report:

@@ -2,12 +2,15 @@
 
 A name is one of open_clip's (``ViT-L-14/openai``), a folder with ``open_clip_config.json`` and
 ``open_clip_model.safetensors``, a model of open_clip's with a weights file of one's own
-(``ViT-L-14/path/to/weights.safetensors``), or ``demo``, the small encoder in this package.
+(``ViT-L-14/path/to/weights.safetensors``; ``open_clip_config.json`` beside it goes before
+open_clip's), one of the hub's (``hf-hub:ORG/MODEL``), or ``demo``, the small encoder in this
+package.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from hpo.errors import InputError, did_you_mean
 from hpo.features._hashes import hash_files
 from hpo.features._hub import fail_fast, quiet
 from hpo.files import canonical_json, content_key
+from hpo.notes import Note
 
 __all__ = ["DEFAULT_ENCODER", "DEMO_ENCODER", "Encoder", "resolve_encoder"]
 
@@ -23,6 +27,7 @@ DEFAULT_ENCODER = "ViT-L-14/openai"
 
 DEMO_ENCODER = "demo"
 
+_HUB = "hf-hub:"
 _DEMO_FOLDER = Path(__file__).parent / "demo_clip"
 _CONFIG_FILE = "open_clip_config.json"
 # The first choices of open_clip's own search in a folder, in its order.
@@ -57,6 +62,9 @@ class Encoder:
         preprocess: What the weights ask for beyond open_clip's default preprocessing.
         weights_hash: SHA-256 of the weights file, hexadecimal.
         tokenizer_hashes: SHA-256 of the tokenizer's files in the folder, by name.
+        has_own_config: Whether ``config`` and ``preprocess`` were read beside a file of weights,
+            and go before open_clip's of that model.
+        notes: What was taken on trust.
     """
 
     name: str
@@ -67,6 +75,14 @@ class Encoder:
     preprocess: Mapping[str, Any]
     weights_hash: str
     tokenizer_hashes: Mapping[str, str]
+    has_own_config: bool = False
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def context_length(self) -> int | None:
+        """How many tokens the text tower takes, where the config says it."""
+        length: int | None = self.config.get("text_cfg", {}).get("context_length")
+        return length
 
     @property
     def preprocessing(self) -> str:
@@ -79,7 +95,9 @@ class Encoder:
     def needs_hub(self) -> bool:
         """Whether loading may ask the model hub for a tokenizer or a text tower's config."""
         text = self.config.get("text_cfg", {})
-        return any(text.get(name) for name in ("hf_model_name", "hf_tokenizer_name"))
+        return self.model.startswith(_HUB) or any(
+            text.get(name) for name in ("hf_model_name", "hf_tokenizer_name")
+        )
 
     def key(self, precision: str) -> str:
         """Return the key of the embeddings that this encoder computes in ``precision``."""
@@ -108,6 +126,8 @@ def resolve_encoder(name: str, store: Path) -> Encoder:
     """
     if name == DEMO_ENCODER:
         return _from_folder(name, _DEMO_FOLDER, store)
+    if name.startswith(_HUB):
+        return _from_hub(name, store)
     local = name.removeprefix("local-dir:")
     if Path(local).is_dir():
         return _from_folder(str(Path(local).absolute()), Path(local).absolute(), store)
@@ -118,25 +138,13 @@ def resolve_encoder(name: str, store: Path) -> Encoder:
 
 
 def _from_folder(name: str, folder: Path, store: Path) -> Encoder:
-    title = f"The encoder '{name}' can't be used:"
     problems: list[str] = []
     weights = [folder / file for file in _FOLDER_WEIGHTS if (folder / file).is_file()]
     if not weights:
         problems.append(f"the folder has no {_FOLDER_WEIGHTS[0]}")
-    content: Any = {}
-    try:
-        content = json.loads((folder / _CONFIG_FILE).read_text(encoding="utf-8"))
-        for section in ("vision_cfg", "text_cfg"):
-            if not isinstance(content["model_cfg"][section], dict):
-                raise TypeError
-    except FileNotFoundError:
-        problems.append(f"the folder has no {_CONFIG_FILE}")
-    except (KeyError, TypeError):
-        problems.append(f"{_CONFIG_FILE} must have a model_cfg with a vision_cfg and a text_cfg")
-    except (OSError, ValueError) as error:
-        problems.append(f"{_CONFIG_FILE} can't be read: {error}")
+    content = _read_config(folder / _CONFIG_FILE, problems)
     if problems:
-        raise InputError(problems, title)
+        raise InputError(problems, f"The encoder '{name}' can't be used:")
     tokenizer = sorted({path for files in _TOKENIZER_FILES for path in folder.glob(files)})
     hashes = [value.hex() for value in hash_files([weights[0], *tokenizer], store)]
     return Encoder(
@@ -148,6 +156,48 @@ def _from_folder(name: str, folder: Path, store: Path) -> Encoder:
         preprocess=content.get("preprocess_cfg") or {},
         weights_hash=hashes[0],
         tokenizer_hashes=dict(zip([path.name for path in tokenizer], hashes[1:], strict=True)),
+    )
+
+
+def _read_config(path: Path, problems: list[str]) -> dict[str, Any]:
+    """Return what open_clip's config file says, or add to ``problems`` what is wrong with it."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        for section in ("vision_cfg", "text_cfg"):
+            if not isinstance(content["model_cfg"][section], dict):
+                raise TypeError
+        return content
+    except FileNotFoundError:
+        problems.append(f"the folder has no {_CONFIG_FILE}")
+    except (KeyError, TypeError):
+        problems.append(f"{_CONFIG_FILE} must have a model_cfg with a vision_cfg and a text_cfg")
+    except (OSError, ValueError) as error:
+        problems.append(f"{_CONFIG_FILE} can't be read: {error}")
+    return {}
+
+
+def _from_hub(name: str, store: Path) -> Encoder:
+    """Find a model of the hub, ``hf-hub:ORG/MODEL``, in its cache, or fetch it."""
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository := name.removeprefix(_HUB)):
+        raise InputError(f"encoder '{name}' must be {_HUB}ORGANISATION/MODEL, as on the hub")
+    from open_clip.pretrained import download_pretrained_from_hf
+
+    config = _fetched(name, lambda: download_pretrained_from_hf(repository, _CONFIG_FILE))
+    weights = _fetched(name, lambda: download_pretrained_from_hf(repository))
+    problems: list[str] = []
+    content = _read_config(config, problems)
+    if problems:
+        raise InputError(problems, f"The encoder '{name}' can't be used:")
+    (weights_hash,) = hash_files([weights], store)
+    return Encoder(
+        name=name,
+        model=name,
+        pretrained=None,
+        weights=weights,
+        config=content["model_cfg"],
+        preprocess=content.get("preprocess_cfg") or {},
+        weights_hash=weights_hash.hex(),
+        tokenizer_hashes={},
     )
 
 
@@ -176,6 +226,7 @@ def _from_open_clip(name: str, model: str, pretrained: str, store: Path) -> Enco
                 f"with {', '.join(_WEIGHT_SUFFIXES)}"
             )
         name, pretrained = f"{model}/{weights}", str(weights)
+        return _from_file(name, model, weights, config, store)
     else:
         tags = open_clip.list_pretrained_tags_by_model(model)
         raise InputError(
@@ -186,13 +237,44 @@ def _from_open_clip(name: str, model: str, pretrained: str, store: Path) -> Enco
     return Encoder(name, model, pretrained, weights, config, preprocess, weights_hash.hex(), {})
 
 
+def _from_file(
+    name: str, model: str, weights: Path, config: dict[str, Any], store: Path
+) -> Encoder:
+    """Return a model with weights of one's own, and the config beside them if there is one."""
+    (weights_hash,) = hash_files([weights], store)
+    found = Encoder(name, model, str(weights), weights, config, {}, weights_hash.hex(), {})
+    beside = weights.parent / _CONFIG_FILE
+    if not beside.is_file():
+        gelu = "QuickGELU" if config.get("quick_gelu") else "GELU"
+        return replace(
+            found,
+            notes=(
+                Note(
+                    f"no {_CONFIG_FILE} lies beside '{weights.name}', so it is taken on trust that "
+                    f"it was trained with {gelu} and open_clip's default preprocessing"
+                ),
+            ),
+        )
+    problems: list[str] = []
+    content = _read_config(beside, problems)
+    if problems:
+        raise InputError(problems, f"The config beside the weights of encoder '{name}':")
+    preprocess = content.get("preprocess_cfg") or {}
+    return replace(found, config=content["model_cfg"], preprocess=preprocess, has_own_config=True)
+
+
 def _download(name: str, tag: Mapping[str, Any]) -> Path:
     """Return the weights file in the hub's cache, after fetching it if it isn't there yet."""
     import open_clip
 
+    return _fetched(name, lambda: open_clip.download_pretrained(dict(tag)))
+
+
+def _fetched(name: str, fetch: Callable[[], str]) -> Path:
+    """Return a file that may have to be fetched from the network."""
     try:
         with fail_fast(), quiet():
-            path = open_clip.download_pretrained(dict(tag))
+            path = fetch()
     # Whatever the network and the hub's client come up with is the same to the user.
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)

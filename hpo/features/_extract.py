@@ -26,10 +26,12 @@ from hpo.features._features import (
 from hpo.features._folder import build_folder, discard_folder
 from hpo.features._hashes import encoded_folder
 from hpo.features._items import PARTS, Captions, Images
+from hpo.features._long_captions import LongCaptions, check_rule, find_long
 from hpo.features._modalities import ENCODED, chosen, reads_images
 from hpo.features._precision import precision_on
 from hpo.features._progress import Progress
 from hpo.files import content_key
+from hpo.notes import Note
 
 if TYPE_CHECKING:
     from hpo.data import Rows
@@ -49,6 +51,7 @@ def extract_features(
     threads: int | None = None,
     batch_size: int | None = None,
     skip_bad_images: bool = False,
+    long_captions: LongCaptions = "truncate",
     progress: Progress | None = None,
 ) -> Features:
     """Encode the images and captions of rows, or open what was encoded before.
@@ -72,6 +75,7 @@ def extract_features(
             change the embeddings beyond float16 rounding, so it isn't part of the key.
         skip_bad_images: Leave out rows whose image can't be read or encoded, and name them in
             ``Features.left_out``, instead of raising an error.
+        long_captions: What is done to captions that are longer than the encoder's context.
         progress: Called as the work goes on.
 
     Raises:
@@ -90,6 +94,7 @@ def extract_features(
     names = chosen(modalities, possible, problems)
     if problems:
         raise InputError(problems)
+    check_rule(long_captions)
     threads = threads or usable_cores()
     spec = resolve_encoder(encoder, store)
     precision = precision_on(device)
@@ -101,15 +106,18 @@ def extract_features(
     images: dict[str, Images] = {}
     for name in names:
         if ENCODED[name].reads == "captions":
-            captions[name] = Captions(parts)
+            find = functools.partial(find_long, spec, store, encoder_key)
+            captions[name] = Captions(parts, find, long_captions, spec.context_length)
         else:
             images[name] = Images(parts, store, threads, progress)
+    rule: LongCaptions = long_captions if captions else "truncate"
     items: dict[str, Captions | Images] = {name: (captions | images)[name] for name in names}
     if all(one.known for one in images.values()):
-        found = _open(store, encoder_key, {name: one.keys() for name, one in items.items()})
+        found = _open(store, encoder_key, {n: one.keys() for n, one in items.items()}, rule)
         if found is not None:
             counts = {name: Counts(0, one.distinct) for name, one in items.items()}
-            return replace(found, counts=counts, cost=encoder_cost(speeds, spec.weights, device))
+            cost = encoder_cost(speeds, spec.weights, device)
+            return replace(found, counts=counts, cost=cost, notes=_notes(spec, captions, images))
 
     stores = {name: ChunkStore(encoded_folder(store, encoder_key, name)) for name in names}
     with LateModel(spec, device, threads) as model:
@@ -124,15 +132,23 @@ def extract_features(
             bad[part] |= messages
     _refuse(parts, bad, skip_bad_images)
     keys = {name: _kept(one.keys(), bad) for name, one in items.items()}
-    features = _open(store, encoder_key, keys)
+    features = _open(store, encoder_key, keys, rule)
     if features is None:
-        features = _assemble(store, encoder_key, spec, keys, stores)
+        features = _assemble(store, encoder_key, spec, keys, stores, rule)
     counts = {name: Counts(one.encoded, one.distinct - one.encoded) for name, one in items.items()}
     for name, item in items.items():
         note_speed(speeds, ENCODED[name].reads, item.encoded, item.seconds)
     left_out = {part: messages for part, messages in bad.items() if messages}
     cost = encoder_cost(speeds, spec.weights, device)
-    return replace(features, counts=counts, left_out=left_out, cost=cost)
+    notes = _notes(spec, captions, images)
+    return replace(features, counts=counts, left_out=left_out, cost=cost, notes=notes)
+
+
+def _notes(
+    encoder: Encoder, captions: Mapping[str, Captions], images: Mapping[str, Images]
+) -> tuple[Note, ...]:
+    of_captions = [note for one in captions.values() for note in one.notes]
+    return (*encoder.notes, *of_captions, *(note for i in images.values() for note in i.notes()))
 
 
 def _refuse(parts: Mapping[str, "Rows"], bad: Mapping[str, Mapping[int, str]], skip: bool) -> None:
@@ -161,19 +177,26 @@ def _kept(
     }
 
 
-def _key(encoder_key: str, keys: Mapping[str, Mapping[str, Sequence[bytes]]]) -> str:
+def _key(
+    encoder_key: str, keys: Mapping[str, Mapping[str, Sequence[bytes]]], rule: LongCaptions
+) -> str:
     rows_hash = {
         name: {part: hashlib.sha256(b"".join(mine)).hexdigest() for part, mine in parts.items()}
         for name, parts in keys.items()
     }
-    return content_key({"format": 1, "encoder": encoder_key, "rows": rows_hash})
+    # What is predicted later has to follow the same rule, so it is part of what features are.
+    ruled = {} if rule == "truncate" else {"long_captions": rule}
+    return content_key({"format": 1, "encoder": encoder_key, "rows": rows_hash, **ruled})
 
 
 def _open(
-    store: Path, encoder_key: str, keys: Mapping[str, Mapping[str, Sequence[bytes]]]
+    store: Path,
+    encoder_key: str,
+    keys: Mapping[str, Mapping[str, Sequence[bytes]]],
+    rule: LongCaptions,
 ) -> Features | None:
     """Return the features of these items if they were put together before."""
-    folder = features_folder(store, _key(encoder_key, keys))
+    folder = features_folder(store, _key(encoder_key, keys, rule))
     if not folder.exists():
         return None
     try:
@@ -189,13 +212,15 @@ def _assemble(
     spec: Encoder,
     keys: Mapping[str, Mapping[str, Sequence[bytes]]],
     stores: Mapping[str, ChunkStore],
+    rule: LongCaptions,
 ) -> Features:
     """Write the features folder from the stored items, a chunk in memory at a time."""
-    key = _key(encoder_key, keys)
+    key = _key(encoder_key, keys, rule)
     folder = features_folder(store, key)
     widths = {name: stores[name].width() for name in keys}
     lengths = {part: len(mine) for parts in keys.values() for part, mine in parts.items()}
-    info = FeatureInfo("open_clip", spec.name, spec.weights_hash, spec.preprocessing, widths)
+    about = spec.name, spec.weights_hash, spec.preprocessing
+    info = FeatureInfo("open_clip", *about, widths, long_captions=rule)
     with build_folder(folder) as building:
         for name, parts in keys.items():
             for part, mine in parts.items():

@@ -10,6 +10,7 @@ import numpy as np
 
 from hpo.errors import InputError
 from hpo.features._cost import EncoderCost
+from hpo.features._long_captions import LongCaptions
 from hpo.files import content_key, file_crc32, write_json
 from hpo.notes import Note
 
@@ -39,6 +40,7 @@ class FeatureInfo:
         weights_hash: SHA-256 of the weights file, hexadecimal; empty for imports.
         preprocessing: What happens to an image before encoding, in words; empty for imports.
         widths: D of each modality.
+        long_captions: What was done to captions longer than the encoder's context.
     """
 
     source: Literal["open_clip", "import", "several"]
@@ -46,6 +48,7 @@ class FeatureInfo:
     weights_hash: str
     preprocessing: str
     widths: Mapping[str, int]
+    long_captions: LongCaptions = "truncate"
 
 
 @dataclass(frozen=True)

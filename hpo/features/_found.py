@@ -29,6 +29,7 @@ class Found:
         arrays: One or more [n_i, D]; rows count through all of them.
         columns: What identifies the rows, one text for each, by name.
         where: Where that was found.
+        perhaps: By the file's name, columns that may identify the rows, too.
         certain: What would make the order certain, for messages.
         holds: ``train`` or ``test`` for the rows of one part, ``both`` where those of test.csv
             may follow.
@@ -40,6 +41,7 @@ class Found:
     where: str = ""
     certain: str = ""
     holds: str = "train"
+    perhaps: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return sum(len(array) for array in self.arrays)
@@ -127,7 +129,9 @@ def find_arrays(
             ids = (
                 f"the ImageIDs in {'test_' if part == 'test' else ''}ids.txt beside it, one a line"
             )
-            found[part, name] = Found(called, [array], beside.columns, where, ids, part)
+            found[part, name] = Found(
+                called, [array], beside.columns, where, ids, part, beside.perhaps
+            )
     return found
 
 

@@ -16,6 +16,7 @@ from hpo.features._extract import extract_features
 from hpo.features._features import Features
 from hpo.features._import import import_arrays, import_features, take_features
 from hpo.features._import_names import modality_names
+from hpo.features._long_captions import LongCaptions
 from hpo.features._modalities import chosen, in_order
 from hpo.features._progress import Progress
 
@@ -42,12 +43,14 @@ class Encoding:
         device: Such as ``cpu``.
         skip_bad_images: Leave out rows whose image can't be encoded, or that have no embedding.
         progress: Called as the work goes on.
+        long_captions: What is done to captions that are longer than an encoder's context.
     """
 
     cache: Path
     device: str
     skip_bad_images: bool
     progress: Progress | None
+    long_captions: LongCaptions = "truncate"
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,7 @@ def encode_all(
                 modalities=modalities[name],
                 device=how.device,
                 skip_bad_images=how.skip_bad_images,
+                long_captions=how.long_captions,
                 progress=how.progress,
             )
             left_out = found[name].left_out

@@ -1,7 +1,7 @@
 """What is to be encoded: the captions and the image files of all rows, by their content."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,10 @@ import numpy as np
 from hpo.features._chunks import ChunkStore, ChunkWriter
 from hpo.features._encode import LateModel, encode_captions, encode_images
 from hpo.features._hashes import FileHashes, hash_bytes
+from hpo.features._long_captions import LongCaptions, averaged_key, long_caption_notes
+from hpo.features._looks import Look, Looks, look_notes, seen_key
 from hpo.features._progress import Progress
+from hpo.notes import Note
 
 if TYPE_CHECKING:
     from hpo.data import Rows
@@ -30,14 +33,39 @@ class Captions:
     Attributes:
         encoded: How many were encoded.
         seconds: How long that took, the loading of the encoder left out.
+        notes: What is done to captions that are longer than the encoder's context.
+
+    Args:
+        parts: The rows.
+        find_long: Returns which captions, by key, are longer.
+        rule: What is done to them.
+        context: How many tokens the encoder takes.
+
+    Raises:
+        InputError: The rule is to refuse them.
     """
 
-    def __init__(self, parts: Mapping[str, "Rows"]) -> None:
+    def __init__(
+        self,
+        parts: Mapping[str, "Rows"],
+        find_long: Callable[[Mapping[bytes, str]], set[bytes]],
+        rule: LongCaptions,
+        context: int | None,
+    ) -> None:
         self.encoded = 0
         self.seconds = 0.0
         self._keys: dict[str, list[bytes]] = {part: [] for part in PARTS}
         self._captions: dict[bytes, str] = {}
         self._means: dict[bytes, list[bytes]] = {}
+        texts = {
+            _hash(text): text
+            for rows in parts.values()
+            for text in (*rows.captions, *(text for others in rows.further for text in others))
+        }
+        long = find_long(texts)
+        self._long = long if rule == "mean" else set[bytes]()
+        self.notes = long_caption_notes(parts, [texts[key] for key in long], rule, context)
+        self._averaged: set[bytes] = set()
         for part, rows in parts.items():
             further = rows.further or ((),) * len(rows)
             for caption, others in zip(rows.captions, further, strict=True):
@@ -49,7 +77,10 @@ class Captions:
                 self._keys[part].append(key)
 
     def _take(self, caption: str) -> bytes:
-        key = hash_bytes(caption.encode("utf-8", "surrogatepass"))
+        key = _hash(caption)
+        if key in self._long:
+            key = averaged_key(key)
+            self._averaged.add(key)
         self._captions[key] = caption
         return key
 
@@ -65,7 +96,14 @@ class Captions:
         missing = {key: text for key, text in self._captions.items() if key not in store}
         if missing:
             began = time.monotonic() - model.loading_s
-            encode_captions(model, missing, store, batch_size=batch_size, progress=progress)
+            encode_captions(
+                model,
+                missing,
+                store,
+                averaged=self._averaged,
+                batch_size=batch_size,
+                progress=progress,
+            )
             self.seconds = time.monotonic() - model.loading_s - began
         self.encoded = len(missing)
         self._average(store)
@@ -91,6 +129,10 @@ class Captions:
         return self._keys
 
 
+def _hash(caption: str) -> bytes:
+    return hash_bytes(caption.encode("utf-8", "surrogatepass"))
+
+
 class Images:
     """The image files of all rows; those that are known get their content key without reading.
 
@@ -107,6 +149,8 @@ class Images:
         self.seconds = 0.0
         self._parts = parts
         self._hashes = FileHashes(cache)
+        self._looks = Looks(cache)
+        self._look_of: dict[Path, Look] = {}
         self._faults: dict[Path, str] = {}
         self._keys: dict[Path, bytes | None] = {
             path: None for rows in parts.values() for path in rows.images or ()
@@ -131,9 +175,14 @@ class Images:
 
     def _known(self, path: Path) -> bytes | None:
         try:
-            return self._hashes.known(path)[1]
+            content = self._hashes.known(path)[1]
         except OSError:
             return None  # reading it will say why
+        look = None if content is None else self._looks.known(content)
+        if content is None or look is None:
+            return None
+        self._look_of[path] = look
+        return seen_key(content, look)
 
     def encode(
         self,
@@ -152,16 +201,23 @@ class Images:
             model,
             to_read,
             self._hashes,
+            self._looks,
             store,
             batch_size=batch_size,
             threads=threads,
             progress=progress,
         )
         self._keys |= result.keys
+        self._look_of |= result.looks
         self._faults = result.faults
         self.encoded = result.encoded
         if 2 * self.encoded >= len(to_read):
             self.seconds = time.monotonic() - model.loading_s - began
+
+    def notes(self) -> list[Note]:
+        """Say what is done to images so that they are seen as by a viewer."""
+        paths = [path for rows in self._parts.values() for path in rows.images or ()]
+        return look_notes(self._look_of, [path for path in paths if path not in self._faults])
 
     def faults(self) -> dict[str, dict[int, str]]:
         """Say for each part which rows have an image that can't be encoded, and why."""

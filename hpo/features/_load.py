@@ -13,6 +13,7 @@ from hpo.features._data import Data
 from hpo.features._encoder import DEFAULT_ENCODER
 from hpo.features._gather import ArraySource, Encoding
 from hpo.features._load_arguments import check_arguments, is_several
+from hpo.features._long_captions import LongCaptions, check_rule
 from hpo.features._modalities import ENCODED, present_in, reads_images
 from hpo.features._progress import Progress
 from hpo.features._source import (
@@ -55,6 +56,7 @@ def load_data(
     cache: str | Path = ".hpo",
     device: str = "auto",
     skip_bad_images: bool = False,
+    long_captions: LongCaptions = "truncate",
     strict: bool = False,
     progress: Progress | bool = True,
 ) -> Data:
@@ -107,6 +109,9 @@ def load_data(
         device: Where to encode: ``auto``, ``cpu``, ``cuda:0``, ….
         skip_bad_images: Leave out rows whose image is missing or damaged, or that ``features``
             haven't got or have as NaN, instead of an error.
+        long_captions: What is done to captions that are longer than the encoder's context:
+            ``truncate`` cuts off their end, ``mean`` averages the embeddings of their parts,
+            ``refuse`` is an error. A model does the same to what it predicts.
         strict: Refuse data that isn't read without doubt; otherwise what was done to it, or taken
             on trust, is logged, and stands in the ``notes`` of what is returned.
         progress: True shows the progress on standard error; False doesn't; or a function that is
@@ -130,7 +135,9 @@ def load_data(
         columns=dict(columns or {}),
         captions=captions,
         labels_as=LabelsAs.of(labels_as, classes, no_label),
+        long_captions=long_captions,
     )
+    check_rule(long_captions)
     several = is_several(features)
     test_arrays = test if isinstance(test, Mapping) else {}
     given = _Given(
@@ -255,6 +262,7 @@ def _of_rows(
             modalities=options.modalities or _to_encode(dataset),
             device=options.device,
             skip_bad_images=options.skip_bad_images,
+            long_captions=options.long_captions,
             progress=progress,
         )
     description = describe(str(options.data), {found.info.encoder or _GIVEN: found}, dataset)

@@ -72,11 +72,13 @@ class Match:
     Attributes:
         rows: int64 [N], the array's row for each of ours, or ``ABSENT``.
         by: The column that said so.
+        by_id: Whether it has ImageIDs, rather than captions.
         doubts: What may not be as it was meant.
     """
 
     rows: np.ndarray
     by: str
+    by_id: bool = True
     doubts: list[str] = field(default_factory=list)
 
 
@@ -122,6 +124,10 @@ def match_rows(
         best = max(found, key=lambda name: int((found[name][0].rows != ABSENT).sum()))
         result, faults = found[best]
         certain = [m for m, bad in found.values() if not bad and (m.rows != ABSENT).all()]
+        names = [m for m in certain if not _counts(columns[m.by])]
+        if names and len(names) < len(certain):  # what only counts the rows beside names of them
+            certain = names
+            result, faults = names[0], []
         other = next((m for m in certain[1:] if (m.rows != certain[0].rows).any()), None)
         if other is not None:
             faults = [
@@ -154,10 +160,14 @@ def _is_position(name: str, values: Sequence[str], ids: Sequence[str]) -> bool:
     """Say whether a column only counts the rows, so that it tells nothing of them."""
     if name.lower() in _POSITIONS:
         return True
-    counts = any(
+    return _counts(values) and not any(_number(image_id) is not None for image_id in ids)
+
+
+def _counts(values: Sequence[str]) -> bool:
+    """Say whether values are 0, 1, 2, … or 1, 2, 3, …"""
+    return any(
         all(value == str(number) for number, value in enumerate(values, start)) for start in (0, 1)
     )
-    return counts and not any(_number(image_id) is not None for image_id in ids)
 
 
 def _rank(name: str) -> int:
@@ -260,7 +270,7 @@ def _by_caption(
             "ImageIDs beside the array"
         )
         return None
-    return Match(rows, column)
+    return Match(rows, column, by_id=False)
 
 
 def _other_captions(

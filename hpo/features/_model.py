@@ -2,6 +2,8 @@
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -12,10 +14,14 @@ from hpo.errors import InputError
 from hpo.features._decode import Preparation
 from hpo.features._encoder import Encoder
 from hpo.features._hub import fail_fast, quiet
+from hpo.features._long_captions import tokenizer_of, windows_of
 from hpo.features._precision import precision_on
+from hpo.features._weights import misfit, plain_weights
 
 __all__ = ["Model"]
 
+# What ``create_model_from_pretrained`` takes of a preprocessing; the size follows from the model.
+_PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 
@@ -35,34 +41,49 @@ class Model:
         self._device = torch.device(device)
         self._half = precision_on(device) == "float16"
         try:
-            if encoder.weights.suffix != ".safetensors":
-                # open_clip falls back to full unpickling when this raises TypeError, so it has to
-                # pass before open_clip sees the file.
-                torch.load(encoder.weights, map_location="cpu", weights_only=True)
-            if encoder.needs_hub:
-                with fail_fast():
-                    self._load(encoder)
-            else:
-                self._load(encoder)
+            # open_clip falls back to full unpickling in some cases, so files are read before.
+            with quiet(), plain_weights(encoder.weights) as weights:
+                if encoder.needs_hub:
+                    with fail_fast():
+                        self._load(encoder, weights)
+                else:
+                    self._load(encoder, weights)
         # open_clip, torch, safetensors and the hub's client have no common error.
         except Exception as error:
             reason = "; ".join(line.strip() for line in str(error).strip().splitlines()[:3])
+            own = str(error) if isinstance(error, InputError) else misfit(str(error))
             raise InputError(
                 f"the encoder '{encoder.name}' can't be loaded from '{encoder.weights}': "
-                f"{type(error).__name__}: {reason}"
+                + (own or f"{type(error).__name__}: {reason}")
             ) from error
 
-    def _load(self, encoder: Encoder) -> None:
+    def _load(self, encoder: Encoder, weights: Path) -> None:
+        pretrained = encoder.pretrained
+        if weights != encoder.weights:
+            if pretrained is None:
+                raise InputError(
+                    "it holds more than weights, or under other names; name it as "
+                    "MODEL/PATH, or save the weights alone: torch.save(model.state_dict(), …)"
+                )
+            pretrained = str(weights)
+        settings: dict[str, Any] = {}
+        if encoder.has_own_config:
+            ours = {name: encoder.preprocess.get(name) for name in _PREPROCESSING}
+            settings = {f"image_{name}": value for name, value in ours.items() if value}
+            settings |= {k: v for k, v in encoder.config.items() if k != "custom_text"}
+            settings["force_custom_text"] = bool(encoder.config.get("custom_text"))
         # layers draw weights from PyTorch's own random numbers, before they are read
         with quiet(), torch.random.fork_rng(devices=()):
             model, transform = open_clip.create_model_from_pretrained(
                 encoder.model,
-                encoder.pretrained,
+                pretrained,
                 device=self._device,
                 force_quick_gelu=bool(encoder.config.get("quick_gelu")),
                 weights_only=True,
+                **settings,
             )
-            self._tokenize = open_clip.get_tokenizer(encoder.model)
+            self._tokenize = tokenizer_of(encoder)
+        self._context = encoder.context_length
         self._model = model.eval()
         self._preparation = Preparation(transform)
 
@@ -111,6 +132,23 @@ class Model:
             float16 [B, D], not normalised; a row with NaN or infinity is one that failed.
         """
         return self._encode("encode_text", self._tokenize(list(captions)))
+
+    def encode_windows(self, captions: Sequence[str]) -> np.ndarray:
+        """Encode captions in windows of the model's context, and average what these give.
+
+        Returns:
+            As ``encode_texts``.
+
+        Raises:
+            InputError: The tokenizer isn't CLIP's.
+        """
+        means = [
+            self._encode("encode_text", windows_of(self._tokenize, caption, self._context))
+            .astype(np.float32)
+            .mean(axis=0)
+            for caption in captions
+        ]
+        return np.stack(means).astype(np.float16)
 
     @torch.inference_mode()
     def _encode(self, method: str, batch: torch.Tensor) -> np.ndarray:

@@ -17,6 +17,8 @@ __all__ = ["Beside", "is_list_of_names", "names_beside"]
 
 _KIND = re.compile(r"(image_?|img_?|row_?)?(id|name|key|path|file|file_?name|caption)s?")
 _TABLES = ("metadata", "meta", "index", "manifest", "rows", "train", "test")
+# Files with other names are read only up to this size, in bytes.
+_LARGEST = 100_000_000
 _SUFFIXES = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet", ".npy")
 
 
@@ -27,10 +29,12 @@ class Beside:
     Attributes:
         columns: One text for each row, by the column's name.
         where: The files that it was read from.
+        perhaps: What may, by the file's name, of files with other names.
     """
 
     columns: dict[str, Sequence[str]] = field(default_factory=dict)
     where: list[str] = field(default_factory=list)
+    perhaps: dict[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
     def add(self, columns: Mapping[str, Sequence[str]], where: str) -> None:
         """Take more columns; those of another file with the same name get the file's name."""
@@ -75,10 +79,16 @@ def names_beside(
         kind = _kind(path, array.lower(), part)
         if kind is None or (path.suffix == ".parquet" and path.stem == array and not alone):
             continue
+        if kind == "" and path.stat().st_size > _LARGEST:
+            continue
         try:
-            columns = _read(path, kind, count)
+            columns = _read(path, kind or "names", count)
         except InputError as error:
-            problems += [f"{path.name} {problem}" for problem in error.problems]
+            problems += [f"{path.name} {problem}" for problem in error.problems if kind]
+            continue
+        if kind == "":
+            same = {name: values for name, values in columns.items() if len(values) == count}
+            beside.perhaps |= {path.name: same} if same else {}
             continue
         lengths = {len(values) for values in columns.values()} - {count}
         if lengths:
@@ -92,7 +102,10 @@ def names_beside(
 
 
 def _kind(path: Path, array: str, part: str) -> str | None:
-    """Return what a file has of the rows of an array, such as ``ids``; None if it has nothing."""
+    """Return what a file has of the rows of an array, such as ``ids``.
+
+    It is an empty text if only its content can tell, and None if it has nothing of them.
+    """
     if path.suffix.lower() not in _SUFFIXES or path.name.startswith(".") or not path.is_file():
         return None
     words = path.stem.lower().replace("-", "_").replace(".", "_")
@@ -111,7 +124,7 @@ def _kind(path: Path, array: str, part: str) -> str | None:
         return None
     if bare == array:
         return "captions" if array == "text" and path.suffix == ".txt" else "names"
-    return "names" if own in _TABLES else None
+    return "names" if own in _TABLES else ""
 
 
 def _read(path: Path, kind: str, count: int) -> dict[str, Sequence[str]]:
@@ -147,7 +160,9 @@ def _read(path: Path, kind: str, count: int) -> dict[str, Sequence[str]]:
         except ValueError:
             raise InputError("has a line that is not JSON") from None
     if suffix == ".txt":
-        return {kind: text.removesuffix("\n").split("\n") if text else []}
+        lines = text.removesuffix("\n").split("\n") if text else []
+        headed = len(lines) == count + 1 and _KIND.fullmatch(lines[0].strip().lower())
+        return {kind: lines[1:] if headed else lines}
     return _of_table(text, "\t" if suffix == ".tsv" else ",", kind, count)
 
 

@@ -63,6 +63,7 @@ def order_rows(
     holds_both = found.holds != "test" and "test" in parts and not own_test
     own = "test" if found.holds == "test" else "train"
     wanted = _joined(parts["train"], parts["test"]) if holds_both else parts[own]
+    found = found if found.columns or not matched else _with_perhaps(found, wanted, len(parts[own]))
     if not matched or not found.columns:
         return _on_trust(found, parts, problems)
     before = len(problems)
@@ -111,6 +112,20 @@ def notes_on(ordered: Mapping[tuple[str, str], Ordered]) -> list[Note]:
         listed = ", ".join(dict.fromkeys(names))
         notes.append(Note(f"{listed}: in the order of {table} by {by}", doubtful=False))
     return list(dict.fromkeys(notes))
+
+
+def _with_perhaps(found: Found, wanted: Wanted, least: int) -> Found:
+    """Take the first file of another name that has the first ``least`` ImageIDs in a column."""
+    for where, columns in found.perhaps.items():
+        for name, values in columns.items():
+            match = match_rows({name: values}, wanted, _never, [], where, reads_captions=False)
+            if match is not None and (match.rows[:least] != ABSENT).all() and match.by_id:
+                return replace(found, columns={name: values}, where=where)
+    return found
+
+
+def _never(_first: int, _second: int) -> bool:
+    return False
 
 
 def _joined(train: Wanted, test: Wanted) -> Wanted:

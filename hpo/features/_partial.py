@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.features._extract import extract_features
+from hpo.features._long_captions import LongCaptions
 from hpo.features._modalities import ENCODED
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def encode_present(
     store: Path,
     widths: Mapping[str, Mapping[str, int]],
     lacking: Mapping[str, NDArray[np.bool_]],
+    rules: Mapping[str, LongCaptions],
     **options: Any,
 ) -> tuple[dict[str, dict[str, NDArray[np.float16]]], dict[int, str]]:
     """Encode what there is of rows with each of several encoders; see ``extract_present``.
@@ -84,6 +86,7 @@ def encode_present(
         store: The folder of the cache.
         widths: For each source the embedding width of each modality to encode.
         lacking: Which rows lack each modality, [N].
+        rules: What each source does to captions longer than its context.
 
     Returns:
         Embeddings by source and modality of the rows that all could encode; and what is wrong with
@@ -104,7 +107,13 @@ def encode_present(
         for source, encoder in encoders.items():
             absent = {name: lacking[name][kept] for name in widths[source]}
             found[source], faults = extract_present(
-                some, encoder, store, widths[source], absent, **options
+                some,
+                encoder,
+                store,
+                widths[source],
+                absent,
+                long_captions=rules[source],
+                **options,
             )
             bad |= {int(kept[index]): message for index, message in faults.items()}
             if faults and len(encoders) > 1:

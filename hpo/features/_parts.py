@@ -162,8 +162,11 @@ def parts_from_record(
 
 
 def _info_record(info: FeatureInfo) -> dict[str, Any]:
-    return {name: value for name, value in asdict(info).items() if name in _INFO}
+    record = {name: value for name, value in asdict(info).items() if name in _INFO}
+    ruled = {} if info.long_captions == "truncate" else {"long_captions": info.long_captions}
+    return record | ruled
 
 
 def _info(record: Mapping[str, Any], widths: Mapping[str, int]) -> FeatureInfo:
-    return FeatureInfo(**{name: record[name] for name in _INFO}, widths=widths)
+    rule = record.get("long_captions", "truncate")
+    return FeatureInfo(**{n: record[n] for n in _INFO}, widths=widths, long_captions=rule)

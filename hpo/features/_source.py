@@ -21,6 +21,7 @@ from hpo.features._gather import (
     import_source,
 )
 from hpo.features._import_names import modality_names
+from hpo.features._long_captions import LongCaptions
 from hpo.features._modalities import ENCODED, chosen, in_order, reads_images
 from hpo.features._progress import ConsoleProgress, Progress
 from hpo.notes import refuse_doubts
@@ -69,6 +70,7 @@ class DataOptions:
         captions: What several captions of a picture mean, see there.
         reads: The modalities that are read at most, if that is known; rows may lack others.
         labels_as: How to read the labels, where their owner says it.
+        long_captions: What is done to captions that are longer than the encoder's context.
     """
 
     data: str | Path
@@ -83,6 +85,7 @@ class DataOptions:
     captions: "CaptionRule | None" = None
     reads: tuple[str, ...] | None = None
     labels_as: "LabelsAs | None" = None
+    long_captions: LongCaptions = "truncate"
 
     @property
     def folder(self) -> Path:
@@ -231,6 +234,7 @@ def prepare_data(
             modalities=encodable(dataset, options),
             device=options.device,
             skip_bad_images=options.skip_bad_images,
+            long_captions=options.long_captions,
             progress=progress,
         )
         called = features.info.encoder
@@ -347,7 +351,13 @@ def gathered_data(
             possible=possible,
             modalities=options.modalities,
             tables=_tables(dataset),
-            how=Encoding(options.cache, _device(options.device), options.skip_bad_images, show),
+            how=Encoding(
+                options.cache,
+                _device(options.device),
+                options.skip_bad_images,
+                show,
+                options.long_captions,
+            ),
         )
     first = next(iter(sources.values()))
     encode_classes(dataset.classes, first.info, options.cache, _device(options.device))
@@ -391,6 +401,7 @@ def encoded_data(
     modalities: Sequence[str] | None,
     device: str,
     skip_bad_images: bool,
+    long_captions: LongCaptions,
     progress: Progress | bool,
 ) -> "tuple[Dataset, Features]":
     """Encode all rows and the class names; return the rows that could be, and their embeddings.
@@ -399,7 +410,7 @@ def encoded_data(
         InputError: As ``extract_features``.
     """
     with shown(progress) as show:
-        how = Encoding(cache, _device(device), skip_bad_images, show)
+        how = Encoding(cache, _device(device), skip_bad_images, show, long_captions)
         dataset, found, _ = encoded_rows(dataset, {encoder: encoder}, {encoder: modalities}, how)
     encode_classes(dataset.classes, found[encoder].info, cache, _device(device))
     return dataset, found[encoder]

@@ -148,7 +148,14 @@ class Model:
     ) -> _Read:
         """Return what the model reads, encoded or given, and how many rows lack each modality."""
         from hpo.features import encode_present, rows_of_nan
-        from hpo.results import count_lacking, encoders_of, inputs_of, lacking_of, values_by_source
+        from hpo.results import (
+            count_lacking,
+            encoders_of,
+            inputs_of,
+            lacking_of,
+            long_caption_rules,
+            values_by_source,
+        )
 
         encodes = images is not None or captions is not None
         if embeddings and encodes and self.trained.features["source"] != "several":
@@ -170,6 +177,7 @@ class Model:
             self.cache,
             widths,
             lacking,
+            long_caption_rules(self.trained),
             device=self.device,
         )
         return inputs_of(self.trained, {**given, **encoded}), counts

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hpo.results._encoding import (
         encoders_of,
         inputs_of,
+        long_caption_rules,
         source_widths,
         values_by_source,
     )
@@ -36,7 +37,13 @@ else:
         {
             "_decide": ("Decision", "decide", "decide_on", "seed_probabilities", "trainer_of"),
             "_details": ("by_class", "without_modalities"),
-            "_encoding": ("encoders_of", "inputs_of", "source_widths", "values_by_source"),
+            "_encoding": (
+                "encoders_of",
+                "inputs_of",
+                "long_caption_rules",
+                "source_widths",
+                "values_by_source",
+            ),
             "_ensemble": ("Selection", "select_ensemble"),
             "_judge": ("Judgement", "judge"),
             "_lacking": ("count_lacking", "lacking_of"),
@@ -73,6 +80,7 @@ __all__ = [
     "judge",
     "lacking_of",
     "listed",
+    "long_caption_rules",
     "pick_task",
     "probabilities_on_test",
     "refit_best",

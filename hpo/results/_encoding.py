@@ -6,10 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from hpo.errors import InputError, did_you_mean
-from hpo.features import Encoder, FeatureInfo, beside, resolve_encoder
+from hpo.features import Encoder, FeatureInfo, LongCaptions, beside, resolve_encoder
 from hpo.training import TrainedModel
 
-__all__ = ["encoders_of", "inputs_of", "source_widths", "values_by_source"]
+__all__ = [
+    "encoders_of",
+    "inputs_of",
+    "long_caption_rules",
+    "source_widths",
+    "values_by_source",
+]
 
 
 def source_widths(model: TrainedModel) -> dict[str, dict[str, int]]:
@@ -89,6 +95,12 @@ def encoders_of(
         for source, info in infos.items()
         if source not in without
     }
+
+
+def long_caption_rules(model: TrainedModel) -> dict[str, LongCaptions]:
+    """Return what each source of a model did to captions longer than its encoder's context."""
+    infos = {part.name: part.info for parts in model.parts.values() for part in parts}
+    return {source: info.long_captions for source, info in infos.items()}
 
 
 def _encoder_of(

@@ -8,7 +8,7 @@ import open_clip
 import pytest
 import torch
 from open_clip.transform import PreprocessCfg, ResizeKeepRatio, image_transform_v2
-from PIL import Image
+from PIL import Image, ImageOps
 from torchvision.transforms import Resize
 
 from hpo.demo import demo_scene
@@ -184,16 +184,32 @@ def test_the_edge_counts_by_what_is_covered(monkeypatch: pytest.MonkeyPatch) -> 
     assert difference(Preparation(plain)(opened(content)), full)[1] > 2 * MOST
 
 
-@pytest.mark.parametrize("kind", ["grey", "rotated", "progressive", "several pictures"])
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_turned_as_the_file_says(orientation: int) -> None:
+    """A reduced picture is turned with the edges that count less; so is a whole one."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for width, height, mode in ((1021, 771, "shortest"), (771, 1019, "longest")):
+        picture = mosaic(width, height, orientation, photos=False)
+        plain = transform(size=64, resize_mode=mode)
+        content = jpeg(picture, 95, exif=exif)
+        assert reduction(content, 64) == 4
+        upright = ImageOps.exif_transpose(opened(content))
+        mean, most = difference(Preparation(plain)(opened(content)), plain(upright))
+        assert mean <= MEAN and most <= MOST
+        assert difference(plain(opened(content)), plain(upright))[1] > 2 * MOST, "it isn't the same"
+        small = opened(jpeg(picture.resize((80, 70)), exif=exif))
+        expected = plain(ImageOps.exif_transpose(small))
+        assert torch.equal(
+            Preparation(plain)(opened(jpeg(picture.resize((80, 70)), exif=exif))), expected
+        )
+
+
+@pytest.mark.parametrize("kind", ["grey", "progressive", "several pictures"])
 def test_kinds_of_files(kind: str) -> None:
-    """An orientation in the file is passed over, as open_clip does it."""
     picture, plain = mosaic(1021, 771, 0, photos=False), transform(size=64)
     if kind == "grey":
         content = jpeg(picture.convert("L"))
-    elif kind == "rotated":
-        exif = Image.Exif()
-        exif[0x0112] = 6
-        content = jpeg(picture, exif=exif)
     elif kind == "progressive":
         content = jpeg(picture, progressive=True)
     else:

@@ -124,7 +124,7 @@ def test_weights_are_never_unpickled(
     tiny_model: str, make_dataset: MakeDataset, tmp_path: Path
 ) -> None:
     torch.save({"state_dict": _Evil(tmp_path / "touched")}, tmp_path / "evil.pt")
-    with pytest.raises(InputError, match=r"evil\.pt': UnpicklingError: Weights only load failed"):
+    with pytest.raises(InputError, match=r"evil\.pt': it holds Python objects besides weights"):
         extract_features(
             parts_of(make_dataset(2, 0)), f"{tiny_model}/{tmp_path}/evil.pt", tmp_path / "s"
         )
@@ -174,7 +174,9 @@ def test_weights_that_do_not_fit(
     folder = shutil.copytree(checkpoint, tmp_path / "copy")
     config = folder / "open_clip_config.json"
     config.write_text(config.read_text().replace('"embed_dim": 16', '"embed_dim": 24'))
-    with pytest.raises(InputError, match=r"RuntimeError: Error\(s\) in loading state_dict"):
+    with pytest.raises(
+        InputError, match=r"its weights are those of another model: 2 weights have another size"
+    ):
         extract_features(parts_of(make_dataset(2, 0)), str(folder), tmp_path / "store")
 
 

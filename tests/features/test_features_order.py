@@ -88,6 +88,27 @@ def test_what_lies_beside_an_array_is_compared(file: str, write: Any, tmp_path: 
     )
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("filelist.txt", "\n".join(NAMES)),
+        ("order.json", json.dumps(NAMES)),
+        ("ids.txt", "ImageID\n" + "\n".join(NAMES)),
+        ("ids.tsv", "".join(f"{row}\t{name}\n" for row, name in enumerate(NAMES))),
+        ("image.csv", "id,file\n" + "".join(f"{n},{name}\n" for n, name in enumerate(NAMES, 1))),
+    ],
+)
+def test_files_of_any_name_headers_and_counted_rows(file: str, text: str, tmp_path: Path) -> None:
+    """A file is one of names if all ImageIDs are in it; a column that counts rows names none."""
+    image = vectors()
+    np.save(tmp_path / "image.npy", image[SORTED])
+    (tmp_path / file).write_text(text)
+    (tmp_path / "readme.txt").write_text("what\nthis\nis\nof\n")
+    features = take(tmp_path)
+    np.testing.assert_array_equal(features.train["image"], image)
+    assert doubts(features) == []
+
+
 def test_nothing_beside_is_said(tmp_path: Path) -> None:
     np.save(tmp_path / "image.npy", vectors())
     np.save(tmp_path / "text.npy", vectors())
