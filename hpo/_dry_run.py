@@ -12,7 +12,7 @@ from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hpo.data import Dataset
+    from hpo.data import Dataset, Division
     from hpo.features import DataOptions, FolderDefaults
     from hpo.library import Limits
     from hpo.search import Space
@@ -78,7 +78,7 @@ def dry_run(
     Raises:
         InputError: As the run.
     """
-    from hpo.data import make_split
+    from hpo.data import divide
     from hpo.errors import InputError, did_you_mean
     from hpo.features import encodable, prepare_data, read_rows
     from hpo.library import define_study
@@ -89,24 +89,32 @@ def dry_run(
 
     if options.encodes:
         dataset = read_rows(options)
-        split = make_split(dataset, space.split, space.train_rows)
+        division = divide(dataset, space.split, space.train_rows)
         if options.strict:
-            refuse_doubts(dataset.notes)
+            refuse_doubts((*dataset.notes, *division.notes))
+        space = space.model_copy(update={"split": division.spec})
         modalities = options.modalities or encodable(dataset, options)
-        definition = _unencoded(space, dataset, modalities, len(split["train"]), arithmetic)
+        definition = _unencoded(space, division, modalities, arithmetic)
         features = _to_encode(options, defaults, dataset, real_cache)
-        notes, memory = [f"note: {note}" for note in dataset.notes], []
+        notes, memory = [f"note: {note}" for note in (*dataset.notes, *division.notes)], []
     else:
         data = prepare_data(
-            options, defaults, lambda rows: make_split(rows, space.split, space.train_rows)
+            options, defaults, lambda rows: divide(rows, space.split, space.train_rows)
         )
-        bundle = data.bundle(space.split, space.train_rows)
-        dataset, split = data.dataset, bundle.split
+        division = data.divide(space.split, space.train_rows)
+        if options.strict:
+            refuse_doubts(division.notes)
+        space = space.model_copy(update={"split": division.spec})
+        bundle = data.bundle_of(division)
+        dataset = data.dataset
         definition = define_study(
             data, space, bundle, arithmetic=arithmetic, checkpoint_every=1, run_store_gb=1.0
         )
         features = feature_lines(data)
-        notes = [*(f"note: {note}" for note in data.notes), *scaling_notes(data, space)]
+        notes = [
+            *(f"note: {note}" for note in (*data.notes, *division.notes)),
+            *scaling_notes(data, space),
+        ]
         memory = memory_notes(bundle, allowed)
     board = look(storage, study, definition, same_data=options.encodes)
     limits.trial_epochs(definition)  # says what is wrong
@@ -121,7 +129,7 @@ def dry_run(
     test_rows = 0 if dataset.test is None else len(dataset.test)
     about = [
         head,
-        *row_lines(options.folder, dataset, split, test_rows, features, defaults.settings),
+        *row_lines(options.folder, division, test_rows, features, defaults.settings),
         *notes,
         *([str(limits)] if str(limits) else []),
         *([] if warm_start is None else [f"warm start from {warm_start}, where the study is new"]),
@@ -134,9 +142,8 @@ def dry_run(
 
 def _unencoded(
     space: "Space",
-    dataset: "Dataset",
+    division: "Division",
     modalities: Sequence[str],
-    train_rows: int,
     arithmetic: "Arithmetic",
 ) -> "Definition":
     """Return what a study will be, as far as it is known before anything is encoded."""
@@ -148,7 +155,7 @@ def _unencoded(
         cache="",
         bundle_key="",
         modalities=tuple(modalities),
-        train_rows=train_rows,
+        train_rows=len(division.split["train"]),
         threads=arithmetic.threads,
         checkpoint_every=1,
         dataset={},
@@ -156,7 +163,7 @@ def _unencoded(
         compiler=arithmetic.compiler,
         metrics=tuple(METRICS),
         plugins=plugins_of(space),
-        classes=len(dataset.classes),
+        classes=len(division.dataset.classes),
     )
 
 

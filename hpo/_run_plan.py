@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from hpo.data import Dataset, Split
+    from hpo.data import Division
     from hpo.features import Bundle, Data
     from hpo.search import Space
 
@@ -19,8 +19,7 @@ _NORMALISED = 1.5
 
 def row_lines(
     folder: "Path",
-    dataset: "Dataset",
-    split: "Split",
+    division: "Division",
     test_rows: int,
     features: "Sequence[str]",
     settings: "Mapping[str, Any]",
@@ -29,22 +28,23 @@ def row_lines(
 
     Args:
         folder: The data folder.
-        dataset: The rows.
-        split: How they are divided.
+        division: The rows, and how they are divided.
         test_rows: How many are to be predicted.
         features: Lines about their embeddings.
         settings: What the folder's ``hpo.yaml`` sets.
     """
-    from hpo.data import class_line
+    from hpo.data import class_line, split_line
     from hpo.training import constant_micro_f1
 
-    parts = split.parts
+    dataset, parts = division.dataset, division.split.parts
+    labels = dataset.labels[: len(dataset.labels) - dataset.untouched]
     constant = constant_micro_f1(dataset.labels[parts["val"]])
     shown = ", ".join(f"{key}={value}" for key, value in settings.items())
     return [
         f"data {folder} · {len(parts['train']):,} rows to train, {len(parts['val']):,} to "
         f"validate, {test_rows:,} to predict, {len(dataset.classes)} classes",
-        f"classes {class_line(dataset.classes, dataset.labels)}",
+        f"classes {class_line(dataset.classes, labels)}",
+        split_line(division.spec),
         *features,
         f"best constant prediction: micro-F1 {constant:.3f} on the rows to validate",
         *([f"set by {folder / 'hpo.yaml'}: {shown}"] if shown else []),

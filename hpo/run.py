@@ -59,10 +59,11 @@ def _run(arguments: argparse.Namespace) -> int:
 def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     from rich.console import Console
 
-    from hpo.data import make_split, parse_columns
+    from hpo.data import divide, parse_columns
     from hpo.features import DataOptions, asked_sources, folder_defaults, prepare_data
     from hpo.launch import place_workers, resolve_devices, resolve_precision
     from hpo.library import Limits, open_study, space_of
+    from hpo.notes import refuse_doubts
     from hpo.report import Screen, finish_study
     from hpo.results import check_pick
     from hpo.search import (
@@ -71,7 +72,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         parse_setting,
         space_for_sources,
     )
-    from hpo.study import load_plugins
+    from hpo.study import kept_split, load_plugins
     from hpo.training import Arithmetic
     from hpo.trials import redact
 
@@ -107,6 +108,8 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     space = space_of(source, settings, suggested, modalities, options.sources() or None)
     options = options.with_encoders(encoders_of_space(space))
     space = space_for_sources(space, options.sources())
+    split = kept_split(arguments.storage, arguments.study, space.split)
+    space = space.model_copy(update={"split": split})
     options = replace(options, reads=_read_by(space))
     out = arguments.out or Path("runs") / arguments.study
 
@@ -160,9 +163,13 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     data = prepare_data(
         replace(options, device=devices[0]),
         defaults,
-        lambda dataset: make_split(dataset, space.split, space.train_rows),
+        lambda dataset: divide(dataset, space.split, space.train_rows),
     )
-    bundle = data.bundle(space.split, space.train_rows)
+    division = data.divide(space.split, space.train_rows)
+    if arguments.strict:
+        refuse_doubts(division.notes)
+    space = space.model_copy(update={"split": division.spec})
+    bundle = data.bundle_of(division)
     study = open_study(
         data,
         space,
@@ -193,13 +200,12 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             head,
             *row_lines(
                 options.folder,
-                data.dataset,
-                bundle.split,
+                division,
                 len(bundle.test_ids),
                 feature_lines(data),
                 defaults.settings,
             ),
-            *(f"note: {note}" for note in data.notes),
+            *(f"note: {note}" for note in (*data.notes, *division.notes)),
             *scaling_notes(data, space),
             *([str(limits)] if str(limits) else []),
             *notes,

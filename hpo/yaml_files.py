@@ -1,5 +1,6 @@
 """YAML that people write, read within limits: nothing in it can make the reading endless."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,17 @@ __all__ = ["parse_yaml", "read_yaml"]
 _MOST_BYTES = 2**20
 #: Values that a text may have once its aliases are written out.
 _MOST_NODES = 20_000
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads ``1e-3`` as a number, as YAML 1.2 does and people mean it; in YAML 1.1 it is text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+\Z"),
+    list("-+.0123456789"),
+)
 
 
 def read_yaml(path: Path) -> tuple[yaml.Node | None, Any]:
@@ -48,7 +60,7 @@ def parse_yaml(text: str) -> tuple[yaml.Node | None, Any]:
     """
     loader = None
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return None, None

@@ -18,7 +18,7 @@ import yaml
 
 import hpo
 from hpo import __main__ as command
-from hpo.data import ColumnSplit, StratifiedSplit, TailSplit
+from hpo.data import SPLIT_KINDS
 from hpo.models import CHOICES, all_registries, field_names
 from hpo.search import (
     SEARCHES,
@@ -601,9 +601,7 @@ def test_the_page_of_spaces_names_everything() -> None:
     keys = {key for model in schema for key in model.model_fields}
     keys |= {f"scale.{key}" for key in Scale.model_fields}
     keys |= {f"divergence.{key}" for key in DivergenceRule.model_fields}
-    keys |= {
-        key for split in (TailSplit, StratifiedSplit, ColumnSplit) for key in split.model_fields
-    }
+    keys |= {key for split in SPLIT_KINDS.values() for key in split.model_fields}
     named = [*field_names(), *own, *choices, *keys, *PRUNERS, *SAMPLERS, *METRICS]
     missing = [name for name in named if not re.search(rf"\b{re.escape(name)}\b", text)]
     assert not missing

@@ -44,8 +44,8 @@ def test_vectors_get_their_names_on_the_command_line(
     assert "Labels looks like vectors of 3 zeros and ones" in capsys.readouterr().err
     assert run([*command, "--labels-as", "multihot"]) == 2
     assert "(did you mean 'multi-hot'?)" in capsys.readouterr().err
-    Path("names.txt").write_text("\n".join(NAMES))
-    assert run([*command, "--classes", "names.txt", "--strict"]) == 0
+    Path("classes.list").write_text("\n".join(NAMES))
+    assert run([*command, "--classes", "classes.list"]) == 0
     out = capsys.readouterr().out
     counts = ", ".join(f"{name} {n}" for name, n in zip(NAMES, vectors.sum(axis=0), strict=True))
     assert f"classes {counts}\n" in out

@@ -4,6 +4,7 @@ from hpo.data._arrays import dataset_of_arrays
 from hpo.data._coco import CocoSummary, convert_coco
 from hpo.data._columns import parse_columns
 from hpo.data._dataset import Dataset, TableUsed, keep_rows
+from hpo.data._division import Division, divide, split_line
 from hpo.data._folder import kinds_there, load_dataset, load_rows
 from hpo.data._frame import dataset_of_frame
 from hpo.data._images import IMAGE_SUFFIXES, ImageMode, url_fault
@@ -12,22 +13,29 @@ from hpo.data._labels_as import WAYS, LabelsAs, classes_argument
 from hpo.data._parts import CaptionRule, ReadOptions
 from hpo.data._problems import Problems
 from hpo.data._rows import Rows, join_rows, take_rows
-from hpo.data._split import (
+from hpo.data._split import Split, make_split
+from hpo.data._split_spec import (
+    SPLIT_KINDS,
+    AutoSplit,
     ColumnSplit,
-    Split,
+    ConcreteSplit,
     SplitSpec,
     StratifiedSplit,
     TailSplit,
-    make_split,
+    settle_split,
 )
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "SPLIT_KINDS",
     "WAYS",
+    "AutoSplit",
     "CaptionRule",
     "CocoSummary",
     "ColumnSplit",
+    "ConcreteSplit",
     "Dataset",
+    "Division",
     "ImageMode",
     "LabelsAs",
     "Problems",
@@ -43,6 +51,7 @@ __all__ = [
     "convert_coco",
     "dataset_of_arrays",
     "dataset_of_frame",
+    "divide",
     "join_rows",
     "keep_rows",
     "kinds_there",
@@ -50,6 +59,8 @@ __all__ = [
     "load_rows",
     "make_split",
     "parse_columns",
+    "settle_split",
+    "split_line",
     "take_rows",
     "url_fault",
 ]

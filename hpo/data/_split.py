@@ -4,57 +4,20 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from hpo.data._dataset import Dataset
 from hpo.data._problems import Problems
 from hpo.data._rows import take_rows
+from hpo.data._split_spec import ConcreteSplit, StratifiedSplit, TailSplit
 from hpo.errors import InputError
 
-__all__ = ["ColumnSplit", "Split", "SplitSpec", "StratifiedSplit", "TailSplit", "make_split"]
+__all__ = ["Split", "make_split"]
 
 
 _PART = re.compile(r"[a-z][a-z0-9_]*")
-
-
-class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class TailSplit(_Spec):
-    """Validate on the last ``val_rows`` rows, as the paper does with 5,000 of 30,000.
-
-    The ``test_rows`` before them, if any are asked for, are left untouched until the end.
-    """
-
-    kind: Literal["tail"]
-    val_rows: int = Field(ge=1)
-    test_rows: int = Field(default=0, ge=0)
-
-
-class StratifiedSplit(_Spec):
-    """Validate on about ``val_fraction`` of the rows, with each class in the same proportion.
-
-    About ``test_fraction`` of all rows, drawn likewise, are left untouched until the end.
-    """
-
-    kind: Literal["stratified"]
-    val_fraction: float = Field(gt=0, lt=1)
-    test_fraction: float = Field(default=0.0, ge=0, lt=1)
-    seed: int = Field(default=0, ge=0, lt=2**32)
-
-
-class ColumnSplit(_Spec):
-    """Validate on the rows whose ``Split`` is ``val``; leave those with ``test`` untouched."""
-
-    kind: Literal["column"]
-
-
-SplitSpec = Annotated[TailSplit | StratifiedSplit | ColumnSplit, Field(discriminator="kind")]
 
 
 class Split(Mapping[str, NDArray[np.int64]]):
@@ -122,7 +85,7 @@ class Split(Mapping[str, NDArray[np.int64]]):
 
 def make_split(
     dataset: Dataset,
-    spec: TailSplit | StratifiedSplit | ColumnSplit,
+    spec: ConcreteSplit,
     train_rows: int | None = None,
 ) -> Split:
     """Divide the labelled rows by ``spec``; equal arguments give the same split.
@@ -135,8 +98,8 @@ def make_split(
             on it.
 
     Raises:
-        InputError: A part would be empty, a class would occur in no training row, or train.csv
-            has no column ``Split`` where ``spec`` needs it; all that is wrong is listed.
+        InputError: A part would be empty, train.csv has no column ``Split`` where ``spec`` needs
+            it, or there are rare classes and ``spec`` refuses them; all that is wrong is listed.
 
     Returns:
         The parts ``train`` and ``val``, and ``test`` if one was asked for, or if the data set has
@@ -156,8 +119,8 @@ def make_split(
             f"no {part} row among the {total} rows of {dataset.train.source}, but need one at least"
             for part in empty
         )
-        if not empty:
-            problems.add(_unknown_classes(dataset, parts))
+        if not empty and spec.rare_classes == "error":
+            problems.add(_rare_classes(dataset, parts == "training", spec.min_rows_per_class))
     of = f"'{dataset.root}'" if dataset.root is not None else dataset.train.source
     problems.raise_if_any(f"The {spec.kind} split of {of} is not possible:")
     assert parts is not None  # without parts there was a problem
@@ -171,7 +134,7 @@ def make_split(
 
 def _divided_apart(
     dataset: Dataset,
-    spec: TailSplit | StratifiedSplit | ColumnSplit,
+    spec: ConcreteSplit,
     train_rows: int | None,
 ) -> Split:
     """Divide the rows that aren't untouched; a picture on several rows counts once."""
@@ -203,9 +166,7 @@ def _divided_apart(
     return Split(**whole)
 
 
-def _parts(
-    dataset: Dataset, spec: TailSplit | StratifiedSplit | ColumnSplit, problems: Problems
-) -> np.ndarray | None:
+def _parts(dataset: Dataset, spec: ConcreteSplit, problems: Problems) -> np.ndarray | None:
     """Return the part of each row, or None after saying what is wrong.
 
     Returns:
@@ -216,10 +177,11 @@ def _parts(
     if isinstance(spec, TailSplit):
         held = spec.val_rows + spec.test_rows
         if held >= total:
+            fitting = "a fifth" if dataset.split_column is None else "what the column Split says"
             also = f" and test_rows {spec.test_rows}" if spec.test_rows else ""
             problems.add(
                 f"val_rows is {spec.val_rows}{also}, but must be less than the {total} rows of "
-                f"{dataset.train.source}"
+                f"{dataset.train.source}; --set split.kind=auto takes {fitting} to validate"
             )
             return None
         parts[total - held :] = "test"
@@ -233,7 +195,12 @@ def _parts(
         )
         return None
     names = {"train": "training", "val": "validation", "test": "test"}
-    return np.array([names[part] for part in dataset.split_column])
+    parts = np.array([names[part] for part in dataset.split_column], dtype="<U10")
+    left = np.flatnonzero(parts == "training")
+    if spec.val_fraction is not None and not (parts == "validation").any() and len(left) > 1:
+        rows = min(max(round(spec.val_fraction * len(left)), 1), len(left) - 1)
+        parts[left[_stratified_mask(dataset.labels[left], rows, spec.seed)]] = "validation"
+    return parts
 
 
 def _stratified(
@@ -280,15 +247,18 @@ def _stratified_mask(labels: np.ndarray, rows: int, seed: int) -> np.ndarray:
     return mask
 
 
-def _unknown_classes(dataset: Dataset, parts: np.ndarray) -> list[str]:
-    """Name the classes that occur in no training row, each with the first row that has it."""
-    in_training = dataset.labels[parts == "training"].any(axis=0)
+def _rare_classes(dataset: Dataset, training: np.ndarray, least: int) -> list[str]:
+    """Name the classes on fewer than so many training rows, each with the first row that has it."""
+    counts = dataset.labels[training].sum(axis=0, dtype=np.int64)
     messages = []
-    for column in np.flatnonzero(dataset.labels.any(axis=0) & ~in_training):
-        row = int(np.flatnonzero(dataset.labels[:, column])[0])
-        place = dataset.train.place(row)
+    for column in np.flatnonzero(counts < least).tolist():
+        rows = np.flatnonzero(dataset.labels[:, column]).tolist()
+        first = "it is on no row"
+        if rows:
+            place, name = dataset.train.place(rows[0]), dataset.train.ids[rows[0]]
+            first = f"it is first on {place}, ImageID '{name}'"
         messages.append(
-            f"class '{dataset.classes[column]}' occurs in {parts[row]} rows only (first on "
-            f"{place}, ImageID '{dataset.train.ids[row]}'), but must occur in a training row too"
+            f"class '{dataset.classes[column]}' is on {counts[column]} rows to train on, but must "
+            f"be on {least} at least ({first}); split.rare_classes keep or drop goes on"
         )
     return messages

@@ -14,7 +14,7 @@ from hpo.features._untouched import with_untouched
 from hpo.notes import Note
 
 if TYPE_CHECKING:
-    from hpo.data import Dataset, SplitSpec
+    from hpo.data import Dataset, Division, SplitSpec
 
 __all__ = ["Data"]
 
@@ -112,13 +112,40 @@ class Data:
             InputError: This division isn't possible; all that is wrong is listed.
             OSError: The cache can't be written.
         """
-        from hpo.data import make_split
+        return self.bundle_of(self.divide(spec, train_rows))
 
+    def divide(self, spec: "SplitSpec", train_rows: int | None = None) -> "Division":
+        """Divide the labelled rows.
+
+        Args:
+            spec: See ``bundle``.
+            train_rows: Likewise.
+
+        Raises:
+            InputError: As ``bundle``.
+        """
+        from hpo.data import divide
+
+        return divide(self._with_untouched()[0], spec, train_rows)
+
+    def bundle_of(self, division: "Division") -> Bundle:
+        """Store all that training needs of rows that are divided, or open it if it is there.
+
+        Args:
+            division: What ``divide`` returned.
+
+        Raises:
+            OSError: The cache can't be written.
+        """
+        features = self._with_untouched()[1]
+        return save_bundle(self.cache, division.dataset, features, division.split)
+
+    def _with_untouched(self) -> "tuple[Dataset, Features | Mapping[str, Features]]":
+        """Return the rows that are divided and their embeddings, labelled test rows among them."""
         dataset, features = self.dataset, self.named or self.features
-        if dataset.test_labels is not None:
-            dataset, features = with_untouched(dataset, features, self.cache)
-        split = make_split(dataset, spec, train_rows)
-        return save_bundle(self.cache, dataset, features, split)
+        if dataset.test_labels is None:
+            return dataset, features
+        return with_untouched(dataset, features, self.cache)
 
     def __repr__(self) -> str:
         sources = {f"{name}: ": one for name, one in self.named.items()} or {"": self.features}

@@ -1,12 +1,16 @@
-"""What is refused before anything is started, in one place for all of the library."""
+"""What is refused or warned of before anything is started, in one place for all of the library."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hpo.errors import InputError
+from hpo.notes import Note
 from hpo.study import StoredStudy
 
-__all__ = ["check_importable", "check_positive"]
+__all__ = ["check_importable", "check_positive", "warn_of"]
+
+_log = logging.getLogger(__name__)
 
 
 def check_importable(stored: StoredStudy, plugins: Sequence[str]) -> None:
@@ -32,3 +36,10 @@ def check_positive(**numbers: float | None) -> None:
     ]
     if problems:
         raise InputError(problems)
+
+
+def warn_of(notes: Iterable[Note]) -> None:
+    """Log what is doubtful about data, as ``load_data`` does."""
+    for note in notes:
+        if note.doubtful:
+            _log.warning("%s", note)

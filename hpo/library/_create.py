@@ -7,11 +7,11 @@ from typing import Any
 
 from hpo.features import Bundle, Data
 from hpo.launch import resolve_devices, resolve_precision
-from hpo.library._checks import check_positive
+from hpo.library._checks import check_positive, warn_of
 from hpo.library._spaces import space_of
 from hpo.library._study import Study
 from hpo.search import Space, space_for_sources
-from hpo.study import Definition, StoredStudy, plugins_of
+from hpo.study import Definition, StoredStudy, kept_split, plugins_of
 from hpo.training import METRICS, Arithmetic
 
 __all__ = ["create_study", "define_study", "load_study", "open_study"]
@@ -70,13 +70,15 @@ def create_study(
     devices = resolve_devices("auto") if asked == "auto" else ()
     arithmetic = Arithmetic(threads, resolve_precision(asked, devices), compiler)
     read = read.model_copy(update={"precision": asked})
-    bundle = data.bundle(read.split, read.train_rows)
     by_name = isinstance(space, str) and not space.endswith((".yaml", ".yml"))
+    name = name or (str(space) if by_name else read.name)
+    division = data.divide(kept_split(storage, name, read.split), read.train_rows)
+    warn_of(division.notes)
     study = open_study(
         data,
-        read,
-        bundle,
-        name or (str(space) if by_name else read.name),
+        read.model_copy(update={"split": division.spec}),
+        data.bundle_of(division),
+        name,
         storage,
         arithmetic=arithmetic,
         checkpoint_every=checkpoint_every,

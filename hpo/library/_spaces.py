@@ -1,6 +1,5 @@
 """Search spaces by name: those in the working folder, and those that come with the package."""
 
-import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,9 +60,8 @@ def space_of(
 
 
 def _folders() -> list[Path]:
-    """Return where spaces are: the working folder, the sources, and what was installed."""
-    return [
-        Path("search_spaces"),
-        Path(__file__).parents[2] / "search_spaces",
-        Path(sysconfig.get_path("data")) / "share" / "hpo" / "search_spaces",
-    ]
+    """Return where spaces are: the working folder, and the package, in which a build puts them."""
+    package = Path(__file__).parents[1]
+    built = package / "search_spaces"
+    sources = package.parent / "search_spaces"  # where the package is used as it lies in git
+    return [Path("search_spaces"), built if built.is_dir() else sources]

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from hpo.data import ColumnSplit, SplitSpec, StratifiedSplit
+from hpo.data import AutoSplit, SplitSpec
 from hpo.errors import InputError
 from hpo.features import Data
 from hpo.launch import resolve_devices, resolve_precision
+from hpo.library._checks import warn_of
 from hpo.library._model import Model
 from hpo.models import Config
 from hpo.training import METRICS, Arithmetic
@@ -184,9 +185,11 @@ def _trainer(
     if memory_gb is not None and not memory_gb > 0:
         raise InputError(f"memory_gb is {memory_gb}, but must be above 0.")
     check_fusion(config.fusion, data.modalities)
+    division = data.divide(_split_of(split))
+    warn_of(division.notes)
     opened = open_device(resolve_devices(device)[0], arithmetic)
     return Trainer(
-        data.bundle(_split_of(data, split)),
+        data.bundle_of(division),
         opened,
         RunStore(Path(data.cache) / "runs"),
         memory_gb=memory_gb,
@@ -194,11 +197,9 @@ def _trainer(
     )
 
 
-def _split_of(data: Data, split: SplitSpec | Mapping[str, Any] | None) -> SplitSpec:
+def _split_of(split: SplitSpec | Mapping[str, Any] | None) -> SplitSpec:
     if split is None:
-        if data.dataset.split_column is not None:
-            return ColumnSplit(kind="column")
-        return StratifiedSplit(kind="stratified", val_fraction=0.2)
+        return AutoSplit(kind="auto")
     try:
         checked: SplitSpec = TypeAdapter(SplitSpec).validate_python(split)
     except ValidationError as error:

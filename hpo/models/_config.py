@@ -122,7 +122,7 @@ class Config(BaseModel):
         options: Parameters of the choices taken, by name, where they differ from their defaults.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     #: Whether parameters of choices that are not taken may be there as well.
     _any_options: ClassVar[bool] = False
 
@@ -403,7 +403,7 @@ def is_whole_number(name: str) -> bool:
 def _adapter(field: str) -> TypeAdapter[Any]:
     info = Config.model_fields[field]
     annotated: Any = Annotated[info.annotation, *info.metadata, None]
-    return TypeAdapter(annotated)
+    return TypeAdapter(annotated, config=ConfigDict(allow_inf_nan=False))
 
 
 def _parameter(option: str) -> Parameter:

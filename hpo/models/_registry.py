@@ -9,14 +9,16 @@ import dataclasses
 import hashlib
 import importlib
 import inspect
+import math
 import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from hpo.errors import InputError, did_you_mean
 
@@ -60,7 +62,8 @@ class Parameter:
         Raises:
             pydantic.ValidationError: It breaks a rule.
         """
-        return TypeAdapter(self.annotation).validate_python(value)
+        checked: Any = Annotated[self.annotation, AfterValidator(_finite)]
+        return TypeAdapter(checked).validate_python(value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,6 +251,13 @@ def _origin_of(value: Any) -> Origin:
         except (OSError, TypeError):  # typed at a prompt
             content = repr(getattr(value, "__code__", value)).encode()
     return Origin(module, hashlib.sha256(content).hexdigest())
+
+
+def _finite(value: Any) -> Any:
+    """Return a value unless it is a number that is not finite; for pydantic."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PydanticCustomError("finite_number", "Input should be a finite number")
+    return value
 
 
 def rule_of(error: ValidationError) -> str:

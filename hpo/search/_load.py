@@ -2,12 +2,13 @@
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from hpo.data import SPLIT_KINDS
 from hpo.errors import InputError, did_you_mean
 from hpo.features import ENCODED, Sources
 from hpo.models import CHOICES, is_value_name
@@ -26,6 +27,10 @@ from hpo.yaml_files import parse_yaml, read_yaml
 __all__ = ["load_space", "parse_candidate", "parse_setting"]
 
 
+#: Keys of the split that all kinds have.
+_OF_ALL_KINDS = ("kind", "min_rows_per_class", "rare_classes")
+#: Those that mean the same of a stratified split and of an automatic one.
+_DRAWN = ("val_fraction", "test_fraction", "seed")
 #: A comma that isn't inside of a list.
 _COMMA = re.compile(r",(?![^\[]*\])")
 
@@ -78,7 +83,7 @@ def load_space(
     Args:
         source: A YAML file, or what one would hold.
         defaults: Settings that a data folder suggests, applied before ``settings``. One of the
-            split is left out if the file asks for another kind of split.
+            split is left out if another kind of split is asked for.
         settings: Overrides as (key, value, where it comes from). A key is the name of a
             configuration field (``dropout``), which means its fixed value, or a path in the file
             (``split.val_rows``).
@@ -93,7 +98,8 @@ def load_space(
     else:
         raw, lines, problems = copy.deepcopy(dict(source)), {}, []
     origins: dict[tuple[str | int, ...], str] = {}
-    suggested = [item for item in defaults if _fits(raw, item[0])]
+    split_keys = _take_kind(raw, [(key, value) for key, value, _ in (*defaults, *settings)])
+    suggested = [item for item in defaults if _fits(item[0], split_keys)]
     for key, value, origin in (*suggested, *settings):
         place = ("fixed", key) if _is_of_config(key) else tuple(key.split("."))
         _put(raw, place, value)
@@ -189,12 +195,33 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _fits(raw: Mapping[str, Any], key: str) -> bool:
-    """Tell whether a suggested setting has a meaning in the file."""
+def _take_kind(raw: dict[str, Any], settings: Sequence[tuple[str, Any]]) -> Collection[str] | None:
+    """Leave out keys of the split that are of another kind than the one that settings ask for.
+
+    They are left over from the file. What the settings themselves say of the split stays.
+
+    Returns:
+        The keys of the split that a suggested setting may give; None for any.
+    """
     split = raw.get("split")
-    return not (key.startswith("split.") and isinstance(split, dict)) or (
-        key.removeprefix("split.") in split
-    )
+    if not isinstance(split, dict):
+        return None
+    kind = split.get("kind")
+    for key, value in settings:
+        if key in ("split", "split.kind"):
+            kind = value.get("kind") if isinstance(value, dict) else value
+    if kind == split.get("kind") or kind not in SPLIT_KINDS:
+        return {*split, *_OF_ALL_KINDS}
+    drawn = {kind, split.get("kind")} <= {"auto", "stratified"}
+    kept = (*_OF_ALL_KINDS, *(_DRAWN if drawn else ()))
+    raw["split"] = {key: value for key, value in split.items() if key in kept} | {"kind": kind}
+    return SPLIT_KINDS[kind].model_fields
+
+
+def _fits(key: str, split_keys: Collection[str] | None) -> bool:
+    """Tell whether a suggested setting has a meaning in the file."""
+    part, dot, name = key.partition(".")
+    return part != "split" or not dot or split_keys is None or name in split_keys
 
 
 def _put(raw: dict[str, Any], place: Sequence[str], value: Any) -> None:

@@ -13,7 +13,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from hpo.data import SplitSpec, TailSplit
+from hpo.data import AutoSplit, SplitSpec
 from hpo.models import HEADS, FixedValues, class_weight_fault
 from hpo.search._budget import Budget
 from hpo.search._constraints import Constraints, Dimensions, merge_shorthand
@@ -118,7 +118,7 @@ class Space(Frozen):
     name: str
     metric: str = "micro_f1"
     seeds: PositiveInt = 3
-    split: SplitSpec = TailSplit(kind="tail", val_rows=5000)
+    split: SplitSpec = AutoSplit(kind="auto")
     train_rows: PositiveInt | None = None
     scale: Scale = Scale()
     fixed: FixedValues = FixedValues()

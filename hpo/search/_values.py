@@ -1,9 +1,10 @@
 """What the parts of a search space have in common: strictness, components, scale, typed values."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError, model_validator
 
 from hpo.models import rule_of, typed_value
 
@@ -39,7 +40,7 @@ class Given(NamedTuple):
 class Frozen(BaseModel):
     """Base of everything that stands in a search-space file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Scale(Frozen):
@@ -72,6 +73,13 @@ class Component(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
     name: str
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_numbers(cls, raw: Any) -> Any:
+        if not isinstance(raw, Mapping):
+            return raw
+        return {key: value if key == "name" else _number(key, value) for key, value in raw.items()}
+
     @property
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of the class."""
@@ -87,6 +95,25 @@ class Component(BaseModel):
             wrapped = Component.model_validate(changed["wrapped"])
             changed["wrapped"] = wrapped.scaled(scale).model_dump()
         return Component(name=self.name, **changed)
+
+
+def _number(argument: str, value: Any) -> Any:
+    """Return an argument with a number in quotes as that number.
+
+    Raises:
+        ValueError: It is a number that is not finite.
+    """
+    number = value
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        if number.is_integer() and "." not in value:
+            number = int(value)
+    if isinstance(number, float) and not math.isfinite(number):
+        raise ValueError(f"{argument} is {value}, but must be a finite number")
+    return number
 
 
 def checked_values(field: str, values: Iterable[Any]) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from hpo.models import PluginUse
 from hpo.study._candidates import add_candidate, adopt_enqueued, warm_start
 from hpo.study._definition import Definition
 from hpo.study._identity import Store, StudyGoneError
+from hpo.study._kept import kept_split
 from hpo.study._look import look, study_names
 from hpo.study._places import check_bundle
 from hpo.study._plugins import check_plugins, load_plugins, plugins_of
@@ -24,6 +25,7 @@ __all__ = [
     "check_plugins",
     "epochs_unfinished",
     "finished_trial",
+    "kept_split",
     "load_plugins",
     "look",
     "plugins_of",

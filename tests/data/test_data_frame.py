@@ -160,11 +160,11 @@ def test_columns_that_are_not_clear() -> None:
 def test_split_messages_name_the_frame() -> None:
     dataset = dataset_of_frame(frame_of(["x", "x", "y"]), images="ignore")
     with pytest.raises(InputError) as caught:
-        make_split(dataset, TailSplit(kind="tail", val_rows=1))
+        make_split(dataset, TailSplit(kind="tail", val_rows=1, rare_classes="error"))
     assert str(caught.value).splitlines() == [
         "The tail split of the frame is not possible:",
-        "  class 'y' occurs in validation rows only (first on row 2 of the frame, ImageID "
-        "'c.jpg'), but must occur in a training row too",
+        "  class 'y' is on 0 rows to train on, but must be on 1 at least (it is first on row 2 of "
+        "the frame, ImageID 'c.jpg'); split.rare_classes keep or drop goes on",
     ]
 
 

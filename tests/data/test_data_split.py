@@ -98,15 +98,17 @@ def test_a_class_of_validation_rows_only_is_named() -> None:
     labels = np.ones((10, 3))
     labels[:8, 1] = 0
     message = (
-        r"class 'c1' occurs in validation rows only \(first on train\.csv line 10, "
-        r"ImageID '8\.jpg'\), but must occur in a training row too"
+        r"class 'c1' is on 0 rows to train on, but must be on 1 at least \(it is first on "
+        r"train\.csv line 10, ImageID '8\.jpg'\); split\.rare_classes keep or drop goes on"
     )
+    strict = TailSplit(kind="tail", val_rows=3, rare_classes="error")
     with pytest.raises(InputError, match=message):
-        make_split(dataset_of(labels), TAIL)
+        make_split(dataset_of(labels), strict)
     unknown_lines = dataset_of(labels)
     unknown_lines = replace(unknown_lines, train=replace(unknown_lines.train, lines=()))
     with pytest.raises(InputError, match=r"first on row 8 of train\.csv, ImageID '8\.jpg'"):
-        make_split(unknown_lines, TAIL)
+        make_split(unknown_lines, strict)
+    assert len(make_split(unknown_lines, TAIL)["val"]) == 3
 
 
 def test_a_class_of_training_rows_only_is_fine() -> None:

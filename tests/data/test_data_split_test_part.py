@@ -69,11 +69,12 @@ def test_a_class_of_untouched_rows_only_is_named() -> None:
     labels[:, 1] = 0
     labels[5, 1] = 1
     message = (
-        r"class 'c1' occurs in test rows only \(first on train\.csv line 7, ImageID '5\.jpg'\), "
-        "but must occur in a training row too"
+        r"class 'c1' is on 0 rows to train on, but must be on 1 at least \(it is first on "
+        r"train\.csv line 7, ImageID '5\.jpg'\)"
     )
+    spec = TailSplit(kind="tail", val_rows=3, test_rows=2, rare_classes="error")
     with pytest.raises(InputError, match=message):
-        make_split(dataset_of(labels), TailSplit(kind="tail", val_rows=3, test_rows=2))
+        make_split(dataset_of(labels), spec)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,8 @@ def test_a_class_of_untouched_rows_only_is_named() -> None:
     [
         (
             TailSplit(kind="tail", val_rows=6, test_rows=4),
-            "val_rows is 6 and test_rows 4, but must be less than the 10 rows of train.csv",
+            "val_rows is 6 and test_rows 4, but must be less than the 10 rows of train.csv; --set "
+            "split.kind=auto takes a fifth to validate",
         ),
         (
             StratifiedSplit(kind="stratified", val_fraction=0.5, test_fraction=0.01),

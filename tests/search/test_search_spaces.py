@@ -6,7 +6,7 @@ import pytest
 import yaml
 from search_samples import GREEDY, SAMPLED, write
 
-from hpo.data import TailSplit
+from hpo.data import AutoSplit, TailSplit
 from hpo.errors import InputError
 from hpo.search import GreedySearch, OptunaSearch, load_space, parse_setting
 
@@ -133,4 +133,4 @@ def test_capped_batches_are_the_full_batch(tmp_path: Path) -> None:
 
 def test_a_setting_changes_a_part_of_what_the_file_leaves_out(tmp_path: Path) -> None:
     space = load_space(write(tmp_path, GREEDY), [("split.val_rows", 50, "--set")])
-    assert space.split == TailSplit(kind="tail", val_rows=50)
+    assert space.split == AutoSplit(kind="auto", val_rows=50)

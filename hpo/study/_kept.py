@@ -1,0 +1,44 @@
+"""What a study that exists keeps where the space leaves it open."""
+
+from pydantic import TypeAdapter
+
+from hpo.data import AutoSplit, SplitSpec, StratifiedSplit, TailSplit
+from hpo.errors import InputError
+from hpo.queue import open_ledger
+from hpo.study._look import study_names
+
+__all__ = ["kept_split"]
+
+#: What spaces asked for that leave the split to the data now.
+_FORMER = (
+    TailSplit(kind="tail", val_rows=5000),
+    StratifiedSplit(kind="stratified", val_fraction=0.2),
+)
+
+
+def kept_split(url: str, name: str, spec: SplitSpec) -> SplitSpec:
+    """Return the split that a study goes on with, if it was made when another one was the default.
+
+    Args:
+        url: The storage, which needn't exist.
+        name: The study, which needn't either.
+        spec: What the space asks for.
+    """
+    if not isinstance(spec, AutoSplit) or not spec.is_plain:
+        return spec
+    try:
+        if name not in study_names(url):
+            return spec
+        ledger = open_ledger(url)
+        try:
+            row = ledger.study(name)
+        finally:
+            ledger.close()
+    except InputError:
+        return spec  # what is wrong is said where the study is opened
+    if row is None:
+        return spec
+    stored: SplitSpec = TypeAdapter(SplitSpec).validate_python(row.definition["space"]["split"])
+    if stored not in _FORMER:
+        return spec
+    return stored
