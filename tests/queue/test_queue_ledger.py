@@ -221,8 +221,8 @@ def test_a_task_is_given_up_after_its_last_attempt(ledger: Ledger, study: str) -
         assert task.attempts == attempt
         assert ledger.fail(study, task, f"reason {attempt}") is (attempt == MAX_ATTEMPTS - 1)
     stored = state_of(ledger, study)
-    assert (stored.state, stored.attempts) == (TaskState.FAILED, 3)
-    assert stored.reason == "reason 2"
+    assert (stored.state, stored.attempts) == (TaskState.FAILED, 2)
+    assert stored.reason == "reason 1"
     assert ledger.claim(study, "a", 0.0) is None
 
 
