@@ -80,10 +80,12 @@ def test_limits_end_a_study_early_and_the_next_call_goes_on(tmp_path: Path) -> N
         storage=f"sqlite:///{tmp_path / 's.db'}",
     )
     assert study.leaderboard().empty
-    assert not study.optimize(workers=1, trials=2, progress=False)
-    assert study.stored.counts()[TaskState.DONE] == 2
     with pytest.raises(hpo.InputError, match=r"'small' has no best configuration yet; call optim"):
         _ = study.best_config
+    assert not study.optimize(workers=1, trials=2, progress=False)
+    assert study.stored.counts()[TaskState.DONE] == 2
+    assert study.ended_by is not None
+    assert study.best_value == study.leaderboard()["score"].max()  # the best so far
     assert not study.optimize(workers=1, timeout=1e-6, progress=False)
     assert not study.is_complete
     assert study.optimize(workers=1, progress=False)
