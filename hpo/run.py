@@ -248,6 +248,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
                 memory_gb=arguments.memory_gb,
                 began=began,
                 ended_by=study.ended_by,
+                models=lambda trained: limits.models(study.stored, trained),
             )
             return 0 if complete or limits.is_budget(study.ended_by) else UNFINISHED
     ended = f"It was ended by {study.ended_by}, with no score yet. " if study.ended_by else ""

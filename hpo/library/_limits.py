@@ -7,6 +7,7 @@ from typing import Any
 
 from hpo._duration import seconds_of
 from hpo.errors import InputError
+from hpo.features import load_bundle
 from hpo.search import Budget, Task, TaskState, costliest, last_step, refit_epochs, trained_epochs
 from hpo.study import Definition, StoredStudy
 
@@ -124,6 +125,28 @@ class Limits:
         """
         trials = study.trials_asked if self.trials is None else self.trials
         study.ledger.limit(study.name, self.timeout, trials, self.trial_epochs(study.definition))
+
+    def models(self, study: StoredStudy, trained: int) -> int | None:
+        """Return how many models the budget lets be refitted; None for any number.
+
+        Args:
+            study: The study, which nobody works on now.
+            trained: Epochs of single runs that were trained for it.
+        """
+        one = max(refit_epochs(study.space, study.definition.modalities), 1)
+        room = []
+        if self.epochs is not None:
+            # one epoch is kept for the vote of neighbours, which is fitted before it is chosen
+            room.append(max(self.epochs - trained - 1, 0) // one)
+        if self.time_limit is not None and self.began is not None:
+            split = load_bundle(study.definition.bundle).split
+            growth = (len(split["train"]) + len(split["val"])) / len(split["train"])
+            now = time.monotonic()
+            margin = _MARGIN_S + _MARGIN_SHARE * self.time_limit
+            left = max(self.began + self.time_limit - margin - now, 0.0)
+            rate = trained / max(now - self.began, _SECONDS)
+            room.append(int(left * rate / (_REFIT_SLACK * growth * one)))
+        return min(room, default=None)
 
     def trial_epochs(self, definition: Definition) -> int | None:
         """Return what of the budget is for trials; None without one.

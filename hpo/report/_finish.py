@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,7 @@ def finish_study(
     memory_gb: float | None = None,
     began: float | None = None,
     ended_by: str | None = None,
+    models: Callable[[int], int | None] = lambda trained: None,
 ) -> None:
     """Refit the best configuration unless that is done, write all results, and print them.
 
@@ -62,6 +63,8 @@ def finish_study(
         memory_gb: What the rows of the refit may take, see ``WorkerSettings``.
         began: When the command began, by ``time.monotonic``.
         ended_by: The limit that ended the study before it was complete; None if it is complete.
+        models: Says how many models may be refitted, given the epochs that were trained; None for
+            any number.
 
     Raises:
         InputError: The study has no result, or not the one that is picked, or the model would be
@@ -78,7 +81,9 @@ def finish_study(
     if known is not None:
         written = known
     else:
-        written = metrics | _results(study, best, tasks, out, device, memory_gb, console, refits)
+        written = metrics | _results(
+            study, best, tasks, out, device, memory_gb, console, refits, models
+        )
         seconds = None if began is None else round(time.monotonic() - began, 1)
         write_json(out / "metrics.json", {**written, "wall_s": seconds})
     winner = format_params(study.strategy.params(best.config))
@@ -144,6 +149,7 @@ def _results(
     memory_gb: float | None,
     console: Console,
     refits: bool,
+    models: Callable[[int], int | None],
 ) -> dict[str, Any]:
     """Judge the winner, refit it, predict, and return what ``metrics.json`` has of that."""
     # PyTorch takes a second, see hpo/_lazy.py
@@ -165,7 +171,9 @@ def _results(
     bundle = load_bundle(study.definition.bundle)
     selection, judgement, on_test = None, None, None
     if refits:
-        selection = select_ensemble(study, best, tasks, device, memory_gb=memory_gb)
+        selection = select_ensemble(
+            study, best, tasks, device, memory_gb=memory_gb, most=models(trained)
+        )
     averaged = selection is not None and bool(selection.members)
     decision = _decided(study, best, device, memory_gb, console, folds=refits and not averaged)
     if decision is not None:

@@ -79,6 +79,7 @@ def select_ensemble(
     device: str,
     *,
     memory_gb: float | None = None,
+    most: int | None = None,
 ) -> Selection | None:
     """Choose which trials to average, and whether to.
 
@@ -92,16 +93,19 @@ def select_ensemble(
         tasks: All its tasks.
         device: Where to compute.
         memory_gb: What the rows may take, see ``WorkerSettings``.
+        most: So many models may be refitted; None for any number. The vote of neighbours counts
+            as one.
 
     Returns:
-        None if the space asks for no ensemble, another trial than the best one is picked, or the
-        run store doesn't have the best trial's weights any more.
+        None if the space asks for no ensemble, only one model may be refitted, another trial than
+        the best one is picked, or the run store doesn't have the best trial's weights any more.
     """
     space = study.space
     top = study.best(list(tasks))
     if space.ensemble is None or space.refit is None or top is None:
         return None
-    if top.position != best.position:
+    members = space.ensemble.members if most is None else min(space.ensemble.members, most)
+    if top.position != best.position or members < 2:
         return None
     limit = space.constraints.max_model_mb or math.inf
     definition = study.definition
@@ -125,12 +129,12 @@ def select_ensemble(
     select = functools.partial(
         forward_selection,
         metric=metric,
-        members=space.ensemble.members,
+        members=members,
         sizes=[space.refit.seeds * candidate.megabytes for candidate in candidates],
         size_limit=limit,
     )
     comparison = None
-    members: list[Member] = []
+    kept: list[Member] = []
     mean: Probabilities | None = None
     if len(candidates) > 1:
         comparison = compare(probabilities, truth, metric, select)
@@ -141,11 +145,11 @@ def select_ensemble(
             for candidate, weight in zip(candidates, weights, strict=True)
             if weight > 0
         ]
-        members = chosen if len(chosen) > 1 else []
-        if members:
+        kept = chosen if len(chosen) > 1 else []
+        if kept:
             mean = weighted_mean(probabilities, weights)
     return Selection(
-        tuple(members),
+        tuple(kept),
         len(candidates),
         comparison,
         trainer.epochs_trained,

@@ -49,11 +49,11 @@ def costliest(space: "Space", modalities: Sequence[str]) -> Config:
 
 
 def refit_epochs(space: "Space", modalities: Sequence[str]) -> int:
-    """Return the epochs that the refit trains at most; 0 for a space without one."""
+    """Return the epochs that the refit of a configuration trains at most; 0 without a refit."""
     if space.refit is None:
         return 0
     config = costliest(space, modalities)
-    return _of_one_seed(config, modalities, first_seed_steps(config))
+    return space.refit.seeds * _of_one_seed(config, modalities, first_seed_steps(config))
 
 
 def _of_one_seed(config: Config, modalities: Sequence[str], step: int) -> int:

@@ -18,6 +18,7 @@ def test_a_stage_may_have_any_name(
 ) -> None:
     study = make_study(tmp_path, ODD)
     assert work(study)
+    caplog.clear()
     paths = write_report(study, study.tasks(), tmp_path / "report")
     assert [path.name for path in paths if path.suffix == ".png"] == [
         "01_frac_red_b_smile.png",

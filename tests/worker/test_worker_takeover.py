@@ -173,6 +173,6 @@ def test_a_worker_of_another_study_or_store_says_what_is_wrong(
     assert worker.main(["--study", "greedy", "--storage", url, "--cache", str(elsewhere)]) == 2
     assert capsys.readouterr().err == (
         f"error: The study's features are not at {elsewhere / 'bundles' / bundle.key}; give the "
-        "folder that holds them on this machine with --cache.\n"
+        "folder that holds them on this machine with --cache (cache= of load_study).\n"
     )
     study.ledger.close()
