@@ -64,6 +64,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     from hpo.launch import place_workers, resolve_devices, resolve_precision
     from hpo.library import Limits, open_study, space_of
     from hpo.notes import refuse_doubts
+    from hpo.queue import Patience
     from hpo.report import Screen, finish_study
     from hpo.results import check_pick
     from hpo.search import (
@@ -239,7 +240,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
                 console.print(_ended(study), highlight=False, soft_wrap=True)
             refit = not arguments.no_refit
             finish_study(
-                study.stored,
+                study.stored.patient(Patience()),
                 console,
                 out,
                 devices[0],

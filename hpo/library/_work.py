@@ -6,6 +6,7 @@ from typing import Protocol
 
 from hpo.features import Bundle, load_bundle
 from hpo.library._limits import Exhaustion, Limits, TimeLimit
+from hpo.queue import Patience
 from hpo.results import FloorThread
 from hpo.search import Task
 from hpo.study import StoredStudy, adopt_enqueued
@@ -37,6 +38,8 @@ def work_on(
 ) -> tuple[bool, str | None]:
     """Watch over a study until it is complete or a limit is reached.
 
+    A store that goes away meanwhile is waited for, as the workers do.
+
     Args:
         stored: The study.
         start: Starts the workers; only called if there is anything to do.
@@ -52,6 +55,7 @@ def work_on(
         StudyGoneError: The study was deleted meanwhile.
     """
     stored.definition.check_meaning(stored.name)
+    stored = stored.patient(Patience())
     limits.set(stored)
     adopt_enqueued(stored)
     if stored.open_next():
