@@ -35,9 +35,7 @@ def test_a_restart_of_the_database_ends_nothing(
     def tasks(self: SqlLedger, name: str) -> Any:
         if threading.current_thread() is here and left[0]:
             left[0] -= 1
-            raise OperationalError(
-                "SELECT 1", {}, Exception("the database system is shutting down")
-            )
+            raise OperationalError("SELECT 1", {}, Exception("shutting down"))
         return real(self, name)
 
     monkeypatch.setattr(SqlLedger, "tasks", tasks)
