@@ -14,6 +14,7 @@ from hpo.features._choice import (
 from hpo.features._classes import PROMPT, class_embeddings
 from hpo.features._cost import ChoiceCost, EncoderCost, choice_cost
 from hpo.features._data import Data
+from hpo.features._data_options import DEMO_DATA, DataOptions, FolderDefaults, folder_defaults
 from hpo.features._encoder import DEFAULT_ENCODER, DEMO_ENCODER, Encoder, resolve_encoder
 from hpo.features._extract import extract_features
 from hpo.features._features import Counts, FeatureInfo, Features, load_features
@@ -26,15 +27,7 @@ from hpo.features._partial import encode_present, rows_of_nan
 from hpo.features._parts import SourcePart, arrays_beside, beside, parts_from_record, parts_record
 from hpo.features._progress import ConsoleProgress, Progress
 from hpo.features._read import read_embeddings
-from hpo.features._source import (
-    DEMO_DATA,
-    DataOptions,
-    FolderDefaults,
-    encodable,
-    folder_defaults,
-    prepare_data,
-    read_rows,
-)
+from hpo.features._source import encodable, prepare_data, read_rows
 
 __all__ = [
     "DEFAULT_ENCODER",

@@ -10,6 +10,7 @@ import numpy as np
 
 from hpo.errors import InputError
 from hpo.features._data import Data
+from hpo.features._data_options import DataOptions, folder_defaults
 from hpo.features._encoder import DEFAULT_ENCODER
 from hpo.features._gather import ArraySource, Encoding
 from hpo.features._load_arguments import check_arguments, is_several
@@ -17,11 +18,9 @@ from hpo.features._long_captions import LongCaptions, check_rule
 from hpo.features._modalities import ENCODED, present_in, reads_images
 from hpo.features._progress import Progress
 from hpo.features._source import (
-    DataOptions,
     describe,
     encodable,
     encoded_data,
-    folder_defaults,
     gathered_data,
     imported_data,
     prepare_data,

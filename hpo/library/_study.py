@@ -18,7 +18,14 @@ from hpo.library._work import Crew, Observer, work_on
 from hpo.models import Config
 from hpo.results import Floor, compute_floor
 from hpo.search import Task
-from hpo.study import StoredStudy, add_candidate, best_so_far, check_bundle, warm_start
+from hpo.study import (
+    StoredStudy,
+    add_candidate,
+    best_so_far,
+    check_bundle,
+    epochs_trained,
+    warm_start,
+)
 from hpo.worker import WorkerSettings
 
 if TYPE_CHECKING:
@@ -43,6 +50,7 @@ class Study:
         self.stored = stored
         self._bundle = bundle
         self._ended_by: str | None = None
+        self._limits: Limits | None = None
 
     @property
     def name(self) -> str:
@@ -145,7 +153,7 @@ class Study:
         Returns:
             Whether the study is complete.
         """
-        limits = limits or self.limits()
+        self._limits = limits = limits or self.limits()
         self._ended_by = None
         complete, self._ended_by = work_on(self.stored, start, observe, limits, self._bundle)
         return complete
@@ -371,7 +379,11 @@ class Study:
             _ = self.best_task  # says what is missing
         tasks = self.stored.tasks()
         picked = pick_task(self.stored, tasks, placed, pick)
-        selection = select_ensemble(self.stored, picked, tasks, placed, memory_gb=memory_gb)
+        limits = self._limits or self.limits()
+        most = limits.models(self.stored, epochs_trained(self.stored, tasks))
+        selection = select_ensemble(
+            self.stored, picked, tasks, placed, memory_gb=memory_gb, most=most
+        )
         members = () if selection is None else selection.members
         trained, _ = refit_best(
             self.stored, picked, placed, members=members, seed=seed, memory_gb=memory_gb

@@ -24,7 +24,7 @@ from hpo.results import (
     write_predictions,
 )
 from hpo.search import NoCandidateError, Task, format_params
-from hpo.study import StoredStudy, best_so_far, epochs_unfinished
+from hpo.study import StoredStudy, best_so_far, epochs_trained
 
 if TYPE_CHECKING:
     from hpo.results import Decision, Interval, UntouchedScores
@@ -166,8 +166,7 @@ def _results(
 
     found: dict[str, Any] = {}
     untouched: UntouchedScores | None = None
-    trained = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
-    trained += epochs_unfinished(study, tasks)
+    trained = epochs_trained(study, tasks)
     bundle = load_bundle(study.definition.bundle)
     selection, judgement, on_test = None, None, None
     if refits:

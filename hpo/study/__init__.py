@@ -8,7 +8,7 @@ from hpo.study._kept import kept_split
 from hpo.study._look import look, study_names
 from hpo.study._places import check_bundle
 from hpo.study._plugins import check_plugins, load_plugins, plugins_of
-from hpo.study._so_far import TRAINED, best_so_far, epochs_unfinished
+from hpo.study._so_far import TRAINED, best_so_far, epochs_trained, epochs_unfinished
 from hpo.study._study import StoredStudy, finished_trial
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "best_so_far",
     "check_bundle",
     "check_plugins",
+    "epochs_trained",
     "epochs_unfinished",
     "finished_trial",
     "kept_split",

@@ -10,7 +10,7 @@ from hpo.search import Task, TrialOutcome, last_step
 from hpo.study._study import StoredStudy
 from hpo.trials import last_scored
 
-__all__ = ["TRAINED", "best_so_far", "epochs_unfinished"]
+__all__ = ["TRAINED", "best_so_far", "epochs_trained", "epochs_unfinished"]
 
 #: System attribute of a trial: epochs that were trained for it before it was handed back.
 TRAINED = "hpo:epochs_trained"
@@ -50,6 +50,17 @@ def best_so_far(study: StoredStudy, tasks: Sequence[Task]) -> Task | None:
         )
         found.append(dataclasses.replace(task, trial=trial.number, outcome=outcome))
     return max(found, key=_how_far, default=None)
+
+
+def epochs_trained(study: StoredStudy, tasks: Sequence[Task]) -> int:
+    """Return the epochs of single runs that were trained for all trials, ended or not.
+
+    Args:
+        study: The study.
+        tasks: All its tasks.
+    """
+    ended = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
+    return ended + epochs_unfinished(study, tasks)
 
 
 def epochs_unfinished(study: StoredStudy, tasks: Sequence[Task]) -> int:

@@ -29,11 +29,9 @@ def create(folder: Path, space: dict[str, Any] = PROMOTE, **options: Any) -> hpo
 
 
 def trained(study: hpo.Study) -> int:
-    from hpo.study import epochs_unfinished
+    from hpo.study import epochs_trained
 
-    tasks = study.stored.tasks()
-    ended = sum(task.outcome.epochs_trained for task in tasks if task.outcome is not None)
-    return ended + epochs_unfinished(study.stored, tasks)
+    return epochs_trained(study.stored, study.stored.tasks())
 
 
 def test_a_budget_leaves_room_for_the_refit(tmp_path: Path) -> None:
@@ -47,6 +45,23 @@ def test_a_budget_leaves_room_for_the_refit(tmp_path: Path) -> None:
     assert not study.optimize(workers=1, epochs=200, progress=False)
     assert len(study.optuna.get_trials()) > before
     assert trained(study) <= 180
+
+
+def test_a_budget_leaves_room_for_all_models_that_are_averaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hpo.results
+
+    asked: list[int | None] = []
+
+    def select(*_: Any, most: int | None, **__: Any) -> None:
+        asked.append(most)
+
+    monkeypatch.setattr(hpo.results, "select_ensemble", select)
+    study = create(tmp_path, {**PROMOTE, "ensemble": {"members": 5, "neighbours": True}})
+    assert not study.optimize(workers=1, epochs=120, progress=False)
+    study.refit()
+    assert asked == [(120 - trained(study) - 1) // 20]  # each refit has 20 epochs
 
 
 def test_the_space_s_budget_is_the_default_and_may_change(tmp_path: Path) -> None:
