@@ -59,6 +59,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     from rich.console import Console
 
+    from hpo.dashboard import publish
     from hpo.data import divide, parse_columns
     from hpo.features import DataOptions, asked_sources, folder_defaults, prepare_data
     from hpo.launch import place_workers, resolve_devices, resolve_precision
@@ -251,6 +252,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
                 ended_by=study.ended_by,
                 models=lambda trained: limits.models(study.stored, trained),
             )
+            publish(study.stored, out.absolute(), devices[0])
             return 0 if complete or limits.is_budget(study.ended_by) else UNFINISHED
     ended = f"It was ended by {study.ended_by}, with no score yet. " if study.ended_by else ""
     console.print(

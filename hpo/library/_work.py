@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from hpo.dashboard import Board
 from hpo.features import Bundle, load_bundle
 from hpo.library._limits import Exhaustion, Limits, TimeLimit
 from hpo.queue import Patience
@@ -55,6 +56,7 @@ def work_on(
         StudyGoneError: The study was deleted meanwhile.
     """
     stored.definition.check_meaning(stored.name)
+    board = Board(stored)
     stored = stored.patient(Patience())
     limits.set(stored)
     adopt_enqueued(stored)
@@ -65,6 +67,7 @@ def work_on(
     crew = start()
     floor = FloorThread(stored)
     try:
+        board.begin()
         while True:
             running = crew.watch()
             began = time.monotonic()
@@ -87,6 +90,7 @@ def work_on(
             time.sleep(max(_POLL_S, 10 * (time.monotonic() - began)))
     finally:
         crew.stop()
+        board.end()
 
 
 def _clock(stored: StoredStudy, limits: Limits, bundle: Bundle | None) -> TimeLimit | None:

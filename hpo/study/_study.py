@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -49,6 +49,9 @@ from hpo.trials import (
     redact,
     redraw,
 )
+
+if TYPE_CHECKING:
+    from hpo.trials import Shown
 
 __all__ = ["StoredStudy", "finished_trial"]
 
@@ -188,6 +191,12 @@ class StoredStudy:
     def optuna(self) -> optuna.Study:
         """The plain Optuna study."""
         return self._plain._source.study
+
+    def shown(self) -> "Shown":
+        """Return what the study shows in optuna-dashboard beyond its trials."""
+        from hpo.trials import Shown
+
+        return Shown(self._plain._source)
 
     def redraw(self, draw: Draw) -> Config:
         """Draw the configuration of an earlier trial again, from the history that it had."""

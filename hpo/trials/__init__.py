@@ -28,12 +28,17 @@ from hpo.trials._url import check_exists, check_url, is_proxy
 
 if TYPE_CHECKING:
     from hpo.trials._server import storage_server
+    from hpo.trials._shown import Shown, attached_files
     from hpo.trials._writing import append_to_trial, create_trial, finish_trial
 else:
     __getattr__ = exported_late(
         __name__,
         {
             "_server": ("storage_server",),  # gRPC is an extra
+            "_shown": (
+                "Shown",
+                "attached_files",
+            ),  # what it imports is only needed to show something
             "_writing": ("append_to_trial", "create_trial", "finish_trial"),
         },
     )
@@ -46,9 +51,11 @@ __all__ = [
     "NewTrial",
     "OptunaStudy",
     "Searched",
+    "Shown",
     "TrialEnd",
     "all_studies",
     "append_to_trial",
+    "attached_files",
     "check_exists",
     "check_url",
     "create_trial",
