@@ -276,7 +276,7 @@ def _deleted(bench: Bench) -> str:
 
 def _limited(bench: Bench) -> str:
     shutil.rmtree(bench.folder / "moved" / "runs")
-    options = "--set epochs=20000 --timeout 10 --storage sqlite:///limited.db"
+    options = "--set epochs=2000 --time-limit 20s --storage sqlite:///limited.db"
     code, text = bench.hpo(f"run {RUN} {options} --cache other", "moved")
     assert (bench.folder / "moved/runs/small/predictions.csv").exists() == (code == 0), text
     return f"exit {code}: {_line(text, 'ended by')[:90]} …"
@@ -321,19 +321,19 @@ def _predicted(bench: Bench) -> str:
 COMMANDS: dict[str, Callable[[Bench], str]] = {
     "`hpo data check`": _prepared,
     "`hpo run --dry-run`, split `auto`": _dry("", "rows to train"),
-    "… `--set split.min_rows_per_class=60 --set split.rare_classes=drop`": _dry(
-        "--set split.min_rows_per_class=60 --set split.rare_classes=drop", "classes"
+    "… `--set split.min_rows_per_class=300 --set split.rare_classes=drop`": _dry(
+        "--set split.min_rows_per_class=300 --set split.rare_classes=drop", "left out"
     ),
     "… `--set split.kind=stratified`": _dry("--set split.kind=stratified", "rows to train"),
     "`--strict` without names beside the arrays": _refused("--strict", "trust"),
-    "`--labels-as one`": _refused("--labels-as one --classes 1,Drama", "not among the classes"),
+    "`--classes` that lack some": _refused("--classes 1,Drama", "not among the classes"),
     "a misspelt option of the space": _refused("--set dropuot=0.1", "dropuot"),
     "`hpo run`, `1e-3` in a list": _run(),
     "`hpo run --trials 4`, the folder renamed": _moved,
     "`enqueue_trial`, then `hpo run --trials 5`": _enqueued,
     "`optuna.delete_study`, then `hpo run`": _deleted,
     "`hpo predict --data`": _predicted,
-    "`hpo run --timeout 10`, of 20,000 epochs": _limited,
+    "`hpo run --time-limit 20s`, trials of 2,000 epochs": _limited,
     "labelled rows in `test.csv`": _scored,
     "two captions a picture, `--captions`": _captions,
 }
