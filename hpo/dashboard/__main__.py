@@ -6,11 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo._options import add_storage_option, guarded
+from hpo._options import add_storage_option, guarded, port_number
 
 __all__ = ["main"]
-
-_LAST_PORT = 65535
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +35,9 @@ def _main(argv: Sequence[str] | None) -> int:
         default="127.0.0.1",
         help="address to listen on; there is no authentication (default: %(default)s)",
     )
-    parser.add_argument("--port", type=_port, default=8080, help="port (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=port_number, default=8080, help="port (default: %(default)s)"
+    )
     arguments = parser.parse_args(argv)
 
     from hpo.dashboard._artifacts import ARTIFACTS
@@ -59,13 +59,6 @@ def _main(argv: Sequence[str] | None) -> int:
         except KeyboardInterrupt:
             return 0
     return 0
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"is {port}, but must be from 0 to {_LAST_PORT}")
-    return port
 
 
 def _is_loopback(host: str) -> bool:
