@@ -1,6 +1,7 @@
 """``hpo dashboard``: watch the studies of a storage in the browser."""
 
 import argparse
+import contextlib
 import ipaddress
 import sys
 from collections.abc import Sequence
@@ -46,7 +47,8 @@ def _main(argv: Sequence[str] | None) -> int:
 
     check_exists(arguments.storage)
     artifacts = arguments.artifact_dir or Path(".hpo") / ARTIFACTS
-    with serving(arguments.storage, arguments.host, arguments.port, artifacts) as server:
+    where = arguments.storage, arguments.host, arguments.port, artifacts
+    with contextlib.suppress(KeyboardInterrupt), serving(*where) as server:
         if not _is_loopback(arguments.host):
             print(
                 f"warning: {arguments.host} can be reached from other machines, and the dashboard "
@@ -54,10 +56,7 @@ def _main(argv: Sequence[str] | None) -> int:
                 file=sys.stderr,
             )
         print(f"http://{_shown(arguments.host)}:{server.server_port}/dashboard/", flush=True)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            return 0
+        server.serve_forever()
     return 0
 
 

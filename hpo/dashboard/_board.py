@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hpo.dashboard._note import study_note, trial_notes
+from hpo.dashboard._plots import plots
 from hpo.report import read_results
 from hpo.search import NoCandidateError, Task
 from hpo.study import StoredStudy
@@ -19,8 +21,6 @@ _RESULTS = "results"
 #: Seconds between two looks; more if one takes long, so that it takes 2% of a core at most.
 _EVERY_S = 15.0
 _SHARE = 50
-#: Of a process: what is older must not be written after what is newer.
-_WRITING = threading.Lock()
 
 
 class Board:
@@ -35,17 +35,19 @@ class Board:
     def __init__(self, study: StoredStudy) -> None:
         self._study = study
         self._ended = threading.Event()
+        # A daemon: a command that is killed doesn't wait for it.
+        self._thread = threading.Thread(target=self._run, name="dashboard", daemon=True)
         self._failed = False
 
     def begin(self) -> None:
         """Write what changes every 15 seconds, in a thread of its own, until ``end``."""
-        # A daemon: a command that is stopped doesn't wait for it.
-        threading.Thread(target=self._run, name="dashboard", daemon=True).start()
+        self._thread.start()
 
     def end(self) -> None:
-        """Write nothing more; what was written before is the last but one state."""
-        with _WRITING:
-            self._ended.set()
+        """Write nothing more."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def write(self, results: Path | None = None) -> None:
         """Write what has changed.
@@ -54,8 +56,7 @@ class Board:
             results: The folder of the results, from now on.
         """
         try:
-            with _WRITING:
-                self._write(results)
+            self._write(results)
         except NoCandidateError:
             pass  # the study says so itself
         except Exception as error:
@@ -67,15 +68,10 @@ class Board:
         wait = _EVERY_S
         while not self._ended.wait(wait):
             began = time.monotonic()
-            if not self._ended.is_set():
-                self.write()
+            self.write()
             wait = max(_EVERY_S, _SHARE * (time.monotonic() - began))
 
     def _write(self, results: Path | None) -> None:
-        # plotly takes half a second to import, and only this needs it
-        from hpo.dashboard._note import study_note, trial_notes
-        from hpo.dashboard._plots import plots
-
         study = self._study
         if results is not None and study.optuna.user_attrs.get(_RESULTS) != str(results):
             study.optuna.set_user_attr(_RESULTS, str(results))

@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import plotly.graph_objects as go
 from optuna.trial import FrozenTrial
 
 from hpo.dashboard._history import best_so_far_by_epochs, importances
+from hpo.dashboard._plotly import Figure, plain
 from hpo.report import Curve, CurveReader, StageCurves
 from hpo.search import FRONT, Task
 from hpo.study import StoredStudy
@@ -31,7 +31,7 @@ def plots(
     tasks: Sequence[Task],
     trials: Sequence[FrozenTrial],
     results: _Results | None,
-) -> Iterator[tuple[str, go.Figure]]:
+) -> Iterator[tuple[str, Figure]]:
     """Yield the id of each plot that a study has something for, and the plot.
 
     ``curves-N`` has the validation curves of the N-th stage with the spread over seeds,
@@ -55,7 +55,7 @@ def plots(
         figure = _curves(stage, drawn, reader, study.space.metric)
         if figure is not None:
             yield f"curves-{index + 1}", figure
-    makers: Mapping[str, Callable[[], go.Figure | None]] = {
+    makers: Mapping[str, Callable[[], Figure | None]] = {
         "fusions": lambda: _fusions(study, tasks, by_number),
         "best-so-far": lambda: _best_so_far(study, tasks, trials),
         "loss-by-batch-size-and-lr": lambda: _loss_by_batch(tasks),
@@ -71,13 +71,13 @@ def plots(
 
 def _curves(
     stage: StageCurves, trials: Sequence[FrozenTrial], reader: CurveReader, metric: str
-) -> go.Figure | None:
+) -> Figure | None:
     """Return the curves of a stage, each in a band from the worst to the best seed."""
     both = list(zip(stage.curves, trials, strict=True))
     shown = [(curve, trial) for curve, trial in both if curve.metric][:_MOST_CURVES]
     if not shown:
         return None
-    figure = _figure(stage.name, "epoch", stage.metric)
+    figure = Figure.of(stage.name, "epoch", stage.metric)
     for index, (curve, trial) in enumerate(shown):
         color = _COLORS[index % len(_COLORS)]
         spread = {
@@ -88,7 +88,7 @@ def _curves(
         if spread:
             steps = _thinned(list(spread))
             low, high = ([_short(f(spread[s])) for s in steps] for f in (min, max))
-            figure.add_scatter(
+            figure.scatter(
                 x=[*steps, *reversed(steps)],
                 y=[*high, *reversed(low)],
                 fill="toself",
@@ -99,7 +99,7 @@ def _curves(
                 showlegend=False,
             )
         steps = _thinned(list(curve.metric))
-        figure.add_scatter(
+        figure.scatter(
             x=steps,
             y=[_short(curve.metric[step]) for step in steps],
             mode="lines" if len(steps) > 1 else "markers",
@@ -111,12 +111,12 @@ def _curves(
 
 def _name(curve: Curve) -> str:
     text = f"{curve.label}: {curve.result}"
-    return f"<b>{_plain(text)}</b>" if curve.winner else _plain(text)
+    return f"<b>{plain(text)}</b>" if curve.winner else plain(text)
 
 
 def _fusions(
     study: StoredStudy, tasks: Sequence[Task], trials: Mapping[int, FrozenTrial]
-) -> go.Figure | None:
+) -> Figure | None:
     """Return the curve of each fusion's best trial."""
     best: dict[str, Task] = {}
     for task in tasks:
@@ -127,31 +127,31 @@ def _fusions(
             best[task.config.fusion] = task
     if len(best) < 2:
         return None
-    figure = _figure("The best trial of each fusion", "epoch", metric_label(study.space.metric))
+    figure = Figure.of("The best trial of each fusion", "epoch", metric_label(study.space.metric))
     for fusion, task in best.items():
         trial = None if task.trial is None else trials.get(task.trial)
         if trial is None or task.outcome is None:
             continue
         values = {s: v for s, v in trial.intermediate_values.items() if math.isfinite(v)}
         steps = _thinned(sorted(values))
-        figure.add_scatter(
+        figure.scatter(
             x=steps,
             y=[_short(values[step]) for step in steps],
             mode="lines+markers" if len(steps) < 10 else "lines",
-            name=_plain(f"{fusion}, trial {task.trial}: {task.outcome.value:.3f}"),
+            name=plain(f"{fusion}, trial {task.trial}: {task.outcome.value:.3f}"),
         )
     return figure
 
 
 def _best_so_far(
     study: StoredStudy, tasks: Sequence[Task], trials: Sequence[FrozenTrial]
-) -> go.Figure | None:
+) -> Figure | None:
     points = best_so_far_by_epochs(tasks, trials)
     if not points:
         return None
     label = metric_label(study.space.metric)
-    figure = _figure("The best so far", "epochs of single runs trained", label)
-    figure.add_scatter(
+    figure = Figure.of("The best so far", "epochs of single runs trained", label)
+    figure.scatter(
         x=[epochs for epochs, _, _ in points],
         y=[_short(value) for _, value, _ in points],
         text=[f"trial {number}" for _, _, number in points],
@@ -162,7 +162,7 @@ def _best_so_far(
     return figure
 
 
-def _loss_by_batch(tasks: Sequence[Task]) -> go.Figure | None:
+def _loss_by_batch(tasks: Sequence[Task]) -> Figure | None:
     """Return the validation loss by batch size and learning rate, with what diverged marked."""
     done = [task for task in tasks if task.config is not None and task.outcome is not None]
     pairs = [(t.config.batch_size, t.config.lr) for t in done if t.config is not None]
@@ -175,11 +175,10 @@ def _loss_by_batch(tasks: Sequence[Task]) -> go.Figure | None:
         loss = task.outcome.metrics.get("val_loss", math.nan)
         gone = (task.outcome.pruned or "").startswith("diverged") or not math.isfinite(loss)
         (diverged if gone else kept).append((*pair, loss, task.trial))
-    figure = _figure("Validation loss by batch size and learning rate", "learning rate", "batch")
-    figure.update_xaxes(type="log")
-    figure.update_yaxes(type="log")
+    figure = Figure.of("Validation loss by batch size and learning rate", "learning rate", "batch")
+    figure.layout["xaxis"]["type"] = figure.layout["yaxis"]["type"] = "log"
     if kept:
-        figure.add_scatter(
+        figure.scatter(
             x=[lr for _, lr, _, _ in kept],
             y=[batch for batch, _, _, _ in kept],
             mode="markers",
@@ -194,7 +193,7 @@ def _loss_by_batch(tasks: Sequence[Task]) -> go.Figure | None:
             showlegend=False,
         )
     if diverged:
-        figure.add_scatter(
+        figure.scatter(
             x=[lr for _, lr, _, _ in diverged],
             y=[batch for batch, _, _, _ in diverged],
             mode="markers",
@@ -205,7 +204,7 @@ def _loss_by_batch(tasks: Sequence[Task]) -> go.Figure | None:
     return figure
 
 
-def _loss_by_dropout(tasks: Sequence[Task]) -> go.Figure | None:
+def _loss_by_dropout(tasks: Sequence[Task]) -> Figure | None:
     points = [
         (task.config.dropout, task.outcome.metrics.get("train_loss", math.nan), task.trial)
         for task in tasks
@@ -214,8 +213,8 @@ def _loss_by_dropout(tasks: Sequence[Task]) -> go.Figure | None:
     points = sorted(point for point in points if math.isfinite(point[1]))
     if len({dropout for dropout, _, _ in points}) < 2:
         return None
-    figure = _figure("Training loss at the last epoch, by dropout", "dropout", "train_loss")
-    figure.add_scatter(
+    figure = Figure.of("Training loss at the last epoch, by dropout", "dropout", "train_loss")
+    figure.scatter(
         x=[_short(dropout) for dropout, _, _ in points],
         y=[_short(loss) for _, loss, _ in points],
         text=[f"trial {number}" for _, _, number in points],
@@ -225,7 +224,7 @@ def _loss_by_dropout(tasks: Sequence[Task]) -> go.Figure | None:
     return figure
 
 
-def _by_class(results: _Results | None) -> go.Figure | None:
+def _by_class(results: _Results | None) -> Figure | None:
     """Return F1 by class of the refitted model, or of the winner on the validation rows."""
     parts = (results or {}).get("classes") or {}
     part = next(
@@ -235,47 +234,26 @@ def _by_class(results: _Results | None) -> go.Figure | None:
         return None
     classes = parts[part]
     shown = part.replace("_tuned", "")
-    figure = _figure(f"F1 by class on the {shown} rows", "F1 (%)", "")
+    figure = Figure.of(f"F1 by class on the {shown} rows", "F1 (%)", "")
     order = sorted(classes, key=lambda name: classes[name]["support"])
-    figure.add_bar(
-        x=[_short(classes[name]["f1"]) for name in order],
-        y=[_plain(name) for name in order],
+    figure.bars(
+        order,
+        [_short(classes[name]["f1"]) for name in order],
         text=[f"{classes[name]['support']:,} rows" for name in order],
-        orientation="h",
         marker={"color": _COLORS[0]},
     )
-    figure.update_yaxes(type="category", automargin=True)
-    figure.update_layout(height=max(320, 22 * len(order) + 120))
+    figure.layout["height"] = max(320, 22 * len(order) + 120)
     return figure
 
 
-def _importance(study: StoredStudy) -> go.Figure | None:
+def _importance(study: StoredStudy) -> Figure | None:
     found = importances(study.optuna)
     if not found:
         return None
     names = list(found)[::-1]
-    figure = _figure("Importance of the parameters (PED-ANOVA)", "share", "")
-    figure.add_bar(
-        x=[_short(found[name]) for name in names],
-        y=[_plain(name) for name in names],
-        orientation="h",
-        marker={"color": _COLORS[2]},
-    )
-    figure.update_yaxes(type="category", automargin=True)
+    figure = Figure.of("Importance of the parameters (PED-ANOVA)", "share", "")
+    figure.bars(names, [_short(found[name]) for name in names], marker={"color": _COLORS[2]})
     return figure
-
-
-def _figure(title: str, x: str, y: str) -> go.Figure:
-    # The default template is 6 kB of each stored plot, and fights with the dashboard's dark mode.
-    layout = {
-        "template": go.layout.Template(),
-        "title": {"text": _plain(title)},
-        "xaxis": {"title": {"text": _plain(x)}},
-        "yaxis": {"title": {"text": _plain(y)}},
-        "legend": {"orientation": "h", "y": -0.2},
-        "margin": {"l": 60, "r": 20, "t": 50, "b": 50},
-    }
-    return go.Figure(layout=layout)
 
 
 def _thinned(steps: Sequence[int]) -> list[int]:
@@ -289,8 +267,3 @@ def _thinned(steps: Sequence[int]) -> list[int]:
 def _short(value: float) -> float:
     """Return a number in five digits: plots are stored as text."""
     return float(f"{value:.5g}")
-
-
-def _plain(text: str) -> str:
-    """Return text that plotly, which reads some of HTML, shows as it is."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

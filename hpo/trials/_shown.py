@@ -5,16 +5,13 @@ import mimetypes
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import optuna
 from optuna.artifacts import FileSystemArtifactStore
 
 from hpo.files import content_key
 from hpo.trials._study import OptunaStudy
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 __all__ = ["Shown", "attached_files"]
 
@@ -23,6 +20,13 @@ _HASHES = "hpo:shown"
 _NOTE = "note"
 #: Where optuna-dashboard looks for files of trials among the system attributes of their study.
 _FILES = "dashboard:artifacts:"
+
+
+class Figure(Protocol):
+    """A plot that plotly can draw."""
+
+    def to_json(self) -> str:
+        """Return plotly's JSON of it."""
 
 
 class Shown:
@@ -53,7 +57,7 @@ class Shown:
         self._remember(_NOTE, body)
         return True
 
-    def plot(self, name: str, figure: "go.Figure") -> bool:
+    def plot(self, name: str, figure: Figure) -> bool:
         """Show a plot; return whether it was written.
 
         Args:
@@ -63,7 +67,6 @@ class Shown:
         from optuna_dashboard import save_plotly_graph_object
 
         text = figure.to_json()
-        assert text is not None  # it always returns text
         if not self._is_new(name, text):
             return False
         save_plotly_graph_object(self._source.study, figure, graph_object_id=name)

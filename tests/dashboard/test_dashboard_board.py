@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dashboard_samples import make_study
 from optuna_dashboard import get_note
 from rich.console import Console
 
@@ -161,10 +162,20 @@ def test_what_cannot_be_shown_does_not_end_the_study(
     def fails(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("hpo.dashboard._note.study_note", fails)
+    monkeypatch.setattr("hpo.dashboard._board.study_note", fails)
     board = Board(finished)
     board.write()
     board.write()
     assert [record.getMessage() for record in caplog.records] == [
         "What optuna-dashboard shows of the study is not current: No space left on device"
     ]
+
+
+def test_it_is_kept_current_while_a_study_is_worked_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.dashboard._board._EVERY_S", 0.05)
+    monkeypatch.setattr("hpo.dashboard._board._SHARE", 1)
+    stored = make_study(tmp_path)
+    assert get_note(stored.optuna).startswith("# small\n")
+    assert "fusion" in get_note(stored.optuna)
