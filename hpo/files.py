@@ -5,7 +5,10 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
+import shutil
+import stat
+import time
+import uuid
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +19,15 @@ __all__ = [
     "canonical_json",
     "content_key",
     "file_crc32",
+    "regular",
+    "sweep",
     "sync",
+    "temporary_beside",
     "write_json",
 ]
 
 _PIECE = 2**20
+_STALE_SECONDS = 24 * 3600.0
 
 
 @contextlib.contextmanager
@@ -28,25 +35,45 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that becomes ``path`` when the block ends without an error.
 
     The data and the directory entry are synced, so after a return the file survives a power cut,
-    and after a kill or a full disk at any moment ``path`` is the old file or the new one.
+    and after a kill or a full disk at any moment ``path`` is the old file or the new one. Its
+    rights are those of any new file, by the umask.
 
     Raises:
         OSError: The disk is full or the folder can't be written; ``path`` is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
+    temporary = temporary_beside(path)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a new hidden name beside ``path``; ``sweep`` clears what is left under such names."""
+    # The name's beginning is for people; a name may have 255 bytes, and a character up to four.
+    return path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.tmp")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left in a folder, once it is over a day old.
+
+    Such names begin with a dot and end with ``.tmp``. What can't be removed stays.
+    """
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime < _STALE_SECONDS:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
 def sync(path: Path) -> None:
@@ -71,6 +98,31 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def regular(path: Path) -> Path:
+    """Return the path of a file that is about to be opened, unless opening it could wait for ever.
+
+    Whatever is opened to be read goes through here. A path where nothing is comes back as well:
+    opening it says so.
+
+    Raises:
+        OSError: It is a named pipe, a socket or a device.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return path
+    kinds = {
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    kind = kinds.get(stat.S_IFMT(mode))
+    if kind is not None:
+        raise OSError(errno.EINVAL, f"it is {kind}, but must be a regular file", str(path))
+    return path
+
+
 def file_crc32(path: Path) -> str:
     """Return the CRC-32 of a file, 8 hexadecimal digits; about a second for a gigabyte.
 
@@ -78,7 +130,7 @@ def file_crc32(path: Path) -> str:
         OSError: It can't be read.
     """
     value = 0
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         while piece := file.read(_PIECE):
             value = zlib.crc32(piece, value)
     return f"{value:08x}"

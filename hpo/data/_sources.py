@@ -14,6 +14,7 @@ from hpo.data._json import read_json, read_json_lines
 from hpo.data._problems import Problems
 from hpo.data._table import Table
 from hpo.errors import did_you_mean
+from hpo.files import regular
 from hpo.notes import Note
 
 __all__ = ["Part", "TableSource", "find_tables"]
@@ -66,7 +67,7 @@ class TableSource:
         if self.format == "img2dataset":
             return [*arrow_names(self.paths), "image_path"]
         try:
-            content = self.paths[0].read_bytes()
+            content = regular(self.paths[0]).read_bytes()
         except OSError:
             return []
         if self.format == "csv":
@@ -94,7 +95,7 @@ class TableSource:
             table = read_arrow(self.paths, self.name, problems, unpack)
             return table, "" if table is None else _digest(self.paths)
         try:
-            content = self.paths[0].read_bytes()
+            content = regular(self.paths[0]).read_bytes()
         except OSError as error:
             problems.add(f"{self.name} can't be read: {error.strerror}")
             return None, ""
@@ -247,7 +248,7 @@ def _digest(paths: Sequence[Path]) -> str:
     """Return the SHA-256 of one file, or of those of several."""
     digests = []
     for path in paths:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             digests.append(hashlib.file_digest(file, "sha256").hexdigest())
     if len(digests) == 1:
         return digests[0]

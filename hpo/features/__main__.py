@@ -12,6 +12,7 @@ from hpo._options import (
     asked_labels,
     guarded,
 )
+from hpo._writable import check_folder
 from hpo.data import parse_columns
 from hpo.features import (
     DEFAULT_ENCODER,
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
+    check_folder(arguments.cache, "--cache")
     folders, encoder = asked_sources(arguments.features, arguments.encoder)
     options = DataOptions(
         data=arguments.data,

@@ -15,8 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from hpo.features._folder import sweep
-from hpo.files import atomic_write
+from hpo.files import atomic_write, regular, sweep
 
 __all__ = ["KEY_BYTES", "ChunkStore", "ChunkWriter"]
 
@@ -147,7 +146,7 @@ class _DamagedError(Exception):
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(regular(path), framework="numpy") as file:
             stored = (file.metadata() or {}).get("crc32")
             keys, rows = file.get_tensor("keys"), file.get_tensor("rows")
     except (SafetensorError, OSError) as error:

@@ -12,7 +12,7 @@ from hpo.errors import InputError
 from hpo.features._encode import LateModel
 from hpo.features._encoder import resolve_encoder
 from hpo.features._features import FeatureInfo
-from hpo.files import atomic_write, content_key
+from hpo.files import atomic_write, content_key, regular
 
 __all__ = ["PROMPT", "class_embeddings", "encode_classes"]
 
@@ -60,7 +60,9 @@ def class_embeddings(
     """
     path = _path(classes, info, store)
     try:
-        rows = None if path is None else np.load(path, allow_pickle=False).astype(np.float32)
+        rows = (
+            None if path is None else np.load(regular(path), allow_pickle=False).astype(np.float32)
+        )
     except (OSError, ValueError):
         return None
     return rows if rows is not None and np.isfinite(rows).all() else None

@@ -156,6 +156,12 @@ def folder_defaults(options: DataOptions) -> FolderDefaults:
     settings = raw.get("set") or {}
     if not isinstance(settings, dict):
         problems.append(f"{path}: set must be a mapping, such as scale.width: 0.25")
+    else:
+        problems += [
+            f"{path}: set has the key {key!r}, but keys must be text, such as scale.width"
+            for key in settings
+            if not isinstance(key, str)
+        ]
     if problems:
         raise InputError(problems)
     return FolderDefaults(encoder, settings)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpo._writable import check_folder
 from hpo.errors import InputError
 from hpo.features._data import Data
 from hpo.features._data_options import DataOptions, folder_defaults
@@ -122,6 +123,7 @@ def load_data(
     from hpo.data import LabelsAs, dataset_of_arrays, dataset_of_frame
 
     check_arguments(source, features, encoder, labels, ids, test, columns, captions)
+    check_folder(Path(cache), "cache")
     options = DataOptions(
         data=_called(source),
         features=Path(features) if isinstance(features, str | Path) else None,

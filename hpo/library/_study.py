@@ -369,6 +369,7 @@ class Study:
         Raises:
             InputError: The study isn't decided yet, the trial has no result, or the model would be
                 too large.
+            DivergedError: The training diverged.
         """
         from hpo.results import decide, decide_on, pick_task, refit_best, select_ensemble
 
