@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import logging
+import math
 import os
 import re
 import sys
@@ -208,6 +209,8 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
             raise argparse.ArgumentTypeError(
                 f"{text!r} is not {'a whole number' if kind is int else 'a number'}"
             ) from None
+        if not math.isfinite(value):
+            raise argparse.ArgumentTypeError(f"is {text}, but must be a finite number")
         if not value > 0:
             raise argparse.ArgumentTypeError(f"is {text}, but must be above 0")
         return value
@@ -245,8 +248,8 @@ def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | N
             (first, *_) = str(error).strip().splitlines() or [""]
             print(
                 f"error: {main.__module__} met with something unforeseen: {type(error).__name__}: "
-                f"{_scrubbed(first)}\nThe traceback is in {_keep_traceback()}. Nothing that was stored "
-                "is lost; the same command goes on once the cause is gone.",
+                f"{_scrubbed(first)}\nThe traceback is in {_keep_traceback()}. Nothing that was "
+                "stored is lost; the same command goes on once the cause is gone.",
                 file=sys.stderr,
             )
             return 1

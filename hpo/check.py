@@ -88,6 +88,8 @@ def _fault_of(load: Callable[[], object]) -> str | None:
         load()
     except InputError as error:
         return str(error)
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
     return None
 
 

@@ -129,7 +129,11 @@ def find_tables(folder: Path, problems: Problems, *, labelled: bool = True) -> l
     if not any(source.part == "train" for source in found) and not problems:
         found += _only_one(files, folder, {path for one in found for path in one.paths})
     if labelled and not any(source.part == "train" for source in found) and not problems:
-        others = [path.name for path in files if path.suffix.lower() in _FORMATS]
+        tables = [path for path in files if path.suffix.lower() in _FORMATS]
+        others = [path.name for path in tables if path.is_file()]
+        problems.add(
+            f"{path.name} is there, but is no regular file" for path in tables if not path.is_file()
+        )
         problems.add(
             f"there is no file train.csv{did_you_mean('train.csv', others)}"
             + (f"; there are {', '.join(others)}" if others else ", nor another table")

@@ -151,7 +151,7 @@ def folder_defaults(options: DataOptions) -> FolderDefaults:
         if key not in known
     ]
     encoder = raw.get("encoder")
-    if encoder is not None and not isinstance(encoder, str):
+    if encoder is not None and not (isinstance(encoder, str) and encoder.strip()):
         problems.append(f"{path}: encoder is {encoder!r}, but must be a name")
     settings = raw.get("set") or {}
     if not isinstance(settings, dict):

@@ -177,9 +177,8 @@ def _open(
             problems.append(f"{path.name} is damaged: its checksum is wrong")
             return None
         # An empty array has no bytes, which can't be mapped.
-        array: np.ndarray = np.load(
-            regular(path), mmap_mode="r" if shape[0] else None, allow_pickle=False
-        )
+        mode: Any = "r" if shape[0] else None
+        array: np.ndarray = np.load(regular(path), mmap_mode=mode, allow_pickle=False)
     except FileNotFoundError:
         problems.append(f"there is no file {path.name}")
         return None

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from hpo.errors import InputError
 from hpo.models import Config
 from hpo.search import NewTask, Progress, Task, TaskState, TrialOutcome
 
@@ -47,7 +48,23 @@ def pauses_of(text: str | None) -> tuple[Progress, ...]:
 
 
 def task_of(row: Mapping[str, Any]) -> Task:
-    """Return the task of a row, whose heartbeat is given as its ``age``."""
+    """Return the task of a row, whose heartbeat is given as its ``age``.
+
+    Raises:
+        InputError: The row is damaged, or has what this version doesn't know.
+    """
+    try:
+        return _task_of(row)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        (first, *more) = str(error).splitlines() or [type(error).__name__]
+        raise InputError(
+            f"The task at position {row['position']} of the study's queue has something that this "
+            f"version of hpo doesn't know, or is damaged: {'; '.join([first, *more[:2]])}. Update "
+            "hpo, or restore the database from a backup."
+        ) from None
+
+
+def _task_of(row: Mapping[str, Any]) -> Task:
     progress, outcome = row["progress"], row["outcome"]
     return Task(
         position=row["position"],

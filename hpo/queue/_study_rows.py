@@ -1,9 +1,9 @@
 """Statements of the SQL ledger about the row of a study as a whole."""
 
-import json
-
 from sqlalchemy import ColumnElement, Connection, delete, select, update
 
+from hpo.errors import InputError
+from hpo.json_files import parse_json
 from hpo.queue._contract import StudyRow
 from hpo.queue._tables import studies, tasks
 
@@ -24,7 +24,15 @@ def read(connection: Connection, study: str, now: ColumnElement[float]) -> Study
             studies.c.identity,
         ).where(studies.c.study == study)
     ).one_or_none()
-    return None if row is None else StudyRow(json.loads(row[0]), *row[1:])
+    if row is None:
+        return None
+    try:
+        return StudyRow(parse_json(row[0]), *row[1:])
+    except ValueError as error:
+        raise InputError(
+            f"The definition of the study '{study}' in the storage is damaged: {error}. Restore "
+            "the database from a backup, or delete the study (hpo study delete)."
+        ) from None
 
 
 def identify(connection: Connection, study: str, identity: str) -> str | None:

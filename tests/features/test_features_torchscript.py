@@ -55,9 +55,8 @@ class Writes(torch.nn.Module):
     @torch.jit.export
     def __setstate__(self, state: tuple[str, torch.Tensor, bool]) -> None:
         self.path = state[0]
-        self.weight = state[1]
+        self.weight = torch.from_file(self.path, True, 4, dtype=torch.uint8).fill_(65)
         self.training = state[2]
-        torch.from_file(self.path, True, 4, dtype=torch.uint8).fill_(65)
 
 
 def test_weights_are_those_that_pytorch_reads(tmp_path: Path) -> None:
