@@ -31,6 +31,9 @@ MOST_PIXELS = 128_000_000
 #: Of the processor's time in one thread: a stopped or busy machine doesn't count.
 MOST_SECONDS = 60.0
 _DECODED_AT_ONCE = 512_000_000
+# Pillow keeps pictures in blocks. Smaller ones than 32 MiB stay with the thread that freed them, in
+# glibc's heap for it, so that each thread would keep as much as its largest picture took.
+_BLOCK = 2**26
 # What Pillow holds for a pixel, and what else is there for one meanwhile: another version of the
 # picture that is upright or over white, or all of it in the decoder.
 _HELD, _HELD_TWICE = 4, 8
@@ -116,6 +119,8 @@ def open_image(content: bytes) -> "Iterator[Image.Image]":
     """
     from PIL import Image, UnidentifiedImageError
 
+    if Image.core.get_block_size() < _BLOCK:
+        Image.core.set_block_size(_BLOCK)
     try:
         with Image.open(_Metered(content), formats=FORMATS) as image:
             width, height = image.size
