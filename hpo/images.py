@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpo.errors import InputError
 from hpo.files import regular
@@ -119,8 +119,9 @@ def open_image(content: bytes) -> "Iterator[Image.Image]":
     """
     from PIL import Image, UnidentifiedImageError
 
-    if Image.core.get_block_size() < _BLOCK:
-        Image.core.set_block_size(_BLOCK)
+    memory: Any = vars(Image)["core"]
+    if memory.get_block_size() < _BLOCK:
+        memory.set_block_size(_BLOCK)
     try:
         with Image.open(_Metered(content), formats=FORMATS) as image:
             width, height = image.size

@@ -15,10 +15,23 @@ import hpo.results
 from hpo.__main__ import main
 from hpo.errors import DivergedError, InputError
 
-RUN = (
-    "run --study s --space space.yaml --data data --features data/emb --devices cpu --workers 1 "
-    "--out out"
-).split()
+RUN = [
+    "run",
+    "--study",
+    "s",
+    "--space",
+    "space.yaml",
+    "--data",
+    "data",
+    "--features",
+    "data/emb",
+    "--devices",
+    "cpu",
+    "--workers",
+    "1",
+    "--out",
+    "out",
+]
 #: The refit has more rows than the search, in one batch.
 LOSS = """\
 import torch
