@@ -182,10 +182,10 @@ SPACES = spoilt(
         (bad.write("data/hpo.yaml", "encoder: 3\n"), "encoder is 3, but must be a name\n"),
         (bad.write("data/hpo.yaml", "encoder: [a]\n"), "encoder is ['a'], but must be a name\n"),
         (bad.write("data/hpo.yaml", "encoder: ''\n"), "encoder is '', but must be a name\n"),
-        (bad.write("data/hpo.yaml", "set: 3\n"), "set is 3, but must be a mapping of keys that ar"),
+        (bad.write("data/hpo.yaml", "set: 3\n"), "set is 3, but must be a mapping, such as scale."),
         (
             bad.write("data/hpo.yaml", "set: {1: 2}\n"),
-            "set is {1: 2}, but must be a mapping of k",
+            "set is {1: 2}, but must be a mapping, suc",
         ),
         (bad.write("data/hpo.yaml", "set: {lr: .inf}\n"), "hpo.yaml lr=inf: lr is inf, but must b"),
         (bad.write("data/hpo.yaml", "x: &x [*x]\n"), "not YAML: an alias refers to what it is in"),

@@ -128,7 +128,7 @@ def _are_columns(value: object) -> bool:
 #: For each key whether a value can be its, and what it must be, as the end of a sentence.
 _RULES: dict[str, tuple[Callable[[object], bool], str]] = {
     "encoder": (lambda value: _is_text(value) and bool(str(value).strip()), "a name"),
-    "set": (_are_settings, "a mapping of keys that are text, such as scale.width: 0.25"),
+    "set": (_are_settings, "a mapping, such as scale.width: 0.25"),
     "columns": (_are_columns, "a mapping, such as {image: path, labels: [cat, dog]}"),
     "captions": (lambda value: value in ("mean", "first", "each"), "mean, first or each"),
     "labels_as": (_is_text, "a way to write labels, such as blanks"),
