@@ -76,5 +76,6 @@ def _plain(module: nn.Module) -> nn.Module:
     plain = copy.deepcopy(module).cpu().eval()
     for part in plain.modules():
         if isinstance(part, Linear):
-            part.__class__ = nn.Linear  # it has the same parameters and no others
+            # It has the same parameters and no others.
+            part.__class__ = nn.Linear  # type: ignore[assignment]
     return plain

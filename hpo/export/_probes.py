@@ -32,13 +32,16 @@ def probes(model: TrainedModel, inputs: Sequence[GraphInput]) -> list[NDArray[np
             values = rng.integers(1, 300, shape)
             values[:, -1] = 0
             values[np.arange(_ROWS), rng.integers(1, one.shape[0] - 1, _ROWS)] = 400
+            if len(inputs) > 1:
+                values[number :: len(inputs) + 2] = 0
+            found.append(values)
         else:
-            values = rng.normal(size=shape).astype(np.float32)
+            floats = rng.normal(size=shape).astype(np.float32)
             if one.kind == "embeddings":
-                values = values * _spread(model.module, one.modality, one.shape[0])
-        if len(inputs) > 1:
-            values[number :: len(inputs) + 2] = 0 if one.kind == "tokens" else np.nan
-        found.append(values)
+                floats *= _spread(model.module, one.modality, one.shape[0])
+            if len(inputs) > 1:
+                floats[number :: len(inputs) + 2] = np.nan
+            found.append(floats)
     return found
 
 

@@ -49,6 +49,7 @@ __all__ = [
     "EncoderCost",
     "FeatureInfo",
     "Features",
+    "FolderDefaults",
     "LateModel",
     "LongCaptions",
     "Progress",
