@@ -95,7 +95,7 @@ def finish_study(
         written = metrics | results
         seconds = None if began is None else round(time.monotonic() - began, 1)
         write_json(out / "metrics.json", {**written, "wall_s": seconds})
-    if refits:
+    if refits and failure is None:
         _describe(study, out / "model", written, again=known is None)
     winner = format_params(study.strategy.params(best.config))
     top = study.best(tasks)
