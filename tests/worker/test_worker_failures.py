@@ -38,7 +38,7 @@ def test_a_configuration_that_fails_is_given_up_and_the_study_goes_on(
     study = create_study(url, "s", space, tmp_path)
     with crew_of(study, tmp_path / "log") as crew:
         crew.start()
-        assert crew.wait(60) == [0], crew.log.read_text()
+        assert crew.wait(60) == [5], crew.log.read_text()
     assert violations(study) == []
     task = study.tasks()[0]
     assert (task.state, task.attempts, task.token) == (TaskState.FAILED, 2, 2)
@@ -60,7 +60,7 @@ def test_a_configuration_that_fails_is_given_up_and_the_study_goes_on(
     alone = create_study(f"sqlite:///{tmp_path / 'alone.db'}", "s", space, tmp_path)
     with crew_of(alone, tmp_path / "log2") as crew:
         crew.start()
-        assert crew.wait(60) == [0]
+        assert crew.wait(60) == [5]
     assert {path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()} == stored
 
 
