@@ -63,9 +63,7 @@ class ChunkStore:
         path = self.folder / f"{hashlib.sha256(raw).hexdigest()[:20]}.safetensors"
         rows = np.ascontiguousarray(rows)
         stored_keys = np.frombuffer(raw, dtype=np.uint8).reshape(len(keys), KEY_BYTES)
-        content = save(
-            {"keys": stored_keys, "rows": rows}, {"crc32": str(_checksum(stored_keys, rows))}
-        )
+        content = save({"keys": stored_keys, "rows": rows}, {"sum": _checksum(stored_keys, rows)})
         with atomic_write(path) as file:
             file.write(content)
         self._remember(path, stored_keys)
@@ -167,14 +165,22 @@ def _read_once(path: Path) -> tuple[np.ndarray, np.ndarray]:
         pass  # says what the system has against it, in the system's words
     try:
         with safe_open(path, framework="numpy") as file:
-            stored = (file.metadata() or {}).get("crc32")
+            said = file.metadata() or {}
             keys, rows = file.get_tensor("keys"), file.get_tensor("rows")
     except SafetensorError as error:
         raise _DamagedError(f"'{path}' is not a chunk: {error}") from error
-    if rows.dtype not in (np.float16, np.uint8) or stored != str(_checksum(keys, rows)):
+    # Earlier versions stored a checksum of the bytes alone.
+    old = said.get("crc32") == str(_bytes_checksum(keys, rows)) and "sum" not in said
+    if not old and said.get("sum") != _checksum(keys, rows):
         raise _DamagedError(f"the checksum of '{path}' is wrong")
     return keys, rows
 
 
-def _checksum(keys: np.ndarray, rows: np.ndarray) -> int:
+def _checksum(keys: np.ndarray, rows: np.ndarray) -> str:
+    """Return the CRC-32 of a chunk, with the type and shape of what is in it."""
+    described = f"{keys.shape} {rows.dtype} {rows.shape}".encode()
+    return f"{zlib.crc32(described, _bytes_checksum(keys, rows)):08x}"
+
+
+def _bytes_checksum(keys: np.ndarray, rows: np.ndarray) -> int:
     return zlib.crc32(rows.tobytes(), zlib.crc32(keys.tobytes()))

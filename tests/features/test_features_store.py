@@ -146,7 +146,6 @@ def test_a_chunk_that_can_not_be_read_stays(
 
 
 def test_a_chunk_of_another_type_is_damaged(tmp_path: Path) -> None:
-    """Its checksum is of the bytes alone."""
     store = ChunkStore(tmp_path)
     store.append([key(0)], np.ones((1, 2), np.float16))
     (path,) = tmp_path.iterdir()
