@@ -1,6 +1,8 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+# Of the test-suite. Much of it waits for processes, so two are worth it on any machine.
+PROCESSES ?= 2
 
 .PHONY: run test lint bench clean
 
@@ -8,7 +10,7 @@ run: .venv/.run
 	$(BIN)/python -m hpo.run --study greedy
 
 test: .venv/.dev lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

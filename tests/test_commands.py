@@ -51,7 +51,10 @@ def test_replay_is_equal_to_the_last_bit(
     assert status == 0
 
 
-def test_replay_of_an_unknown_trial(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_replay_of_an_unknown_trial(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)  # the working folder's own cache would be named in a line
     storage = f"sqlite:///{folder / 'studies.db'}"
     assert replay.main(["--study", "tiny", "--storage", storage, "--trial", "6"]) == 2
     assert capsys.readouterr().err == "error: --trial 6: the study has trials 0 to 5.\n"

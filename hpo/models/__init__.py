@@ -13,6 +13,7 @@ from hpo.models._choices import (
     head_names,
     is_two_step,
     modalities_read,
+    option_names,
     owner_of,
     sees_whole_batches,
 )
@@ -24,7 +25,6 @@ from hpo.models._config import (
     is_value_name,
     is_whole_number,
     neutral,
-    option_names,
     typed_value,
 )
 from hpo.models._plugins import PluginUse, plugin_uses, plugins_of_config

@@ -20,6 +20,8 @@ __all__ = [
     "head_names",
     "is_two_step",
     "modalities_read",
+    "option_names",
+    "option_parameter",
     "owner_of",
     "sees_whole_batches",
 ]
@@ -176,3 +178,19 @@ def owner_of(option: str) -> tuple[str, Entry[Any]] | None:
         if name in registry and parameter in registry[name].parameters:
             return field, registry[name]
     return None
+
+
+def option_names() -> tuple[str, ...]:
+    """Return the names of all parameters of choices, such as ``focal.gamma``."""
+    return tuple(
+        f"{name}.{key}"
+        for registry in CHOICES.values()
+        for name in registry
+        for key in registry[name].parameters
+    )
+
+
+def option_parameter(option: str) -> Parameter | None:
+    """Return the parameter that such as ``focal.gamma`` stands for; None if there is none."""
+    owner = owner_of(option)
+    return None if owner is None else owner[1].parameters[option.partition(".")[2]]

@@ -23,8 +23,8 @@ from pydantic_core import PydanticCustomError
 from hpo.errors import did_you_mean
 from hpo.features import parse_choice
 from hpo.files import content_key
-from hpo.models._choices import CHOICES, owner_of
-from hpo.models._registry import Parameter, rule_of
+from hpo.models._choices import CHOICES, option_names, option_parameter, owner_of
+from hpo.models._registry import rule_of
 
 __all__ = [
     "Config",
@@ -34,8 +34,6 @@ __all__ = [
     "is_value_name",
     "is_whole_number",
     "neutral",
-    "option_names",
-    "option_parameter",
     "typed_value",
 ]
 
@@ -236,7 +234,8 @@ class Config(BaseModel):
             option: value
             for option, value in options.items()
             if (kind._any_options or option.partition(".")[0] in taken)
-            and value != _parameter(option).default
+            and (parameter := option_parameter(option)) is not None  # checked before
+            and value != parameter.default
         }
         made = kind.model_construct(**fields, options=tuple(sorted(kept.items())))
         return cast(C, made)
@@ -367,16 +366,6 @@ def field_names() -> tuple[str, ...]:
     return tuple(field for field in Config.model_fields if field != "options")
 
 
-def option_names() -> tuple[str, ...]:
-    """Return the names of all parameters of choices, such as ``focal.gamma``."""
-    return tuple(
-        f"{name}.{key}"
-        for registry in CHOICES.values()
-        for name in registry
-        for key in registry[name].parameters
-    )
-
-
 def is_value_name(name: object) -> bool:
     """Tell whether a name is that of a field, or of a choice's parameter."""
     return isinstance(name, str) and (name in field_names() or option_parameter(name) is not None)
@@ -404,16 +393,3 @@ def _adapter(field: str) -> TypeAdapter[Any]:
     info = Config.model_fields[field]
     annotated: Any = Annotated[info.annotation, *info.metadata, None]
     return TypeAdapter(annotated, config=ConfigDict(allow_inf_nan=False))
-
-
-def _parameter(option: str) -> Parameter:
-    """Return the parameter of an option that was checked before."""
-    parameter = option_parameter(option)
-    assert parameter is not None
-    return parameter
-
-
-def option_parameter(option: str) -> Parameter | None:
-    """Return the parameter that such as ``focal.gamma`` stands for; None if there is none."""
-    owner = owner_of(option)
-    return None if owner is None else owner[1].parameters[option.partition(".")[2]]

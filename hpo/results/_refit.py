@@ -9,12 +9,12 @@ from pathlib import Path
 from hpo.errors import InputError
 from hpo.features import Bundle, load_bundle
 from hpo.models import is_two_step
-from hpo.results._side_by_side import Steps, side_by_side
 from hpo.search import Refit, Task
 from hpo.study import StoredStudy
 from hpo.training import (
     Member,
     RunStore,
+    Steps,
     TrainedModel,
     Trainer,
     combined,
@@ -22,6 +22,7 @@ from hpo.training import (
     refit,
     refit_config,
     refitted_megabytes,
+    side_by_side,
 )
 
 __all__ = ["refit_best"]

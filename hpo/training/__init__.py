@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from hpo.training._refit import refit, refit_config
     from hpo.training._rows import MappedRows, RowSource
     from hpo.training._session import Session
+    from hpo.training._side_by_side import Steps, side_by_side
     from hpo.training._store import History, RunFile, RunStore, Snapshot
     from hpo.training._trainer import ModelRun, Trainer
     from hpo.training._upkeep import Damage, RunSummary, check_store, summarise, trim_store
@@ -74,6 +75,7 @@ else:
                 "RowSource",
             ),
             "_session": ("Session",),
+            "_side_by_side": ("Steps", "side_by_side"),
             "_store": (
                 "History",
                 "RunFile",
@@ -122,6 +124,7 @@ __all__ = [
     "RunSummary",
     "Session",
     "Snapshot",
+    "Steps",
     "TrainedModel",
     "Trainer",
     "TrainingData",
@@ -143,6 +146,7 @@ __all__ = [
     "refit",
     "refit_config",
     "refitted_megabytes",
+    "side_by_side",
     "standard_error",
     "summarise",
     "trained_by",

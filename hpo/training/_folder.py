@@ -1,6 +1,7 @@
 """The model folder: weights and everything needed to rebuild and use them, without pickle."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -30,6 +31,7 @@ from hpo.models import (
 )
 from hpo.training._calibration import Calibration
 from hpo.training._device import Device
+from hpo.training._side_by_side import side_by_side
 
 __all__ = ["Member", "TrainedModel", "widths_read"]
 
@@ -215,29 +217,24 @@ class TrainedModel:
             device: Where to compute.
             rows: Indices of the rows to take; None for all.
         """
-        with device.in_use():
-            values = self._probabilities(inputs, device.torch, rows)
-        return values if self.calibration is None else self.calibration.apply(values)
-
-    @torch.no_grad()
-    def _probabilities(
-        self,
-        inputs: Mapping[str, NDArray[np.floating[Any]]],
-        device: torch.device,
-        rows: NDArray[np.int64] | None,
-    ) -> NDArray[np.float32]:
-        self.module.to(device).eval()
+        self.module.to(device.torch).eval()
         count = len(inputs[self.modalities[0]]) if rows is None else len(rows)
-        found = np.empty((count, len(self.classes)), dtype=np.float32)
-        for start in range(0, count, _ROWS_AT_ONCE):
-            piece = slice(start, start + _ROWS_AT_ONCE)
+        pieces = [slice(at, at + _ROWS_AT_ONCE) for at in range(0, count, _ROWS_AT_ONCE)]
+
+        @torch.no_grad()
+        def answer(piece: slice) -> NDArray[np.float32]:
             some = piece if rows is None else rows[piece]
             part = {
-                name: torch.from_numpy(as_float16(inputs[name][some])).to(device)
+                name: torch.from_numpy(as_float16(inputs[name][some])).to(device.torch)
                 for name in self.modalities
             }
-            found[piece] = self.module(part).sigmoid().cpu()
-        return found
+            found: NDArray[np.float32] = self.module(part).sigmoid().cpu().numpy()
+            return found
+
+        with device.in_use():
+            found = side_by_side([functools.partial(answer, piece) for piece in pieces], device)
+        values = np.concatenate([np.empty((0, len(self.classes)), dtype=np.float32), *found])
+        return values if self.calibration is None else self.calibration.apply(values)
 
 
 def _build(

@@ -1,4 +1,4 @@
-"""Several models trained at the same time, where nothing else needs the cores."""
+"""Several computations at the same time, where nothing else needs the cores."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from hpo._machine import usable_cores
-from hpo.training import Device
+from hpo.training._device import Device
 
 __all__ = ["Steps", "side_by_side"]
 
@@ -46,7 +46,7 @@ class Steps:
 
 
 def side_by_side(
-    jobs: Sequence[Callable[[], T]], device: Device, end: Callable[[], None]
+    jobs: Sequence[Callable[[], T]], device: Device, end: Callable[[], None] = lambda: None
 ) -> list[T]:
     """Return what the jobs return; on a CPU as many at a time as their threads leave cores for.
 

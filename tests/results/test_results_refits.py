@@ -1,6 +1,5 @@
-"""Models that are trained at the same time."""
+"""Refits that are trained at the same time."""
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,6 @@ import torch
 from results_samples import greedy, study_of
 
 from hpo.results import refit_best
-from hpo.results._side_by_side import Steps, side_by_side
-from hpo.training import open_device
-
-CPU = open_device("cpu")
 
 
 def test_they_are_what_they_are_one_after_the_other(
@@ -21,7 +16,7 @@ def test_they_are_what_they_are_one_after_the_other(
     space: dict[str, Any] = {**greedy(fusion=["mixed_joint"]), "seeds": 1, "refit": {"seeds": 3}}
 
     def refitted(cores: int) -> dict[str, torch.Tensor]:
-        monkeypatch.setattr("hpo.results._side_by_side.usable_cores", lambda: cores)
+        monkeypatch.setattr("hpo.training._side_by_side.usable_cores", lambda: cores)
         study = study_of(tmp_path / str(cores), space)
         told: list[tuple[int, int]] = []
         model, epochs = refit_best(
@@ -34,25 +29,3 @@ def test_they_are_what_they_are_one_after_the_other(
     alone, together = refitted(1), refitted(3)
     assert alone.keys() == together.keys()
     assert all(torch.equal(alone[name], together[name]) for name in alone)
-
-
-def test_when_one_fails_the_others_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpo.results._side_by_side.usable_cores", lambda: 2)
-    steps = Steps(10, lambda done, in_all: None)
-    begun, ended = threading.Event(), threading.Event()
-
-    def fails() -> None:
-        begun.wait(10)
-        raise RuntimeError("The refit diverged.")
-
-    def goes_on() -> None:
-        try:
-            while True:
-                steps.count(0, 0)
-                begun.set()
-        finally:
-            ended.set()
-
-    with pytest.raises(RuntimeError, match="diverged"):
-        side_by_side([fails, goes_on], CPU, steps.end)
-    assert ended.is_set()
