@@ -1,8 +1,10 @@
 """Optuna's client of a gRPC proxy, with calls that end."""
 
 import logging
+import warnings
 from typing import Any
 
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import GrpcStorageProxy
 
 __all__ = ["storage_client"]
@@ -24,7 +26,9 @@ def storage_client(host: str, port: int, seconds: float, bulk_seconds: float) ->
         seconds: After which a call fails with gRPC's status DEADLINE_EXCEEDED.
         bulk_seconds: Likewise for the call that reads trials.
     """
-    client = GrpcStorageProxy(host=host, port=port)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        client = GrpcStorageProxy(host=host, port=port)
     private: Any = client
     stub, cache = getattr(client, "_stub", None), getattr(client, "_cache", None)
     if not hasattr(stub, _BULK) or getattr(cache, "grpc_client", None) is not stub:
