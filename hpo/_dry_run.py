@@ -131,7 +131,7 @@ def dry_run(
     test_rows = 0 if dataset.test is None else len(dataset.test)
     about = [
         head,
-        *row_lines(options.folder, division, test_rows, features, defaults.settings),
+        *row_lines(options.folder, division, test_rows, features, defaults),
         *notes,
         *([str(limits)] if str(limits) else []),
         *([] if warm_start is None else [f"warm start from {warm_start}, where the study is new"]),

@@ -9,30 +9,22 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hpo._duration import seconds_of
 from hpo._output import steady_output
 from hpo.errors import InputError
 
-if TYPE_CHECKING:
-    from hpo.data import LabelsAs
-
 __all__ = [
     "DEFAULT_STORAGE",
     "FAILED_TASKS",
     "NO_CANDIDATE",
-    "STORE_AWAY",
-    "add_label_options",
-    "add_long_captions_option",
+    "add_cache_option",
     "add_memory_option",
     "add_plugin_option",
-    "add_reading_options",
     "add_storage_option",
     "add_study_options",
     "add_timing_options",
     "add_wait_option",
-    "asked_labels",
     "duration",
     "guarded",
     "positive",
@@ -43,8 +35,6 @@ DEFAULT_STORAGE = "sqlite:///studies.db"
 NO_CANDIDATE = 4
 #: The study is complete, but some of its tasks failed.
 FAILED_TASKS = 5
-#: The store was away for longer than it was to be waited for.
-STORE_AWAY = 6
 
 
 def add_study_options(
@@ -76,15 +66,14 @@ def add_study_options(
         )
 
 
-def add_long_captions_option(parser: argparse.ArgumentParser) -> None:
-    """Add ``--long-captions``."""
+def add_cache_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cache`` for what is kept on this machine."""
     parser.add_argument(
-        "--long-captions",
-        choices=("truncate", "mean", "refuse"),
-        default="truncate",
-        help="what is done to captions longer than the encoder's context: cut off, read in parts "
-        "whose embeddings are averaged, or refused; a model does the same to what it predicts "
-        "(default: %(default)s)",
+        "--cache",
+        type=Path,
+        default=Path(".hpo"),
+        metavar="DIR",
+        help="folder of stored embeddings, bundles and training runs (default: %(default)s)",
     )
 
 
@@ -120,57 +109,6 @@ def add_plugin_option(parser: argparse.ArgumentParser) -> None:
         help="import a module with losses, heads, fusions or metrics of your own; may be given "
         "several times",
     )
-
-
-def add_reading_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--columns`` and ``--captions``, which say how a data folder's tables are read."""
-    parser.add_argument(
-        "--columns",
-        metavar="KIND=NAME,…",
-        help="which columns of the tables are what, such as image=path,caption=text,labels=tags or "
-        "labels=cat,dog,bird (columns of zeros and ones; * for all others); the kinds are image, "
-        "caption, labels, split and id (default: by names that are unmistakable)",
-    )
-    parser.add_argument(
-        "--captions",
-        choices=("mean", "first", "each"),
-        help="what several captions of a picture mean: the mean of their embeddings, the first "
-        "alone, or a row for each",
-    )
-
-
-def add_label_options(parser: argparse.ArgumentParser) -> None:
-    """Add what says how labels are written: ``--labels-as``, ``--classes``, ``--no-label``."""
-    parser.add_argument(
-        "--labels-as",
-        metavar="WAY",
-        help="how labels are written, where that is in doubt: one (name), blanks, commas, "
-        "semicolons or bars (between names), list (JSON's or Python's), or multi-hot (zeros and "
-        "ones)",
-    )
-    parser.add_argument(
-        "--classes",
-        metavar="A,B,…|FILE",
-        help="all class names in order, or a file with one a line (default: those that occur)",
-    )
-    parser.add_argument(
-        "--no-label",
-        action="append",
-        metavar="WORD",
-        help="what Labels says of a row that has none, such as nan; may be given several times",
-    )
-
-
-def asked_labels(arguments: argparse.Namespace) -> "LabelsAs":
-    """Return what ``add_label_options`` was given.
-
-    Raises:
-        InputError: It is no way to read labels, or the classes are none.
-    """
-    from hpo.data import LabelsAs, classes_argument
-
-    classes = None if arguments.classes is None else classes_argument(arguments.classes)
-    return LabelsAs.of(arguments.labels_as, classes, arguments.no_label)
 
 
 def add_memory_option(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from hpo.errors import InputError
 
 if TYPE_CHECKING:
     from hpo.data import Rows
+    from hpo.notes import Note
 
 __all__ = ["AskedRows", "asked_rows", "label_lines"]
 
@@ -29,6 +30,7 @@ class AskedRows:
         missing: The modalities that they may lack.
         from_table: Whether a table of a data folder has them.
         to_file: Whether predictions go into a file if nothing was said of one.
+        notes: How a table was read.
     """
 
     rows: "Rows"
@@ -36,6 +38,7 @@ class AskedRows:
     missing: tuple[str, ...]
     from_table: bool
     to_file: bool
+    notes: tuple["Note", ...] = ()
 
 
 def asked_rows(
@@ -126,25 +129,32 @@ def _check(arguments: argparse.Namespace, encoded: Collection[str], reads: Colle
 def _of_folder(arguments: argparse.Namespace, encoded: Collection[str]) -> AskedRows:
     from hpo.data import ReadOptions, load_rows, parse_columns
     from hpo.demo import make_demo
-    from hpo.features import reads_images
+    from hpo.features import read_folder_defaults, reads_images
 
     folder = Path(arguments.data)
     if arguments.data == "demo":
         folder = arguments.cache / "demo"
         make_demo(folder)
+    defaults = read_folder_defaults(folder)
+    columns = {} if arguments.columns is None else parse_columns(arguments.columns)
+    notes: list[Note] = []
     rows = load_rows(
         folder,
         images="exist" if reads_images(encoded) else "ignore",
         skip_bad_images=arguments.skip_bad_images or reads_images(arguments.missing),
         captions="text" in set(encoded) - set(arguments.missing),
         options=ReadOptions(
-            {} if arguments.columns is None else parse_columns(arguments.columns),
-            arguments.captions,
-            arguments.cache / "pictures",
+            {**defaults.columns, **columns},
+            arguments.captions or defaults.captions,
+            unpack=arguments.cache / "pictures",
+            encodes=bool(encoded),
         ),
+        notes=notes,
     )
     called = str(folder / rows.source)
-    return AskedRows(rows, called, arguments.missing, from_table=True, to_file=True)
+    return AskedRows(
+        rows, called, arguments.missing, from_table=True, to_file=True, notes=tuple(notes)
+    )
 
 
 def _given_rows(images: Sequence[str], captions: Sequence[str]) -> "Rows":

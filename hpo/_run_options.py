@@ -3,11 +3,9 @@
 import argparse
 from pathlib import Path
 
+from hpo._data_arguments import add_source_options
 from hpo._options import (
-    add_label_options,
-    add_long_captions_option,
     add_memory_option,
-    add_reading_options,
     add_study_options,
     add_timing_options,
     duration,
@@ -32,44 +30,7 @@ def run_parser() -> argparse.ArgumentParser:
     add(
         "--space", type=Path, metavar="FILE", help="search space (default: search_spaces/NAME.yaml)"
     )
-    add("--data", default="demo", metavar="DIR|demo", help="data folder (default: %(default)s)")
-    add_reading_options(parser)
-    add_long_captions_option(parser)
-    add(
-        "--features",
-        action="append",
-        default=[],
-        metavar="[NAME=]DIR",
-        help="embeddings that exist already; several, each with a name, are chosen among",
-    )
-    add(
-        "--encoder",
-        action="append",
-        default=[],
-        metavar="[NAME=]MODEL/PRETRAINED",
-        help="open_clip's names, or a local checkpoint; several are chosen among (default: those "
-        "that the space names, else ViT-L-14/openai)",
-    )
-    add(
-        "--modalities",
-        type=lambda text: tuple(name.strip() for name in text.split(",")),
-        metavar="A,B,…",
-        help="embeddings to use, such as image,text (default: all that are there)",
-    )
-    add_label_options(parser)
-    add("--skip-bad-images", action="store_true", help="leave out rows whose image can't be read")
-    add(
-        "--strict",
-        action="store_true",
-        help="refuse data that isn't read without doubt, instead of a note in the plan",
-    )
-    add(
-        "--cache",
-        type=Path,
-        default=Path(".hpo"),
-        metavar="DIR",
-        help="folder of stored embeddings and training runs (default: %(default)s)",
-    )
+    add_source_options(parser, default="demo")
     add(
         "--workers",
         type=positive(int),

@@ -3,12 +3,11 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
-    from typing import Any
 
     from hpo.data import Division
-    from hpo.features import Bundle, Data
+    from hpo.features import Bundle, Data, FolderDefaults
     from hpo.search import Space
 
 __all__ = ["feature_lines", "memory_notes", "row_lines", "scaling_notes"]
@@ -22,7 +21,7 @@ def row_lines(
     division: "Division",
     test_rows: int,
     features: "Sequence[str]",
-    settings: "Mapping[str, Any]",
+    defaults: "FolderDefaults",
 ) -> list[str]:
     """Say what the rows are, how they are divided, and what their folder sets.
 
@@ -31,7 +30,7 @@ def row_lines(
         division: The rows, and how they are divided.
         test_rows: How many are to be predicted.
         features: Lines about their embeddings.
-        settings: What the folder's ``hpo.yaml`` sets.
+        defaults: What the folder's ``hpo.yaml`` says.
     """
     from hpo.data import class_line, split_line
     from hpo.training import constant_micro_f1
@@ -39,7 +38,8 @@ def row_lines(
     dataset, parts = division.dataset, division.split.parts
     labels = dataset.labels[: len(dataset.labels) - dataset.untouched]
     constant = constant_micro_f1(dataset.labels[parts["val"]])
-    shown = ", ".join(f"{key}={value}" for key, value in settings.items())
+    said = {**defaults.said, **defaults.settings}
+    shown = ", ".join(f"{key}={value}" for key, value in said.items())
     return [
         f"data {folder} · {len(parts['train']):,} rows to train, {len(parts['val']):,} to "
         f"validate, {test_rows:,} to predict, {len(dataset.classes)} classes",

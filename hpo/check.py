@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from hpo._options import add_wait_option, guarded
+from hpo._options import add_cache_option, add_wait_option, guarded
 from hpo.errors import InputError
 
 __all__ = ["main"]
@@ -23,13 +23,7 @@ def _main(argv: Sequence[str] | None) -> int:
         description="Read everything that is stored and say what is whole.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        default=Path(".hpo"),
-        metavar="DIR",
-        help="embeddings, bundles and runs (default: %(default)s)",
-    )
+    add_cache_option(parser)
     parser.add_argument(
         "--model",
         type=Path,

@@ -7,12 +7,15 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpo._options import add_label_options, add_reading_options, asked_labels, guarded
+from hpo._data_arguments import add_row_options, data_options
+from hpo._options import guarded
+from hpo._run_plan import feature_lines
 
 if TYPE_CHECKING:
     from hpo.data import Dataset, Rows
@@ -38,68 +41,26 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("action", choices=("check",), help="the only one there is")
     add("data", metavar="DIR|demo", help="the data folder")
-    add_reading_options(parser)
-    add_label_options(parser)
-    add(
-        "--features",
-        type=Path,
-        metavar="DIR",
-        help="embeddings that exist already, which are imported into the cache",
-    )
-    add(
-        "--modalities",
-        type=lambda text: tuple(name.strip() for name in text.split(",")),
-        metavar="A,B,…",
-        help="which to take, such as image,text (default: all that are there)",
-    )
-    add("--skip-bad-images", action="store_true", help="leave out rows whose image is missing")
-    add("--strict", action="store_true", help="refuse data that isn't read without doubt")
-    add(
-        "--cache",
-        type=Path,
-        default=Path(".hpo"),
-        metavar="DIR",
-        help="where embeddings are kept (default: %(default)s)",
-    )
+    add_row_options(parser)
     return parser
 
 
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
 
-    from hpo.data import load_dataset, parse_columns
-    from hpo.features import ENCODED, DataOptions, folder_defaults, prepare_data, reads_images
+    from hpo.features import folder_defaults, prepare_data, read_rows
     from hpo.notes import refuse_doubts
 
-    options = DataOptions(
-        data=arguments.data,
-        features=arguments.features,
-        encoder=None,
-        cache=arguments.cache,
-        device="cpu",
-        skip_bad_images=arguments.skip_bad_images,
-        modalities=arguments.modalities,
-        columns={} if arguments.columns is None else parse_columns(arguments.columns),
-        captions=arguments.captions,
-        labels_as=asked_labels(arguments),
-    )
+    options = replace(data_options(arguments, device="cpu"), strict=False)  # all is printed first
     defaults = folder_defaults(options)
-    lines: list[str] = []
+    lines = [f"hpo.yaml: {key} is {value}" for key, value in defaults.said.items()]
     if options.features is None:
-        wanted = options.modalities or tuple(ENCODED)
-        dataset = load_dataset(
-            options.folder,
-            images="exist" if reads_images(wanted) else "ignore",
-            skip_bad_images=options.skip_bad_images,
-            options=options.reading,
-            labels_as=options.labels_as,
-        )
+        dataset = read_rows(options.with_defaults(defaults))
         notes = dataset.notes
     else:
         data = prepare_data(options, defaults)
         dataset, notes = data.dataset, data.notes
-        widths = ", ".join(f"{name} {width}" for name, width in data.widths.items())
-        lines.append(f"embeddings {options.features}: {widths}")
+        lines += feature_lines(data)
     print(f"data {options.folder}")
     for line in [*_table_lines(dataset), *lines, *_part_lines(dataset), *_class_lines(dataset)]:
         print(line)

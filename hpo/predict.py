@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo._options import add_plugin_option, add_reading_options, guarded, positive
+from hpo._data_arguments import add_reading_options
+from hpo._options import add_cache_option, add_plugin_option, guarded, positive
 from hpo._predict_rows import asked_rows, label_lines
 from hpo.errors import InputError
 
@@ -108,12 +109,11 @@ def _parser() -> argparse.ArgumentParser:
         "row of NaN in --features; they are predicted from what they have",
     )
     add(
-        "--cache",
-        type=Path,
-        default=Path(".hpo"),
-        metavar="DIR",
-        help="folder of stored embeddings",
+        "--strict",
+        action="store_true",
+        help="refuse rows that aren't read without doubt, instead of a note",
     )
+    add_cache_option(parser)
     add("--threads", type=positive(int), default=1, metavar="N", help="on a CPU (default: 1)")
     add("--devices", default="auto", metavar="auto|cpu|cuda:0", help="default: %(default)s")
     add_plugin_option(parser)
@@ -125,6 +125,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
     from hpo.features import ConsoleProgress, encode_present
     from hpo.launch import resolve_devices
+    from hpo.notes import refuse_doubts
     from hpo.results import (
         count_lacking,
         encoders_of,
@@ -150,7 +151,7 @@ def _main(argv: Sequence[str] | None) -> int:
     asked = asked_rows(arguments, encoded_names, model.modalities)
     rows = asked.rows
     out = arguments.out or (Path("predictions.csv") if asked.to_file else None)
-    notes: list[Note] = []
+    notes = list(asked.notes)
     arrays = _read(folders, rows, widths, asked.missing, notes)
     absent = _absent(rows, arrays, {s: tuple(widths[s]) for s in encoders}, asked.missing)
     lacking = lacking_of(model, absent, rows.place)
@@ -166,10 +167,13 @@ def _main(argv: Sequence[str] | None) -> int:
                 widths,
                 lacking,
                 long_caption_rules(model),
+                notes,
                 device=device,
                 skip_bad_images=arguments.skip_bad_images,
                 progress=progress,
             )
+    if arguments.strict:
+        refuse_doubts(dict.fromkeys(notes))
     kept = np.delete(np.arange(len(rows)), sorted(bad))
     if bad:
         arrays = {

@@ -13,16 +13,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo._data_arguments import data_options
 from hpo._dry_run import dry_run, rehearsed
-from hpo._options import FAILED_TASKS, NO_CANDIDATE, asked_labels, guarded
+from hpo._options import FAILED_TASKS, NO_CANDIDATE, guarded
 from hpo._run_options import run_parser
 from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes
+from hpo._run_space import fusion_names, read_by, space_file
 
 if TYPE_CHECKING:
-    from hpo.features import Bundle, DataOptions
+    from hpo.features import Bundle
     from hpo.launch import Placement, RayPlan, RayWorkers, Workers
     from hpo.library import Study
-    from hpo.search import Space, Task
+    from hpo.search import Task
     from hpo.worker import WorkerSettings
 
 __all__ = ["main"]
@@ -60,8 +62,8 @@ def _run(arguments: argparse.Namespace) -> int:
 def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     from rich.console import Console
 
-    from hpo.data import divide, parse_columns
-    from hpo.features import DataOptions, asked_sources, folder_defaults, prepare_data
+    from hpo.data import divide
+    from hpo.features import folder_defaults, prepare_data
     from hpo.launch import place_workers, resolve_devices, resolve_precision
     from hpo.library import Limits, open_study, space_of
     from hpo.notes import refuse_doubts
@@ -82,36 +84,25 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     pick = None if arguments.pick is None else check_pick(arguments.pick)
     console = Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)
     load_plugins(arguments.plugin)
-    features, encoder = asked_sources(arguments.features, arguments.encoder)
-    options = DataOptions(
-        data=arguments.data,
-        features=features,
-        encoder=encoder,
-        cache=arguments.cache.absolute(),
-        device="cpu",
-        skip_bad_images=arguments.skip_bad_images,
-        modalities=arguments.modalities,
-        strict=arguments.strict,
-        columns={} if arguments.columns is None else parse_columns(arguments.columns),
-        captions=arguments.captions,
-        long_captions=arguments.long_captions,
-        labels_as=asked_labels(arguments),
-    )
+    options = data_options(arguments, device="cpu")
     if arguments.dry_run:
         options = rehearsed(options, stack)
     defaults = folder_defaults(options)
+    options = options.with_defaults(defaults)
     suggested = [(key, value, "hpo.yaml") for key, value in defaults.settings.items()]
     settings = [(*parse_setting(text), "--set") for text in arguments.set]
     if arguments.seeds is not None:
         settings.append(("seeds", arguments.seeds, "--seeds"))
-    source = arguments.space or _space_of(arguments)
-    modalities = arguments.modalities or _modalities(options)
+    source = arguments.space or space_file(
+        arguments.study, arguments.storage, arguments.wait_for_store
+    )
+    modalities = options.modalities or fusion_names(options)
     space = space_of(source, settings, suggested, modalities, options.sources() or None)
     options = options.with_encoders(encoders_of_space(space))
     space = space_for_sources(space, options.sources())
     split = kept_split(arguments.storage, arguments.study, space.split, arguments.wait_for_store)
     space = space.model_copy(update={"split": split})
-    options = replace(options, reads=_read_by(space))
+    options = replace(options, reads=read_by(space))
     out = arguments.out or Path("runs") / arguments.study
 
     devices = resolve_devices(arguments.devices)
@@ -207,7 +198,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
                 division,
                 len(bundle.test_ids),
                 feature_lines(data),
-                defaults.settings,
+                defaults,
             ),
             *(f"note: {note}" for note in (*data.notes, *division.notes)),
             *scaling_notes(data, space),
@@ -315,29 +306,6 @@ class _Ahead:
             self._thread.join()
 
 
-def _space_of(arguments: argparse.Namespace) -> Path:
-    """Return the file of the space that has the study's name.
-
-    Raises:
-        InputError: There is none; studies of the storage are named that may have been meant.
-    """
-    from hpo.errors import InputError, did_you_mean
-    from hpo.library import find_space
-    from hpo.study import study_names
-
-    try:
-        return find_space(arguments.study)
-    except InputError as error:
-        names = study_names(arguments.storage, arguments.wait_for_store)
-        if arguments.study in names:
-            hint = f"The study '{arguments.study}' is there: give the file of its space."
-        elif near := did_you_mean(arguments.study, names):
-            hint = f"There are studies in the storage{near}."
-        else:
-            raise
-        raise InputError(f"{error} {hint}") from None
-
-
 def _workers(
     arguments: argparse.Namespace, placements: "list[Placement]", *, held: bool = False
 ) -> "Workers":
@@ -386,29 +354,6 @@ def _ray_plan(arguments: argparse.Namespace) -> "RayPlan | None":
     if arguments.ray_address is not None or arguments.gpus_per_worker is not None:
         raise InputError("--ray-address and --gpus-per-worker: must go with --backend ray.")
     return None
-
-
-def _modalities(options: "DataOptions") -> tuple[str, ...]:
-    """Return the names that a fusion may have: those of the embeddings, or those of an encoder."""
-    from hpo.data import kinds_there
-    from hpo.features import DEMO_DATA, ENCODED, modality_names, union
-
-    there: tuple[str, ...] = ("images", "captions")
-    if options.features is None and options.data != DEMO_DATA:
-        there = kinds_there(options.folder, options.reading)
-    encoded = tuple(name for name, one in ENCODED.items() if one.reads in there)
-    if options.are_named:
-        return union(options.sources())
-    assert options.features is None or isinstance(options.features, Path)  # it has no name
-    return encoded if options.features is None else modality_names(options.features) or encoded
-
-
-def _read_by(space: "Space") -> tuple[str, ...] | None:
-    """Return the modalities that a study can read, if it can't read all of them."""
-    from hpo.features import ENCODED
-
-    fusions = {space.fixed.fusion, *space.search.values_of("fusion")}
-    return tuple(sorted(map(str, fusions))) if fusions <= set(ENCODED) else None
 
 
 @contextlib.contextmanager

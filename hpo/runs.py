@@ -4,9 +4,8 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
-from hpo._options import guarded, positive
+from hpo._options import add_cache_option, guarded, positive
 
 __all__ = ["main"]
 
@@ -23,9 +22,7 @@ def _main(argv: Sequence[str] | None) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("action", choices=("list", "check", "prune"))
-    parser.add_argument(
-        "--cache", type=Path, default=Path(".hpo"), metavar="DIR", help="default: %(default)s"
-    )
+    add_cache_option(parser)
     parser.add_argument(
         "--run-store-gb",
         type=positive(float),

@@ -89,7 +89,7 @@ def test_embeddings_are_looked_at(folder: Path, check: Callable[..., list[str]])
     for name, rows in (("image", 3), ("image_test", 1)):
         np.save(folder / "emb" / f"{name}.npy", np.ones((rows, 4), np.float32))
     found = check("--columns", "labels=cat,dog", "--features", "data/emb")
-    assert "embeddings data/emb: image 4" in found
+    assert "features data/emb · image 4" in found
     np.save(folder / "emb" / "image.npy", np.ones((2, 4), np.float32))
     (error,) = check("--columns", "labels=cat,dog", "--features", "data/emb", status=2)[1:]
     assert error.strip() == "image.npy has 2 rows, but animals.tsv has 3"

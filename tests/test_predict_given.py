@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from test_predict import write_images, write_model
 
 import hpo
@@ -99,7 +100,7 @@ def test_what_is_refused(tmp_path: Path, command: Callable[..., list[str]]) -> N
         "--images gone.jpg: there is no such file or folder",
         "--images empty: the folder has no images in it",
         "--images 'https://a.org/b.jpg' is a URL, but images must be files; download them with "
-        "img2dataset (--output_format files), whose output folder can be read as it is",
+        "img2dataset, whose output folder can be read as it is",
     ]
     write_model(tmp_path / "model", "sum", encoder="demo")
     assert command("--images", "a.jpg", "b.jpg", "--caption", "x", status=2) == [
@@ -114,3 +115,31 @@ def test_lines_of_labels() -> None:
     assert lines == ["a: cat 0.900, bird 0.500", "b: none (most likely dog 0.300)"]
     many = label_lines([str(n) for n in range(60)], np.ones((60, 1)), ["x"], [0.5])
     assert len(many) == 51 and many[-1] == "… and 10 more rows"
+
+
+def test_what_is_done_to_rows_is_said(tmp_path: Path, command: Callable[..., list[str]]) -> None:
+    write_model(tmp_path / "model", "image", encoder="demo")
+    folder = tmp_path / "data"
+    (folder / "images").mkdir(parents=True)
+    Image.new("I;16", (8, 8), 40_000).save(folder / "images" / "0.png")
+    (folder / "test.csv").write_text("where,size\n0.png,3\n")
+    (folder / "hpo.yaml").write_text("columns: {image: where}\n")
+    note = "note: 1 image is scaled to 8 bits a pixel, of 16 bits from 0 to 65535 ('0.png')"
+    assert command("--data", "data")[:2] == [
+        f"predicted 1 row of {Path('data/test.csv')}, 3 classes",
+        note,
+    ]
+    assert command("--images", "data/images/0.png")[-1] == note
+    found = command("--images", "data/images/0.png", "--strict", status=2)
+    assert "error: The data is not read without doubt, as --strict asks:" in found
+
+
+def test_labelled_rows_are_predicted_where_there_are_no_others(
+    tmp_path: Path, command: Callable[..., list[str]]
+) -> None:
+    write_model(tmp_path / "model", "image", encoder="demo")
+    write_images(tmp_path / "data", 2)
+    (tmp_path / "data" / "train.csv").write_text("image,Labels\n0.png,a\n")
+    (tmp_path / "data" / "val.csv").write_text("image,Labels\n1.png,a\n")
+    command("--data", "data")
+    assert (tmp_path / "predictions.csv").read_text().splitlines()[1].startswith("0.png,")

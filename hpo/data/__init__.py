@@ -2,6 +2,7 @@
 
 from hpo.data._arrays import dataset_of_arrays
 from hpo.data._coco import CocoSummary, convert_coco
+from hpo.data._columns import KINDS as COLUMN_KINDS
 from hpo.data._columns import parse_columns
 from hpo.data._dataset import Dataset, TableUsed, keep_rows
 from hpo.data._division import Division, divide, split_line
@@ -26,6 +27,7 @@ from hpo.data._split_spec import (
 )
 
 __all__ = [
+    "COLUMN_KINDS",
     "IMAGE_SUFFIXES",
     "SPLIT_KINDS",
     "WAYS",

@@ -116,6 +116,8 @@ def _cells(column: Any, unpack: Path | None) -> list[Any]:
             for chunk in column.chunks
             for scalar in chunk
         ]
+    if _is_list(pa, kind) and pa.types.is_struct(kind.value_type):
+        return [_only_one(scalar.as_py(), unpack) for chunk in column.chunks for scalar in chunk]
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return [
             None if (cell := scalar.as_py()) is None else embedded_image({"bytes": cell}, unpack)
@@ -124,6 +126,17 @@ def _cells(column: Any, unpack: Path | None) -> list[Any]:
         ]
     values: list[Any] = column.to_pylist()
     return values
+
+
+def _is_list(pa: Any, kind: Any) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _only_one(cell: Any, unpack: Path | None) -> Any:
+    """Return the image of a list with one; any other list as it is."""
+    if not isinstance(cell, list) or len(cell) != 1 or "bytes" not in cell[0]:
+        return cell
+    return embedded_image(cell[0], unpack)
 
 
 def _damage() -> tuple[type[BaseException], ...]:

@@ -33,7 +33,9 @@ class CaptionedPart:
     notes: tuple[Note, ...] = ()
 
 
-def with_captions(part: TablePart, rule: CaptionRule | None, problems: Problems) -> CaptionedPart:
+def with_captions(
+    part: TablePart, rule: CaptionRule | None, problems: Problems, *, encodes: bool = True
+) -> CaptionedPart:
     """Give each row its caption or captions.
 
     Captions in one cell are averaged if no rule is given. A picture on several rows is read as one
@@ -43,6 +45,8 @@ def with_captions(part: TablePart, rule: CaptionRule | None, problems: Problems)
         part: The rows as their table has them.
         rule: What several captions of a picture mean.
         problems: Takes what is wrong.
+        encodes: Whether captions are encoded; else a row's embedding is what it is, and nothing is
+            to be said of its captions.
     """
     if part.captions is None:
         return CaptionedPart(part)
@@ -77,7 +81,7 @@ def with_captions(part: TablePart, rule: CaptionRule | None, problems: Problems)
     if chosen == "each":
         return _each(merged, captions, note)
     further = tuple(tuple(texts[1:]) for texts in captions) if chosen == "mean" else ()
-    return CaptionedPart(_with(merged, first, further), notes=(note,))
+    return CaptionedPart(_with(merged, first, further), notes=(note,) if encodes else ())
 
 
 def _places_by_picture(part: TablePart) -> list[list[int]]:

@@ -26,7 +26,7 @@ _GUESSES: dict[str, tuple[tuple[str, ...], ...]] = {
             *("imageid", "image_id", "image", "image_path", "imagepath"),
             *("file", "filename", "file_name", "filepath", "file_path"),
         ),
-        ("img", "img_path", "image_file", "image_name", "picture", "photo", "path"),
+        ("images", "img", "img_path", "image_file", "image_name", "picture", "photo", "path"),
         ("url", "image_url", "img_url"),
     ),
     "caption": (("caption", "text"), ("captions", "sentence", "sentences", "description")),
@@ -129,7 +129,7 @@ def find_columns(
         problems: Takes what is wrong: columns that aren't there, or of which several may be meant.
         kinds: Which kinds to look for.
         own: Whether it is a table of a data folder: the names that those always had go before
-            others, and a column such as ``id`` names the rows where another has their images.
+            others, and a column such as ``id`` names the rows.
         ask: How to say which column is of a kind.
     """
     problems.add(
@@ -147,7 +147,7 @@ def find_columns(
         if name not in names and name != ALL_OTHERS
     )
     problems.add(
-        f"{table} has the column '{name}' {names.count(name)} times"
+        f"{table} has the column '{name}' {names.count(name)} times; rename one"
         for name in dict.fromkeys(names)
         if names.count(name) > 1
     )
@@ -173,7 +173,7 @@ def find_columns(
             )
         elif matching:
             found[kind] = matching[0]
-    if own and "id" not in given and found.get("image") not in (None, _OWN["image"]):
+    if own and "id" not in given and found.get("image") != _OWN["image"]:
         used = [name for value in found.values() for name in as_list(value)]
         matching = _matching("id", names, used)
         if len(matching) == 1:
@@ -189,7 +189,7 @@ def near_misses(used: Columns, unused: Iterable[Any]) -> dict[str, Any]:
         unused: The others.
     """
     found = {}
-    for kind in ("image", "caption", "split"):
+    for kind in ("image", "caption", "labels", "split"):
         known = [name for names in _GUESSES[kind] for name in names]
         for name in unused if getattr(used, kind) is None else ():
             if get_close_matches(str(name).strip().lower(), known, n=1, cutoff=0.8):

@@ -19,10 +19,11 @@ ordinary text are both read whole. What stays undecidable is a caption with unes
 which a quote ends a line and the next line looks like a row (``2.jpg,1,...``): two rows are read.
 Empty lines between records are skipped, as ``csv.DictReader`` does.
 
-Where the header has no comma, fields are separated by what it has instead: ``;`` or ``|``. Tabs
-have rules of their own, see ``hpo/data/_tsv.py``. Blanks after commas belong to the fields, unless
-quotes would be left in them: a file in which every comma is followed by a blank, and which is
-well-formed without these blanks, is read without them.
+Where the header has no comma, fields are separated by what it has instead: ``;`` or ``|``; or by
+what a line ``sep=;`` before it says, which Excel writes. Tabs have rules of their own, see
+``hpo/data/_tsv.py``. Blanks after commas belong to the fields, unless quotes would be left in them:
+a file in which every comma is followed by a blank, and which is well-formed without these blanks,
+is read without them.
 """
 
 import re
@@ -42,6 +43,7 @@ _LINE = re.compile(r"[^\r\n]*")
 _BLANK_AND_QUOTE = re.compile(r',[ \t]+"')
 _QUOTED = re.compile(r'"[^"]*"')
 _SEPARATORS = (",", "\t", ";", "|")
+_SAID = re.compile(r'"?sep=([,;|\t])"?', re.IGNORECASE)  # a first line that is Excel's own
 _CALLED = {"\t": "tabs", ";": "';'", "|": "'|'"}
 
 _Records = tuple[list[Sequence[str]], list[int], list[str]]
@@ -120,7 +122,12 @@ def read_csv(
     if records and not text.endswith(("\n", "\r")):
         ends = f"{name}: no line break follows the last row; was the file cut off?"
         notes.append(Note(ends, doubtful=False))
-    columns = {column: tuple(r[i] for r in records) for i, column in enumerate(header)}
+    # Spreadsheets write what was once filled as columns without a name and without content.
+    unnamed = [i for i, column in enumerate(header) if not column and any(r[i] for r in records)]
+    if len(unnamed) > 1:
+        problems.add(f"{name} has {len(unnamed)} columns without a name; name them, or delete them")
+    kept = [i for i, column in enumerate(header) if column or i in unnamed[:1]]
+    columns = {header[i]: tuple(r[i] for r in records) for i in kept}
     return Table(name, columns, tuple(lines), notes=tuple(notes))
 
 
@@ -131,15 +138,18 @@ def read_header(content: bytes, name: str) -> list[str]:
 
 
 def _decode(content: bytes, name: str, problems: Problems) -> str | None:
-    if b"\0" in content[:4096] and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        problems.add(f"{name} is UTF-16; save it as UTF-8")
+    if b"\0" in content[:4096]:
+        problems.add(f"{name} is UTF-16, or no text; save it as UTF-8")
         return None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         byte = content[error.start]
-        problems.add(f"{name} line {line}: the byte 0x{byte:02x} is not UTF-8; save it as UTF-8")
+        problems.add(
+            f"{name} line {line}: the byte 0x{byte:02x} is not UTF-8; save it as UTF-8, for "
+            f"example with iconv -f WINDOWS-1252 -t UTF-8 {name} > new-{name}"
+        )
         return None
 
 
@@ -293,9 +303,15 @@ def _read_header(text: str, name: str) -> tuple[list[str], int, str]:
     """Return the columns' names, the place where the records begin, and the separator."""
     start = _skip_blank(text, 0)
     end = _line_end(text, start)
+    order: tuple[str, ...] = _SEPARATORS
+    if name.endswith(".tsv"):
+        order = ("\t", *_SEPARATORS)
+    if said := _SAID.fullmatch(text, start, end):
+        order = (said[1],)
+        start = _skip_blank(text, end)
+        end = _line_end(text, start)
     line = text[start:end]
     bare = _QUOTED.sub("", line)
-    order = ("\t", *_SEPARATORS) if name.endswith(".tsv") else _SEPARATORS
     separator = next((mark for mark in order if mark in bare), order[0])
     fields = re.findall(rf"(?:^|{re.escape(separator)}){_field(separator)}", line)
     return [_unquote(field.strip()).strip() for field in fields] if line else [], end, separator
@@ -304,8 +320,9 @@ def _read_header(text: str, name: str) -> tuple[list[str], int, str]:
 def _header_faults(header: list[str], name: str) -> list[str]:
     """Return what is wrong with the header: columns that are there twice."""
     return [
-        f"{name} has the column '{column}' {header.count(column)} times"
+        f"{name} has the column '{column}' {header.count(column)} times; rename one"
         for column in sorted({column for column in header if header.count(column) > 1})
+        if column
     ]
 
 

@@ -11,10 +11,9 @@ from hpo.data._columns import ROW_KINDS, find_columns
 from hpo.data._dataset import Dataset, keep_rows, problems_title
 from hpo.data._embedded import EmbeddedImage
 from hpo.data._images import ImageMode, find_images
-from hpo.data._label_columns import read_labels
-from hpo.data._label_values import is_missing
+from hpo.data._label_columns import has_labels, read_labels
 from hpo.data._labels_as import LabelsAs
-from hpo.data._parts import ReadOptions, TablePart
+from hpo.data._parts import ReadOptions
 from hpo.data._problems import Problems
 from hpo.data._read_table import ReadTable, as_asked, read_source
 from hpo.data._rows import Rows, check_ids, join_rows
@@ -82,7 +81,7 @@ def load_dataset(
     notes = [note for one in tables for note in one.notes]
     has = _what_there_is(labelled, test, images, options, problems)
     found = [_with_images(folder, one, "images" in has) for one in tables]
-    without = "images" in has and all(len(one.faults) == len(one.rows) for one in found)
+    without = "images" in has and all(len(one.faults) == len(one.rows) > 0 for one in found)
     advice = []
     if without and "captions" in has:
         if "images" in options.optional:
@@ -93,7 +92,7 @@ def load_dataset(
             advice.append("no row has an image; --modalities text reads captions alone")
     notes += [note for one in found for note in one.notes]
     notes += _check_names(folder, tables, found, problems)
-    with_labels = test.part if test is not None and _has_labels(test.part) else None
+    with_labels = test.part if test is not None and has_labels(test.part) else None
     read = read_labels([one.part for one in labelled], with_labels, problems, labels_as)
     notes += read.notes
     if not skip_bad_images:
@@ -129,6 +128,7 @@ def load_rows(
     skip_bad_images: bool = False,
     captions: bool = False,
     options: ReadOptions = _NOTHING_SAID,
+    notes: list[Note] | None = None,
 ) -> Rows:
     """Read the rows to predict: those of ``test.csv`` if it is there, else of ``train.csv``.
 
@@ -141,6 +141,7 @@ def load_rows(
             read, instead of refusing the folder.
         captions: Whether rows must have a column of captions.
         options: As for ``load_dataset``.
+        notes: Takes how they were read.
 
     Raises:
         InputError: Something is wrong; all problems are listed with their lines.
@@ -158,7 +159,8 @@ def load_rows(
                 "folder of pictures"
             )
         problems.fail(title)
-    table = read_source(sources[-1], options, problems, labels=False)
+    source = sources[-1] if sources[-1].part == "test" else sources[0]
+    table = read_source(source, options, problems, labels=False)
     if table is None:
         problems.fail(title)
     for kind, needed in (("images", images == "exist"), ("captions", captions)):
@@ -171,6 +173,8 @@ def load_rows(
     if not skip_bad_images:
         problems.add(found.faults.values())
     problems.raise_if_any(title)
+    if notes is not None:
+        notes += [*table.notes, *found.notes]
     return found.rows
 
 
@@ -195,6 +199,8 @@ def _read_tables(
     labelled: list[ReadTable] = []
     test = None
     for source in find_tables(folder, problems):
+        if options.skip_test and source.part == "test":
+            continue
         first = sum(len(one.part.rows) for one in labelled)
         is_test = source.part == "test"
         table = read_source(
@@ -344,14 +350,6 @@ def _paths_of(
     names = [one.name if isinstance(one, EmbeddedImage) else one for one in pictures]
     found = find_images(folder, names, part=table.source.part, base=table.source.base)
     return [None if row in found.faults else path for row, path in enumerate(found.paths)]
-
-
-def _has_labels(part: TablePart) -> bool:
-    """Say whether any row to predict has labels."""
-    return any(
-        not is_missing(cell) and (not isinstance(cell, str) or bool(cell.strip()))
-        for cell in part.labels or ()
-    )
 
 
 def _split_column(labelled: Sequence[ReadTable]) -> tuple[str, ...] | None:

@@ -12,11 +12,11 @@ from hpo.data._captions import CaptionedPart, with_captions
 from hpo.data._columns import ROW_KINDS, Columns, as_list, find_columns
 from hpo.data._dataset import Dataset, keep_rows, problems_title
 from hpo.data._images import ImageMode, url_fault
-from hpo.data._label_columns import read_labels
+from hpo.data._label_columns import has_labels, read_labels
 from hpo.data._labels_as import LabelsAs
-from hpo.data._parts import CaptionRule, part_of
+from hpo.data._parts import CaptionRule, part_notes, part_of
 from hpo.data._problems import Problems
-from hpo.data._read_table import class_columns
+from hpo.data._read_table import class_columns, left_notes
 from hpo.data._rows import Rows, check_ids
 from hpo.data._table import Table
 from hpo.notes import Note
@@ -81,12 +81,16 @@ def dataset_of_frame(
     found = []
     for one, its, source in tables:
         part = part_of(one, its, problems, index=list(source.index))
-        found.append(with_captions(part, captions, problems))
+        notes += part_notes(part)
+        found.append(with_captions(part, captions, problems, encodes=images == "exist"))
     notes += [note for one in found for note in one.notes]
     parts = [one.part.rows for one in found]
-    for messages in check_ids(parts):
-        problems.add(messages)
-    labelled = found[1].part if test is not None and found[1].part.labels is not None else None
+    # Frames that only count their rows may both begin at 0.
+    counted = [its.name is None and _counts(source) for _, its, source in tables]
+    for group in [[rows] for rows in parts] if any(counted) else [parts]:
+        for messages in check_ids(group):
+            problems.add(messages)
+    labelled = found[1].part if test is not None and has_labels(found[1].part) else None
     read = read_labels([found[0].part], labelled, problems, labels_as)
     notes += read.notes
     masks = [np.ones(len(rows), dtype=bool) for rows in parts]
@@ -120,6 +124,11 @@ def _table(frame: "pd.DataFrame", name: str) -> Table:
     return Table(name, columns)
 
 
+def _counts(frame: "pd.DataFrame") -> bool:
+    """Say whether the index of a frame is the one that pandas makes."""
+    return type(frame.index).__name__ == "RangeIndex"
+
+
 def _columns_of(
     frame: "pd.DataFrame", given: Mapping[str, Any], name: str, problems: Problems
 ) -> tuple[Table, Columns, list[Note]]:
@@ -131,9 +140,9 @@ def _columns_of(
     table = _table(frame, name)
     if not len(frame):
         problems.add(f"{name} has no rows")
-    ask = "columns={{'{}': {}}}".format
+    ask = "columns={{'{}': '{}'}}".format
     used, notes = class_columns(table, used, problems, ask)
-    return table, used, notes
+    return table, used, [*notes, *left_notes(table, used, ask)]
 
 
 def _with_images(one: CaptionedPart, rows: Rows) -> tuple[Rows, np.ndarray, list[str]]:

@@ -78,8 +78,8 @@ def url_fault(name: str) -> str:
     if not _URL.match(name):
         return ""
     return (
-        f"'{name}' is a URL, but images must be files; download them with img2dataset "
-        "(--output_format files), whose output folder can be read as it is"
+        f"'{name}' is a URL, but images must be files; download them with img2dataset, whose "
+        "output folder can be read as it is"
     )
 
 

@@ -1,6 +1,13 @@
-"""What img2dataset downloaded: folders of images, and a Parquet file for each of them."""
+"""What img2dataset downloaded: folders or archives of images, with a Parquet file for each.
+
+``--output_format files`` writes ``00000/000000003.jpg``, ``webdataset`` writes ``00000.tar``, and
+``parquet`` puts the images into the Parquet file itself. Without the Parquet files, folders and
+archives are read as those of webdataset are.
+https://github.com/rom1504/img2dataset#output-format-choice
+"""
 
 import re
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,53 +16,40 @@ from hpo.data._arrow import read_arrow
 from hpo.data._images import IMAGE_SUFFIXES
 from hpo.data._problems import Problems
 from hpo.data._table import Table
+from hpo.data._webdataset import ITS_OWN, images_of
 from hpo.notes import Note
 
-__all__ = ["is_img2dataset", "read_img2dataset", "shards_of"]
+__all__ = ["is_img2dataset", "is_shard", "read_img2dataset"]
 
 _SHARD = re.compile(r"\d{5,}")
-# What it writes itself; other columns are those that it was told to keep.
-_ITS_OWN = {
-    *("url", "key", "status", "error_message", "width", "height", "original_width"),
-    *("original_height", "exif", "sha256", "md5"),
-}
 
 
 def is_img2dataset(files: Sequence[Path]) -> bool:
     """Say whether a folder with these files is an output folder of img2dataset."""
-    return any(path.suffix == ".parquet" and _SHARD.fullmatch(path.stem) for path in files)
+    return any(is_shard(path) for path in files)
 
 
-def shards_of(files: Sequence[Path], problems: Problems) -> tuple[Path, ...]:
-    """Return the Parquet files of an output folder, whose images must be files.
-
-    Args:
-        files: What is in the folder.
-        problems: Takes what is wrong.
-    """
-    shards = [path for path in files if path.suffix == ".parquet" and _SHARD.fullmatch(path.stem)]
-    problems.add(
-        f"{path.stem}.tar is an archive, but images must be files; give img2dataset "
-        f"--output_format files, or unpack it: mkdir {path.stem}; tar -xf {path.stem}.tar -C "
-        f"{path.stem}"
-        for path in shards
-        if not path.with_suffix("").is_dir() and path.with_suffix(".tar").is_file()
-    )
-    return () if problems else tuple(shards)
+def is_shard(path: Path) -> bool:
+    """Say whether a file is the Parquet file of a shard."""
+    return path.suffix == ".parquet" and _SHARD.fullmatch(path.stem) is not None
 
 
-def read_img2dataset(shards: Sequence[Path], name: str, problems: Problems) -> Table | None:
+def read_img2dataset(
+    shards: Sequence[Path], name: str, problems: Problems, unpack: Path | None = None
+) -> Table | None:
     """Read the rows of an output folder; those that weren't downloaded are left out.
 
     Args:
-        shards: The Parquet files, each beside the folder of its images.
+        shards: The Parquet files, each beside the folder or the archive of its images.
         name: What the table is called in messages.
         problems: Takes what is wrong.
+        unpack: Where to write images that stand in an archive or in the Parquet file; None leaves
+            them.
     """
     columns: dict[Any, list[Any]] = {}
     failed = rows = 0
     for shard in shards:
-        table = read_arrow([shard], shard.name, problems)
+        table = read_arrow([shard], shard.name, problems, unpack)
         if table is None:
             return None
         if "key" not in table.columns or "status" not in table.columns:
@@ -66,13 +60,17 @@ def read_img2dataset(shards: Sequence[Path], name: str, problems: Problems) -> T
         kept = [i for i, status in enumerate(table.columns["status"]) if status == "success"]
         failed += len(table) - len(kept)
         rows += len(table)
+        inside = next((s[1:] for s in IMAGE_SUFFIXES if s[1:] in table.columns), None)
         found = {
             column: [cells[index] for index in kept]
             for column, cells in table.columns.items()
-            if column not in _ITS_OWN
+            if column not in ITS_OWN and column != inside
         }
-        keys = table.columns["key"]
-        found["image_path"] = [_image(shard, str(keys[index])) for index in kept]
+        keys = [str(table.columns["key"][index]) for index in kept]
+        if inside is not None:
+            found["image_path"] = [table.columns[inside][index] for index in kept]
+        else:
+            found["image_path"] = _images(shard, keys, problems, unpack)
         if columns and found.keys() != columns.keys():
             problems.add(
                 f"{shard.name} has the columns {list(found)}, but {shards[0].name} has "
@@ -94,10 +92,27 @@ def read_img2dataset(shards: Sequence[Path], name: str, problems: Problems) -> T
     return Table(name, every, notes=tuple(notes))
 
 
-def _image(shard: Path, key: str) -> str:
+def _images(shard: Path, keys: Sequence[str], problems: Problems, unpack: Path | None) -> list[Any]:
+    """Return the images of a shard's rows: paths in its folder, or images of its archive."""
+    folder, archive = shard.with_suffix(""), shard.with_suffix(".tar")
+    if folder.is_dir() or not archive.is_file():
+        return [_path(folder, key) for key in keys]
+    try:
+        there = images_of(archive, unpack)
+    except (OSError, tarfile.TarError) as error:
+        problems.add(f"{archive.name} can't be read: {error}")
+        return [""] * len(keys)
+    problems.add(
+        f"{archive.name} has no image '{key}', but {shard.name} says that it was downloaded"
+        for key in keys
+        if key not in there
+    )
+    return [there.get(key, "") for key in keys]
+
+
+def _path(folder: Path, key: str) -> str:
     """Return the path of an image, from the output folder."""
-    folder = shard.with_suffix("")
     for suffix in IMAGE_SUFFIXES:
         if (folder / f"{key}{suffix}").is_file():
-            return f"{shard.stem}/{key}{suffix}"
-    return f"{shard.stem}/{key}.jpg"
+            return f"{folder.name}/{key}{suffix}"
+    return f"{folder.name}/{key}.jpg"

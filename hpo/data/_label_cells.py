@@ -1,5 +1,6 @@
 """Take cells of labels apart, before it is known what a piece is."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from hpo.notes import Note
 __all__ = ["Pieces", "split_cells"]
 
 Place = Callable[[int], str]
+_ENTITY = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{2,6});")
 #: Separators that hold for a column with one of them; an earlier one goes before a later one.
 _UNMISTAKABLE = ("semicolons", "bars", "commas")
 
@@ -118,9 +120,10 @@ def _mixed(
     """Say which cells have two separators where one holds."""
     if way == "semicolons":
         return [
-            f"{place(row)}: {column} '{cell}' holds '|', but ';' separates the labels elsewhere"
+            f"{place(row)}: {column} '{cell}' holds '{found}', but ';' separates the labels"
+            + (" elsewhere" if found == "|" else "; write what the entity stands for")
             for row, cell in enumerate(cells)
-            if "|" in cell
+            if (found := "|" if "|" in cell else _entity_in(cell))
         ]
     if way == "commas":
         return [
@@ -130,6 +133,12 @@ def _mixed(
             if any(" " in piece and piece.replace(" ", "").isdecimal() for piece in row)
         ]
     return []
+
+
+def _entity_in(cell: str) -> str:
+    """Return the first HTML entity in a cell, such as ``&amp;``; an empty text if there is none."""
+    found = _ENTITY.search(cell)
+    return found[0] if found else ""
 
 
 def _lists_among_names(

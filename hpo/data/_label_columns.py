@@ -8,7 +8,7 @@ import numpy as np
 
 from hpo.data._columns import Columns, as_list, listed
 from hpo.data._label_notes import class_notes
-from hpo.data._label_values import encode_values, is_missing, read_multi_hot
+from hpo.data._label_values import encode_values, is_missing
 from hpo.data._labels import Labels
 from hpo.data._labels_as import LabelsAs, check_classes
 from hpo.data._parts import TablePart
@@ -16,8 +16,9 @@ from hpo.data._problems import Problems
 from hpo.data._table import Table
 from hpo.notes import Note
 
-__all__ = ["PartLabels", "guess_class_columns", "read_labels"]
+__all__ = ["PartLabels", "guess_class_columns", "has_labels", "read_labels"]
 
+_NO_CLASS = -1  # in place of the number of a class, as ``datasets`` writes it
 _BITS: Mapping[str, float] = {
     **dict.fromkeys(("0", "0.0", "false"), 0.0),
     **dict.fromkeys(("1", "1.0", "true"), 1.0),
@@ -80,8 +81,8 @@ def read_labels(
     before = len(problems.listed())
     if isinstance(column, tuple):
         read = _read_columns(cells, column, place, problems, asked)
-    elif parts[0].class_names:
-        lists = _with_names(cells, parts[0].class_names, place, str(column), problems)
+    elif any(part.class_names for part in every):
+        lists = [names for part in every for names in _with_names(part, str(column), problems)]
         as_list_of = LabelsAs("list", None if asked is None else asked.classes)
         read = encode_values(lists, place, str(column), problems, as_list_of)
     else:
@@ -112,24 +113,38 @@ def _read_columns(
         )
     classes = tuple(str(name) for name in columns)
     problems.add(check_classes(classes))
-    numbers = np.array([[_bit(cell) for cell in row] for row in cells], np.float64)
-    matrix = read_multi_hot(numbers.reshape(-1, len(classes)), classes, place, problems)
+    bits = np.array([[_bit(cell) for cell in row] for row in cells], np.float64)
+    bits = bits.reshape(-1, len(classes))
+    problems.add(
+        f"{place(row)}: class '{classes[k]}' is {cells[row][k]!r}, but must be 0 or 1"
+        for row, k in np.argwhere((bits != 0) & (bits != 1)).tolist()
+    )
+    matrix = (bits == 1).astype(np.uint8)
     return Labels(classes, matrix, tuple(class_notes(classes, matrix)))
 
 
-def _with_names(
-    cells: Sequence[Any],
-    names: Sequence[str],
-    place: Callable[[int], str],
-    column: str,
-    problems: Problems,
-) -> list[list[str]]:
-    """Put names for the numbers of classes; -1 is a row without a label, as in ``datasets``."""
+def has_labels(part: TablePart) -> bool:
+    """Say whether any row of a part has labels."""
+    return any(
+        not is_missing(cell)
+        and (not isinstance(cell, str) or bool(cell.strip()))
+        and not (part.class_names and cell == _NO_CLASS)
+        for cell in part.labels or ()
+    )
+
+
+def _with_names(part: TablePart, column: str, problems: Problems) -> list[list[str]]:
+    """Put names for the numbers of classes, which may be others in each table."""
+    names, place = part.class_names, part.rows.place
+    if not names:
+        problems.add(
+            f"{part.rows.source} has no names for the classes in {column}, but other tables have"
+        )
     found: list[list[str]] = []
     faults = []
-    for row, cell in enumerate(cells):
+    for row, cell in enumerate(part.labels or () if names else ()):
         numbers = list(cell) if isinstance(cell, list | tuple) else [cell]
-        numbers = [number for number in numbers if not is_missing(number) and number != -1]
+        numbers = [number for number in numbers if not is_missing(number) and number != _NO_CLASS]
         wrong = [n for n in numbers if not isinstance(n, int) or not 0 <= n < len(names)]
         faults += [
             f"{place(row)}: {column} has the class {number!r}, but must have numbers from 0 to "
@@ -138,7 +153,7 @@ def _with_names(
         ]
         found.append([] if wrong else [names[number] for number in numbers])
     problems.add(faults)
-    return found
+    return found or [[] for _ in range(len(part.rows))]
 
 
 def _known_in_train(read: Labels, count: int, part: TablePart) -> PartLabels:

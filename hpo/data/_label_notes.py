@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -13,6 +14,8 @@ __all__ = ["class_line", "class_notes"]
 _SHOWN = 10  # classes with their counts; of more, the most and the least frequent
 _EXAMPLES = 3
 _WHOLE = re.compile(r"0*(\d+?)(?:\.0*)?")  # 1, 01 and 1.0
+_JOINTS = ("/", "+", "&")  # what may separate labels, and stands in names as well
+_AS_FLOAT = re.compile(r"\d+\.0")
 _JOINT = re.compile(r"(?<=[^\W\d_])[\s_-]+(?=\w)|(?<=\w)[\s_-]+(?=[^\W\d_])")
 
 
@@ -69,6 +72,23 @@ def class_notes(classes: Sequence[str], labels: np.ndarray) -> list[Note]:
                 "whether one separator stands on all rows (--labels-as, from Python labels_as='…')"
             )
         )
+    for mark in _JOINTS:
+        joined = _joined_by(mark, classes)
+        if joined:
+            also = f" (and {len(joined) - 1} such classes more)" if len(joined) > 1 else ""
+            notes.append(
+                Note(
+                    f"the class '{joined[0]}'{also} has parts that other classes have as well; if "
+                    f"'{mark}' separates labels, put ';' in its place"
+                )
+            )
+    if all(_AS_FLOAT.fullmatch(name) for name in classes):
+        notes.append(
+            Note(
+                f"the classes are whole numbers with '.0' ('{classes[0]}', …), as pandas writes "
+                "them beside missing values; each is called so"
+            )
+        )
     if len(classes) > rows:
         notes.append(
             Note(
@@ -105,6 +125,13 @@ def _words_that_are_classes(name: str, classes: Collection[str]) -> str:
     if len(words) < 2 or any(word not in classes for word in words):
         return ""
     return " and ".join(f"'{word}'" for word in dict.fromkeys(words))
+
+
+def _joined_by(mark: str, classes: Sequence[str]) -> list[str]:
+    """Return the classes with a mark in them all of whose parts other classes have, too."""
+    parts = {name: name.split(mark) for name in classes if mark in name.strip(mark)}
+    counts = Counter(part for name in classes for part in parts.get(name, [name]))
+    return [name for name, of in parts.items() if all(part and counts[part] > 1 for part in of)]
 
 
 def _without_case(name: str) -> str:

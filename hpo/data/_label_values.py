@@ -49,7 +49,6 @@ def _lists(
 ) -> list[list[str]]:
     rows: list[list[str]] = []
     faults = []
-    lacking = any(map(is_missing, values))
     for index, value in enumerate(values):
         rows.append([])
         if is_missing(value):
@@ -62,7 +61,7 @@ def _lists(
             continue
         # pandas has floats where an integer column lacks values
         single = isinstance(value, numbers.Integral) or (
-            lacking and isinstance(value, float) and value.is_integer()
+            isinstance(value, float) and value.is_integer()
         )
         many = isinstance(value, list | tuple | set | frozenset | np.ndarray)
         if isinstance(value, bool | np.bool_) or not (single or many):

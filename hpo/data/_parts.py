@@ -1,6 +1,7 @@
 """From a table to the rows of a part: their names, images, captions, labels, and their split."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -9,14 +10,20 @@ from typing import Any, Literal
 
 from hpo.data._columns import Columns, as_list
 from hpo.data._embedded import EmbeddedImage
+from hpo.data._label_doubts import MISSING_WORDS
 from hpo.data._label_values import is_missing
 from hpo.data._problems import Problems
 from hpo.data._rows import Rows
 from hpo.data._table import Table
+from hpo.notes import Note
 
-__all__ = ["SPLIT_VALUES", "CaptionRule", "ReadOptions", "TablePart", "part_of"]
+__all__ = ["SPLIT_VALUES", "CaptionRule", "ReadOptions", "TablePart", "part_notes", "part_of"]
 
 SPLIT_VALUES = ("train", "val", "test")
+_ROUNDED = re.compile(r"\d[.,]\d+[eE]\+\d+")
+_CALLED = {name: name for name in SPLIT_VALUES} | dict.fromkeys(
+    ("valid", "validation", "dev"), "val"
+)
 CaptionRule = Literal["mean", "first", "each"]
 
 
@@ -30,12 +37,16 @@ class ReadOptions:
             ``first`` alone, or a row for ``each``; None where nothing was said.
         unpack: Where to write images that stand in a table themselves.
         optional: ``images`` or ``captions``, if nothing reads them and rows may lack them.
+        encodes: Whether captions are to be encoded, rather than only compared with names.
+        skip_test: Leave tables of rows to predict alone.
     """
 
     columns: Mapping[str, Any] = field(default_factory=dict)
     captions: CaptionRule | None = None
     unpack: Path | None = None
     optional: tuple[str, ...] = ()
+    encodes: bool = True
+    skip_test: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +137,32 @@ def part_of(
     )
 
 
+def part_notes(part: TablePart) -> list[Note]:
+    """Say which names and captions look like something else than was meant.
+
+    Args:
+        part: The rows.
+    """
+    notes = []
+    rounded = [name for name in part.rows.ids if _ROUNDED.fullmatch(name)]
+    if rounded:
+        notes.append(
+            Note(
+                f"{part.rows.source}: {len(rounded):,} names such as '{rounded[0]}' look like "
+                "numbers that a spreadsheet has rounded"
+            )
+        )
+    missing = [text for texts in part.captions or () for text in texts if text in MISSING_WORDS]
+    if missing:
+        notes.append(
+            Note(
+                f"{part.rows.source}: {len(missing):,} captions say '{missing[0]}', and are read "
+                "as such; leave them empty if there is none"
+            )
+        )
+    return notes
+
+
 def _name(cell: Any, rows: Rows, row: int, kind: str, problems: Problems) -> str:
     """Return a name or a path as text; an empty one if there is none."""
     if type(cell) is str:
@@ -134,6 +171,8 @@ def _name(cell: Any, rows: Rows, row: int, kind: str, problems: Problems) -> str
         return ""
     if isinstance(cell, str | os.PathLike | Integral) and not isinstance(cell, bool):
         return str(cell)
+    if isinstance(cell, dict) and isinstance(cell.get("path"), str):
+        return str(cell["path"])  # an image as ``datasets`` writes it into JSON
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))  # pandas makes integers beside a missing value floats
     problems.add(f"{rows.place(row)}: the {kind} is {_shown(cell)}, but must be a path")
@@ -168,13 +207,14 @@ def _captions(
 def _split(table: Table, used: Columns, rows: Rows, problems: Problems) -> tuple[str, ...] | None:
     if used.split is None:
         return None
-    column = tuple(str(cell).strip() for cell in table.columns[used.split])
+    cells = table.columns[used.split]
+    column = [_CALLED.get(str(cell).strip().lower()) for cell in cells]
     problems.add(
-        f"{rows.place(row)}: {used.split} is '{cell}', but must be 'train', 'val' or 'test'"
-        for row, cell in enumerate(column)
-        if cell not in SPLIT_VALUES
+        f"{rows.place(row)}: {used.split} is '{cells[row]}', but must be 'train', 'val' or 'test'"
+        for row, part in enumerate(column)
+        if part is None
     )
-    return column
+    return tuple(part or "train" for part in column)
 
 
 def _shown(cell: object) -> str:

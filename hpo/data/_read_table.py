@@ -1,6 +1,6 @@
 """One table of a data folder, from its file to its rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,13 +17,14 @@ from hpo.data._columns import (
 )
 from hpo.data._dataset import TableUsed
 from hpo.data._label_columns import guess_class_columns
-from hpo.data._parts import ReadOptions, TablePart, part_of
+from hpo.data._label_values import is_missing
+from hpo.data._parts import ReadOptions, TablePart, part_notes, part_of
 from hpo.data._problems import Problems
 from hpo.data._sources import TableSource
 from hpo.data._table import Table
 from hpo.notes import Note
 
-__all__ = ["ReadTable", "as_asked", "class_columns", "read_source"]
+__all__ = ["ReadTable", "as_asked", "class_columns", "left_notes", "read_source"]
 
 _PLURAL = {"image": "images", "caption": "captions", "split": "parts"}
 
@@ -95,6 +96,10 @@ def read_source(
     faults = Problems()
     used = used_of(list(table.columns), faults)
     notes = [*source.notes, *table.notes]
+    used = _named_rows(table, used, "id" in given)
+    if used.name is not None:
+        table, said = _without_empty_end(table)
+        notes += said
     if not is_test and labels and not faults:
         used, said = class_columns(table, used, faults, as_asked)
         notes += said
@@ -102,9 +107,10 @@ def read_source(
         problems.add(faults.listed())
         return None
     if labels:
-        notes += _left_notes(table, used)
+        notes += left_notes(table, used, as_asked)
     part = part_of(table, used, problems, first=first)
-    captioned = with_captions(part, options.captions, problems)
+    notes += part_notes(part)
+    captioned = with_captions(part, options.captions, problems, encodes=options.encodes)
     return ReadTable(
         source,
         captioned.part,
@@ -112,6 +118,32 @@ def read_source(
         captioned.groups,
         (*notes, *captioned.notes),
     )
+
+
+def _without_empty_end(table: Table) -> tuple[Table, list[Note]]:
+    """Leave out rows without content at the end, which spreadsheets write for what was deleted."""
+    cells = list(table.columns.values())
+    count = len(table)
+    while count and all(column[count - 1] in ("", None) for column in cells):
+        count -= 1
+    left = len(table) - count
+    if not left or not count:
+        return table, []
+    kept = {name: column[:count] for name, column in table.columns.items()}
+    note = Note(f"{table.name}: {left:,} rows at its end are empty, and left out", doubtful=False)
+    return replace(table, columns=kept, lines=table.lines[:count]), [note]
+
+
+def _named_rows(table: Table, used: Columns, asked: bool) -> Columns:
+    """Return the columns without that of the rows' names, if it was guessed and names repeat.
+
+    Beside images it may be that of a picture on several rows.
+    """
+    if asked or used.id is None or used.image is not None:
+        return used
+    cells = table.columns[used.id]
+    unique = len(set(map(str, cells))) == len(cells) and not any(map(is_missing, cells))
+    return used if unique else replace(used, id=None)
 
 
 def class_columns(
@@ -131,9 +163,10 @@ def class_columns(
         return used, []
     guessed = guess_class_columns(table, used)
     if not guessed:
+        near = near_misses(used, unused_columns(table.columns, used)).get("labels", "…")
         problems.add(
-            f"{table.name} has no column of labels; say which it is with {ask('labels', '…')}; its "
-            f"columns are {listed(table.columns)}"
+            f"{table.name} has no column of labels; say which it is with {ask('labels', near)}; "
+            f"its columns are {listed(table.columns)}"
         )
         return used, []
     note = Note(
@@ -144,17 +177,24 @@ def class_columns(
     return replace(used, labels=guessed), [note]
 
 
-def _left_notes(table: Table, used: Columns) -> list[Note]:
-    """Say which columns are not read, and which of them were perhaps meant."""
+def left_notes(table: Table, used: Columns, ask: Callable[[str, Any], str]) -> list[Note]:
+    """Say which columns are not read, and which of them were perhaps meant.
+
+    Args:
+        table: The table.
+        used: What is read of it.
+        ask: As for ``find_columns``.
+    """
     unused = unused_columns(table.columns, used)
     if not unused:
         return []
     notes = [
         Note(
             f"{table.name}: '{name}' isn't read, but may be the column of {_PLURAL[kind]}; say it "
-            f"with {as_asked(kind, name)}, or rename it"
+            f"with {ask(kind, name)}, or rename it"
         )
         for kind, name in near_misses(used, unused).items()
+        if kind in _PLURAL
     ]
     what = "1 column isn't" if len(unused) == 1 else f"{len(unused)} columns aren't"
     return [*notes, Note(f"{table.name}: {what} read: {listed(unused)}", doubtful=False)]

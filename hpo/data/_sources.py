@@ -9,17 +9,18 @@ from typing import Literal
 
 from hpo.data._arrow import arrow_files, arrow_names, read_arrow
 from hpo.data._csv import read_csv, read_header
-from hpo.data._img2dataset import is_img2dataset, read_img2dataset, shards_of
+from hpo.data._img2dataset import is_img2dataset, is_shard, read_img2dataset
 from hpo.data._json import read_json, read_json_lines
 from hpo.data._problems import Problems
 from hpo.data._table import Table
+from hpo.data._webdataset import read_samples, sample_names
 from hpo.errors import did_you_mean
 from hpo.notes import Note
 
 __all__ = ["Part", "TableSource", "find_tables"]
 
 Part = Literal["train", "val", "test"]
-Format = Literal["csv", "json", "jsonl", "parquet", "arrow", "img2dataset"]
+Format = Literal["csv", "json", "jsonl", "parquet", "arrow", "img2dataset", "webdataset"]
 
 _FORMATS: dict[str, Format] = {
     ".csv": "csv",
@@ -34,8 +35,14 @@ _NAMES: dict[Part, tuple[str, ...]] = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test",),
 }
+# Tables that people have in these formats, too.
+_NOT_READ = (
+    *(".xlsx", ".xls", ".ods", ".pkl", ".pickle", ".feather", ".arrow", ".h5", ".hdf5", ".mat"),
+    *(".csv.gz", ".tsv.gz", ".json.gz", ".jsonl.gz", ".csv.zip", ".csv.bz2", ".csv.xz", ".sqlite"),
+)
 # What a program leaves in a folder beside its tables.
 _NOT_TABLES = ("dataset_infos.json", "predictions.csv", "hpo.yaml")
+_NUMBERED = re.compile(r"\d{5,}")
 _SHARD = re.compile(r"([a-z]+)-(\d+)-of-(\d+)(?:-[0-9a-f]+)?\.parquet")
 
 
@@ -65,6 +72,8 @@ class TableSource:
             return arrow_names(self.paths)
         if self.format == "img2dataset":
             return [*arrow_names(self.paths), "image_path"]
+        if self.format == "webdataset":
+            return sample_names(self.paths)
         try:
             content = self.paths[0].read_bytes()
         except OSError:
@@ -88,10 +97,10 @@ class TableSource:
             caption_of: See ``read_csv``.
             unpack: See ``read_arrow``.
         """
-        if self.format == "img2dataset":
-            return read_img2dataset(self.paths, self.name, problems), _digest(self.paths)
-        if self.format in ("parquet", "arrow"):
-            table = read_arrow(self.paths, self.name, problems, unpack)
+        if self.format not in ("csv", "json", "jsonl"):
+            readers = {"img2dataset": read_img2dataset, "webdataset": read_samples}
+            read_files = readers.get(self.format, read_arrow)
+            table = read_files(self.paths, self.name, problems, unpack)
             return table, "" if table is None else _digest(self.paths)
         try:
             content = self.paths[0].read_bytes()
@@ -118,17 +127,18 @@ def find_tables(folder: Path, problems: Problems, *, labelled: bool = True) -> l
         return []
     files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     found = _named(folder, files)
+    _say_unread(files, found, problems)
     if not any(source.part == "train" for source in found):
         found += (
             _saved(folder, problems)
             or _sharded(folder, problems)
-            or _downloaded(folder, files, problems)
+            or _downloaded(folder, files)
             or _beside_images(folder)
         )
     if not any(source.part == "train" for source in found) and not problems:
         found += _only_one(files, folder, {path for one in found for path in one.paths})
     if labelled and not any(source.part == "train" for source in found) and not problems:
-        others = [path.name for path in files if path.suffix.lower() in _FORMATS]
+        others = [path.name for path in files if path.suffix.lower() in (*_FORMATS, ".txt")]
         problems.add(
             f"there is no file train.csv{did_you_mean('train.csv', others)}"
             + (f"; there are {', '.join(others)}" if others else ", nor another table")
@@ -158,6 +168,23 @@ def _named(folder: Path, files: Iterable[Path]) -> list[TableSource]:
             ]
             found.append(_file(part, there[0], folder, notes))
     return found
+
+
+def _say_unread(files: Sequence[Path], found: Sequence[TableSource], problems: Problems) -> None:
+    """Say which parts are there alone in a format that isn't read."""
+    there = {source.part for source in found}
+    for part, names in _NAMES.items():
+        unread = [
+            path.name
+            for path in files
+            if (found_at := path.name.lower().partition("."))[0] in names
+            and f".{found_at[2]}" in _NOT_READ
+        ]
+        if unread and part not in there:
+            problems.add(
+                f"{unread[0]} is of a format that isn't read; save it as CSV (UTF-8), JSON or "
+                "Parquet, or move it away"
+            )
 
 
 def _file(part: Part, path: Path, base: Path, notes: Sequence[Note] = ()) -> TableSource:
@@ -205,13 +232,29 @@ def _sharded(folder: Path, problems: Problems) -> list[TableSource]:
     return []
 
 
-def _downloaded(folder: Path, files: Sequence[Path], problems: Problems) -> list[TableSource]:
-    """Return what img2dataset wrote."""
-    if not is_img2dataset(files):
-        return []
-    shards = shards_of(files, problems)
-    name = folder.name
-    return [TableSource("train", name, "img2dataset", shards, folder)] if shards else []
+def _downloaded(folder: Path, files: Sequence[Path]) -> list[TableSource]:
+    """Return what img2dataset wrote, or archives and folders of webdataset's samples."""
+    if is_img2dataset(files):
+        shards = tuple(path for path in files if is_shard(path))
+        return [TableSource("train", folder.name, "img2dataset", shards, folder)]
+    archives = [path for path in files if path.suffix == ".tar" and path.is_file()]
+    found = []
+    for part, names in _NAMES.items():
+        of_part = [path for path in archives if path.stem.lower().rstrip("-_0123456789") in names]
+        of_part += [
+            path
+            for name in names
+            for path in sorted((folder / name).glob("*.tar"))
+            if not path.name.startswith(".")
+        ]
+        if of_part:
+            called = f"{names[0]}-*.tar" if len(of_part) > 1 else of_part[0].name
+            found.append(TableSource(part, called, "webdataset", tuple(of_part), folder))
+    if found:
+        return found
+    numbered = [path for path in files if path.is_dir() and _NUMBERED.fullmatch(path.name)]
+    shards = tuple(archives or [path for path in numbered if next(path.glob("*.json"), None)])
+    return [TableSource("train", folder.name, "webdataset", shards, folder)] if shards else []
 
 
 def _beside_images(folder: Path) -> list[TableSource]:
@@ -243,11 +286,18 @@ def _only_one(files: Sequence[Path], folder: Path, used: Iterable[Path]) -> list
     return [_file("train", tables[0], folder, [note])]
 
 
+def _files_of(path: Path) -> list[Path]:
+    """Return a file, or those of a folder in order."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.iterdir() if file.is_file())
+
+
 def _digest(paths: Sequence[Path]) -> str:
     """Return the SHA-256 of one file, or of those of several."""
     digests = []
-    for path in paths:
-        with path.open("rb") as file:
+    for each in (each for path in paths for each in _files_of(path)):
+        with each.open("rb") as file:
             digests.append(hashlib.file_digest(file, "sha256").hexdigest())
     if len(digests) == 1:
         return digests[0]

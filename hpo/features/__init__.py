@@ -14,10 +14,11 @@ from hpo.features._choice import (
 from hpo.features._classes import PROMPT, class_embeddings
 from hpo.features._cost import ChoiceCost, EncoderCost, choice_cost
 from hpo.features._data import Data
-from hpo.features._data_options import DEMO_DATA, DataOptions, FolderDefaults, folder_defaults
+from hpo.features._data_options import DEMO_DATA, DataOptions, folder_defaults
 from hpo.features._encoder import DEFAULT_ENCODER, DEMO_ENCODER, Encoder, resolve_encoder
 from hpo.features._extract import extract_features
 from hpo.features._features import Counts, FeatureInfo, Features, load_features
+from hpo.features._folder_defaults import FolderDefaults, read_folder_defaults
 from hpo.features._import import import_arrays, import_features
 from hpo.features._import_names import modality_names
 from hpo.features._load import load_data
@@ -78,6 +79,7 @@ __all__ = [
     "parts_record",
     "prepare_data",
     "read_embeddings",
+    "read_folder_defaults",
     "read_rows",
     "reads_images",
     "resolve_encoder",

@@ -17,6 +17,7 @@ __all__ = [
     "check_array",
     "check_values",
     "checked",
+    "described",
     "fits_float16",
     "open_array",
 ]
@@ -100,13 +101,20 @@ def check_array(array: np.ndarray, name: str, problems: list[str]) -> bool:
     return not faults
 
 
-def check_values(source: Source, problems: list[str], *, may_lack: bool = False) -> str:
+def check_values(
+    source: Source,
+    problems: list[str],
+    *,
+    may_lack: bool = False,
+    zeros: list[int] | None = None,
+) -> str:
     """Add to ``problems`` the rows that float16 can't hold, and hash the others.
 
     Args:
         source: The rows.
         problems: Takes what is wrong.
         may_lack: Whether a row may be NaN as a whole, which stands for one that isn't there.
+        zeros: Takes the rows that are zero as a whole.
 
     Returns:
         SHA-256 of the float16 values and their width, hexadecimal.
@@ -119,15 +127,17 @@ def check_values(source: Source, problems: list[str], *, may_lack: bool = False)
         if may_lack:
             finite |= np.isnan(values).all(axis=1)
         broken += rows[~finite].tolist()
+        if zeros is not None:
+            zeros += rows[~values.any(axis=1)].tolist()
         half = as_float16(values)
         too_large += rows[finite & np.isinf(half).any(axis=1)].tolist()
         digest.update(half.tobytes())
     if broken:
-        problems.append(f"{source.name} has NaN or infinity in {_describe_rows(broken)}")
+        problems.append(f"{source.name} has NaN or infinity in {described(broken)}")
     if too_large:
         problems.append(
             f"{source.name} has values beyond ±65504, the largest of float16, in "
-            f"{_describe_rows(too_large)}"
+            f"{described(too_large)}"
         )
     return digest.hexdigest()
 
@@ -155,7 +165,7 @@ def as_float16(values: np.ndarray) -> np.ndarray:
         return values.astype(np.float16)
 
 
-def _describe_rows(rows: Sequence[int]) -> str:
+def described(rows: Sequence[int]) -> str:
     """Return such as ``row 3`` or ``rows 3, 4, 5, 6, 7 and 12 more``, counted from 0."""
     listed = ", ".join(str(row) for row in rows[:_NAMED])
     more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""

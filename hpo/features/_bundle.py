@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpo.errors import InputError
 from hpo.features._choice import Sources, check_encoder, union
@@ -31,6 +32,7 @@ _FORMAT = 1
 _FORMAT_NAMED = 2  # with named sources
 # What every bundle has besides bundle.json; other parts of the split have a file each, too.
 _FILES = ("labels.npy", "rows.json", "split_train.npy")
+_GROUPS = "groups.npy"
 _SPLIT_FILE = re.compile(r"split_([a-z][a-z0-9_]*)\.npy")
 _PART_NAMES = {"train": "training", "val": "validation"}
 
@@ -45,9 +47,11 @@ class Bundle:
         labels: uint8 [N, K], 1 where the row has the class; memory-mapped, read-only.
         classes: The K label names.
         ids: The ImageIDs of the N labelled rows.
-        test_ids: The ImageIDs of the rows to predict; empty if the features have none.
+        test_ids: The ImageIDs of the rows to predict; empty if there are none.
         split: The labelled rows of each part, such as ``train`` and ``val``.
         dataset_fingerprint: ``Dataset.fingerprint``.
+        groups: For each labelled row the number of its picture, int64 [N], if a picture may be on
+            several rows; else None.
         named: The named sources of embeddings to choose among, each with the key of the bundle
             that has it alone; empty where there is one without a name.
         chosen: What ``choosing`` has chosen: for each modality the parts that are side by side.
@@ -63,6 +67,7 @@ class Bundle:
     test_ids: tuple[str, ...]
     split: "Split"
     dataset_fingerprint: str
+    groups: NDArray[np.int64] | None = None
     named: "Mapping[str, NamedSource]" = field(default_factory=dict)
     chosen: Mapping[str, Sequence[SourcePart]] = field(default_factory=dict)
     keys_alone: Mapping[str, str] = field(default_factory=dict)
@@ -168,8 +173,6 @@ def save_bundle(
     several = isinstance(features, Mapping)
     sources = dict(features) if isinstance(features, Mapping) else {"": features}
     test_ids = dataset.test.ids if dataset.test is not None else ()
-    if not any(len(array) for one in sources.values() for array in one.test.values()):
-        test_ids = ()  # imported embeddings without a test part
     labels = np.ascontiguousarray(dataset.labels, dtype=np.uint8)
     problems = []
     for name, one in sources.items():
@@ -186,6 +189,8 @@ def save_bundle(
         )
     content = {"labels": labels}
     content |= {f"split_{name}": np.ascontiguousarray(part) for name, part in split.items()}
+    if dataset.groups:
+        content["groups"] = np.array(dataset.groups, dtype=np.int64)
     rows = {"ids": list(dataset.train.ids), "test_ids": list(test_ids)}
     keys, key = _keys(content, rows, dataset.classes, dataset.fingerprint, sources, several)
     folder = bundle_folder(store, key)
@@ -264,6 +269,9 @@ def _load(folder: Path) -> Bundle:
     ids, test_ids, classes = tuple(rows["ids"]), tuple(rows["test_ids"]), tuple(about["classes"])
     split = Split(**parts)
     content = {"labels": labels} | {f"split_{name}": part for name, part in parts.items()}
+    groups = None
+    if _GROUPS in about["sha256"]:
+        groups = content["groups"] = np.load(folder / _GROUPS, allow_pickle=False)
     sources = {name: source.features for name, source in named.items()}
     several, fingerprint = about["format"] == _FORMAT_NAMED, about["dataset_fingerprint"]
     keys, key = _keys(content, rows, classes, fingerprint, sources, several)
@@ -282,6 +290,7 @@ def _load(folder: Path) -> Bundle:
         test_ids=test_ids,
         split=split,
         dataset_fingerprint=about["dataset_fingerprint"],
+        groups=groups,
         named=named if about["format"] == _FORMAT_NAMED else {},
     )
 

@@ -24,6 +24,8 @@ SHARD_FOLDERS = {name: encoding.clip_retrieval for name, encoding in ENCODED.ite
 """The folder of each modality's embeddings, and the stem of the files in it."""
 
 _NAMED = 5
+#: Columns of texts, and how many rows there are.
+_Metadata = tuple[Mapping[str, Sequence[str]], int]
 
 
 def has_shards(folder: Path, modality: str) -> bool:
@@ -45,7 +47,7 @@ def find_clip_retrieval(
         The embeddings of each modality that is there; rows of test.csv may follow.
     """
     found = {}
-    known: dict[Path, Mapping[int, Mapping[str, Sequence[str]]]] = {}
+    known: dict[Path, Mapping[int, _Metadata]] = {}
     for modality in modalities:
         stem = SHARD_FOLDERS[modality]
         outputs = _outputs(folder, modality)
@@ -64,16 +66,15 @@ def find_clip_retrieval(
                     )
                     continue
                 arrays.append(array)
-                table = known[output].get(number)
-                if table is None:
+                if number not in known[output]:
                     lacking.append(name)
                     continue
+                table, rows = known[output][number]
                 tables.append(table)
-                problems += [
-                    f"{name} has {len(array)} rows, but {prefix}metadata/ has {len(values)} of it"
-                    for values in list(table.values())[:1]
-                    if len(values) != len(array)
-                ]
+                if rows != len(array):
+                    problems.append(
+                        f"{name} has {len(array)} rows, but {prefix}metadata/ has {rows} of it"
+                    )
         if not arrays:
             continue
         if lacking and tables:
@@ -133,17 +134,17 @@ def _number(path: Path, stem: str, suffix: str = "npy") -> int | None:
     return int(match[1]) if match else None
 
 
-def _read_metadata(
-    folder: Path, prefix: str, problems: list[str]
-) -> Mapping[int, Mapping[str, Sequence[str]]]:
-    """Return the columns of each shard's metadata by the shard's number."""
+def _read_metadata(folder: Path, prefix: str, problems: list[str]) -> Mapping[int, _Metadata]:
+    """Return each shard's metadata by the shard's number."""
     found = {}
     for path in sorted(folder.glob("metadata_*.parquet")):
         number = _number(path, "metadata", "parquet")
         if number is None:
             continue
         try:
-            found[number] = read_parquet(path, f"{prefix}metadata/{path.name}", vectors=False)[1]
+            called = f"{prefix}metadata/{path.name}"
+            _, columns, rows = read_parquet(path, called, vectors=False)
+            found[number] = columns, rows
         except InputError as error:
             problems += error.problems
             if "pyarrow" in str(error):

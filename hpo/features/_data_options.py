@@ -1,12 +1,12 @@
-"""Where data comes from, as a user says it: the options of a command, and ``hpo.yaml``."""
+"""Where data comes from and how it is read, as a user says it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.errors import InputError, did_you_mean
 from hpo.features._choice import Sources
+from hpo.features._folder_defaults import FolderDefaults, read_folder_defaults
 from hpo.features._import_names import modality_names
 from hpo.features._long_captions import LongCaptions
 from hpo.features._modalities import ENCODED, in_order
@@ -14,7 +14,7 @@ from hpo.features._modalities import ENCODED, in_order
 if TYPE_CHECKING:
     from hpo.data import CaptionRule, LabelsAs, ReadOptions
 
-__all__ = ["DEMO_DATA", "DataOptions", "FolderDefaults", "folder_defaults"]
+__all__ = ["DEMO_DATA", "DataOptions", "folder_defaults"]
 
 _PICTURES = "pictures"  # in the cache: images that stand in a table themselves
 DEMO_DATA = "demo"
@@ -41,7 +41,9 @@ class DataOptions:
         captions: What several captions of a picture mean, see there.
         reads: The modalities that are read at most, if that is known; rows may lack others.
         labels_as: How to read the labels, where their owner says it.
-        long_captions: What is done to captions that are longer than the encoder's context.
+        long_captions: What is done to captions that are longer than the encoder's context; None
+            for ``truncate``.
+        skip_test: Leave rows to predict alone.
     """
 
     data: str | Path
@@ -56,7 +58,8 @@ class DataOptions:
     captions: "CaptionRule | None" = None
     reads: tuple[str, ...] | None = None
     labels_as: "LabelsAs | None" = None
-    long_captions: LongCaptions = "truncate"
+    long_captions: LongCaptions | None = None
+    skip_test: bool = False
 
     @property
     def folder(self) -> Path:
@@ -70,8 +73,14 @@ class DataOptions:
 
         known = self.modalities or self.reads or tuple(ENCODED)
         needed = {ENCODED[name].reads for name in known if name in ENCODED}
-        optional = tuple(one.reads for one in ENCODED.values() if one.reads not in needed)
-        return ReadOptions(self.columns, self.captions, self.cache / _PICTURES, optional)
+        return ReadOptions(
+            self.columns,
+            self.captions,
+            unpack=self.cache / _PICTURES,
+            optional=tuple(one.reads for one in ENCODED.values() if one.reads not in needed),
+            encodes=self.encodes,
+            skip_test=self.skip_test,
+        )
 
     @property
     def are_named(self) -> bool:
@@ -96,6 +105,28 @@ class DataOptions:
         asked = names if self.encoder is None else [self.encoder]
         return replace(self, encoder={name: name for name in asked})
 
+    def with_defaults(self, defaults: FolderDefaults) -> "DataOptions":
+        """Return the options with what the data folder says where they say nothing.
+
+        The encoder is left to ``prepare_data``, since a search space may name some.
+        """
+        from hpo.data import LabelsAs
+
+        said, theirs = self.labels_as or LabelsAs(), defaults.labels_as or LabelsAs()
+        labels_as = LabelsAs(
+            theirs.way if said.way == LabelsAs().way else said.way,
+            theirs.classes if said.classes is None else said.classes,
+            said.no_label or theirs.no_label,
+        )
+        return replace(
+            self,
+            modalities=defaults.modalities if self.modalities is None else self.modalities,
+            columns={**defaults.columns, **self.columns},
+            captions=self.captions or defaults.captions,
+            labels_as=labels_as,
+            long_captions=self.long_captions or (defaults.long_captions if self.encodes else None),
+        )
+
     def sources(self) -> Sources:
         """Return the modalities that each named source will have, before anything is read.
 
@@ -112,50 +143,14 @@ class DataOptions:
         return {name: in_order(set(has) & set(self.modalities)) for name, has in there.items()}
 
 
-@dataclass(frozen=True)
-class FolderDefaults:
-    """What ``hpo.yaml`` in a data folder says; the command line goes before it.
-
-    Attributes:
-        encoder: The encoder, or None.
-        settings: Overrides of the search space.
-    """
-
-    encoder: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
 def folder_defaults(options: DataOptions) -> FolderDefaults:
     """Read the defaults of a data folder, rendering the demo first if that is what it is.
 
     Raises:
-        InputError: The file is no YAML mapping of ``encoder`` and ``set``.
+        InputError: ``hpo.yaml`` isn't as ``read_folder_defaults`` says.
     """
     if options.data == DEMO_DATA:
         from hpo.demo import make_demo
 
         make_demo(options.folder)
-    path = options.folder / "hpo.yaml"
-    if not path.exists():
-        return FolderDefaults()
-    from hpo.yaml_files import read_yaml
-
-    _, content = read_yaml(path)
-    raw = content or {}
-    known = ["encoder", "set"]
-    if not isinstance(raw, dict):
-        raise InputError(f"{path}: must be a mapping of {' and '.join(known)}.")
-    problems = [
-        f"{path}: unknown key '{key}'{did_you_mean(key, known)}; allowed: {', '.join(known)}"
-        for key in raw
-        if key not in known
-    ]
-    encoder = raw.get("encoder")
-    if encoder is not None and not isinstance(encoder, str):
-        problems.append(f"{path}: encoder is {encoder!r}, but must be a name")
-    settings = raw.get("set") or {}
-    if not isinstance(settings, dict):
-        problems.append(f"{path}: set must be a mapping, such as scale.width: 0.25")
-    if problems:
-        raise InputError(problems)
-    return FolderDefaults(encoder, settings)
+    return read_folder_defaults(options.folder)

@@ -20,10 +20,11 @@ from hpo.features._features import (
     array_path,
     features_folder,
     load_features,
+    open_features,
     write_array,
     write_info,
 )
-from hpo.features._folder import build_folder, discard_folder
+from hpo.features._folder import build_folder
 from hpo.features._hashes import encoded_folder
 from hpo.features._items import PARTS, Captions, Images
 from hpo.features._long_captions import LongCaptions, check_rule, find_long
@@ -113,7 +114,8 @@ def extract_features(
     rule: LongCaptions = long_captions if captions else "truncate"
     items: dict[str, Captions | Images] = {name: (captions | images)[name] for name in names}
     if all(one.known for one in images.values()):
-        found = _open(store, encoder_key, {n: one.keys() for n, one in items.items()}, rule)
+        every = {name: one.keys() for name, one in items.items()}
+        found = open_features(store, _key(encoder_key, every, rule))
         if found is not None:
             counts = {name: Counts(0, one.distinct) for name, one in items.items()}
             cost = encoder_cost(speeds, spec.weights, device)
@@ -132,9 +134,10 @@ def extract_features(
             bad[part] |= messages
     _refuse(parts, bad, skip_bad_images)
     keys = {name: _kept(one.keys(), bad) for name, one in items.items()}
-    features = _open(store, encoder_key, keys, rule)
+    key = _key(encoder_key, keys, rule)
+    features = open_features(store, key)
     if features is None:
-        features = _assemble(store, encoder_key, spec, keys, stores, rule)
+        features = _assemble(store, key, spec, keys, stores, rule)
     counts = {name: Counts(one.encoded, one.distinct - one.encoded) for name, one in items.items()}
     for name, item in items.items():
         note_speed(speeds, ENCODED[name].reads, item.encoded, item.seconds)
@@ -189,33 +192,15 @@ def _key(
     return content_key({"format": 1, "encoder": encoder_key, "rows": rows_hash, **ruled})
 
 
-def _open(
-    store: Path,
-    encoder_key: str,
-    keys: Mapping[str, Mapping[str, Sequence[bytes]]],
-    rule: LongCaptions,
-) -> Features | None:
-    """Return the features of these items if they were put together before."""
-    folder = features_folder(store, _key(encoder_key, keys, rule))
-    if not folder.exists():
-        return None
-    try:
-        return load_features(folder)
-    except InputError:
-        discard_folder(folder)  # it can be put together again
-        return None
-
-
 def _assemble(
     store: Path,
-    encoder_key: str,
+    key: str,
     spec: Encoder,
     keys: Mapping[str, Mapping[str, Sequence[bytes]]],
     stores: Mapping[str, ChunkStore],
     rule: LongCaptions,
 ) -> Features:
     """Write the features folder from the stored items, a chunk in memory at a time."""
-    key = _key(encoder_key, keys, rule)
     folder = features_folder(store, key)
     widths = {name: stores[name].width() for name in keys}
     lengths = {part: len(mine) for parts in keys.values() for part, mine in parts.items()}

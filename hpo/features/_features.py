@@ -10,6 +10,7 @@ import numpy as np
 
 from hpo.errors import InputError
 from hpo.features._cost import EncoderCost
+from hpo.features._folder import discard_folder
 from hpo.features._long_captions import LongCaptions
 from hpo.files import content_key, file_crc32, read_again, write_json
 from hpo.notes import Note
@@ -21,6 +22,7 @@ __all__ = [
     "array_path",
     "features_folder",
     "load_features",
+    "open_features",
     "write_array",
     "write_info",
 ]
@@ -164,6 +166,23 @@ def _load(folder: Path) -> Features:
     if problems:
         raise InputError(problems, title)
     return Features(key, arrays["train"], arrays["test"], info)
+
+
+def open_features(store: Path, key: str) -> Features | None:
+    """Return the features of this key if the store has them whole; what is damaged is removed.
+
+    Args:
+        store: The folder of the cache.
+        key: Of the features.
+    """
+    folder = features_folder(store, key)
+    if not folder.exists():
+        return None
+    try:
+        return load_features(folder)
+    except InputError:
+        discard_folder(folder)  # whoever asks can make it again
+        return None
 
 
 def _open(

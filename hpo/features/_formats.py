@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hpo.errors import InputError
+from hpo.features._modalities import name_fault
 from hpo.features._parquet import read_parquet
 
 __all__ = ["SUFFIXES", "ArrayFile", "open_file", "open_npy", "torch_content"]
@@ -35,10 +36,12 @@ class ArrayFile:
     Attributes:
         arrays: Arrays of numbers by name; the name is empty in a file of one that has none.
         columns: Texts that name the rows of the arrays, one each, by name.
+        beside: Names of numbers that are no embeddings, such as the norm of each row.
     """
 
     arrays: Mapping[str, np.ndarray]
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
 
 
 def open_file(path: Path) -> ArrayFile:
@@ -53,7 +56,8 @@ def open_file(path: Path) -> ArrayFile:
         if start.startswith(_NPY):
             return _sorted_out({"": open_npy(path)})
         if start.startswith(_PARQUET):
-            return ArrayFile(*read_parquet(path))
+            arrays, columns, _ = read_parquet(path)
+            return ArrayFile(arrays, columns)
         if start.startswith(_ZIP):
             return _open_zip(path)
         if start.startswith(_PICKLE):
@@ -157,7 +161,7 @@ def _open_safetensors(path: Path) -> ArrayFile:
             continue
         if _is_names(value):
             columns[name] = [str(one) for one in value]
-    return ArrayFile(opened.arrays, columns)
+    return ArrayFile(opened.arrays, columns, opened.beside)
 
 
 def _tensors(content: Any) -> dict[str, Any]:
@@ -171,7 +175,15 @@ def _tensors(content: Any) -> dict[str, Any]:
             shapes = {tuple(one.shape) for one in content}
             if len(shapes) == 1:
                 return {"": _numbers(torch.stack(list(content)))}
-        raise InputError("holds a list of tensors of different shapes, but must be one [rows, D]")
+            raise InputError("holds tensors of different shapes, but must be one [rows, D]")
+        tensors = [one for one in content if isinstance(one, torch.Tensor)]
+        names = [one for one in content if _is_names(one)]
+        if len(tensors) == 1 and len(names) == 1 and len(content) == 2:
+            return {"": _numbers(tensors[0]), "names": names[0]}
+        raise InputError(
+            f"holds a list of {len(content)} things, but must be a tensor [rows, D], a dictionary "
+            "with one, or a tensor and a list of names"
+        )
     if not isinstance(content, dict):
         raise InputError(f"holds a {type(content).__name__}, but must hold a tensor [rows, D]")
     return {
@@ -207,6 +219,7 @@ def _sorted_out(found: Mapping[str, Any]) -> ArrayFile:
     arrays: dict[str, np.ndarray] = {}
     columns: dict[str, Sequence[str]] = {}
     vectors: dict[str, np.ndarray] = {}
+    scalars: list[str] = []
     for name, value in found.items():
         if not isinstance(value, np.ndarray):
             columns[name] = [str(one) for one in value]
@@ -218,8 +231,14 @@ def _sorted_out(found: Mapping[str, Any]) -> ArrayFile:
             vectors[name] = value
         elif value.ndim:
             arrays[name] = value
+        else:
+            scalars.append(name)
+    single = len(arrays) > 1 and {array.shape[:-1] for array in arrays.values()} == {(1,)}
+    if single and any(name_fault(name) for name in arrays):
+        # rows, each an array of its own, rather than modalities of a single row
+        vectors, arrays = {name: array[0] for name, array in arrays.items()}, {}
     if not arrays and vectors:
         if len(vectors) > 1 and len({vector.shape for vector in vectors.values()}) == 1:
             return ArrayFile({"": np.stack(list(vectors.values()))}, {"name": list(vectors)})
-        arrays = vectors
-    return ArrayFile(arrays, columns)
+        arrays, vectors = vectors, {}
+    return ArrayFile(arrays, columns, (*vectors, *scalars))

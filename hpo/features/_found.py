@@ -17,6 +17,7 @@ from hpo.features._names_beside import is_list_of_names, names_beside
 __all__ = ["Found", "array_files", "find_arrays", "found_in_memory"]
 
 # What a file may be called that doesn't say of what its embeddings are.
+_NAMELESS = re.compile(r"arr_\d+")  # as np.savez calls arrays that have no name
 _NEUTRAL = re.compile(r"(embedding|emb|feature|feat|vector)s?|data|clip|train|test")
 
 
@@ -33,6 +34,7 @@ class Found:
         certain: What would make the order certain, for messages.
         holds: ``train`` or ``test`` for the rows of one part, ``both`` where those of test.csv
             may follow.
+        unread: Names of numbers in the file that are no embeddings.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Found:
     certain: str = ""
     holds: str = "train"
     perhaps: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    unread: Sequence[str] = ()
 
     def __len__(self) -> int:
         return sum(len(array) for array in self.arrays)
@@ -77,6 +80,19 @@ def array_files(folder: Path, problems: list[str]) -> dict[str, dict[str, Place]
             if path.suffix != ".parquet" or stem in ENCODED or _NEUTRAL.fullmatch(stem):
                 problems += [f"{path.name} {problem}" for problem in error.problems]
             continue
+        stem = _base(path.stem)
+        if not arrays and (stem in ENCODED or _NEUTRAL.fullmatch(stem)):
+            problems.append(f"{path.name} has no array [rows, D] in it")
+        if len(arrays) > 1 and all(_NAMELESS.fullmatch(key) for key in arrays):
+            problems.append(
+                f"{path.name} has {len(arrays)} arrays without names ({', '.join(arrays)}); name "
+                "them, as in np.savez(path, image=…, text=…)"
+            )
+            continue
+        if len(arrays) > 1 and not set(arrays) - set(ENDINGS) and not _NEUTRAL.fullmatch(stem):
+            for key in arrays:
+                _add(found, f"{stem}{ENDINGS[key]}", Place(path, key), problems)
+            continue
         if len(arrays) == 1:
             (key,) = arrays
             named = _NEUTRAL.fullmatch(_base(path.stem)) and not name_fault(_base(key))
@@ -103,6 +119,7 @@ def find_arrays(
         for part, place in parts.items():
             path = place.path
             beside_columns: Mapping[str, Sequence[str]] = {}
+            unread: Sequence[str] = ()
             array: np.ndarray | None
             if place.key is None:
                 called = path.name
@@ -115,7 +132,14 @@ def find_arrays(
                 array = checked(opened[path].arrays[place.key], called, problems[name])
                 beside_columns = opened[path].columns
                 problems[name] += _of_no_rows(opened[path], path.name)
+                unread = opened[path].beside
             if array is None:
+                continue
+            if array.dtype == np.int8 and unread:
+                problems[name].append(
+                    f"{path.name} has {', '.join(unread)} beside int8 embeddings; if these are to "
+                    "be multiplied by it, do that, and save float16 or float32"
+                )
                 continue
             before = len(problems[name])
             beside = names_beside(
@@ -130,7 +154,7 @@ def find_arrays(
                 f"the ImageIDs in {'test_' if part == 'test' else ''}ids.txt beside it, one a line"
             )
             found[part, name] = Found(
-                called, [array], beside.columns, where, ids, part, beside.perhaps
+                called, [array], beside.columns, where, ids, part, beside.perhaps, unread
             )
     return found
 

@@ -124,8 +124,6 @@ def gather_sources(
     for name, encoder in encoders.items():
         with _noting(name, problems):
             resolve_encoder(encoder, how.cache)
-    if dataset.test is not None:
-        problems += _without_test_rows(found, bool(encoders), tables)
     if problems:
         raise InputError(problems)
     dataset, found = common_rows(dataset, found, how.cache)
@@ -318,18 +316,3 @@ def import_source(
         tables=tables,
         skip_absent=how.skip_bad_images,
     )
-
-
-def _without_test_rows(
-    found: Mapping[str, Features], others_have: bool, tables: tuple[str, str]
-) -> list[str]:
-    """Say which imported sources lack the rows to predict, if other sources have them."""
-    without = [
-        name for name, one in found.items() if not any(len(array) for array in one.test.values())
-    ]
-    if len(without) == len(found) and not others_have:
-        return []
-    return [
-        f"{name}: has no embeddings for {tables[1]}, but other sources have; all must, or none"
-        for name in without
-    ]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hpo.errors import InputError
-from hpo.features._arrays import Source, as_float16, check_values
+from hpo.features._arrays import Source, as_float16, check_values, described
 from hpo.features._clip_retrieval import find_clip_retrieval
 from hpo.features._features import (
     FeatureInfo,
@@ -17,10 +17,11 @@ from hpo.features._features import (
     array_path,
     features_folder,
     load_features,
+    open_features,
     write_array,
     write_info,
 )
-from hpo.features._folder import build_folder, discard_folder
+from hpo.features._folder import build_folder
 from hpo.features._found import Found, array_files, find_arrays, found_in_memory
 from hpo.features._import_names import (
     as_argument,
@@ -96,7 +97,7 @@ def import_features(
     # Without a test.csv nobody asks for its rows, nor for a modality that only they have.
     names = tuple(n for n in names if n in shards or test_rows or "train" in files[n])
     if not names and not problems:
-        problems.append(nothing_there())
+        problems.append(nothing_there(folder))
     parts = {"train": Wanted(ids or [""] * dataset_rows, captions, tables[0])}
     if test_rows:
         parts["test"] = Wanted(test_ids or [""] * test_rows, test_captions, tables[1])
@@ -121,28 +122,42 @@ def import_features(
             skip=skip_absent,
         )
         ordered |= {(part, name): of_part for part, of_part in given.items()}
+    if not problems and not any(faults.values()):
+        problems += _without_test(ordered, tables[1], test_rows, "{}_test.npy")
     advice = as_flag if modalities is None else None
     title = folder_title(folder)
     features = _take(ordered, faults, problems, store, title, tables, advice, skip_absent)
-    notes = [*notes_on(ordered), *_type_notes(found.values())]
-    if test_rows and not any(part == "test" for part, _ in ordered):
-        first = next(iter(features.train))
-        notes.append(_no_test_note(tables[1], test_rows, f"{first}_test.npy"))
+    notes = [*notes_on(ordered), *features.notes, *_type_notes(found.values())]
     return replace(features, notes=tuple(notes))
 
 
-def _no_test_note(table: str, rows: int, way: str) -> Note:
-    """Say that rows to predict have no embeddings."""
-    return Note(
-        f"{table} has {rows:,} rows, but there are no embeddings of them, so nothing will be "
-        f"predicted; put them into {way}"
-    )
+def _without_test(
+    ordered: Mapping[tuple[str, str], Ordered], table: str, rows: int, place: str
+) -> list[str]:
+    """Say that rows to predict have no embeddings, if that is so.
+
+    Args:
+        ordered: What there is, by part and modality.
+        table: What the rows to predict are called.
+        rows: How many there are.
+        place: Where the embeddings of a modality may be put.
+    """
+    if not rows or any(part == "test" for part, _ in ordered):
+        return []
+    places = ", ".join(place.format(name) for _, name in ordered)
+    return [
+        f"{table} has {rows:,} rows to predict, but there are no embeddings of them; put them into "
+        f"{places}, or leave these rows out: --skip-test (from Python skip_test=True, or no test)"
+    ]
 
 
 def _type_notes(found: Iterable[Found]) -> list[Note]:
     """Say which embeddings are of a type that is converted."""
     notes = []
     for one in found:
+        if one.unread:
+            unread = ", ".join(one.unread)
+            notes.append(Note(f"{one.name}: {unread} beside it isn't read", doubtful=False))
         types = {array.dtype.name for array in one.arrays}
         if "float64" in types:
             notes.append(Note(f"{one.name} is float64, and kept as float16", doubtful=False))
@@ -215,7 +230,7 @@ def import_arrays(
     there = dict.fromkeys([*given["train"], *given["test"]])
     if not there:
         problems.append("features has no arrays, but must have one at least")
-    names = named(there, modalities, "features['{}']", as_argument, problems)
+    names = named(there, modalities, "features['{}']".format, as_argument, problems)
     parts = {
         "train": Wanted(ids or [""] * rows, (), tables[0]),
         "test": Wanted(test_ids or [""] * test_rows, (), tables[1]),
@@ -242,13 +257,13 @@ def import_arrays(
                 skip=skip_absent,
             )
             ordered |= {(part, name): of_part for part, of_part in in_order.items()}
+    if not any(faults.values()):
+        problems += _without_test(ordered, tables[1], test_rows, "test['{}']")
     title = "The embeddings given can't be used:"
     advice = as_argument if modalities is None else None
     features = _take(ordered, faults, problems, store, title, tables, advice, skip_absent)
     notes = [] if ids is None else notes_on(ordered)
-    if test_rows and not any(part == "test" for part, _ in ordered):
-        notes.append(_no_test_note(tables[1], test_rows, "test={…}"))
-    return replace(features, notes=(*notes, *_type_notes(found)))
+    return replace(features, notes=(*notes, *features.notes, *_type_notes(found)))
 
 
 def take_features(features: Features, kept: Mapping[str, np.ndarray], store: Path) -> Features:
@@ -317,7 +332,14 @@ def _import(
     """
     if not problems and not any(faults.values()):
         _check_parts(sources, tables, faults)
-    hashes = {place: check_values(source, faults[place[1]]) for place, source in sources.items()}
+    notes = []
+    hashes = {}
+    for place, source in sources.items():
+        zeros: list[int] = []
+        hashes[place] = check_values(source, faults[place[1]], zeros=zeros)
+        if zeros:
+            text = f"{source.name} has only zeros in {described(zeros)}"
+            notes.append(Note(f"{text}, as where nothing could be encoded"))
     problems = [*problems, *(fault for name in faults for fault in faults[name])]
     good = [name for name in faults if not faults[name]]
     if good and len(good) < len(faults) and advice is not None:
@@ -332,14 +354,12 @@ def _import(
             "rows": {place[0]: len(source.rows) for place, source in sources.items()},
         }
     )
-    target = features_folder(store, key)
-    if target.exists():
-        try:
-            return load_features(target)
-        except InputError:
-            discard_folder(target)  # the sources are at hand
-    _copy(sources, target, key)
-    return load_features(target)
+    found = open_features(store, key)
+    if found is None:
+        target = features_folder(store, key)
+        _copy(sources, target, key)
+        found = load_features(target)
+    return replace(found, notes=tuple(notes))
 
 
 def _check_parts(

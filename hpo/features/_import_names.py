@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hpo.errors import InputError
 from hpo.features._clip_retrieval import SHARD_FOLDERS, has_shards
+from hpo.features._formats import SUFFIXES
 from hpo.features._found import array_files
 from hpo.features._modalities import chosen, in_order, name_fault
 
@@ -17,6 +18,8 @@ __all__ = [
     "names_in",
     "nothing_there",
 ]
+
+_NAMED = 10
 
 
 def modality_names(folder: Path) -> tuple[str, ...]:
@@ -67,16 +70,26 @@ def names_in(folder: Path, wanted: Sequence[str] | None, problems: list[str]) ->
     if not _has_plain(files):
         there |= {name: None for name in SHARD_FOLDERS if has_shards(folder, name)}
     if not there:
-        problems += [] if problems else (faults or [nothing_there()])
+        problems += [] if problems else (faults or [nothing_there(folder)])
         return ()
-    return named(there, wanted, "{}.npy", as_flag, problems)
+
+    def called(name: str) -> str:
+        place = next(iter(files[name].values())) if name in files else None
+        if place is None or not place.key:
+            return f"{name}.npy"
+        return f"{place.path.name} ({place.key})"
+
+    return named(there, wanted, called, as_flag, problems)
 
 
-def nothing_there() -> str:
-    """Say what a folder without embeddings lacks."""
+def nothing_there(folder: Path) -> str:
+    """Say what a folder without embeddings lacks, and what it has instead."""
     plain = " nor ".join(f"{name}.npy" for name in SHARD_FOLDERS)
     shards = " or ".join(f"{place}/" for place in SHARD_FOLDERS.values())
-    return f"there is neither {plain}, nor {shards}"
+    others = [path.name for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    listed = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
+    has = f"; there are {listed}, but only {', '.join(SUFFIXES)} are read" if others else ""
+    return f"there is neither {plain}, nor {shards}{has}"
 
 
 def _has_plain(files: Mapping[str, object]) -> bool:
@@ -87,7 +100,7 @@ def _has_plain(files: Mapping[str, object]) -> bool:
 def named(
     there: Collection[str],
     wanted: Sequence[str] | None,
-    called: str,
+    called: Callable[[str], str],
     advice: Callable[[Sequence[str]], str],
     problems: list[str],
 ) -> tuple[str, ...]:
@@ -96,7 +109,7 @@ def named(
     Args:
         there: All names that were found.
         wanted: Which to take; None for all, which then must all be names of modalities.
-        called: What a modality is called in messages, with ``{}`` for its name.
+        called: Returns what a modality is called in messages.
         advice: Says how to take only some modalities.
         problems: Takes what is wrong.
     """
@@ -104,7 +117,5 @@ def named(
     good = in_order(name for name in there if name not in faults)
     if wanted is None:
         leave = f" or leave it out: {advice(good)}" if good else ""
-        problems += [
-            f"{called.format(name)}: {fault}; rename it{leave}" for name, fault in faults.items()
-        ]
+        problems += [f"{called(name)}: {fault}; rename it{leave}" for name, fault in faults.items()]
     return chosen(wanted, good, problems)

@@ -55,7 +55,8 @@ def load_data(
     cache: str | Path = ".hpo",
     device: str = "auto",
     skip_bad_images: bool = False,
-    long_captions: LongCaptions = "truncate",
+    long_captions: LongCaptions | None = None,
+    skip_test: bool = False,
     strict: bool = False,
     progress: Progress | bool = True,
 ) -> Data:
@@ -110,7 +111,9 @@ def load_data(
             haven't got or have as NaN, instead of an error.
         long_captions: What is done to captions that are longer than the encoder's context:
             ``truncate`` cuts off their end, ``mean`` averages the embeddings of their parts,
-            ``refuse`` is an error. A model does the same to what it predicts.
+            ``refuse`` is an error. A model does the same to what it predicts. None for
+            ``truncate``.
+        skip_test: Leave the rows to predict of a data folder alone.
         strict: Refuse data that isn't read without doubt; otherwise what was done to it, or taken
             on trust, is logged, and stands in the ``notes`` of what is returned.
         progress: True shows the progress on standard error; False doesn't; or a function that is
@@ -121,7 +124,9 @@ def load_data(
     """
     from hpo.data import LabelsAs, dataset_of_arrays, dataset_of_frame
 
-    check_arguments(source, features, encoder, labels, ids, test, columns, captions)
+    check_arguments(
+        source, features, encoder, labels, ids, test, columns, captions, skip_test=skip_test
+    )
     options = DataOptions(
         data=_called(source),
         features=Path(features) if isinstance(features, str | Path) else None,
@@ -135,8 +140,10 @@ def load_data(
         captions=captions,
         labels_as=LabelsAs.of(labels_as, classes, no_label),
         long_captions=long_captions,
+        skip_test=skip_test,
     )
-    check_rule(long_captions)
+    if long_captions is not None:
+        check_rule(long_captions)
     several = is_several(features)
     test_arrays = test if isinstance(test, Mapping) else {}
     given = _Given(
@@ -200,8 +207,9 @@ class _Given:
 
 
 def _of_folder(options: DataOptions, given: _Given, progress: Progress | bool) -> Data:
-    """Load a data folder."""
+    """Load a data folder, whose ``hpo.yaml`` says what isn't said otherwise."""
     defaults = folder_defaults(options)
+    options = options.with_defaults(defaults)
     if given.arrays is None and not given.are_named:
         return prepare_data(options, defaults, progress=progress)
     from hpo.data import load_dataset
@@ -261,7 +269,7 @@ def _of_rows(
             modalities=options.modalities or _to_encode(dataset),
             device=options.device,
             skip_bad_images=options.skip_bad_images,
-            long_captions=options.long_captions,
+            long_captions=options.long_captions or "truncate",
             progress=progress,
         )
     description = describe(str(options.data), {found.info.encoder or _GIVEN: found}, dataset)

@@ -19,6 +19,8 @@ def check_arguments(
     test: object,
     columns: object,
     captions: object,
+    *,
+    skip_test: bool,
 ) -> None:
     """Refuse arguments of the wrong kind or that don't go together, all at once."""
     problems = []
@@ -72,6 +74,11 @@ def check_arguments(
             for name, value in (("columns", columns), ("captions", captions))
             if value is not None
         ]
+    if skip_test and (test is not None or not is_folder):
+        problems.append(
+            "skip_test leaves the rows to predict of a data folder alone, so it needs one, and no "
+            "test"
+        )
     if captions not in (None, "mean", "first", "each"):
         problems.append(f"captions is {captions!r}, but must be 'mean', 'first' or 'each'")
     if problems:

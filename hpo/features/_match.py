@@ -13,12 +13,25 @@ __all__ = ["ABSENT", "Match", "Wanted", "match_rows"]
 ABSENT = -1
 """Stands for a row of ours that the array hasn't got."""
 
-_NAMED = 5
 # What follows the last dot of a name only counts as a suffix if it is one: 'photo.v2' has none.
 _SUFFIX = re.compile(
     r"\.(jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|npy|txt|json|mp4|wav|flac)$", re.IGNORECASE
 )
 _POSITIONS = frozenset(("", "unnamed: 0", "index", "row", "idx", "position", "level_0"))
+# Columns of whole numbers that name nothing.
+_MEASURES = frozenset(
+    (
+        "width",
+        "height",
+        "original_width",
+        "original_height",
+        "size",
+        "label",
+        "labels",
+        "y",
+        "split",
+    )
+)
 _CAPTIONS = frozenset(("caption", "captions", "text", "texts", "sentence", "title"))
 _IDS = (
     "imageid",
@@ -157,8 +170,8 @@ def match_rows(
 
 
 def _is_position(name: str, values: Sequence[str], ids: Sequence[str]) -> bool:
-    """Say whether a column only counts the rows, so that it tells nothing of them."""
-    if name.lower() in _POSITIONS:
+    """Say whether a column tells nothing of which rows there are: it counts them, or measures."""
+    if name.lower() in _POSITIONS or name.lower() in _MEASURES:
         return True
     return _counts(values) and not any(_number(image_id) is not None for image_id in ids)
 
@@ -192,26 +205,19 @@ def _by_name(
     if all(_is_number(name) for name in names):  # COCO's 139 is 000000000139.jpg
         for row, name in enumerate(names):
             numbers.setdefault(int(name), []).append(row)
-    rows = np.full(len(wanted), ABSENT, dtype=np.int64)
-    unclear: list[tuple[str, int, int]] = []
     elsewhere: list[tuple[str, str]] = []
-    for index, image_id in enumerate(wanted.ids):
-        hits: list[int] = []
+
+    def hits_of(image_id: str) -> list[int]:
         for depth, form in enumerate(_ends_of(image_id)):
             hits = places.get(form, [])
             if hits:
                 if depth and not _agree(image_id, names[hits[0]]):
                     elsewhere.append((image_id, names[hits[0]]))
-                break
+                return hits
         number = _number(image_id)
-        if not hits and number is not None:
-            hits = numbers.get(number, [])
-        if not hits:
-            continue
-        different = next((row for row in hits[1:] if not same(hits[0], row)), None)
-        if different is not None:
-            unclear.append((image_id, hits[0], different))
-        rows[index] = hits[0]
+        return [] if number is None else numbers.get(number, [])
+
+    rows, unclear = _first_rows(wanted.ids, hits_of, same)
     if not (rows != ABSENT).any():
         return None
     if unclear:
@@ -250,16 +256,9 @@ def _by_caption(
     places: dict[str, list[int]] = {}
     for row, caption in enumerate(captions):
         places.setdefault(_plain(caption), []).append(row)
-    rows = np.full(len(wanted), ABSENT, dtype=np.int64)
-    unclear: list[tuple[str, int, int]] = []
-    for index, caption in enumerate(wanted.captions):
-        hits = places.get(_plain(caption), [])
-        if not hits:
-            continue
-        different = next((row for row in hits[1:] if not same(hits[0], row)), None)
-        if different is not None:
-            unclear.append((caption, hits[0], different))
-        rows[index] = hits[0]
+    rows, unclear = _first_rows(
+        wanted.captions, lambda caption: places.get(_plain(caption), []), same
+    )
     if not (rows != ABSENT).any():
         return None
     if unclear:
@@ -271,6 +270,35 @@ def _by_caption(
         )
         return None
     return Match(rows, column, by_id=False)
+
+
+def _first_rows(
+    texts: Sequence[str],
+    hits_of: Callable[[str], Sequence[int]],
+    same: Callable[[int, int], bool],
+) -> tuple[np.ndarray, list[tuple[str, int, int]]]:
+    """Return the first row of each text.
+
+    Args:
+        texts: Our names or captions.
+        hits_of: Returns the rows of the array that a text stands for.
+        same: Says whether two of them hold the same embedding.
+
+    Returns:
+        int64 [N], ``ABSENT`` where there is none; and texts that stand for rows which differ, each
+        with two of these.
+    """
+    rows = np.full(len(texts), ABSENT, dtype=np.int64)
+    unclear = []
+    for index, text in enumerate(texts):
+        hits = hits_of(text)
+        if not hits:
+            continue
+        different = next((row for row in hits[1:] if not same(hits[0], row)), None)
+        if different is not None:
+            unclear.append((text, hits[0], different))
+        rows[index] = hits[0]
+    return rows, unclear
 
 
 def _other_captions(

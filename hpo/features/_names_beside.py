@@ -161,6 +161,8 @@ def _read(path: Path, kind: str, count: int) -> dict[str, Sequence[str]]:
             raise InputError("has a line that is not JSON") from None
     if suffix == ".txt":
         lines = text.removesuffix("\n").split("\n") if text else []
+        while len(lines) > count and not lines[-1].strip():
+            lines.pop()
         headed = len(lines) == count + 1 and _KIND.fullmatch(lines[0].strip().lower())
         return {kind: lines[1:] if headed else lines}
     return _of_table(text, "\t" if suffix == ".tsv" else ",", kind, count)

@@ -172,7 +172,13 @@ def _on_trust(found: Found, parts: Mapping[str, Wanted], problems: list[str]) ->
         part = found.holds
         wanted = parts[part]
         if count != len(wanted):
-            problems.append(f"{found.name} has {count} rows, but {wanted.table} has {len(wanted)}")
+            others = parts.get("test") if part == "train" else None
+            hint = ""
+            if others is not None and count == len(wanted) + len(others):
+                hint = f"; put those of {others.table} into a file of their own"
+            problems.append(
+                f"{found.name} has {count} rows, but {wanted.table} has {len(wanted)}{hint}"
+            )
             return {}
         rows = np.arange(count)
         source = Source(found.name, found.arrays, rows)

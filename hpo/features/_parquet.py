@@ -14,8 +14,8 @@ __all__ = ["read_parquet"]
 
 def read_parquet(
     path: Path, called: str | None = None, *, vectors: bool = True
-) -> tuple[Mapping[str, np.ndarray], Mapping[str, Sequence[str]]]:
-    """Return the arrays [n, D] and the columns of texts and whole numbers of a file.
+) -> tuple[Mapping[str, np.ndarray], Mapping[str, Sequence[str]], int]:
+    """Return the arrays [n, D], the columns of texts and whole numbers, and n of a file.
 
     A column of lists of numbers is an array of its name; without any, all columns of floats
     together are one array with no name.
@@ -43,6 +43,7 @@ def read_parquet(
             listed = [f.name for f in schema if _is_list(types, f.type)] if vectors else []
             floats = [f.name for f in schema if types.is_floating(f.type)] if vectors else []
             texts = [f.name for f in schema if _is_text(types, f.type)]
+            rows = int(file.metadata.num_rows)
             table = file.read(columns=[*texts, *(listed or floats)])
     except (OSError, ValueError) as error:  # pyarrow's own are subclasses of these
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
@@ -55,7 +56,7 @@ def read_parquet(
     arrays = {name: _stacked(table.column(name), f"{prefix}column '{name}'") for name in listed}
     if not listed and floats:
         arrays[""] = np.stack([table.column(name).to_numpy() for name in floats], axis=1)
-    return arrays, columns
+    return arrays, columns, rows
 
 
 def _is_list(types: Any, kind: Any) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hpo.features._extract import extract_features
 from hpo.features._long_captions import LongCaptions
 from hpo.features._modalities import ENCODED
+from hpo.notes import Note
 
 if TYPE_CHECKING:
     from hpo.data import Rows
@@ -24,6 +25,7 @@ def extract_present(
     store: Path,
     widths: Mapping[str, int],
     lacking: Mapping[str, NDArray[np.bool_]],
+    notes: list[Note],
     **options: Any,
 ) -> tuple[dict[str, NDArray[np.float16]], dict[int, str]]:
     """Encode what there is of rows, and put NaN for the embeddings of what they lack.
@@ -35,6 +37,7 @@ def extract_present(
         encoder: As for ``extract_features``; likewise ``store`` and ``options``.
         widths: Embedding width of each modality to encode.
         lacking: Which rows lack each modality, [N].
+        notes: Takes what was done to what was encoded, or taken on trust.
 
     Returns:
         For each modality float16 [rows, D]; and what is wrong with the images that can't be
@@ -49,6 +52,7 @@ def extract_present(
         whole = extract_features(
             {"train": rows}, encoder, store, modalities=tuple(widths), **options
         )
+        notes += whole.notes
         return dict(whole.train), dict(whole.left_out.get("train", {}))
     arrays: dict[str, NDArray[np.float16]] = {}
     bad: dict[int, str] = {}
@@ -61,6 +65,7 @@ def extract_present(
         if ENCODED[name].reads == "captions":
             part = replace(part, images=None)
         found = extract_features({"train": part}, encoder, store, modalities=[name], **options)
+        notes += found.notes
         faults = found.left_out.get("train", {})
         bad |= {int(there[index]): message for index, message in faults.items()}
         good = np.delete(there, list(faults))
@@ -76,6 +81,7 @@ def encode_present(
     widths: Mapping[str, Mapping[str, int]],
     lacking: Mapping[str, NDArray[np.bool_]],
     rules: Mapping[str, LongCaptions],
+    notes: list[Note],
     **options: Any,
 ) -> tuple[dict[str, dict[str, NDArray[np.float16]]], dict[int, str]]:
     """Encode what there is of rows with each of several encoders; see ``extract_present``.
@@ -87,6 +93,7 @@ def encode_present(
         widths: For each source the embedding width of each modality to encode.
         lacking: Which rows lack each modality, [N].
         rules: What each source does to captions longer than its context.
+        notes: Takes what was done to what was encoded, or taken on trust.
 
     Returns:
         Embeddings by source and modality of the rows that all could encode; and what is wrong with
@@ -112,6 +119,7 @@ def encode_present(
                 store,
                 widths[source],
                 absent,
+                notes,
                 long_captions=rules[source],
                 **options,
             )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from hpo.errors import InputError
 from hpo.features._classes import encode_classes
 from hpo.features._data import Data
-from hpo.features._data_options import DataOptions, FolderDefaults
+from hpo.features._data_options import DataOptions
 from hpo.features._encoder import DEFAULT_ENCODER
 from hpo.features._features import Features
+from hpo.features._folder_defaults import FolderDefaults
 from hpo.features._gather import (
     ArraySource,
     Encoding,
@@ -49,7 +50,7 @@ def prepare_data(
     """Read and check a data folder, and encode or import what is not stored yet.
 
     Args:
-        options: Where the data comes from.
+        options: Where the data comes from; what they don't say is as in ``defaults``.
         defaults: What ``folder_defaults`` returned for it.
         check: Called with the rows before anything is encoded, to raise an error early, such as
             for a split that isn't possible. If damaged images are left out, fewer rows remain.
@@ -59,6 +60,7 @@ def prepare_data(
         InputError: Everything that is wrong with the data, before any work starts; or images that
             can't be encoded, when all others are.
     """
+    options = options.with_defaults(defaults)
     dataset = read_rows(options)
     if check is not None:
         check(dataset)
@@ -84,7 +86,7 @@ def prepare_data(
             modalities=encodable(dataset, options),
             device=options.device,
             skip_bad_images=options.skip_bad_images,
-            long_captions=options.long_captions,
+            long_captions=options.long_captions or "truncate",
             progress=progress,
         )
         called = features.info.encoder
@@ -117,6 +119,11 @@ def read_rows(options: DataOptions) -> "Dataset":
         problems.append(
             "--features imports embeddings, so it can't go with --encoder, unless they have names "
             "to choose them by: --features NAME=DIR --encoder NAME=ENCODER"
+        )
+    if options.long_captions is not None and not options.encodes:
+        problems.append(
+            f"--long-captions {options.long_captions} is about captions that are encoded, so it "
+            "can't go with --features alone"
         )
     if options.features is None:
         chosen(options.modalities, ENCODED, problems)
@@ -206,7 +213,7 @@ def gathered_data(
                 _device(options.device),
                 options.skip_bad_images,
                 show,
-                options.long_captions,
+                options.long_captions or "truncate",
             ),
         )
     first = next(iter(sources.values()))

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpo.errors import InputError
 from hpo.features._features import (
     Features,
     array_path,
     features_folder,
     load_features,
+    open_features,
     write_array,
     write_info,
 )
-from hpo.features._folder import build_folder, discard_folder
+from hpo.features._folder import build_folder
 from hpo.files import content_key
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ def with_untouched(
         store: The folder of the cache.
 
     Raises:
-        InputError: There are no embeddings of the rows to predict.
         OSError: The store can't be written.
     """
     from hpo.data import join_rows
@@ -69,20 +68,17 @@ def _groups(dataset: "Dataset", count: int) -> tuple[int, ...]:
 
 def _joined(features: Features, count: int, store: Path) -> Features:
     """Return embeddings whose labelled rows are followed by those to predict."""
-    lacking = [name for name, array in features.test.items() if len(array) != count]
-    if lacking:
-        raise InputError(
-            f"{count:,} rows to predict have labels, so that they can score the model, but there "
-            f"are no {', '.join(lacking)} embeddings of them; add them, or take the labels out"
-        )
     key = content_key({"format": 1, "untouched": features.key, "rows": count})
-    folder = features_folder(store, key)
-    if folder.exists():
-        try:
-            found = load_features(folder)
-            return replace(found, counts=features.counts, cost=features.cost, notes=features.notes)
-        except InputError:
-            discard_folder(folder)  # everything in it is at hand
+    found = open_features(store, key)
+    if found is None:
+        folder = features_folder(store, key)
+        _write(features, folder, key, count)
+        found = load_features(folder)
+    return replace(found, counts=features.counts, cost=features.cost, notes=features.notes)
+
+
+def _write(features: Features, folder: Path, key: str, count: int) -> None:
+    """Write the features folder of all rows."""
     rows = len(next(iter(features.train.values())))
     with build_folder(folder) as building:
         for name, train in features.train.items():
@@ -96,8 +92,6 @@ def _joined(features: Features, count: int, store: Path) -> Features:
                     array_path(building, part, name), shape, functools.partial(_copy, those)
                 )
         write_info(building, key, features.info, rows + count, count)
-    found = load_features(folder)
-    return replace(found, counts=features.counts, cost=features.cost, notes=features.notes)
 
 
 def _copy(arrays: list[np.ndarray], out: np.ndarray) -> None:

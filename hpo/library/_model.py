@@ -1,5 +1,6 @@
 """A trained model from Python: kept, loaded, and asked for labels."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpo.data import Rows
+    from hpo.notes import Note
     from hpo.training import TrainedModel
 
 __all__ = ["Model", "load_model"]
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 #: Embeddings by modality, float [rows, D], and how many rows lack each.
 _Read = tuple[Mapping[str, NDArray[Any]], Mapping[str, int]]
@@ -171,6 +174,7 @@ class Model:
         encoders = encoders_of(self.trained, "The model", places, self.cache, without=given)
         lacking = lacking_of(self.trained, absent | without, rows.place)
         counts = count_lacking(self.trained, lacking, rows.place)
+        notes: list[Note] = []
         encoded, _ = encode_present(
             rows,
             {source: encoder.name for source, encoder in encoders.items()},
@@ -178,8 +182,12 @@ class Model:
             widths,
             lacking,
             long_caption_rules(self.trained),
+            notes,
             device=self.device,
         )
+        for note in dict.fromkeys(notes):
+            if note.doubtful:
+                _log.warning("%s", note)
         return inputs_of(self.trained, {**given, **encoded}), counts
 
     def _to_encode(

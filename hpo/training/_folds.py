@@ -26,9 +26,10 @@ def out_of_fold(
 ) -> NDArray[np.float32]:
     """Return logits of the training and validation rows by models that have not seen them.
 
-    The rows are divided into ``folds`` parts with each class in the same proportion. For each part
-    a model is trained on the others; it is a run like any other, so that the run store keeps it
-    and what was trained before is not trained again. The test part has no part in any of this.
+    The rows are divided into ``folds`` parts with each class in the same proportion; all rows of a
+    picture are in one of them. For each part a model is trained on the others; it is a run like any
+    other, so that the run store keeps it and what was trained before is not trained again. The test
+    part has no part in any of this.
 
     Args:
         trainer: Holds data and run store.
@@ -42,16 +43,15 @@ def out_of_fold(
         float32 [rows, K], the rows in ascending order.
 
     Raises:
-        InputError: There are fewer rows than folds.
+        InputError: There are fewer rows, or pictures, than folds.
         RuntimeError: A training run diverged.
     """
     data = trainer.data_of(config)
     index = data.index("all")
-    if len(index) < folds:
-        raise InputError(
-            f"folds is {folds}, but must be at most {len(index)}, the rows to train and validate on"
-        )
-    part_of = _divided(data.bundle.labels[index], folds, seed)
+    groups = data.bundle.groups
+    part_of = _divided(
+        data.bundle.labels[index], folds, seed, None if groups is None else groups[index]
+    )
     logits = np.empty((len(index), data.classes), np.float32)
     for fold in range(folds):
         held = part_of == fold
@@ -93,8 +93,27 @@ def _counted(
     return lambda step, steps: on_step(fold * steps + step, folds * steps)
 
 
-def _divided(labels: NDArray[np.uint8], folds: int, seed: int) -> NDArray[np.int64]:
-    """Return the fold of each row (Sechidis et al. 2011, by iterstrat)."""
+def _divided(
+    labels: NDArray[np.uint8], folds: int, seed: int, groups: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    """Return the fold of each row (Sechidis et al. 2011, by iterstrat).
+
+    Args:
+        labels: [rows, K].
+        folds: How many there are.
+        seed: Of the division.
+        groups: The number of each row's picture, whose rows have the same labels; None if each has
+            one row.
+    """
+    if groups is not None:
+        _, first, place = np.unique(groups, return_index=True, return_inverse=True)
+        of_pictures: NDArray[np.int64] = _divided(labels[first], folds, seed, None)[place]
+        return of_pictures
+    if len(labels) < folds:
+        raise InputError(
+            f"folds is {folds}, but must be at most {len(labels)}, the rows (or, where captions "
+            "have rows of their own, the pictures) to train and validate on"
+        )
     from iterstrat.ml_stratifiers import MultilabelStratifiedKFold  # brings in scikit-learn
 
     # see hpo/data/_split.py: a column of zeros asks for nothing

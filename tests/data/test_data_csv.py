@@ -199,13 +199,14 @@ def test_carriage_returns_end_lines_and_count_as_such() -> None:
         (b"ImageID,Labels,Caption\n", "train.csv has a header but no rows"),
         (
             b"ImageID,Labels,Caption\n1.jpg,1,caf\xe9\n",
-            "train.csv line 2: the byte 0xe9 is not UTF-8; save it as UTF-8",
+            "train.csv line 2: the byte 0xe9 is not UTF-8; save it as UTF-8, for example with "
+            "iconv -f WINDOWS-1252 -t UTF-8 train.csv > new-train.csv",
         ),
         (b"ImageID;Labels;Caption\n", "train.csv has a header but no rows"),
-        ("ImageID\n".encode("utf-16"), "train.csv is UTF-16; save it as UTF-8"),
+        ("ImageID\n".encode("utf-16"), "train.csv is UTF-16, or no text; save it as UTF-8"),
         (
             b"ImageID,Labels,Caption,Labels\n",
-            "train.csv has the column 'Labels' 2 times",
+            "train.csv has the column 'Labels' 2 times; rename one",
         ),
     ],
 )
@@ -271,4 +272,15 @@ def test_a_quote_is_not_repaired_in_a_table_without_captions() -> None:
     _, problems = read('ImageID,Labels\n1.jpg,"a "b" c"\n')
     assert problems == [
         "train.csv line 2: a quote inside a field must be doubled, and the field stand in quotes"
+    ]
+
+
+def test_what_spreadsheets_write_around_a_table() -> None:
+    """A line ``sep=;`` before the header, and columns that were emptied."""
+    table, problems = read("sep=;\r\nImageID;Labels;Caption;;\r\n1.jpg;a b;x;;\r\n")
+    assert not problems and table is not None
+    assert table.columns == {"ImageID": ("1.jpg",), "Labels": ("a b",), "Caption": ("x",)}
+    assert table.lines == (3,)
+    assert read("ImageID,Labels,,\n1.jpg,a,1,2\n")[1] == [
+        "train.csv has 2 columns without a name; name them, or delete them"
     ]

@@ -85,7 +85,7 @@ def test_all_problems_are_listed_together(make_folder) -> None:
     folder = make_folder(
         "ImageID,Labels,Caption,Split\n"
         "a.png,1,x,train\n"
-        "a.png,1,x,valid\n"
+        "a.png,1,x,vald\n"
         ",1,x,val\n"
         "b.png,1,x\n"
         "gone.png,2,x,val\n",
@@ -94,7 +94,7 @@ def test_all_problems_are_listed_together(make_folder) -> None:
     )
     assert problems_of(folder) == [
         "train.csv line 5: 3 fields, but the header has 4 columns",
-        "train.csv line 3: Split is 'valid', but must be 'train', 'val' or 'test'",
+        "train.csv line 3: Split is 'vald', but must be 'train', 'val' or 'test'",
         "train.csv line 4: the ImageID is empty",
         "train.csv line 3: ImageID 'a.png' is on train.csv line 2 already",
         "test.csv line 2: ImageID 'a.png' is on train.csv line 2 already",

@@ -118,17 +118,16 @@ def test_all_problems_of_cells_are_listed() -> None:
         "row 2 of the frame: Labels has the label True, but a label must be an integer or text "
         "that is not empty and has no ';' or line break",
     ]
-    assert problems_of(frame_of([1.0, 2.0, 3.0])) == [
-        f"row {row} of the frame: Labels is {row + 1}.0, but must be a list of labels, one integer "
-        "or text"
-        for row in range(3)
+    assert problems_of(frame_of([1.5, 2.0, 3.0])) == [
+        "row 0 of the frame: Labels is 1.5, but must be a list of labels, one integer or text"
     ]
+    assert dataset_of_frame(frame_of([1.0, 2.0, 3.0]), images="ignore").classes == ("1", "2", "3")
     assert problems_of(frame_of([[], [], None])) == [
         "the frame: no row has a label in the column 'Labels'"
     ]
     one_hot = pd.DataFrame({"x": [0, 2], "y": [1, None]})
     assert problems_of(one_hot, columns={"labels": ["x", "y"]}) == [
-        "row 1 of the frame: class 'x' is 2.0, but must be 0 or 1",
+        "row 1 of the frame: class 'x' is 2, but must be 0 or 1",
         "row 1 of the frame: class 'y' is nan, but must be 0 or 1",
     ]
 
@@ -141,7 +140,7 @@ def test_columns_that_are_not_clear() -> None:
     ]
     assert dataset_of_frame(frame, columns={"image": "file"}, images="ignore").train.ids[0] == "d"
     assert problems_of(pd.DataFrame({"image": ["a"], "kind": ["x"]})) == [
-        "the frame has no column of labels; say which it is with columns={'labels': …}; its "
+        "the frame has no column of labels; say which it is with columns={'labels': '…'}; its "
         "columns are 'image', 'kind'"
     ]
     assert problems_of(frame, columns={"lables": "Labels", "image": "fiel"}) == [
@@ -207,3 +206,29 @@ def test_labels_alone_that_are_refused(
     assert len(caught.value.problems) == len(expected)
     for problem, start in zip(caught.value.problems, expected, strict=True):
         assert problem.startswith(start)
+
+
+def test_frames_that_only_count_their_rows() -> None:
+    """Both begin at 0, which says nothing of their rows; names that repeat are refused."""
+    frame = pd.DataFrame({"text": ["x", "y"], "labels": ["a", "b"]})
+    test = pd.DataFrame({"text": ["z"], "labels": [None], "width": [3]})
+    dataset = dataset_of_frame(frame, test=test, images="ignore")
+    assert dataset.train.ids == ("0", "1") and dataset.test is not None
+    assert dataset.test.ids == ("0",) and dataset.test_labels is None
+    frame.index, test.index = pd.Index(["p", "q"]), pd.Index(["q"])
+    assert problems_of(frame, test=test) == [
+        "row 0 of the test frame: ImageID 'q' is on row 1 of the frame already"
+    ]
+
+
+def test_columns_of_a_frame_that_are_not_read() -> None:
+    frame = pd.DataFrame({"Captoin": ["x"], "labels": ["a"], "width": [3]})
+    dataset = dataset_of_frame(frame, images="ignore")
+    assert [(note.doubtful, str(note)) for note in dataset.notes[:2]] == [
+        (
+            True,
+            "the frame: 'Captoin' isn't read, but may be the column of captions; say it with "
+            "columns={'caption': 'Captoin'}, or rename it",
+        ),
+        (False, "the frame: 2 columns aren't read: 'Captoin', 'width'"),
+    ]

@@ -309,3 +309,21 @@ def test_classes_are_listed_with_their_rows() -> None:
     assert class_line(names, matrix) == (
         "c11 12, c10 11, c9 10, c8 9, c7 8, … c4 5, c3 4, c2 3, c1 2, c0 1"
     )
+
+
+def test_entities_and_other_separators(make_folder: MakeFolder) -> None:
+    assert refused(make_folder, ["Horror &amp; Sci-Fi", "Drama"]) == [
+        "train.csv line 2: Labels 'Horror &amp; Sci-Fi' holds '&amp;', but ';' separates the "
+        "labels; write what the entity stands for"
+    ]
+    classes, _, notes = read(make_folder, ["cat/dog", "dog", "cat", "and/or"])
+    assert classes == ("and/or", "cat", "cat/dog", "dog")
+    assert notes[0] == (
+        "the class 'cat/dog' has parts that other classes have as well; if '/' separates labels, "
+        "put ';' in its place"
+    )
+    _, _, notes = read(make_folder, ["1.0", "2.0", ""])
+    assert notes[0] == (
+        "the classes are whole numbers with '.0' ('1.0', …), as pandas writes them beside missing "
+        "values; each is called so"
+    )

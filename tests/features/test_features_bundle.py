@@ -99,8 +99,11 @@ def test_everything_in_it_is_in_the_key(dataset: Dataset, store: Path, features:
 
 def test_embeddings_without_a_test_part(dataset: Dataset, tmp_path: Path) -> None:
     np.save(tmp_path / "text.npy", np.ones((6, 2), np.float16))
-    features = import_features(tmp_path, 6, 3, tmp_path / "store")
-    assert save_bundle(tmp_path / "store", dataset, features, SPLIT).test_ids == ()
+    features = import_features(tmp_path, 6, 0, tmp_path / "store")
+    with pytest.raises(InputError, match="the text features have 0 test rows, but there are 3"):
+        save_bundle(tmp_path / "store", dataset, features, SPLIT)
+    alone = replace(dataset, test=None)
+    assert save_bundle(tmp_path / "store", alone, features, SPLIT).test_ids == ()
 
 
 def test_what_does_not_belong_together(

@@ -38,7 +38,7 @@ def test_the_mean_of_several_captions(tmp_path: Path) -> None:
     mean = load_data(tmp_path, encoder="demo", cache=tmp_path / "c")
     each = load_data(tmp_path, encoder="demo", cache=tmp_path / "c", captions="each")
     first = load_data(tmp_path, encoder="demo", cache=tmp_path / "c", captions="first")
-    assert mean.dataset.train.ids == ("0", "1") and len(each.dataset.train) == 4
+    assert mean.dataset.train.ids == ("a", "b") and len(each.dataset.train) == 4
     alone = each.features.train["text"].astype(np.float32)
     expected = np.stack([alone[:3].mean(axis=0), alone[3]])
     found = mean.features.train["text"].astype(np.float32)
@@ -86,6 +86,9 @@ def test_labelled_rows_to_predict_are_the_test_part(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the tail split has a test part, but 2 rows to predict"):
         data.bundle(TailSplit(kind="tail", val_rows=3, test_rows=1))
     arrays = {"text": np.ones((8, 4), np.float32)}
-    alone = load_data(tmp_path, features=arrays, cache=tmp_path)
-    with pytest.raises(InputError, match="have labels, so that they can score the model, but ther"):
-        alone.bundle(TailSplit(kind="tail", val_rows=3))
+    with pytest.raises(
+        InputError, match=r"test\.csv has 2 rows to predict, but there are no embedd"
+    ):
+        load_data(tmp_path, features=arrays, cache=tmp_path)
+    alone = load_data(tmp_path, features=arrays, cache=tmp_path, skip_test=True)
+    assert set(alone.bundle(TailSplit(kind="tail", val_rows=3)).split) == {"train", "val"}

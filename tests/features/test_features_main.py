@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hpo.data import Dataset
+from hpo.features import load_data
 from hpo.features.__main__ import main
 
 
@@ -69,14 +70,20 @@ def test_import(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     folder.mkdir()
     np.save(folder / "text.npy", np.ones((4, 3), np.float32))
     command = ["--data", str(data), "--features", str(folder), "--cache", str(tmp_path / "c")]
+    assert main(command) == 2
+    assert (
+        "test.csv has 2 rows to predict, but there are no embeddings of them; put them into "
+        in (capsys.readouterr().err)
+    )
+    command.append("--skip-test")
     assert main(command) == 0
     assert capsys.readouterr().out.splitlines()[1:] == [
         "text: 4 labelled and 0 test rows, 3 wide",
         "note: text.npy: the order was taken on trust to be that of train.csv; it would be certain "
         "with the ImageIDs in ids.txt beside it, one a line",
-        "note: test.csv has 2 rows, but there are no embeddings of them, so nothing will be "
-        "predicted; put them into text_test.npy",
     ]
+    assert main([*command, "--long-captions", "mean"]) == 2
+    assert "--long-captions mean is about captions that are encoded" in capsys.readouterr().err
     assert main([*command, "--strict"]) == 2
     assert "error: The data is not read without doubt, as --strict asks:" in (
         capsys.readouterr().err
@@ -104,9 +111,51 @@ def test_the_folders_own_defaults_hold(
     assert main(command) == 2
     assert capsys.readouterr().err == (
         f"error: {data}/hpo.yaml: unknown key 'encodre' (did you mean 'encoder'?); allowed: "
-        "encoder, set\n"
+        "encoder, set, columns, captions, labels_as, classes, no_label, modalities, long_captions\n"
         f"{data}/hpo.yaml: encoder is ['demo'], but must be a name\n"
-        f"{data}/hpo.yaml: set must be a mapping, such as scale.width: 0.25\n"
+        f"{data}/hpo.yaml: set is 3, but must be a mapping, such as scale.width: 0.25\n"
+    )
+
+
+def test_a_folder_says_how_it_is_read(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "test.csv").unlink()
+    text = (data / "train.csv").read_text().replace("ImageID,Labels,Caption", "a,b,c")
+    (data / "train.csv").write_text(text)
+    command = ["--data", str(data), "--cache", str(tmp_path / "c"), "--encoder", "demo"]
+    assert main(command) == 2
+    capsys.readouterr()
+    (data / "hpo.yaml").write_text(
+        "columns: {image: a, labels: b, caption: c}\nmodalities: [text]\nlong_captions: mean\n"
+    )
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("text: 4 labelled and 0 test rows")
+    assert main([*command, "--columns", "caption=d"]) == 2
+    assert "train.csv has no column 'd'" in capsys.readouterr().err
+    loaded = load_data(data, encoder="demo", cache=tmp_path / "c", progress=False)
+    assert loaded.modalities == ("text",) and loaded.features.info.long_captions == "mean"
+    (data / "hpo.yaml").write_text(
+        "columns: {imgae: a}\ncaptions: all\nlabels_as: multihot\nclasses: [yes, a]\n"
+        "no_label:\nmodalities: text\nlong_captions: cut\n"
+    )
+    assert main(command) == 2
+    assert capsys.readouterr().err == (
+        f"error: {data}/hpo.yaml: columns is {{'imgae': 'a'}}, but must be a mapping, such as "
+        "{image: path, labels: [cat, dog]}\n"
+        f"{data}/hpo.yaml: captions is 'all', but must be mean, first or each\n"
+        f"{data}/hpo.yaml: classes is [True, 'a'], but must be a list of names, yes and no in "
+        "quotes\n"
+        f"{data}/hpo.yaml: no_label is None, but must be a word or a list of words, null in "
+        "quotes\n"
+        f"{data}/hpo.yaml: modalities is 'text', but must be a list of names, such as [image, "
+        "text]\n"
+        f"{data}/hpo.yaml: long_captions is 'cut', but must be truncate, mean, refuse\n"
+    )
+    (data / "hpo.yaml").write_text("labels_as: multihot\n")
+    assert main(command) == 2
+    assert f"{data}/hpo.yaml: labels are to be read as 'multihot' (did you mean 'multi-hot'?)" in (
+        capsys.readouterr().err
     )
 
 
@@ -123,7 +172,7 @@ def test_modalities(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     folder.mkdir()
     for name, width in (("audio", 2), ("text", 3), ("labels", 4)):
         np.save(folder / f"{name}.npy", np.ones((4, width), np.float32))
-    command += ["--features", str(folder)]
+    command += ["--features", str(folder), "--skip-test"]
     assert main(command) == 2
     assert "labels.npy: 'labels' can't name a modality" in capsys.readouterr().err
     assert main([*command, "--modalities", "text, audio"]) == 0
@@ -132,8 +181,6 @@ def test_modalities(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         "audio: 4 labelled and 0 test rows, 2 wide",
         "note: text.npy, audio.npy: the order was taken on trust to be that of train.csv; it would "
         "be certain with the ImageIDs in ids.txt beside it, one a line",
-        "note: test.csv has 2 rows, but there are no embeddings of them, so nothing will be "
-        "predicted; put them into text_test.npy",
     ]
 
 
@@ -146,6 +193,7 @@ def test_rows_without_an_embedding_are_left_out(
     ids = [line.partition(",")[0] for line in (data / "train.csv").read_text().splitlines()[1:]]
     (folder / "ids.txt").write_text("\n".join([ids[3], ids[0], ids[2]]))
     command = ["--data", str(data), "--features", str(folder), "--cache", str(tmp_path / "c")]
+    command.append("--skip-test")
     assert main(command) == 2
     assert f"ids.txt has no row for the ImageIDs '{ids[1]}'" in capsys.readouterr().err
     assert main([*command, "--skip-bad-images"]) == 0

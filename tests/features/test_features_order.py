@@ -8,38 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from order_samples import CAPTIONS, IDS, NAMES, SORTED, doubts, refused, take, vectors
 from safetensors.numpy import save_file
 
 from hpo.errors import InputError
-from hpo.features import Features, import_arrays, import_features
+from hpo.features import import_arrays, import_features
 from hpo.features._match import ABSENT, Wanted, match_rows
-
-IDS = ["10.jpg", "2.jpg", "7.jpg", "0.jpg"]
-CAPTIONS = ["ten", "two", "seven", "zero"]
-SORTED = [3, 0, 1, 2]  # our rows in the order of their names as texts: 0, 10, 2, 7
-
-
-def vectors(rows: int = 4, width: int = 3, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(rows, width)).astype(np.float16)
-
-
-def take(folder: Path, **options: Any) -> Features:
-    return import_features(
-        folder, len(IDS), 0, folder / "store", ids=IDS, captions=CAPTIONS, **options
-    )
-
-
-def refused(folder: Path, **options: Any) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        take(folder, **options)
-    return caught.value.problems
-
-
-def doubts(features: Features) -> list[str]:
-    return [note.text for note in features.notes if note.doubtful]
-
-
-NAMES = [IDS[row] for row in SORTED]
 
 
 @pytest.mark.parametrize(
@@ -359,67 +333,77 @@ def test_frames_are_aligned_by_their_index(tmp_path: Path) -> None:
     ]
 
 
-def shard(
-    folder: Path, number: int, rows: np.ndarray, stem: str = "img_emb", **columns: Any
-) -> None:
-    for place in (folder / stem, folder / "metadata"):
-        place.mkdir(parents=True, exist_ok=True)
-    np.save(folder / stem / f"{stem}_{number}.npy", rows)
-    if columns:
-        pd.DataFrame(columns).to_parquet(folder / "metadata" / f"metadata_{number}.parquet")
-
-
-def test_clip_retrieval_by_key_with_skipped_rows(tmp_path: Path) -> None:
-    rows = vectors(3)
-    keys = {"image_path": ["000000007", "000000000", "000000010"], "width": [2, 3, 4]}
-    shard(tmp_path, 0, rows[:2], **{name: value[:2] for name, value in keys.items()})
-    shard(tmp_path, 1, rows[2:], **{name: value[2:] for name, value in keys.items()})
-    assert refused(tmp_path) == [
-        "metadata/ has no row for the ImageIDs '2.jpg'; --skip-bad-images leaves rows without "
-        "embeddings out"
-    ]
-    features = take(tmp_path, skip_absent=True)
-    np.testing.assert_array_equal(features.train["image"], rows[[2, 0, 1]])
-    assert list(features.left_out["train"]) == [1]
-
-
-def test_clip_retrieval_by_caption_and_from_several_folders(tmp_path: Path) -> None:
-    rows = vectors()
-    captions = [CAPTIONS[row] for row in SORTED]
-    shard(tmp_path / "part_2", 0, rows[SORTED][:1], "text_emb", caption=captions[:1])
-    shard(tmp_path / "part_10", 0, rows[SORTED][1:], "text_emb", caption=captions[1:])
-    features = take(tmp_path)
-    np.testing.assert_array_equal(features.train["text"], rows)
-    assert doubts(features) == []
-
-
-def test_clip_retrieval_without_metadata_is_on_trust(tmp_path: Path) -> None:
-    shard(tmp_path, 0, vectors())
-    assert doubts(take(tmp_path)) == [
-        "img_emb/: the order was taken on trust to be that of train.csv; it would be certain with "
-        "its metadata/"
-    ]
-    shard(tmp_path, 1, vectors(1), image_path=["x.jpg"])
-    assert refused(tmp_path) == [
-        "img_emb/img_emb_0.npy has no metadata, but other shards have",
-        "img_emb/ has 5 rows, but train.csv has 4",
-    ]
-
-
-def test_metadata_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shard(tmp_path, 0, vectors(), image_path=NAMES)
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
-    assert refused(tmp_path)[0] == (
-        "metadata/metadata_0.parquet is a Parquet file, which takes pyarrow to read; install it: "
-        "pip install pyarrow"
-    )
-
-
 def test_no_embeddings_of_the_rows_to_predict(tmp_path: Path) -> None:
     np.save(tmp_path / "image.npy", vectors())
     (tmp_path / "ids.txt").write_text("\n".join(IDS))
-    features = import_features(tmp_path, 4, 2, tmp_path / "store", ids=IDS, test_ids=["a", "b"])
-    assert doubts(features) == [
-        "test.csv has 2 rows, but there are no embeddings of them, so nothing will be predicted; "
-        "put them into image_test.npy"
+    with pytest.raises(InputError) as caught:
+        import_features(tmp_path, 4, 2, tmp_path / "store", ids=IDS, test_ids=["a", "b"])
+    assert caught.value.problems == [
+        "test.csv has 2 rows to predict, but there are no embeddings of them; put them into "
+        "image_test.npy, or leave these rows out: --skip-test (from Python skip_test=True, or no "
+        "test)"
+    ]
+
+
+def test_numbers_beside_embeddings(tmp_path: Path) -> None:
+    image = vectors()
+    np.savez(tmp_path / "image.npz", image=image, ids=np.array(IDS), norms=np.ones(4), scale=2.0)
+    features = take(tmp_path)
+    np.testing.assert_array_equal(features.train["image"], image)
+    assert ("image.npz: norms, scale beside it isn't read", False) in [
+        (str(note), note.doubtful) for note in features.notes
+    ]
+    whole = (image * 10).astype(np.int8)
+    np.savez(tmp_path / "image.npz", image=whole, ids=np.array(IDS), scale=np.ones(4))
+    assert refused(tmp_path) == [
+        "image.npz has scale beside int8 embeddings; if these are to be multiplied by it, do that, "
+        "and save float16 or float32"
+    ]
+
+
+def test_several_arrays_in_a_file(tmp_path: Path) -> None:
+    image = vectors()
+    np.savez(tmp_path / "image.npz", train=image, test=image[:2])
+    found = import_features(tmp_path, 4, 2, tmp_path / "store", ids=IDS, test_ids=["a", "b"])
+    np.testing.assert_array_equal(found.train["image"], image)
+    np.testing.assert_array_equal(found.test["image"], image[:2])
+    (tmp_path / "image.npz").unlink()
+    np.savez(tmp_path / "embeddings.npz", image, image)
+    assert refused(tmp_path) == [
+        "embeddings.npz has 2 arrays without names (arr_0, arr_1); name them, as in "
+        "np.savez(path, image=…, text=…)"
+    ]
+    np.savez(tmp_path / "embeddings.npz", image=image, labels=np.eye(4))
+    assert refused(tmp_path) == [
+        "embeddings.npz (labels): 'labels' can't name a modality, as it stands for labels; rename "
+        "it or leave it out: --modalities image"
+    ]
+
+
+def test_tensors_in_other_forms(tmp_path: Path) -> None:
+    image = vectors().astype(np.float32)
+    torch.save((torch.tensor(image[SORTED]), NAMES), tmp_path / "image.pt")
+    np.testing.assert_array_equal(take(tmp_path).train["image"], image)
+    rows = {name: torch.tensor(row)[None] for name, row in zip(IDS, image, strict=True)}
+    torch.save(rows, tmp_path / "image.pt")
+    np.testing.assert_array_equal(take(tmp_path).train["image"], image)
+    torch.save({"features": {"image": torch.tensor(image)}}, tmp_path / "image.pt")
+    assert refused(tmp_path) == ["image.pt has no array [rows, D] in it"]
+
+
+def test_rows_of_zeros_are_doubtful(tmp_path: Path) -> None:
+    image = vectors()
+    image[2] = 0
+    np.save(tmp_path / "image.npy", image)
+    (tmp_path / "ids.txt").write_text("\n".join([*IDS, "", ""]))
+    assert doubts(take(tmp_path)) == [
+        "image.npy has only zeros in row 2 (counted from 0), as where nothing could be encoded"
+    ]
+
+
+def test_files_of_other_formats_are_named(tmp_path: Path) -> None:
+    (tmp_path / "image.h5").touch()
+    assert refused(tmp_path) == [
+        "there is neither image.npy nor text.npy, nor img_emb/ or text_emb/; there are image.h5, "
+        "but only .npy, .npz, .pt, .pth, .safetensors, .parquet are read"
     ]

@@ -1,5 +1,6 @@
 """Out-of-fold predictions: every row by a model that was trained without it, once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,20 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, parted: Bundle) -> None
     rest = make_trainer(tmp_path / "stopped", parted)
     assert np.array_equal(predicted(rest), whole)
     assert stopped.epochs_trained + rest.epochs_trained == 24
+
+
+def test_rows_of_a_picture_are_in_one_fold(tmp_path: Path, parted: Bundle) -> None:
+    groups = np.arange(300) // 3
+    labels = np.repeat(np.asarray(parted.labels)[::3], 3, axis=0)
+    grouped = replace(parted, groups=groups, labels=labels)
+    trainer = make_trainer(tmp_path, grouped)
+    assert predicted(trainer).shape == (280, 5)
+    held = [trainer.data.index(n) for n in trainer.data._index if n.startswith("rows of fold")]
+    assert np.array_equal(np.sort(np.concatenate(held)), USED)
+    pictures = [set(groups[rows]) for rows in held]
+    assert sum(map(len, pictures)) == len(set().union(*pictures)) == 94
+    with pytest.raises(InputError, match=r"^folds is 95, but must be at most 94, the rows"):
+        predicted(trainer, folds=95)
 
 
 def test_more_folds_than_rows_are_refused(tmp_path: Path, parted: Bundle) -> None:

@@ -1,0 +1,92 @@
+"""Where the images of rows are found."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from data_samples import NAMES, notes, problems_of, read, said, write_images
+
+from hpo.data import load_dataset
+
+
+def test_urls_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("url,labels\nhttps://example.org/a.jpg,x\n")
+    assert problems_of(tmp_path) == [
+        "train.csv line 2: ImageID 'https://example.org/a.jpg' is a URL, but images must be files; "
+        "download them with img2dataset, whose output folder can be read as it is"
+    ]
+
+
+@pytest.mark.parametrize("name", ["../0.png", "/etc/passwd", "a/../../0.png", "..\\0.png"])
+def test_no_image_outside_the_folder_is_read(tmp_path: Path, name: str) -> None:
+    write_images(tmp_path)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "train.csv").write_text(f"ImageID,Labels\n{name},x\n")
+    assert problems_of(folder) == [
+        f"train.csv line 2: ImageID '{name}' must be a file's path inside the data folder"
+    ]
+
+
+def test_absolute_paths_inside_the_folder_are_taken(tmp_path: Path) -> None:
+    write_images(tmp_path / "images")
+    path = tmp_path / "images" / "0.png"
+    (tmp_path / "train.csv").write_text(f"ImageID,Labels\n{path},x\n")
+    assert read(tmp_path).train.images == (path,)
+
+
+def test_names_in_different_folders(tmp_path: Path) -> None:
+    names = ("cats/1.png", "dogs/1.png", "dogs\\2.png")
+    write_images(tmp_path / "images", ("cats/1.png", "dogs/1.png", "dogs/2.png"))
+    (tmp_path / "train.csv").write_text(
+        "ImageID,Labels\n" + "".join(f"{name},{name[:4]}\n" for name in names)
+    )
+    dataset = read(tmp_path)
+    places = ("cats/1.png", "dogs/1.png", "dogs/2.png")
+    assert dataset.train.images == tuple(tmp_path / "images" / name for name in places)
+    (tmp_path / "train.csv").write_text("ImageID,Labels\n1.png,x\n2.png,y\n")
+    assert problems_of(tmp_path) == [
+        "train.csv line 2: image '1.png' may be 'images/cats/1.png' and 'images/dogs/1.png'; write "
+        "the folder in the ImageID"
+    ]
+    (tmp_path / "train.csv").write_text("ImageID,Labels\n2,y\n")
+    dataset = read(tmp_path)
+    assert dataset.train.images == (tmp_path / "images" / "dogs" / "2.png",)
+    assert notes(dataset) == [
+        "train.csv: 1 images are in other folders than data/ and images/, and were found by their "
+        "name, which no other file has"
+    ]
+
+
+def test_names_that_repeat_between_parts(tmp_path: Path) -> None:
+    for part, head in (("train", "ImageID,Labels,Caption"), ("test", "ImageID,Caption")):
+        cells = ",x," if part == "train" else ","
+        text = "".join(f"{name}{cells}c\n" for name in NAMES[:2])
+        (tmp_path / f"{part}.csv").write_text(f"{head}\n{text}")
+        write_images(tmp_path / part, NAMES[:2])
+    dataset = read(tmp_path)
+    assert dataset.test is not None
+    assert dataset.train.images == (tmp_path / "train" / "0.png", tmp_path / "train" / "1.png")
+    assert dataset.test.images == (tmp_path / "test" / "0.png", tmp_path / "test" / "1.png")
+    assert notes(dataset) == [
+        "2 ImageIDs are in test.csv and in another table; their images are different files"
+    ]
+    assert load_dataset(tmp_path, images="ignore").test is not None
+    (tmp_path / "train").rename(tmp_path / "images")
+    shutil.rmtree(tmp_path / "test")
+    assert problems_of(tmp_path) == [
+        f"test.csv line {line}: ImageID '{name}' is on train.csv line {line} already"
+        for line, name in ((2, "0.png"), (3, "1.png"))
+    ]
+
+
+def test_an_image_in_two_places_is_doubtful(tmp_path: Path) -> None:
+    write_images(tmp_path / "data", NAMES[:1])
+    write_images(tmp_path / "images", NAMES[:2])
+    (tmp_path / "train.csv").write_text("ImageID,Labels\n0.png,x\n1.png,y\n")
+    dataset = read(tmp_path)
+    assert dataset.train.images == (tmp_path / "data" / "0.png", tmp_path / "images" / "1.png")
+    (note,) = said(dataset)
+    assert note.doubtful and str(note).startswith(
+        "train.csv: 1 ImageIDs, such as '0.png', are in more than one of data/, images/ or the data"
+    )
