@@ -51,8 +51,15 @@ def _main(argv: Sequence[str] | None) -> int:
     arguments = parser.parse_args(argv)
 
     from hpo.launch import resolve_devices
-    from hpo.search import NoCandidateError, TaskState
-    from hpo.study import StoredStudy, StudyGoneError, check_bundle, load_plugins
+    from hpo.search import NoCandidateError
+    from hpo.study import (
+        StoredStudy,
+        StudyGoneError,
+        check_bundle,
+        concerns,
+        failed_tasks,
+        load_plugins,
+    )
     from hpo.worker._settings import WorkerSettings
     from hpo.worker._worker import Worker
 
@@ -84,7 +91,10 @@ def _main(argv: Sequence[str] | None) -> int:
         raise
     if not complete:
         return LEFT_EARLY
-    return FAILED_TASKS if study.counts()[TaskState.FAILED] else 0
+    tasks = study.tasks()
+    for line in [] if arguments.of_run else concerns(study, tasks):
+        print(f"CAUTION: {line}", file=sys.stderr)
+    return FAILED_TASKS if failed_tasks(tasks) else 0
 
 
 @contextlib.contextmanager
