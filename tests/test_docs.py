@@ -48,6 +48,7 @@ FOREIGN = (
     "cd",
     "createdb",
     "export",
+    "huggingface-cli",
     "pkill",
     "pre-commit",
     "ray",
@@ -249,6 +250,16 @@ def test_library_examples(
         "Search",
         "Errors",
     } <= seen
+
+
+@pytest.mark.usefixtures("nothing_registered")
+def test_models_examples(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = hpo.load_data(workplace / "my-data", encoder="demo", cache=workplace / ".hpo")
+    hpo.fit(data, hpo.Config(fusion="sum", epochs=2)).save(workplace / "my-model")
+    seen: dict[str, Any] = {}
+    run_page("docs/models.md", workplace, monkeypatch, lambda section, names: seen.update(names))
+    assert seen["given"].shape == (5, len(seen["model"].classes))
+    assert seen["about"]["classes"] == list(seen["model"].classes)
 
 
 @pytest.mark.usefixtures("nothing_registered")

@@ -88,6 +88,12 @@ class Model:
         self._preparation = Preparation(transform)
 
     @property
+    def module(self) -> torch.nn.Module:
+        """open_clip's model, with the methods ``encode_image`` and ``encode_text``."""
+        module: torch.nn.Module = self._model
+        return module
+
+    @property
     def parameters(self) -> int:
         """How many parameters the image tower has."""
         return sum(parameter.numel() for parameter in self._model.visual.parameters())
@@ -125,13 +131,18 @@ class Model:
         """
         return self._encode("encode_image", torch.stack(list(images)))
 
+    def tokens(self, captions: Sequence[str]) -> torch.Tensor:
+        """Return captions as the text tower reads them, int64 [B, context]."""
+        tokens: torch.Tensor = self._tokenize(list(captions))
+        return tokens
+
     def encode_texts(self, captions: Sequence[str]) -> np.ndarray:
         """Encode captions; what exceeds the model's context is cut off, as in open_clip.
 
         Returns:
             float16 [B, D], not normalised; a row with NaN or infinity is one that failed.
         """
-        return self._encode("encode_text", self._tokenize(list(captions)))
+        return self._encode("encode_text", self.tokens(captions))
 
     def encode_windows(self, captions: Sequence[str]) -> np.ndarray:
         """Encode captions in windows of the model's context, and average what these give.

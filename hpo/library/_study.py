@@ -392,7 +392,16 @@ class Study:
             InputError: The study isn't decided yet, the trial has no result, or the model would be
                 too large.
         """
-        from hpo.results import decide, decide_on, pick_task, refit_best, select_ensemble
+        from hpo.features import load_bundle
+        from hpo.results import (
+            decide,
+            decide_on,
+            model_card,
+            pick_task,
+            refit_best,
+            select_ensemble,
+            study_metrics,
+        )
 
         check_positive(memory_gb=memory_gb)
         check_bundle(self.stored.definition)
@@ -424,7 +433,9 @@ class Study:
             else:
                 trained = dataclasses.replace(trained, thresholds=decision.thresholds)
                 trained = trained.calibrated(decision.calibration)
-        return Model(trained, cache=Path(self.stored.definition.cache))
+        found = study_metrics(self.stored, tasks, picked)
+        card = model_card(trained, found, load_bundle(self.stored.definition.bundle))
+        return Model(trained, cache=Path(self.stored.definition.cache), card=card)
 
     def __repr__(self) -> str:
         counts = self.stored.counts()

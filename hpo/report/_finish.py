@@ -91,6 +91,8 @@ def finish_study(
         seconds = None if began is None else round(time.monotonic() - began, 1)
         record = {**written, "wall_s": seconds, "files": _hashes(out) if refits else {}}
         write_json(out / "metrics.json", sealed(record))
+    if refits:
+        _describe(study, out / "model", written, again=known is None)
     winner = format_params(study.strategy.params(best.config))
     top = study.best(tasks)
     called = "best" if top is not None and top.position == best.position else "picked"
@@ -111,6 +113,16 @@ def finish_study(
     if known is None:
         write_report(study, tasks, out / "report", written)
     console.print(f"  {out / 'report'}", highlight=False, soft_wrap=True)
+
+
+def _describe(study: StoredStudy, folder: Path, written: dict[str, Any], *, again: bool) -> None:
+    """Write the model's card; one that is there already is only written ``again``."""
+    from hpo.results import CARD, model_card, write_card
+    from hpo.training import TrainedModel
+
+    if again or not (folder / CARD).exists():
+        bundle = load_bundle(study.definition.bundle)
+        write_card(folder, model_card(TrainedModel.load(folder), written, bundle))
 
 
 def read_results(study: StoredStudy, tasks: list[Task], out: Path) -> dict[str, Any] | None:

@@ -2,15 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Calibration"]
-
-#: Probabilities nearer to 0 or 1 count as this near, so that their logits are finite.
-_EDGE = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +22,10 @@ class Calibration:
         method: ``temperature`` or ``platt``.
         slopes: One a class.
         offsets: One a class.
+        EDGE: Probabilities nearer to 0 or 1 count as this near, so that their logits are finite.
     """
 
+    EDGE: ClassVar[float] = 1e-12
     method: str
     slopes: tuple[float, ...]
     offsets: tuple[float, ...]
@@ -42,7 +41,7 @@ class Calibration:
         return tuple(float(t) for t in self._corrected(np.asarray(thresholds)))
 
     def _corrected(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-        clipped = np.clip(probabilities.astype(np.float64), _EDGE, 1 - _EDGE)
+        clipped = np.clip(probabilities.astype(np.float64), self.EDGE, 1 - self.EDGE)
         logits = np.log(clipped) - np.log1p(-clipped)
         corrected = np.asarray(self.slopes) * logits + np.asarray(self.offsets)
         values: NDArray[np.float64] = 1 / (1 + np.exp(-corrected))
