@@ -3,15 +3,12 @@
 import contextlib
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hpo.files import sync
+from hpo.files import sweep, sync
 
-__all__ = ["build_folder", "discard_folder", "sweep"]
-
-_STALE_SECONDS = 24 * 3600.0
+__all__ = ["build_folder", "discard_folder"]
 
 
 @contextlib.contextmanager
@@ -55,15 +52,3 @@ def discard_folder(target: Path) -> None:
     with contextlib.suppress(FileNotFoundError):  # somebody else was faster
         target.rename(grave / target.name)
     shutil.rmtree(grave, ignore_errors=True)
-
-
-def sweep(folder: Path) -> None:
-    """Remove what killed processes left in ``folder``: ``.*.tmp`` that is over a day old."""
-    for path in folder.glob(".*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime < _STALE_SECONDS:
-                continue
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink()

@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 
 from hpo.errors import InputError
 from hpo.features import SourcePart, as_float16, parts_from_record
-from hpo.files import atomic_write, content_key, write_json
+from hpo.files import atomic_write, content_key, read_again, write_json
 from hpo.models import (
     CHOICES,
     AssembledModel,
@@ -139,7 +139,12 @@ class TrainedModel:
 
         Raises:
             InputError: It isn't one, it is damaged, or a part of a user's own is not here.
+            OSError: It can't be read, so that nothing is known of it.
         """
+        return read_again(lambda: TrainedModel._load(folder))
+
+    @staticmethod
+    def _load(folder: Path) -> "TrainedModel":
         try:
             raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             checksum = raw.pop("checksum", None)
@@ -183,7 +188,7 @@ class TrainedModel:
             )
         except InputError:
             raise
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (FileNotFoundError, NotADirectoryError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{folder} is no model folder: {error}") from None
         except (SafetensorError, RuntimeError) as error:
             raise InputError(f"The weights in {folder} don't fit its config: {error}") from None
