@@ -16,7 +16,7 @@ _VERBS = {
     "data": ("hpo.check_data", "check a data folder: print what would be read"),
     "features": ("hpo.features.__main__", "extract or import embeddings"),
     "report": ("hpo.report.__main__", "write the tables and figures of a study"),
-    "study": ("hpo.studies", "list the studies of a storage, or delete one"),
+    "study": ("hpo.studies", "list the studies of a storage, delete one, or retry what failed"),
     "replay": ("hpo.replay", "train a trial again and compare it with the store"),
     "runs": ("hpo.runs", "list, check or prune the run store"),
     "check": ("hpo.check", "read all that is stored and say what is whole"),

@@ -19,6 +19,7 @@ from hpo.errors import DivergedError, InputError
 
 __all__ = [
     "DEFAULT_STORAGE",
+    "FAILED_TASKS",
     "NO_CANDIDATE",
     "add_cache_option",
     "add_memory_option",
@@ -26,6 +27,7 @@ __all__ = [
     "add_storage_option",
     "add_study_options",
     "add_timing_options",
+    "add_wait_option",
     "duration",
     "guarded",
     "positive",
@@ -35,6 +37,8 @@ DEFAULT_STORAGE = "sqlite:///studies.db"
 #: Exit status where a study can't go on: all candidates of a stage failed.
 NO_CANDIDATE = 4
 _PASSWORD = re.compile(r"(://[^\s/:@]*:|\b\w*password=)[^\s@&'\"]+", re.IGNORECASE)
+#: The study is complete, but some of its tasks failed.
+FAILED_TASKS = 5
 
 
 def add_study_options(
@@ -84,6 +88,18 @@ def add_storage_option(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("HPO_STORAGE", DEFAULT_STORAGE),
         metavar="URL",
         help=f"sqlite:///FILE or postgresql+psycopg://… (default: $HPO_STORAGE, {DEFAULT_STORAGE})",
+    )
+    add_wait_option(parser)
+
+
+def add_wait_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--wait-for-store``."""
+    parser.add_argument(
+        "--wait-for-store",
+        type=_seconds_or_none,
+        metavar="TIME",
+        help="how long a storage that is away is waited for, such as 30, 10m or 0 (default: a "
+        "minute where it was not reached before, and from then on without end)",
     )
 
 
@@ -140,6 +156,10 @@ def duration(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _seconds_or_none(text: str) -> float:
+    return 0.0 if text.strip() == "0" else duration(text)
+
+
 def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
     """Return an argument type: a number above 0."""
 
@@ -163,9 +183,9 @@ def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | N
     """Run a command; print in one sentence what ended it before its end.
 
     Returns:
-        The exit status: what ``main`` returns, 2 for bad input, 1 for a file that can't be read or
-        written, a refit that diverged, and whatever was not foreseen, whose traceback is kept in a
-        file, and 130 after Ctrl-C.
+        The exit status: what ``main`` returns, 2 for bad input, 6 for a store that is away, 1 for a
+        file that can't be read or written, a refit that diverged, and whatever was not foreseen,
+        whose traceback is kept in a file, and 130 after Ctrl-C.
     """
     with steady_output(), _reporting(), warnings.catch_warnings():
         # What Pillow warns of on standard error is said of the image, if it comes to anything.
@@ -174,7 +194,7 @@ def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | N
             return main(argv)
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
-            return 2
+            return error.status
         except KeyboardInterrupt:
             print("stopped; run the same command again to continue", file=sys.stderr)
             return 130
@@ -186,6 +206,9 @@ def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | N
             print(f"error: {named}{error.strerror or error}", file=sys.stderr)
             return 1
         except Exception as error:
+            if (away := _trouble_of_store(error)) is not None:
+                print(f"error: {away}", file=sys.stderr)
+                return away.status
             (first, *_) = str(error).strip().splitlines() or [""]
             print(
                 f"error: {main.__module__} met with something unforeseen: {type(error).__name__}: "
@@ -194,6 +217,19 @@ def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | N
                 file=sys.stderr,
             )
             return 1
+
+
+def _trouble_of_store(error: Exception) -> InputError | None:
+    """Return what is to be said of an error that comes from a store and was waited for nowhere."""
+    if "sqlalchemy" not in sys.modules:
+        return None  # no store was opened
+    from hpo.trials import StoreAwayError, StoreUnfitError, lasting_reason, passing_reason
+
+    reason = passing_reason(error)
+    if reason is not None:
+        return StoreAwayError(reason)
+    reason = lasting_reason(error)
+    return None if reason is None else StoreUnfitError(f"The store refuses: {reason}.")
 
 
 def _keep_traceback() -> str:

@@ -12,7 +12,12 @@ class InputError(ValueError):
     Args:
         problems: One message or several; each names the thing, the value and the rule.
         title: A line put above the list, such as the file that was read.
+
+    Attributes:
+        status: The exit status of a command that it ends.
     """
+
+    status = 2
 
     def __init__(self, problems: str | Sequence[str], title: str | None = None) -> None:
         self.problems = [problems] if isinstance(problems, str) else list(problems)

@@ -4,30 +4,45 @@ import contextlib
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 import stat
 import time
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 __all__ = [
+    "IrregularError",
     "atomic_write",
     "canonical_json",
     "content_key",
     "file_crc32",
+    "file_sha256",
+    "read_again",
     "regular",
+    "sealed",
     "sweep",
     "sync",
     "temporary_beside",
+    "unsealed",
     "write_json",
 ]
 
+T = TypeVar("T")
 _PIECE = 2**20
 _STALE_SECONDS = 24 * 3600.0
+#: What a network file system says when it only has to be asked again.
+_PASSING = (errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR)
+_RETRY_AFTER_S = (0.05, 0.5, 2.0)
+_log = logging.getLogger(__name__)
+
+
+class IrregularError(OSError):
+    """What is to be read as a file is something else, whose reading may never end."""
 
 
 @contextlib.contextmanager
@@ -61,21 +76,6 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.tmp")
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed processes left in a folder, once it is over a day old.
-
-    Such names begin with a dot and end with ``.tmp``. What can't be removed stays.
-    """
-    for path in folder.glob(".*.tmp"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime < _STALE_SECONDS:
-                continue
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink()
-
-
 def sync(path: Path) -> None:
     """Wait until a finished file, or the names in a folder, would survive a power cut.
 
@@ -105,7 +105,7 @@ def regular(path: Path) -> Path:
     opening it says so.
 
     Raises:
-        OSError: It is a named pipe, a socket or a device.
+        IrregularError: It is a named pipe, a socket or a device.
     """
     try:
         mode = path.stat().st_mode
@@ -119,8 +119,46 @@ def regular(path: Path) -> Path:
     }
     kind = kinds.get(stat.S_IFMT(mode))
     if kind is not None:
-        raise OSError(errno.EINVAL, f"it is {kind}, but must be a regular file", str(path))
+        raise IrregularError(errno.EINVAL, f"it is {kind}, but must be a regular file", str(path))
     return path
+
+
+def read_again(read: Callable[[], T]) -> T:
+    """Return what ``read`` returns, which is tried again where the file system only has a hiccup.
+
+    What couldn't be read says nothing of what is stored, so it must not be taken for damage.
+
+    Raises:
+        OSError: It couldn't be read, several times in a row.
+    """
+    for pause in _RETRY_AFTER_S:
+        try:
+            return read()
+        except OSError as error:
+            if error.errno not in _PASSING:
+                raise
+            _log.warning("Reading is tried again: %s", error)
+            time.sleep(pause)
+    return read()
+
+
+def sweep(folder: Path, older_than: float = _STALE_SECONDS) -> None:
+    """Remove what killed processes left in a folder: ``.*.tmp`` that is over a day old.
+
+    What can't be removed stays, such as in a folder that may only be read.
+
+    Args:
+        folder: Need not exist.
+        older_than: Seconds since it was written to last, instead of a day.
+    """
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime < older_than:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
 def file_crc32(path: Path) -> str:
@@ -134,6 +172,39 @@ def file_crc32(path: Path) -> str:
         while piece := file.read(_PIECE):
             value = zlib.crc32(piece, value)
     return f"{value:08x}"
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits.
+
+    Raises:
+        OSError: It can't be read.
+    """
+    with regular(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record with a checksum of all that it says, which ``unsealed`` checks."""
+    plain = json.loads(json.dumps(record))
+    return {**plain, "checksum": _seal_of(plain)}
+
+
+def unsealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``sealed`` was given; a record of before there were checksums as it is.
+
+    Raises:
+        ValueError: It isn't what was written.
+    """
+    plain = dict(record)
+    checksum = plain.pop("checksum", None)
+    if checksum is not None and checksum != _seal_of(plain):
+        raise ValueError("its checksum is wrong")
+    return plain
+
+
+def _seal_of(plain: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def canonical_json(value: Any) -> str:

@@ -20,7 +20,7 @@ from hpo.features._choice import Sources, check_encoder, union
 from hpo.features._features import Features, features_folder, load_features
 from hpo.features._folder import build_folder, discard_folder
 from hpo.features._parts import SourcePart, choose_features, parts_of
-from hpo.files import content_key, regular, write_json
+from hpo.files import content_key, file_sha256, read_again, regular, write_json
 from hpo.json_files import read_json
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def save_bundle(
                 "classes": list(dataset.classes),
                 "dataset_fingerprint": dataset.fingerprint,
                 "sha256": {
-                    name: _hash(building / name)
+                    name: file_sha256(building / name)
                     for name in (*(f"{name}.npy" for name in content), "rows.json")
                 },
             },
@@ -232,7 +232,12 @@ def load_bundle(folder: Path) -> Bundle:
     Raises:
         InputError: The folder, a file of it or its features are missing or damaged; all problems
             are listed.
+        OSError: A file can't be read, so that nothing is known of it.
     """
+    return read_again(lambda: _load(folder))
+
+
+def _load(folder: Path) -> Bundle:
     from hpo.data import Split
 
     title = f"The bundle '{folder}' can't be used:"
@@ -241,7 +246,7 @@ def load_bundle(folder: Path) -> Bundle:
     for name, expected in about["sha256"].items():
         if not (folder / name).is_file():
             problems.append(f"there is no file {name}")
-        elif _hash(folder / name) != expected:
+        elif file_sha256(folder / name) != expected:
             problems.append(f"{name} is damaged: its SHA-256 is not the one in bundle.json")
     named: dict[str, NamedSource] = {}
     places = about["features"]
@@ -331,7 +336,7 @@ def _read_about(folder: Path, title: str) -> dict[str, Any]:
         raise InputError("there is no file bundle.json", title) from None
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"bundle.json is damaged: {error!r}", title) from error
     if lacking:
         raise InputError(f"bundle.json lacks {', '.join(sorted(lacking))}", title)
@@ -386,8 +391,3 @@ def _check(
                 f"row {both[0]} is in the {called[one]} and in the {called[other]} part"
             )
     return problems
-
-
-def _hash(path: Path) -> str:
-    with regular(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,7 +11,7 @@ from hpo.errors import InputError
 from hpo.features._cost import EncoderCost
 from hpo.features._folder import discard_folder
 from hpo.features._long_captions import LongCaptions
-from hpo.files import content_key, file_crc32, regular, write_json
+from hpo.files import content_key, file_crc32, read_again, regular, write_json
 from hpo.json_files import read_json
 from hpo.notes import Note
 
@@ -129,7 +129,12 @@ def load_features(folder: Path) -> Features:
 
     Raises:
         InputError: The folder or a file is missing or damaged; all problems are listed.
+        OSError: A file can't be read, so that nothing is known of it.
     """
+    return read_again(lambda: _load(folder))
+
+
+def _load(folder: Path) -> Features:
     title = f"The features folder '{folder}' can't be used:"
     try:
         content: Any = read_json(folder / "info.json")
@@ -148,7 +153,7 @@ def load_features(folder: Path) -> Features:
         raise
     except FileNotFoundError:
         raise InputError("there is no file info.json", title) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"info.json is damaged: {error!r}", title) from error
     problems: list[str] = []
     arrays: dict[str, dict[str, np.ndarray]] = {"train": {}, "test": {}}
@@ -201,7 +206,7 @@ def _open(
     except FileNotFoundError:
         problems.append(f"there is no file {path.name}")
         return None
-    except (OSError, ValueError, EOFError) as error:
+    except (ValueError, EOFError) as error:
         problems.append(f"{path.name} is damaged: {error}")
         return None
     if array.dtype != np.float16 or array.shape != shape:

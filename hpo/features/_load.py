@@ -146,6 +146,11 @@ def load_data(
     )
     if long_captions is not None:
         check_rule(long_captions)
+        if features is not None and encoder is None:
+            raise InputError(
+                "long_captions is about captions that are encoded, so it can't go with features "
+                "alone"
+            )
     several = is_several(features)
     test_arrays = test if isinstance(test, Mapping) else {}
     given = _Given(

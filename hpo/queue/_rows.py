@@ -8,6 +8,7 @@ from typing import Any
 
 from hpo.errors import InputError
 from hpo.models import Config
+from hpo.queue._sealed import damage, seal, unseal
 from hpo.search import NewTask, Progress, Task, TaskState, TrialOutcome
 
 __all__ = ["config_columns", "new_row", "pauses_of", "progress_column", "task_of"]
@@ -32,7 +33,7 @@ def config_columns(
     """Return the columns that say what is trained."""
     return {
         "config_key": key,
-        "config": None if config is None else json.dumps(config.model_dump(mode="json")),
+        "config": None if config is None else seal(config.model_dump(mode="json")),
         "runs": json.dumps(runs),
     }
 
@@ -51,21 +52,19 @@ def task_of(row: Mapping[str, Any]) -> Task:
     """Return the task of a row, whose heartbeat is given as its ``age``.
 
     Raises:
-        InputError: The row is damaged, or has what this version doesn't know.
+        InputError: It isn't what was written.
     """
     try:
         return _task_of(row)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        (first, *more) = str(error).splitlines() or [type(error).__name__]
-        raise InputError(
-            f"The task at position {row['position']} of the study's queue has something that this "
-            f"version of hpo doesn't know, or is damaged: {'; '.join([first, *more[:2]])}. Update "
-            "hpo, or restore the database from a backup."
-        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise damage(f"what it has of task {row['position']}") from None
 
 
 def _task_of(row: Mapping[str, Any]) -> Task:
     progress, outcome = row["progress"], row["outcome"]
+    told = None if outcome is None else unseal(outcome, f"the outcome of task {row['position']}")
     return Task(
         position=row["position"],
         stage=row["stage"],
@@ -79,7 +78,7 @@ def _task_of(row: Mapping[str, Any]) -> Task:
         attempts=row["attempts"],
         trial=row["trial"],
         progress=None if progress is None else Progress(**json.loads(progress)),
-        outcome=None if outcome is None else TrialOutcome.from_json(json.loads(outcome)),
+        outcome=None if told is None else TrialOutcome.from_json(told),
         reason=row["reason"],
         ending=row["ending"],
     )
@@ -88,4 +87,4 @@ def _task_of(row: Mapping[str, Any]) -> Task:
 @functools.lru_cache(maxsize=4096)
 def _config_of(text: str) -> Config:
     """Return a stored configuration; the tasks of a study are read again and again."""
-    return Config.from_stored(json.loads(text))
+    return Config.from_stored(unseal(text, "the configuration of a task"))

@@ -2,16 +2,19 @@
 
 from sqlalchemy import ColumnElement, Connection, delete, select, update
 
-from hpo.errors import InputError
-from hpo.json_files import parse_json
 from hpo.queue._contract import StudyRow
+from hpo.queue._sealed import unseal
 from hpo.queue._tables import studies, tasks
 
 __all__ = ["drop", "identify", "read", "rename"]
 
 
 def read(connection: Connection, study: str, now: ColumnElement[float]) -> StudyRow | None:
-    """Return what is stored of a study; None if it is unknown."""
+    """Return what is stored of a study; None if it is unknown.
+
+    Raises:
+        InputError: Its definition isn't what was written.
+    """
     row = connection.execute(
         select(
             studies.c.definition,
@@ -26,13 +29,7 @@ def read(connection: Connection, study: str, now: ColumnElement[float]) -> Study
     ).one_or_none()
     if row is None:
         return None
-    try:
-        return StudyRow(parse_json(row[0]), *row[1:])
-    except ValueError as error:
-        raise InputError(
-            f"The definition of the study '{study}' in the storage is damaged: {error}. Restore "
-            "the database from a backup, or delete the study (hpo study delete)."
-        ) from None
+    return StudyRow(unseal(row[0], f"the definition of the study '{study}'"), *row[1:])
 
 
 def identify(connection: Connection, study: str, identity: str) -> str | None:

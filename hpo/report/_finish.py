@@ -11,7 +11,7 @@ from rich.console import Console
 
 from hpo.errors import DivergedError, InputError
 from hpo.features import load_bundle
-from hpo.files import sweep, write_json
+from hpo.files import file_sha256, sealed, sweep, unsealed, write_json
 from hpo.json_files import read_json
 from hpo.report._front import front_lines
 from hpo.report._reliability import write_reliability
@@ -26,7 +26,7 @@ from hpo.results import (
     write_predictions,
 )
 from hpo.search import NoCandidateError, Task, format_params
-from hpo.study import StoredStudy, best_so_far, epochs_trained
+from hpo.study import StoredStudy, best_so_far, concerns, epochs_trained
 
 if TYPE_CHECKING:
     from hpo.results import Decision, Interval, UntouchedScores
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["finish_study", "read_results"]
 
 _LAST = "epochs_trained"  # of metrics.json; known at the end
+#: Temporary files that nobody wrote to for so long are nobody's any more.
+_STALE_S = 3600.0
 _NO_TEST = (
     "no test part: the validation rows chose this configuration, so expect a little less on new "
     "rows; split: {test_rows: …} or {test_fraction: …} keeps some untouched"
@@ -75,6 +77,8 @@ def finish_study(
         DivergedError: The refit diverged; all else is written.
         OSError: The folder can't be written.
     """
+    for folder in (out, out / "model", out / "report", out / "report" / "figures"):
+        sweep(folder, _STALE_S)  # what killed runs left
     tasks = study.tasks()
     best = best_so_far(study, tasks) if ended_by is not None and pick is None else None
     if best is None:
@@ -87,20 +91,24 @@ def finish_study(
     if known is not None:
         written = known
     else:
-        for folder in (out, out / "model", out / "report", out / "report" / "figures"):
-            sweep(folder)
         results, failure = _results(
             study, best, tasks, out, device, memory_gb, console, refits, models, metrics
         )
         written = metrics | results
         seconds = None if began is None else round(time.monotonic() - began, 1)
-        write_json(out / "metrics.json", {**written, "wall_s": seconds})
+        record = {
+            **written,
+            "wall_s": seconds,
+            "files": _hashes(out) if refits and failure is None else {},
+        }
+        write_json(out / "metrics.json", sealed(record))
     if refits and failure is None:
         _describe(study, out / "model", written, again=known is None)
     winner = format_params(study.strategy.params(best.config))
     top = study.best(tasks)
     called = "best" if top is not None and top.position == best.position else "picked"
     lines = [
+        *(f"CAUTION: {line}" for line in concerns(study, tasks)),
         f"{called}: trial {best.trial}, {study.space.metric} {best.outcome.value:.3f} ± "
         f"{best.outcome.std:.3f} ({winner})",
         *([f"  {best.outcome.pruned}"] if best.outcome.pruned else []),
@@ -142,12 +150,14 @@ def read_results(study: StoredStudy, tasks: list[Task], out: Path) -> dict[str, 
 
 def _written(out: Path, metrics: dict[str, Any]) -> dict[str, Any] | None:
     try:
-        written: Any = read_json(out / "metrics.json")
-    except (OSError, ValueError):
+        written = unsealed(read_json(out / "metrics.json"))
+    except (OSError, ValueError, TypeError):
         return None
-    if not isinstance(written, dict) or _LAST not in written:  # it was written before the refit
+    if _LAST not in written:  # it was written before the refit
         return None
     same = {key: written.get(key) for key in metrics}
+    if written.get("concerns") != metrics.get("concerns"):
+        return None
     return written if same == json.loads(json.dumps(metrics)) else None
 
 
@@ -162,7 +172,16 @@ def _already_written(out: Path, metrics: dict[str, Any], refits: bool) -> dict[s
             names.append("predictions.csv")
         if "model" not in written or not all((out / name).exists() for name in names):
             return None
+        if written.get("files", (found := _hashes(out))) != found:
+            return None  # one of them was changed since, or damaged
     return written
+
+
+def _hashes(out: Path) -> dict[str, str]:
+    """Return the SHA-256 of the files that a refit has as its result, by name."""
+    paths = [out / name for name in ("model/config.json", "model/model.safetensors")]
+    paths += [out / "predictions.csv"]
+    return {path.relative_to(out).as_posix(): file_sha256(path) for path in paths if path.exists()}
 
 
 def _results(
@@ -217,7 +236,7 @@ def _results(
         decision = decide_on(selection, study.space)
     if judgement is not None:
         found["judged"] = judgement.to_json(study.space.metric)
-    write_json(out / "metrics.json", metrics | found)  # whatever becomes of the rest
+    write_json(out / "metrics.json", sealed(metrics | found))  # whatever becomes of the rest
     model: TrainedModel | None = None
     if refits and failure is None:
         members = () if selection is None else selection.members

@@ -2,6 +2,7 @@
 
 from hpo.models import PluginUse
 from hpo.study._candidates import add_candidate, adopt_enqueued, warm_start
+from hpo.study._concerns import concerns, failed_tasks, retry_failed
 from hpo.study._definition import Definition
 from hpo.study._identity import Store, StudyGoneError
 from hpo.study._kept import kept_split
@@ -25,13 +26,16 @@ __all__ = [
     "check_bundle",
     "check_name",
     "check_plugins",
+    "concerns",
     "epochs_trained",
     "epochs_unfinished",
+    "failed_tasks",
     "finished_trial",
     "kept_split",
     "load_plugins",
     "look",
     "plugins_of",
+    "retry_failed",
     "study_names",
     "warm_start",
 ]

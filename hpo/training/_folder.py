@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 
 from hpo.errors import InputError
 from hpo.features import SourcePart, as_float16, parts_from_record
-from hpo.files import atomic_write, content_key, regular, write_json
+from hpo.files import IrregularError, atomic_write, content_key, read_again, regular, write_json
 from hpo.json_files import read_json
 from hpo.models import (
     CHOICES,
@@ -140,7 +140,12 @@ class TrainedModel:
 
         Raises:
             InputError: It isn't one, it is damaged, or a part of a user's own is not here.
+            OSError: It can't be read, so that nothing is known of it.
         """
+        return read_again(lambda: TrainedModel._load(folder))
+
+    @staticmethod
+    def _load(folder: Path) -> "TrainedModel":
         try:
             raw = read_json(folder / "config.json")
             if not isinstance(raw, dict):
@@ -183,7 +188,7 @@ class TrainedModel:
             )
         except InputError:
             raise
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, IrregularError) as error:
             name = Path(error.filename or "").name
             raise InputError(f"{folder} is no model folder: {name}: {error.strerror}") from None
         except KeyError as error:
