@@ -247,6 +247,6 @@ def check(
         ended = error.code
     printed = capsys.readouterr().err
     assert ended == (status[0] if status else 2), printed
-    assert said in printed
+    assert said in printed, printed
     assert "Traceback" not in printed and "unforeseen" not in printed and "secret" not in printed
     assert not list(home.glob("runs/*")) and not (home / "p.csv").exists()

@@ -161,6 +161,7 @@ MODELS = spoilt(
     ],
 )
 
+STORE = "error: The storage is damaged: "
 DAMAGED = "error: The study's definition in the storage is damaged: "
 STORED: list[Case] = [
     *spoilt(
@@ -170,8 +171,8 @@ STORED: list[Case] = [
                 bad.definition("'{}'"),
                 f"{DAMAGED}'space' is missing. Restore the database from a ba",
             ),
-            (bad.definition("'[1]'"), f"{DAMAGED}it is not what hpo writes. Restore"),
-            (bad.definition("'x'"), "error: The definition of the study 's' in the storage is dam"),
+            (bad.definition("'[1]'"), f"{STORE}the definition of the study 's' isn't what was w"),
+            (bad.definition("'x'"), f"{STORE}the definition of the study 's' isn't what was wri"),
             (
                 bad.definition("json_set(definition, '$.space', 3)"),
                 f"{DAMAGED}space is no search s",
@@ -193,17 +194,14 @@ STORED: list[Case] = [
                 "search space has something that this version of hpo doesn't know, at later. A n",
             ),
             (
-                bad.stored("UPDATE hpo_tasks SET config = 'x' WHERE position = 0"),
-                "error: The task at position 0 of the study's queue has something that this versi",
+                bad.stored("UPDATE hpo_tasks SET config = 'x'"),
+                f"{STORE}the configuration of a task ",
             ),
-            (
-                bad.stored("UPDATE hpo_tasks SET outcome = '{}'"),
-                "doesn't know, or is damaged: 'sco",
-            ),
-            (bad.stored("UPDATE hpo_tasks SET state = 'zz'"), "'zz' is not a valid TaskState"),
+            (bad.stored("UPDATE hpo_tasks SET outcome = '{}'"), f"{STORE}what it has of task "),
+            (bad.stored("UPDATE hpo_tasks SET state = 'zz'"), f"{STORE}what it has of task "),
             (
                 bad.stored("UPDATE hpo_version SET version_num = '9999'"),
-                "tables hpo_* have version 9999, and this version of hpo knows them up to 0004: a",
+                "tables hpo_* have version 9999, and this version of hpo knows them up to ",
             ),
             (
                 bad.stored("UPDATE alembic_version SET version_num = 'v9.9.a'"),

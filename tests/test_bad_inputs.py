@@ -114,7 +114,6 @@ PLACES: list[Case] = [
             "--storage sqlite:///no.db": "error: --storage sqlite:///no.db: there is no such file",
             "--storage postgresql://u:secret@localhost:port/x": "u:***@localhost:port/x: the port",
             "--storage grpc://localhost:x": "error: --storage grpc://localhost:***: the port, whi",
-            "--storage 'postgresql://h/x?sslpassword=secret&a=secret'": "sslpassword=***&a=***: ",
         },
     ),
     *options(
@@ -126,6 +125,12 @@ PLACES: list[Case] = [
             "--model none": "error: none is no model folder: config.json: No such file or direct",
             "--missing zz": "error: --missing is zz, but must be of several modalities that the ",
         },
+    ),
+    (
+        f"{REPORT} --wait-for-store 0 --storage 'postgresql://h/x?sslpassword=secret&a=secret'",
+        None,
+        "error: --storage postgresql://h/x?sslpassword=***&a=***: can't be opened: ",
+        6,
     ),
     ("proxy --port x", None, "error: argument --port: 'x' is not a whole number\n"),
     ("proxy --port 99999", None, "error: argument --port: is 99999, but must be at most 65535\n"),
