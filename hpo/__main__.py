@@ -2,7 +2,9 @@
 
 import importlib
 import sys
+from collections.abc import Sequence
 
+from hpo._options import guarded
 from hpo.errors import did_you_mean
 
 __all__ = ["main"]
@@ -24,9 +26,9 @@ _VERBS = {
 }
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb that the command line names; return its exit status."""
-    arguments = sys.argv[1:]
+    arguments = [*(sys.argv[1:] if argv is None else argv)]
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: hpo VERB …\n\n" + "\n".join(f"  {v:9} {h}" for v, (_, h) in _VERBS.items()))
         return 0 if arguments else 2
@@ -35,8 +37,12 @@ def main() -> int:
         hint = did_you_mean(verb, list(_VERBS))
         print(f"error: unknown verb '{verb}'{hint}; verbs: {', '.join(_VERBS)}", file=sys.stderr)
         return 2
-    status: int = importlib.import_module(_VERBS[verb][0]).main(rest)
-    return status
+
+    def run(given: Sequence[str] | None) -> int:
+        status: int = importlib.import_module(_VERBS[verb][0]).main(given)
+        return status
+
+    return guarded(run, rest)  # the imports as well, which take seconds
 
 
 if __name__ == "__main__":

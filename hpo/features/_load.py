@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpo._writable import check_folder
 from hpo.errors import InputError
 from hpo.features._data import Data
 from hpo.features._data_options import DataOptions, folder_defaults
@@ -127,6 +128,7 @@ def load_data(
     check_arguments(
         source, features, encoder, labels, ids, test, columns, captions, skip_test=skip_test
     )
+    check_folder(Path(cache), "cache")
     options = DataOptions(
         data=_called(source),
         features=Path(features) if isinstance(features, str | Path) else None,

@@ -37,6 +37,7 @@ from hpo.search import (
 )
 from hpo.study._definition import Definition
 from hpo.study._identity import Store, StudyGoneError
+from hpo.study._name import check_name
 from hpo.study._places import find_cache
 from hpo.study._plugins import check_plugins
 from hpo.training import metric_label
@@ -106,10 +107,11 @@ class StoredStudy:
 
         Raises:
             StoreAwayError: The store can't be reached in this time.
-            InputError: The storage is no good, or has a study of this name that is another one, or
-                that hpo didn't make, or whose space meant something else when it was made; or no
-                configuration of the space keeps within its constraints.
+            InputError: The name can't be one, the storage is no good, or has a study of this name
+                that is another one, or that hpo didn't make, or whose space meant something else
+                when it was made; or no configuration of the space keeps within its constraints.
         """
+        check_name(name)
         # The parameters that trials show are then among the choices that Optuna knows.
         definition = definition.capped()
         definition.strategy().check()
