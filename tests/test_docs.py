@@ -48,6 +48,7 @@ FOREIGN = (
     "cd",
     "createdb",
     "export",
+    "huggingface-cli",
     "pkill",
     "pre-commit",
     "ray",
@@ -252,6 +253,16 @@ def test_library_examples(
 
 
 @pytest.mark.usefixtures("nothing_registered")
+def test_models_examples(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = hpo.load_data(workplace / "my-data", encoder="demo", cache=workplace / ".hpo")
+    hpo.fit(data, hpo.Config(fusion="sum", epochs=2)).save(workplace / "my-model")
+    seen: dict[str, Any] = {}
+    run_page("docs/models.md", workplace, monkeypatch, lambda section, names: seen.update(names))
+    assert seen["given"].shape == (5, len(seen["model"].classes))
+    assert seen["about"]["classes"] == list(seen["model"].classes)
+
+
+@pytest.mark.usefixtures("nothing_registered")
 def test_recipes(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from hpo.models import FUSIONS, HEADS, LOSSES
 
@@ -387,6 +398,8 @@ def test_commands_exist(
                     assert (REPO / "benchmarks" / f"{name}.py").is_file(), place
         elif first == "python" and rest[0] == "-c":
             compile(rest[1], place, "exec")
+        elif first == "python" and (rest[:2] == ["-m", "timeit"] or rest[0].startswith("../")):
+            continue  # Python's own, or beside the repository
         elif first == "python" and rest[0].startswith("scripts/"):
             source = (REPO / rest[0]).read_text()
             for flag in [word for word in rest if word.startswith("--")]:

@@ -15,6 +15,7 @@ from hpo.features._classes import PROMPT, class_embeddings
 from hpo.features._cost import ChoiceCost, EncoderCost, choice_cost
 from hpo.features._data import Data
 from hpo.features._data_options import DEMO_DATA, DataOptions, folder_defaults
+from hpo.features._encode import LateModel
 from hpo.features._encoder import DEFAULT_ENCODER, DEMO_ENCODER, Encoder, resolve_encoder
 from hpo.features._extract import extract_features
 from hpo.features._features import Counts, FeatureInfo, Features, load_features
@@ -49,6 +50,7 @@ __all__ = [
     "FeatureInfo",
     "Features",
     "FolderDefaults",
+    "LateModel",
     "LongCaptions",
     "Progress",
     "SourcePart",

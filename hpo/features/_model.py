@@ -1,6 +1,5 @@
 """The loaded encoder: images and captions in, float16 embeddings out."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import numpy as np
 import open_clip
 import torch
-from PIL import Image, UnidentifiedImageError
 
 from hpo.errors import InputError
 from hpo.features._decode import Preparation
@@ -17,6 +15,7 @@ from hpo.features._hub import fail_fast, quiet
 from hpo.features._long_captions import tokenizer_of, windows_of
 from hpo.features._precision import precision_on
 from hpo.features._weights import misfit, plain_weights
+from hpo.images import open_image
 
 __all__ = ["Model"]
 
@@ -88,6 +87,12 @@ class Model:
         self._preparation = Preparation(transform)
 
     @property
+    def module(self) -> torch.nn.Module:
+        """open_clip's model, with the methods ``encode_image`` and ``encode_text``."""
+        module: torch.nn.Module = self._model
+        return module
+
+    @property
     def parameters(self) -> int:
         """How many parameters the image tower has."""
         return sum(parameter.numel() for parameter in self._model.visual.parameters())
@@ -104,18 +109,10 @@ class Model:
             float32 [3, H, W], normalised as the model wants it.
 
         Raises:
-            InputError: The image can't be decoded; the message goes on after the image's name.
+            InputError: See ``open_image``.
         """
-        try:
-            with Image.open(io.BytesIO(content)) as image:
-                return self._preparation(image)
-        except UnidentifiedImageError:
-            size = f"{len(content)} bytes"
-            raise InputError(f"is not an image that Pillow can read ({size})") from None
-        # Pillow's decoders raise nearly anything on damaged bytes: OSError, SyntaxError,
-        # ValueError, struct.error, IndexError, DecompressionBombError.
-        except Exception as error:
-            raise InputError(f"can't be decoded: {error}") from error
+        with open_image(content) as image:
+            return self._preparation(image)
 
     def encode_images(self, images: Sequence[torch.Tensor]) -> np.ndarray:
         """Encode prepared images.
@@ -125,13 +122,18 @@ class Model:
         """
         return self._encode("encode_image", torch.stack(list(images)))
 
+    def tokens(self, captions: Sequence[str]) -> torch.Tensor:
+        """Return captions as the text tower reads them, int64 [B, context]."""
+        tokens: torch.Tensor = self._tokenize(list(captions))
+        return tokens
+
     def encode_texts(self, captions: Sequence[str]) -> np.ndarray:
         """Encode captions; what exceeds the model's context is cut off, as in open_clip.
 
         Returns:
             float16 [B, D], not normalised; a row with NaN or infinity is one that failed.
         """
-        return self._encode("encode_text", self._tokenize(list(captions)))
+        return self._encode("encode_text", self.tokens(captions))
 
     def encode_windows(self, captions: Sequence[str]) -> np.ndarray:
         """Encode captions in windows of the model's context, and average what these give.

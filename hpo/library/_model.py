@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hpo.errors import InputError
+from hpo.files import regular
 from hpo.launch import resolve_devices
 from hpo.library._embeddings import checked_embeddings
 from hpo.models import Config
@@ -39,6 +40,8 @@ class Model:
             that they had; None for where they were.
         cache: Folder of embeddings, for images and captions.
         device: Where to encode and predict.
+
+    ``card`` is what its folder says of it to people.
     """
 
     def __init__(
@@ -48,11 +51,20 @@ class Model:
         encoder: str | Mapping[str, str] | None = None,
         cache: str | Path = ".hpo",
         device: str = "auto",
+        card: str | None = None,
     ) -> None:
         self.trained = trained
+        self._card = card
         self.encoder = encoder
         self.cache = Path(cache)
         self.device = resolve_devices(device)[0]
+
+    @property
+    def card(self) -> str:
+        """The model card, in Markdown with a header that Hugging Face Hub reads."""
+        from hpo.results import model_card
+
+        return model_card(self.trained) if self._card is None else self._card
 
     @property
     def config(self) -> Config:
@@ -70,10 +82,45 @@ class Model:
         return self.trained.modalities
 
     def save(self, folder: str | Path) -> Path:
-        """Write the model folder and return it; ``load_model`` and ``hpo predict`` read it."""
+        """Write the model folder and return it; ``load_model`` and ``hpo predict`` read it.
+
+        Its ``README.md`` is the model card. What one in the folder says of the licence is kept.
+        """
+        from hpo.results import write_card
+
         path = Path(folder)
         self.trained.save(path)
+        write_card(path, self.card)
         return path
+
+    def export(self, file: str | Path, *, format: str = "onnx", with_encoder: bool = False) -> Path:
+        """Write the model as one ONNX file, which other programs can compute, and return it.
+
+        Its inputs are the embeddings, named as the modalities, float32 [rows, D]; a row of NaN
+        stands for what a row lacks. Its output is ``probabilities``, float32 [rows, K], as
+        ``predict_proba`` gives them. Classes, thresholds and encoder are in its metadata.
+
+        Args:
+            file: Its name.
+            format: ``onnx``.
+            with_encoder: Whether the encoders of images and captions are in the file, so that it
+                takes ``pixels``, float32 [rows, 3, H, W], and ``tokens``, int64 [rows, context].
+
+        Raises:
+            InputError: The extra ``onnx`` isn't installed, there is no encoder, or a part of the
+                model can't be exported; nothing is written.
+        """
+        from hpo.export import encoders_inside, export_onnx
+        from hpo.results import values_by_source
+
+        if format != "onnx":
+            raise InputError(f"format is {format!r}, but must be 'onnx'")
+        encoders = {}
+        if with_encoder:
+            places = values_by_source(self.encoder, self.trained, "encoder", "{'NAME': …}")
+            encoders = encoders_inside(self.trained, "The model", places, self.cache)
+        export_onnx(self.trained, Path(file), encoders)
+        return Path(file)
 
     def predict_proba(
         self,
@@ -276,6 +323,13 @@ def load_model(
     Raises:
         InputError: It is no model folder, or it is damaged.
     """
+    from hpo.results import CARD
     from hpo.training import TrainedModel
 
-    return Model(TrainedModel.load(Path(folder)), encoder=encoder, cache=cache, device=device)
+    path = Path(folder)
+    trained = TrainedModel.load(path)
+    try:
+        card = regular(path / CARD).read_text(encoding="utf-8")
+    except (OSError, ValueError):  # earlier versions wrote none
+        card = None
+    return Model(trained, encoder=encoder, cache=cache, device=device, card=card)

@@ -161,14 +161,16 @@ def fit(
     Raises:
         InputError: The features lack a modality that the fusion reads, or the device doesn't
             exist.
-        RuntimeError: The training diverged.
+        DivergedError: The training diverged.
     """
+    from hpo.results import model_card
     from hpo.training import refit
 
     config = Config(fusion=data.modalities[0]) if config is None else config
     trainer = _trainer(data, config, None, device, Arithmetic(threads), memory_gb)
     trained = refit(trainer, config, seed=seed, max_model_mb=_MODEL_MB, origin=data.description)
-    return Model(trained, cache=data.cache, device=device)
+    card = model_card(trained, None, trainer.bundle)
+    return Model(trained, cache=data.cache, device=device, card=card)
 
 
 def _trainer(

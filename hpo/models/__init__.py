@@ -43,7 +43,9 @@ if TYPE_CHECKING:
         load_weights,
     )
     from hpo.models._heads import GatedHead, MLPHead
+    from hpo.models._linear import Linear
     from hpo.models._losses import asymmetric_loss, build_loss
+    from hpo.models._neighbours import NeighboursHead
     from hpo.models._scaling import FeatureScaling
 else:
     __getattr__ = exported_late(
@@ -60,7 +62,9 @@ else:
                 "load_weights",
             ),
             "_heads": ("GatedHead", "MLPHead"),
+            "_linear": ("Linear",),
             "_losses": ("asymmetric_loss", "build_loss"),
+            "_neighbours": ("NeighboursHead",),
             "_scaling": ("FeatureScaling",),
         },
     )
@@ -78,8 +82,10 @@ __all__ = [
     "FeatureScaling",
     "FixedValues",
     "GatedHead",
+    "Linear",
     "MLPHead",
     "MetaClassifier",
+    "NeighboursHead",
     "Origin",
     "Parameter",
     "PluginUse",

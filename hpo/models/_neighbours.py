@@ -18,6 +18,7 @@ class NeighboursHead(nn.Module):
     that a class which none of them has is unlikely rather than impossible (Laplace smoothing):
     p = (Σ labels of the k nearest + mean label) / (k + 1). Nothing is trained (Zhang and Zhou
     2007, "ML-KNN", doi 10.1016/j.patcog.2006.12.019, for such votes in multi-label learning).
+    A row that lacks its embedding, which is 0 then, is near to none: it gets the mean label.
 
     The rows are kept as float16 unit vectors and are part of the weights, so the model grows with
     the data: 2 · width bytes a row.
@@ -67,6 +68,7 @@ class NeighboursHead(nn.Module):
         nearest = cosines.topk(min(self.k, len(self.rows)), dim=1).indices
         votes = self.labels[nearest].float().sum(dim=1)
         share = (votes + self.mean) / (nearest.shape[1] + 1)
+        share = torch.where(x.any(dim=1, keepdim=True), share, self.mean)
         return share.logit(_EPS)
 
     def extra_repr(self) -> str:

@@ -13,6 +13,7 @@ from hpo.results._predictions import write_csv, write_predictions, write_probabi
 from hpo.results._thresholds import tune_thresholds
 
 if TYPE_CHECKING:
+    from hpo.results._card import CARD, model_card, write_card
     from hpo.results._decide import Decision, decide, decide_on, seed_probabilities, trainer_of
     from hpo.results._details import by_class, without_modalities
     from hpo.results._encoding import (
@@ -35,6 +36,7 @@ else:
     __getattr__ = exported_late(
         __name__,
         {
+            "_card": ("CARD", "model_card", "write_card"),
             "_decide": ("Decision", "decide", "decide_on", "seed_probabilities", "trainer_of"),
             "_details": ("by_class", "without_modalities"),
             "_encoding": (
@@ -53,6 +55,7 @@ else:
     )
 
 __all__ = [
+    "CARD",
     "ClassScore",
     "Decision",
     "Floor",
@@ -81,6 +84,7 @@ __all__ = [
     "lacking_of",
     "listed",
     "long_caption_rules",
+    "model_card",
     "pick_task",
     "probabilities_on_test",
     "refit_best",
@@ -95,6 +99,7 @@ __all__ = [
     "tune_thresholds",
     "values_by_source",
     "without_modalities",
+    "write_card",
     "write_csv",
     "write_predictions",
     "write_probabilities",

@@ -1,16 +1,14 @@
 """What a model's probabilities are corrected with after training."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Calibration"]
-
-#: Probabilities nearer to 0 or 1 count as this near, so that their logits are finite.
-_EDGE = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +23,10 @@ class Calibration:
         method: ``temperature`` or ``platt``.
         slopes: One a class.
         offsets: One a class.
+        EDGE: Probabilities nearer to 0 or 1 count as this near, so that their logits are finite.
     """
 
+    EDGE: ClassVar[float] = 1e-12
     method: str
     slopes: tuple[float, ...]
     offsets: tuple[float, ...]
@@ -42,7 +42,7 @@ class Calibration:
         return tuple(float(t) for t in self._corrected(np.asarray(thresholds)))
 
     def _corrected(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-        clipped = np.clip(probabilities.astype(np.float64), _EDGE, 1 - _EDGE)
+        clipped = np.clip(probabilities.astype(np.float64), self.EDGE, 1 - self.EDGE)
         logits = np.log(clipped) - np.log1p(-clipped)
         corrected = np.asarray(self.slopes) * logits + np.asarray(self.offsets)
         values: NDArray[np.float64] = 1 / (1 + np.exp(-corrected))
@@ -57,6 +57,26 @@ class Calibration:
         }
 
     @staticmethod
-    def from_json(raw: dict[str, Any]) -> "Calibration":
-        """Return what ``to_json`` gave."""
-        return Calibration(raw["method"], tuple(raw["slopes"]), tuple(raw["offsets"]))
+    def from_json(raw: dict[str, Any], classes: int) -> "Calibration":
+        """Return what ``to_json`` gave.
+
+        Args:
+            raw: Its values.
+            classes: Number of labels K.
+
+        Raises:
+            KeyError: Something is missing.
+            TypeError: Something is no list.
+            ValueError: These can't be the values of a calibration.
+        """
+        slopes, offsets = tuple(raw["slopes"]), tuple(raw["offsets"])
+        for name, values in (("slopes", slopes), ("offsets", offsets)):
+            numbers = all(
+                isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
+                for x in values
+            )
+            if not numbers or len(values) != classes:
+                raise ValueError(f"the {name} of the calibration must be a number for each class")
+        if min(slopes) <= 0:
+            raise ValueError("the slopes of the calibration must be above 0")
+        return Calibration(str(raw["method"]), slopes, offsets)

@@ -70,3 +70,12 @@ def test_it_is_no_part_of_a_fusion_that_is_trained_as_one() -> None:
     config = Config(fusion="sum_joint", head="knn")
     with pytest.raises(InputError, match=r"^The fusion 'sum_joint' trains its heads together, but"):
         build_module("sum_joint", config, {"a": 3, "b": 3}, CLASSES, torch.Generator())
+
+
+def test_a_row_that_lacks_its_embedding_gets_the_mean_label() -> None:
+    x, labels = samples()
+    module = make(**{"knn.k": 3})
+    module.fit({"text": x}, labels)
+    found = module({"text": torch.cat([torch.zeros(1, WIDTH), x[:2].float()])}).sigmoid()
+    torch.testing.assert_close(found[0], labels.mean(dim=0))
+    torch.testing.assert_close(found[1:], module({"text": x[:2]}).sigmoid())

@@ -1,0 +1,85 @@
+"""``hpo export --model DIR --format onnx --out FILE``: a model for other programs."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpo._options import add_plugin_option, guarded
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return guarded(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="hpo export",
+        description="Write a model as one file that other programs can compute.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "--model",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="model folder, such as runs/NAME/model",
+    )
+    add("--format", choices=("onnx",), default="onnx", help="default: %(default)s")
+    add("--out", type=Path, metavar="FILE", help="default: model.onnx in the working folder")
+    add(
+        "--with-encoder",
+        action="store_true",
+        help="put the encoders of images and captions into the file, so that it takes pixels and "
+        "tokens instead of their embeddings",
+    )
+    add(
+        "--encoder",
+        action="append",
+        default=[],
+        metavar="[NAME=]PATH",
+        help="where the model's encoder is on this machine (default: where it was in training)",
+    )
+    add(
+        "--cache",
+        type=Path,
+        default=Path(".hpo"),
+        metavar="DIR",
+        help="where hashes of weights are remembered (default: %(default)s)",
+    )
+    add_plugin_option(parser)
+    arguments = parser.parse_args(argv)
+
+    from hpo.errors import InputError
+    from hpo.export import caption_notes, encoders_inside, export_onnx
+    from hpo.features import named_values
+    from hpo.results import values_by_source
+    from hpo.study import load_plugins
+    from hpo.training import TrainedModel
+
+    out = arguments.out or Path("model.onnx")
+    if out.is_dir():
+        raise InputError(f"--out {out} is a folder, but must be a file")
+    if arguments.encoder and not arguments.with_encoder:
+        raise InputError("--encoder says where an encoder is, so it needs --with-encoder")
+    load_plugins(arguments.plugin)
+    model = TrainedModel.load(arguments.model)
+    encoders = {}
+    if arguments.with_encoder:
+        given = named_values(arguments.encoder, "--encoder", "NAME=PATH")
+        places = values_by_source(given, model, "--encoder", "NAME=PATH")
+        encoders = encoders_inside(model, f"The model {arguments.model}", places, arguments.cache)
+    difference = export_onnx(model, out, encoders)
+    print(f"checked with onnxruntime: within {difference:.1g} of PyTorch's probabilities")
+    for note in caption_notes(model, encoders):
+        print(f"note: {note}")
+    print(f"  {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
