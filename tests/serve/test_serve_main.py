@@ -100,7 +100,7 @@ def page_of(browser: Any, server: Server) -> tuple[Any, list[str]]:
     page.on("console", lambda one: seen.append(f"{one.type}: {one.text}"))
     page.on("pageerror", lambda one: seen.append(f"error: {one}"))
     page.goto(server.url)
-    page.wait_for_function("fields.length > 0")
+    page.wait_for_selector("#ask:not([hidden])")
     return page, seen
 
 
