@@ -52,6 +52,7 @@ def dry_run(
     limits: "Limits",
     candidates: Sequence[Mapping[str, Any]],
     warm_start: str | None,
+    wait: float | None,
     console: "Console",
 ) -> None:
     """Print the plan of a run.
@@ -73,6 +74,7 @@ def dry_run(
         limits: What may end the study.
         candidates: What is to be tried first.
         warm_start: A study whose best configurations are.
+        wait: Seconds for which a store that is away is waited for.
         console: Where to print.
 
     Raises:
@@ -116,12 +118,12 @@ def dry_run(
             *scaling_notes(data, space),
         ]
         memory = memory_notes(bundle, allowed)
-    board = look(storage, study, definition, same_data=options.encodes)
+    board = look(storage, study, definition, same_data=options.encodes, wait=wait)
     limits.trial_epochs(definition)  # says what is wrong
     strategy = definition.capped().strategy()
     for values in candidates:
         strategy.point(values)  # likewise
-    if warm_start is not None and warm_start not in (names := study_names(storage)):
+    if warm_start is not None and warm_start not in (names := study_names(storage, wait)):
         raise InputError(
             f"--warm-start {warm_start}: {redact(storage)} has no such study"
             f"{did_you_mean(warm_start, names)}."

@@ -3,19 +3,23 @@
 import argparse
 import contextlib
 import logging
+import math
 import os
+import re
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hpo._duration import seconds_of
 from hpo._output import steady_output
-from hpo.errors import InputError
+from hpo.errors import DivergedError, InputError
 
 __all__ = [
     "DEFAULT_STORAGE",
+    "FAILED_TASKS",
     "NO_CANDIDATE",
     "add_cache_option",
     "add_memory_option",
@@ -23,6 +27,7 @@ __all__ = [
     "add_storage_option",
     "add_study_options",
     "add_timing_options",
+    "add_wait_option",
     "duration",
     "guarded",
     "positive",
@@ -31,6 +36,9 @@ __all__ = [
 DEFAULT_STORAGE = "sqlite:///studies.db"
 #: Exit status where a study can't go on: all candidates of a stage failed.
 NO_CANDIDATE = 4
+_PASSWORD = re.compile(r"(://[^\s/:@]*:|\b\w*password=)[^\s@&'\"]+", re.IGNORECASE)
+#: The study is complete, but some of its tasks failed.
+FAILED_TASKS = 5
 
 
 def add_study_options(
@@ -80,6 +88,18 @@ def add_storage_option(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("HPO_STORAGE", DEFAULT_STORAGE),
         metavar="URL",
         help=f"sqlite:///FILE or postgresql+psycopg://… (default: $HPO_STORAGE, {DEFAULT_STORAGE})",
+    )
+    add_wait_option(parser)
+
+
+def add_wait_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--wait-for-store``."""
+    parser.add_argument(
+        "--wait-for-store",
+        type=_seconds_or_none,
+        metavar="TIME",
+        help="how long a storage that is away is waited for, such as 30, 10m or 0 (default: a "
+        "minute where it was not reached before, and from then on without end)",
     )
 
 
@@ -136,6 +156,10 @@ def duration(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _seconds_or_none(text: str) -> float:
+    return 0.0 if text.strip() == "0" else duration(text)
+
+
 def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
     """Return an argument type: a number above 0."""
 
@@ -146,6 +170,8 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
             raise argparse.ArgumentTypeError(
                 f"{text!r} is not {'a whole number' if kind is int else 'a number'}"
             ) from None
+        if not math.isfinite(value):
+            raise argparse.ArgumentTypeError(f"is {text}, but must be a finite number")
         if not value > 0:
             raise argparse.ArgumentTypeError(f"is {text}, but must be above 0")
         return value
@@ -157,31 +183,53 @@ def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | N
     """Run a command; print in one sentence what ended it before its end.
 
     Returns:
-        The exit status: what ``main`` returns, 2 for bad input, 1 for anything else that was not
-        foreseen, whose traceback is kept in a file, and 130 after Ctrl-C.
+        The exit status: what ``main`` returns, 2 for bad input, 6 for a store that is away, 1 for a
+        file that can't be read or written, a refit that diverged, and whatever was not foreseen,
+        whose traceback is kept in a file, and 130 after Ctrl-C.
     """
-    with steady_output(), _reporting():
+    with steady_output(), _reporting(), warnings.catch_warnings():
+        # What Pillow warns of on standard error is said of the image, if it comes to anything.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
             return main(argv)
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
-            return 2
+            return error.status
         except KeyboardInterrupt:
             print("stopped; run the same command again to continue", file=sys.stderr)
             return 130
+        except DivergedError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
         except OSError as error:
             named = f"'{error.filename}': " if error.filename else ""
             print(f"error: {named}{error.strerror or error}", file=sys.stderr)
             return 1
         except Exception as error:
+            if (away := _trouble_of_store(error)) is not None:
+                print(f"error: {away}", file=sys.stderr)
+                return away.status
             (first, *_) = str(error).strip().splitlines() or [""]
             print(
                 f"error: {main.__module__} met with something unforeseen: {type(error).__name__}: "
-                f"{first}\nThe traceback is in {_keep_traceback()}. Nothing that was stored is "
-                "lost; the same command goes on once the cause is gone.",
+                f"{_scrubbed(first)}\nThe traceback is in {_keep_traceback()}. Nothing that was "
+                "stored is lost; the same command goes on once the cause is gone.",
                 file=sys.stderr,
             )
             return 1
+
+
+def _trouble_of_store(error: Exception) -> InputError | None:
+    """Return what is to be said of an error that comes from a store and was waited for nowhere."""
+    if "sqlalchemy" not in sys.modules:
+        return None  # no store was opened
+    from hpo.trials import StoreAwayError, StoreUnfitError, lasting_reason, passing_reason
+
+    reason = passing_reason(error)
+    if reason is not None:
+        return StoreAwayError(reason)
+    reason = lasting_reason(error)
+    return None if reason is None else StoreUnfitError(f"The store refuses: {reason}.")
 
 
 def _keep_traceback() -> str:
@@ -190,11 +238,16 @@ def _keep_traceback() -> str:
         with tempfile.NamedTemporaryFile(
             "w", prefix="hpo-", suffix=".log", delete=False, encoding="utf-8"
         ) as file:
-            file.write(traceback.format_exc())
+            file.write(_scrubbed(traceback.format_exc()))
         return file.name
     except OSError:
         traceback.print_exc()
         return "the lines above"
+
+
+def _scrubbed(text: str) -> str:
+    """Return a text without the passwords of URLs that may be in it."""
+    return _PASSWORD.sub(r"\1***", text)
 
 
 @contextlib.contextmanager

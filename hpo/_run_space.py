@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 __all__ = ["fusion_names", "read_by", "space_file"]
 
 
-def space_file(study: str, storage: str) -> Path:
+def space_file(study: str, storage: str, wait: float | None = None) -> Path:
     """Return the file of the space that has the study's name.
 
     Args:
         study: The study.
         storage: Its storage.
+        wait: Seconds for which a storage that is away is waited for; None for the default.
 
     Raises:
         InputError: There is none; studies of the storage are named that may have been meant.
@@ -28,7 +29,7 @@ def space_file(study: str, storage: str) -> Path:
     try:
         return find_space(study)
     except InputError as error:
-        names = study_names(storage)
+        names = study_names(storage, wait)
         if study in names:
             hint = f"The study '{study}' is there: give the file of its space."
         elif near := did_you_mean(study, names):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from hpo._options import add_cache_option, guarded
+from hpo._options import add_cache_option, add_wait_option, guarded
 from hpo.errors import InputError
 
 __all__ = ["main"]
@@ -35,12 +35,15 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument(
         "--storage", metavar="URL", help="a storage, whose studies are read (default: none)"
     )
+    add_wait_option(parser)
     arguments = parser.parse_args(argv)
     if not arguments.cache.is_dir() and not arguments.model and arguments.storage is None:
         raise InputError(f"--cache {arguments.cache}: there is no such folder.")
 
     damaged = 0
-    for what, found in _parts(arguments.cache, arguments.model, arguments.storage):
+    for what, found in _parts(
+        arguments.cache, arguments.model, arguments.storage, arguments.wait_for_store
+    ):
         count, faults = 0, []
         for fault in found():
             count += 1
@@ -56,7 +59,7 @@ _Checks = Callable[[], Iterator[str | None]]
 
 
 def _parts(
-    cache: Path, models: Sequence[Path], storage: str | None
+    cache: Path, models: Sequence[Path], storage: str | None, wait: float | None
 ) -> Iterator[tuple[str, _Checks]]:
     """Yield what there is to check: its name, and what says of each piece what is wrong."""
     if cache.is_dir():
@@ -67,7 +70,7 @@ def _parts(
         loads = [functools.partial(_load_model, folder) for folder in models]
         yield "models", lambda: map(_fault_of, loads)
     if storage is not None:
-        yield "studies", lambda: _studies(storage)
+        yield "studies", lambda: _studies(storage, wait)
 
 
 def _folders(parent: Path, load: Callable[[Path], object]) -> Iterator[str | None]:
@@ -82,6 +85,8 @@ def _fault_of(load: Callable[[], object]) -> str | None:
         load()
     except InputError as error:
         return str(error)
+    except OSError as error:
+        return f"can't be read, so nothing is known of it: {error}"
     return None
 
 
@@ -117,18 +122,17 @@ def _runs(folder: Path) -> Iterator[str | None]:
         yield f"{folder / damage.address} {name}; it is made again when it is needed"
 
 
-def _read_study(storage: str, name: str) -> object:
+def _read_study(storage: str, wait: float | None, name: str) -> object:
     from hpo.study import StoredStudy
 
-    return StoredStudy.join(storage, name).tasks()
+    return StoredStudy.join(storage, name, wait=wait).tasks()
 
 
-def _studies(storage: str) -> Iterator[str | None]:
-    from hpo.queue import open_ledger
+def _studies(storage: str, wait: float | None) -> Iterator[str | None]:
+    from hpo.queue import first_patience, open_ledger
 
-    ledger = open_ledger(storage)
-    for name in ledger.studies():
-        yield _fault_of(functools.partial(_read_study, storage, name))
+    for name in first_patience(wait)(lambda: open_ledger(storage).studies()):
+        yield _fault_of(functools.partial(_read_study, storage, wait, name))
 
 
 if __name__ == "__main__":

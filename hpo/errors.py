@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-__all__ = ["InputError", "did_you_mean"]
+__all__ = ["DivergedError", "InputError", "did_you_mean"]
 
 
 class InputError(ValueError):
@@ -12,7 +12,12 @@ class InputError(ValueError):
     Args:
         problems: One message or several; each names the thing, the value and the rule.
         title: A line put above the list, such as the file that was read.
+
+    Attributes:
+        status: The exit status of a command that it ends.
     """
+
+    status = 2
 
     def __init__(self, problems: str | Sequence[str], title: str | None = None) -> None:
         self.problems = [problems] if isinstance(problems, str) else list(problems)
@@ -21,6 +26,10 @@ class InputError(ValueError):
         if title is not None:
             lines = [title, *(f"  {problem}" for problem in self.problems)]
         super().__init__("\n".join(lines))
+
+
+class DivergedError(RuntimeError):
+    """A training run came to a loss that is no number, where its model was needed."""
 
 
 def did_you_mean(word: object, choices: Sequence[object]) -> str:

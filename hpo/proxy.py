@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from hpo._options import DEFAULT_STORAGE, guarded, positive
+from hpo._options import DEFAULT_STORAGE, add_wait_option, guarded, positive
 
 __all__ = ["main"]
 
@@ -39,19 +39,21 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument(
         "--port", type=positive(int), default=13000, help="port (default: %(default)s)"
     )
+    add_wait_option(parser)
     arguments = parser.parse_args(argv)
     if arguments.port > _LAST_PORT:
         parser.error(f"argument --port: is {arguments.port}, but must be at most {_LAST_PORT}")
 
     from hpo.errors import InputError
-    from hpo.queue import redact
+    from hpo.queue import first_patience, redact
 
     try:
         from hpo.queue._server import serve
     except ImportError:
         raise InputError("The proxy needs gRPC; pip install 'hpo[grpc]'.") from None
     try:
-        server = serve(arguments.storage, arguments.host, arguments.port)
+        patience = first_patience(arguments.wait_for_store)
+        server = patience(lambda: serve(arguments.storage, arguments.host, arguments.port))
     except RuntimeError as error:
         raise InputError(
             f"--port {arguments.port}: the proxy can't listen on it: {error}"

@@ -39,7 +39,8 @@ def _main(argv: Sequence[str] | None) -> int:
     from hpo.trials import Draw
 
     load_plugins(arguments.plugin)
-    study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache)
+    wait = arguments.wait_for_store
+    study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache, wait=wait)
     study.definition.check_meaning(study.name)
     check_bundle(study.definition)
     trial = finished_trial(study, arguments.trial)

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from hpo._data_arguments import data_options
 from hpo._dry_run import dry_run, rehearsed
-from hpo._options import NO_CANDIDATE, guarded
+from hpo._options import FAILED_TASKS, NO_CANDIDATE, guarded
 from hpo._run_options import run_parser
 from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes
 from hpo._run_space import fusion_names, read_by, space_file
+from hpo._writable import check_folder
 
 if TYPE_CHECKING:
     from hpo.features import Bundle
@@ -47,7 +48,8 @@ def _main(argv: Sequence[str] | None) -> int:
         return _run(arguments)
     except NoCandidateError as error:
         print(
-            f"error: {error} The tracebacks are with the failed trials, in the dashboard.",
+            f"error: {error} The tracebacks are with the failed trials, in the dashboard; once the "
+            f"cause is mended, `hpo study retry {arguments.study}` opens them again.",
             file=sys.stderr,
         )
         return NO_CANDIDATE
@@ -66,7 +68,6 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     from hpo.launch import place_workers, resolve_devices, resolve_precision
     from hpo.library import Limits, open_study, space_of
     from hpo.notes import refuse_doubts
-    from hpo.queue import Patience
     from hpo.report import Screen, finish_study
     from hpo.results import check_pick
     from hpo.search import (
@@ -75,11 +76,16 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         parse_setting,
         space_for_sources,
     )
-    from hpo.study import kept_split, load_plugins
+    from hpo.study import check_name, concerns, failed_tasks, kept_split, load_plugins
     from hpo.training import Arithmetic
     from hpo.trials import redact
 
     began = time.monotonic()
+    check_name(arguments.study)
+    out = arguments.out or _results_folder(arguments.study)
+    if not arguments.dry_run:
+        check_folder(out, "--out")
+        check_folder(arguments.cache, "--cache")
     candidates = [(text, parse_candidate(text)) for text in arguments.add]
     pick = None if arguments.pick is None else check_pick(arguments.pick)
     console = Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)
@@ -93,15 +99,16 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     settings = [(*parse_setting(text), "--set") for text in arguments.set]
     if arguments.seeds is not None:
         settings.append(("seeds", arguments.seeds, "--seeds"))
-    source = arguments.space or space_file(arguments.study, arguments.storage)
+    source = arguments.space or space_file(
+        arguments.study, arguments.storage, arguments.wait_for_store
+    )
     modalities = options.modalities or fusion_names(options)
     space = space_of(source, settings, suggested, modalities, options.sources() or None)
     options = options.with_encoders(encoders_of_space(space))
     space = space_for_sources(space, options.sources())
-    split = kept_split(arguments.storage, arguments.study, space.split)
+    split = kept_split(arguments.storage, arguments.study, space.split, arguments.wait_for_store)
     space = space.model_copy(update={"split": split})
     options = replace(options, reads=read_by(space))
-    out = arguments.out or Path("runs") / arguments.study
 
     devices = resolve_devices(arguments.devices)
     ray_plan = _ray_plan(arguments)
@@ -142,6 +149,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             limits=limits,
             candidates=[values for _, values in candidates],
             warm_start=arguments.warm_start,
+            wait=arguments.wait_for_store,
             console=console,
         )
         return 0
@@ -169,6 +177,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         arithmetic=arithmetic,
         checkpoint_every=arguments.checkpoint_every,
         run_store_gb=arguments.run_store_gb,
+        wait=arguments.wait_for_store,
     )
     limits = study.limits(
         arguments.timeout,
@@ -183,7 +192,8 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     for text, values in candidates:
         if not study.add(values):
             notes.append(f"--add {text}: the study has this configuration already")
-    study.stored.open_next()
+    going_on = not study.stored.open_next()
+    before = study.stored.tasks()
     screen = Screen(study.stored, study.stored.plan(), console)
     screen.show_plan(
         [
@@ -199,6 +209,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             *scaling_notes(data, space),
             *([str(limits)] if str(limits) else []),
             *notes,
+            *(f"note: {said}" for said in concerns(study.stored, before, going_on=going_on)),
             f"{placed} · precision {study.stored.definition.precision}",
             *memory_notes(bundle, allowed),
         ]
@@ -229,7 +240,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
                 console.print(_ended(study), highlight=False, soft_wrap=True)
             refit = not arguments.no_refit
             finish_study(
-                study.stored.patient(Patience()),
+                study.stored,
                 console,
                 out,
                 devices[0],
@@ -240,7 +251,9 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
                 ended_by=study.ended_by,
                 models=lambda trained: limits.models(study.stored, trained),
             )
-            return 0 if complete or limits.is_budget(study.ended_by) else UNFINISHED
+            if not (complete or limits.is_budget(study.ended_by)):
+                return UNFINISHED
+            return FAILED_TASKS if failed_tasks(study.stored.tasks()) else 0
     ended = f"It was ended by {study.ended_by}, with no score yet. " if study.ended_by else ""
     console.print(
         f"The study is not complete. {ended}Run the same command again to continue.",
@@ -248,6 +261,22 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         soft_wrap=True,
     )
     return UNFINISHED
+
+
+def _results_folder(study: str) -> Path:
+    """Return where the results of a study go if nothing is said of it.
+
+    Raises:
+        InputError: That would be outside of ``runs/``.
+    """
+    from hpo.errors import InputError
+
+    if Path(study).is_absolute() or ".." in Path(study).parts:
+        raise InputError(
+            f"--study {study}: its results would go to {Path('runs') / study}; give their folder "
+            "with --out."
+        )
+    return Path("runs") / study
 
 
 def _has_result(study: "Study") -> bool:
@@ -326,6 +355,7 @@ def _settings(arguments: argparse.Namespace) -> "WorkerSettings":
         grace=arguments.grace,
         stall_timeout=arguments.stall_timeout,
         memory_gb=arguments.memory_gb,
+        wait_for_store=arguments.wait_for_store,
     )
 
 

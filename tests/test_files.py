@@ -1,14 +1,16 @@
 """What differs between systems: it works on each, or is left out where that does no harm."""
 
 import errno
+import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from hpo import files
 from hpo._machine import usable_cores
-from hpo.files import atomic_write, sync, write_json
+from hpo.files import atomic_write, read_again, sealed, sweep, sync, unsealed, write_json
 
 
 def test_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,3 +61,45 @@ def test_files_are_written_where_nothing_can_be_synced_but_open_files(
         file.write(b"b")
     sync(tmp_path / "b")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b"]
+
+
+def test_what_a_file_system_only_has_to_be_asked_again_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files.time, "sleep", lambda _: None)
+    errors = [OSError(errno.ESTALE, "Stale file handle"), OSError(errno.EIO, "Input/output error")]
+
+    def read() -> str:
+        if errors:
+            raise errors.pop(0)
+        return "content"
+
+    assert read_again(read) == "content"
+    errors += [OSError(errno.EIO, "Input/output error") for _ in range(10)]
+    with pytest.raises(OSError, match="Input/output error"):
+        read_again(read)
+    assert len(errors) == 6
+    errors[:] = [PermissionError(errno.EACCES, "Permission denied")] * 2
+    with pytest.raises(PermissionError):
+        read_again(read)
+    assert len(errors) == 1
+
+
+def test_a_sealed_record_tells_what_was_changed(tmp_path: Path) -> None:
+    record = {"a": (1, 2), "b": {"c": 0.1}, 3: None}
+    written = sealed(record)
+    assert list(written) == ["a", "b", "3", "checksum"]
+    write_json(tmp_path / "record.json", written)
+    stored = json.loads((tmp_path / "record.json").read_text())
+    assert unsealed(stored) == {"a": [1, 2], "b": {"c": 0.1}, "3": None}
+    assert unsealed({"a": 1}) == {"a": 1}  # of before there were checksums
+    with pytest.raises(ValueError, match="its checksum is wrong"):
+        unsealed({**stored, "a": [1, 3]})
+
+
+def test_what_killed_processes_left_is_removed_when_it_is_old(tmp_path: Path) -> None:
+    for name in (".a.tmp", ".b.tmp", "c.tmp"):
+        (tmp_path / name).touch()
+    os.utime(tmp_path / ".a.tmp", (time.time() - 100, time.time() - 100))
+    os.utime(tmp_path / "c.tmp", (0, 0))
+    sweep(tmp_path, older_than=50)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".b.tmp", "c.tmp"]
+    sweep(tmp_path / "nowhere")

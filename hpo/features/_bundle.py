@@ -6,7 +6,6 @@ make. Each of those has a key of its own, the same as if the other sources weren
 
 import hashlib
 import itertools
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,8 @@ from hpo.features._choice import Sources, check_encoder, union
 from hpo.features._features import Features, features_folder, load_features
 from hpo.features._folder import build_folder, discard_folder
 from hpo.features._parts import SourcePart, choose_features, parts_of
-from hpo.files import content_key, write_json
+from hpo.files import content_key, file_sha256, read_again, regular, write_json
+from hpo.json_files import read_json
 
 if TYPE_CHECKING:
     from hpo.data import Dataset, Split
@@ -218,7 +218,7 @@ def save_bundle(
                 "classes": list(dataset.classes),
                 "dataset_fingerprint": dataset.fingerprint,
                 "sha256": {
-                    name: _hash(building / name)
+                    name: file_sha256(building / name)
                     for name in (*(f"{name}.npy" for name in content), "rows.json")
                 },
             },
@@ -232,7 +232,12 @@ def load_bundle(folder: Path) -> Bundle:
     Raises:
         InputError: The folder, a file of it or its features are missing or damaged; all problems
             are listed.
+        OSError: A file can't be read, so that nothing is known of it.
     """
+    return read_again(lambda: _load(folder))
+
+
+def _load(folder: Path) -> Bundle:
     from hpo.data import Split
 
     title = f"The bundle '{folder}' can't be used:"
@@ -241,7 +246,7 @@ def load_bundle(folder: Path) -> Bundle:
     for name, expected in about["sha256"].items():
         if not (folder / name).is_file():
             problems.append(f"there is no file {name}")
-        elif _hash(folder / name) != expected:
+        elif file_sha256(folder / name) != expected:
             problems.append(f"{name} is damaged: its SHA-256 is not the one in bundle.json")
     named: dict[str, NamedSource] = {}
     places = about["features"]
@@ -254,19 +259,19 @@ def load_bundle(folder: Path) -> Bundle:
             problems.append(str(error).replace("\n", "\n  "))
     if problems:
         raise InputError(problems, title)
-    labels = np.load(folder / "labels.npy", allow_pickle=False, mmap_mode="r")
+    labels = np.load(regular(folder / "labels.npy"), allow_pickle=False, mmap_mode="r")
     parts = {
-        match[1]: np.load(folder / name, allow_pickle=False)
+        match[1]: np.load(regular(folder / name), allow_pickle=False)
         for name in about["sha256"]
         if (match := _SPLIT_FILE.fullmatch(name))
     }
-    rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
+    rows = read_json(folder / "rows.json")
     ids, test_ids, classes = tuple(rows["ids"]), tuple(rows["test_ids"]), tuple(about["classes"])
     split = Split(**parts)
     content = {"labels": labels} | {f"split_{name}": part for name, part in parts.items()}
     groups = None
     if _GROUPS in about["sha256"]:
-        groups = content["groups"] = np.load(folder / _GROUPS, allow_pickle=False)
+        groups = content["groups"] = np.load(regular(folder / _GROUPS), allow_pickle=False)
     sources = {name: source.features for name, source in named.items()}
     several, fingerprint = about["format"] == _FORMAT_NAMED, about["dataset_fingerprint"]
     keys, key = _keys(content, rows, classes, fingerprint, sources, several)
@@ -318,7 +323,7 @@ def _keys(
 def _read_about(folder: Path, title: str) -> dict[str, Any]:
     """Return bundle.json, with everything in it that ``save_bundle`` writes."""
     try:
-        about: Any = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        about: Any = read_json(folder / "bundle.json")
         if about["format"] not in (_FORMAT, _FORMAT_NAMED):
             raise InputError(
                 f"bundle.json has format {about['format']}, but this version reads {_FORMAT} and "
@@ -331,7 +336,7 @@ def _read_about(folder: Path, title: str) -> dict[str, Any]:
         raise InputError("there is no file bundle.json", title) from None
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"bundle.json is damaged: {error!r}", title) from error
     if lacking:
         raise InputError(f"bundle.json lacks {', '.join(sorted(lacking))}", title)
@@ -386,8 +391,3 @@ def _check(
                 f"row {both[0]} is in the {called[one]} and in the {called[other]} part"
             )
     return problems
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,6 +5,7 @@ A chunk is one safetensors file: ``keys`` uint8 [n, 32], SHA-256 of each item, a
 number of processes can add to one folder, and one that is killed loses its last chunk at most.
 """
 
+import contextlib
 import hashlib
 import time
 import zlib
@@ -15,8 +16,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from hpo.features._folder import sweep
-from hpo.files import atomic_write
+from hpo.errors import InputError
+from hpo.files import atomic_write, read_again, regular, sweep
 
 __all__ = ["KEY_BYTES", "ChunkStore", "ChunkWriter"]
 
@@ -28,18 +29,20 @@ CHUNK_SECONDS = 20.0
 class ChunkStore:
     """One folder of chunks whose rows have the same width and dtype.
 
-    A chunk that can't be read or whose checksum is wrong is deleted, and its items count as
-    missing: everything in the store can be made again.
+    A chunk that is read and whose checksum is wrong is deleted, and its items count as missing:
+    everything in the store can be made again. One that can't be read stays.
 
     Args:
         folder: Where the chunks are; made at the first ``append``.
+
+    Raises:
+        OSError: A chunk can't be read, several times in a row.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._places: dict[bytes, tuple[Path, int]] = {}
-        if folder.is_dir():
-            sweep(folder)
+        sweep(folder)
         for path, keys, _ in self._read_all():
             self._remember(path, keys)
 
@@ -60,9 +63,7 @@ class ChunkStore:
         path = self.folder / f"{hashlib.sha256(raw).hexdigest()[:20]}.safetensors"
         rows = np.ascontiguousarray(rows)
         stored_keys = np.frombuffer(raw, dtype=np.uint8).reshape(len(keys), KEY_BYTES)
-        content = save(
-            {"keys": stored_keys, "rows": rows}, {"crc32": str(_checksum(stored_keys, rows))}
-        )
+        content = save({"keys": stored_keys, "rows": rows}, {"sum": _checksum(stored_keys, rows)})
         with atomic_write(path) as file:
             file.write(content)
         self._remember(path, stored_keys)
@@ -72,13 +73,20 @@ class ChunkStore:
 
         Raises:
             KeyError: A key isn't in the store.
+            InputError: A chunk was damaged meanwhile.
+            OSError: A chunk can't be read.
         """
         wanted: dict[Path, list[tuple[int, int]]] = {}
         for position, key in enumerate(keys):
             path, row = self._places[key]
             wanted.setdefault(path, []).append((position, row))
         for path, pairs in wanted.items():
-            _, rows = _read(path)
+            try:
+                _, rows = _read(path)
+            except _DamagedError as error:
+                raise InputError(
+                    f"{error}; run the same command again to encode it anew."
+                ) from None
             positions, sources = np.array(pairs, dtype=np.int64).T
             out[positions] = rows[sources]
 
@@ -102,8 +110,11 @@ class ChunkStore:
         for path in sorted(self.folder.glob("*.safetensors")):
             try:
                 keys, rows = _read(path)
+            except FileNotFoundError:
+                continue  # another process found it damaged
             except _DamagedError:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # the folder may only be read
+                    path.unlink()
                 continue
             yield path, keys, rows
 
@@ -146,16 +157,30 @@ class _DamagedError(Exception):
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    return read_again(lambda: _read_once(path))
+
+
+def _read_once(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    with regular(path).open("rb"):
+        pass  # says what the system has against it, in the system's words
     try:
         with safe_open(path, framework="numpy") as file:
-            stored = (file.metadata() or {}).get("crc32")
+            said = file.metadata() or {}
             keys, rows = file.get_tensor("keys"), file.get_tensor("rows")
-    except (SafetensorError, OSError) as error:
+    except SafetensorError as error:
         raise _DamagedError(f"'{path}' is not a chunk: {error}") from error
-    if stored != str(_checksum(keys, rows)):
+    # Earlier versions stored a checksum of the bytes alone.
+    old = said.get("crc32") == str(_bytes_checksum(keys, rows)) and "sum" not in said
+    if not old and said.get("sum") != _checksum(keys, rows):
         raise _DamagedError(f"the checksum of '{path}' is wrong")
     return keys, rows
 
 
-def _checksum(keys: np.ndarray, rows: np.ndarray) -> int:
+def _checksum(keys: np.ndarray, rows: np.ndarray) -> str:
+    """Return the CRC-32 of a chunk, with the type and shape of what is in it."""
+    described = f"{keys.shape} {rows.dtype} {rows.shape}".encode()
+    return f"{zlib.crc32(described, _bytes_checksum(keys, rows)):08x}"
+
+
+def _bytes_checksum(keys: np.ndarray, rows: np.ndarray) -> int:
     return zlib.crc32(rows.tobytes(), zlib.crc32(keys.tobytes()))

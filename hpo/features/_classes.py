@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from hpo._machine import usable_cores
 from hpo.errors import InputError
+from hpo.features._chunks import ChunkStore
 from hpo.features._encode import LateModel
 from hpo.features._encoder import resolve_encoder
 from hpo.features._features import FeatureInfo
-from hpo.files import atomic_write, content_key
+from hpo.features._hashes import hash_bytes
+from hpo.files import content_key
 
 __all__ = ["PROMPT", "class_embeddings", "encode_classes"]
 
@@ -35,10 +37,13 @@ def encode_classes(classes: Sequence[str], info: FeatureInfo, store: Path, devic
         store: The folder of the cache.
         device: Where to encode.
     """
-    path = _path(classes, info, store)
-    if path is None or path.exists():
+    folder = _folder(classes, info, store)
+    if folder is None:
         return
     prompts = [PROMPT.format(name) for name in classes]
+    chunks, keys = ChunkStore(folder), _keys(classes)
+    if all(key in chunks for key in keys):
+        return
     try:
         with LateModel(resolve_encoder(info.encoder, store), device, usable_cores()) as model:
             batches = [prompts[start : start + _BATCH] for start in range(0, len(prompts), _BATCH)]
@@ -46,8 +51,7 @@ def encode_classes(classes: Sequence[str], info: FeatureInfo, store: Path, devic
     except InputError as error:
         _log.warning("The class names are not encoded, so there are no zero-shot labels: %s", error)
         return
-    with atomic_write(path) as file:
-        np.save(file, np.concatenate(rows), allow_pickle=False)
+    chunks.append(keys, np.concatenate(rows))
 
 
 def class_embeddings(
@@ -58,18 +62,25 @@ def class_embeddings(
     Args:
         classes: See ``encode_classes``; likewise ``info`` and ``store``.
     """
-    path = _path(classes, info, store)
-    try:
-        rows = None if path is None else np.load(path, allow_pickle=False).astype(np.float32)
-    except (OSError, ValueError):
+    folder = _folder(classes, info, store)
+    if folder is None:
         return None
-    return rows if rows is not None and np.isfinite(rows).all() else None
+    chunks, keys = ChunkStore(folder), _keys(classes)
+    if not all(key in chunks for key in keys):
+        return None
+    rows = np.empty((len(keys), chunks.width()), np.float32)
+    chunks.gather(keys, rows)
+    return rows if np.isfinite(rows).all() else None
 
 
-def _path(classes: Sequence[str], info: FeatureInfo, store: Path) -> Path | None:
-    """Return the file of the embeddings; None if there can't be any."""
+def _keys(classes: Sequence[str]) -> list[bytes]:
+    return [hash_bytes(PROMPT.format(name).encode()) for name in classes]
+
+
+def _folder(classes: Sequence[str], info: FeatureInfo, store: Path) -> Path | None:
+    """Return the folder of the embeddings; None if there can't be any."""
     if info.source != "open_clip" or all(name.strip().isdigit() for name in classes):
         return None
     prompts = [PROMPT.format(name) for name in classes]
     key = content_key({"encoder": info.encoder, "weights": info.weights_hash, "prompts": prompts})
-    return store / "classes" / f"{key}.npy"
+    return store / "classes" / key

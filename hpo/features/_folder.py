@@ -2,16 +2,12 @@
 
 import contextlib
 import shutil
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hpo.files import sync
+from hpo.files import sweep, sync, temporary_beside
 
-__all__ = ["build_folder", "discard_folder", "sweep"]
-
-_STALE_SECONDS = 24 * 3600.0
+__all__ = ["build_folder", "discard_folder"]
 
 
 @contextlib.contextmanager
@@ -27,9 +23,9 @@ def build_folder(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target.parent)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    temporary = temporary_beside(target)
+    temporary.mkdir()
     try:
-        temporary.chmod(0o755)
         yield temporary
         for path in (*temporary.iterdir(), temporary):
             sync(path)
@@ -51,19 +47,8 @@ def discard_folder(target: Path) -> None:
     """
     if not target.exists():
         return
-    grave = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    grave = temporary_beside(target)
+    grave.mkdir()
     with contextlib.suppress(FileNotFoundError):  # somebody else was faster
         target.rename(grave / target.name)
     shutil.rmtree(grave, ignore_errors=True)
-
-
-def sweep(folder: Path) -> None:
-    """Remove what killed processes left in ``folder``: ``.*.tmp`` that is over a day old."""
-    for path in folder.glob(".*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime < _STALE_SECONDS:
-                continue
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink()

@@ -18,8 +18,8 @@ __all__ = ["Workers"]
 _log = logging.getLogger(__name__)
 _RESTARTS = 5
 #: Exit statuses of ``hpo.worker`` that say all that is to be said: done, bad input, left early, no
-#: candidate left, and the study deleted.
-_FINAL = (0, 2, 3, 4, 5)
+#: candidate left, done with failed tasks, the store away, and the study deleted.
+_FINAL = (0, 2, 3, 4, 5, 6, 7)
 
 
 class Workers:
@@ -56,6 +56,8 @@ class Workers:
             f"--stall-timeout={timing.stall_timeout}",
             "--of-run",
         ]
+        if timing.wait_for_store is not None:
+            self._command.append(f"--wait-for-store={timing.wait_for_store}")
         self._url = url
         self._placements = list(placements)
         self._processes = [self._start(placement, held) for placement in self._placements]

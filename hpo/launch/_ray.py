@@ -21,7 +21,6 @@ from hpo.data import Split
 from hpo.errors import InputError
 from hpo.features import Bundle, Features
 from hpo.launch._ray_plan import RayPlan
-from hpo.queue import Patience
 from hpo.search import NoCandidateError
 from hpo.study import StoredStudy, load_plugins
 from hpo.training import Interrupted, memory_share_gb
@@ -205,8 +204,9 @@ class _Actor:
         try:
             place = self._place
             load_plugins(place.plugins)
-            study = Patience(self._poll)(
-                lambda: StoredStudy.join(place.url, place.study, place.cache)
+            wait = self._settings.wait_for_store
+            study = StoredStudy.join(
+                place.url, place.study, place.cache, wait=wait, poll=self._poll
             )
             _check_folder(study.definition.run_store)
             settings = self._settings

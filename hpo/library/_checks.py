@@ -8,7 +8,7 @@ from hpo.errors import InputError
 from hpo.notes import Note
 from hpo.study import StoredStudy
 
-__all__ = ["check_importable", "check_positive", "warn_of"]
+__all__ = ["check_importable", "check_positive", "check_wait", "warn_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +36,12 @@ def check_positive(**numbers: float | None) -> None:
     ]
     if problems:
         raise InputError(problems)
+
+
+def check_wait(seconds: float | None) -> None:
+    """Refuse a time to wait for a store that is none; 0 is one."""
+    if seconds is not None and not seconds >= 0:
+        raise InputError(f"wait_for_store is {seconds}, but must be 0 or above.")
 
 
 def warn_of(notes: Iterable[Note]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hpo.features import Bundle, Data
 from hpo.launch import resolve_devices, resolve_precision
-from hpo.library._checks import check_positive, warn_of
+from hpo.library._checks import check_positive, check_wait, warn_of
 from hpo.library._spaces import space_of
 from hpo.library._study import Study
 from hpo.search import Space, space_for_sources
@@ -32,6 +32,7 @@ def create_study(
     compiler: str = "off",
     checkpoint_every: int = 50,
     run_store_gb: float = 20.0,
+    wait_for_store: float | None = None,
 ) -> Study:
     """Create a study, or open it if the storage has it already.
 
@@ -55,12 +56,15 @@ def create_study(
         compiler: Of training steps: ``off`` or a mode of ``torch.compile``.
         checkpoint_every: At most so many epochs are lost when a worker is killed.
         run_store_gb: Limit of the weights and states that are kept, in 10⁹ bytes.
+        wait_for_store: Seconds for which a storage that is away is waited for, now and by whatever
+            is done with the study; 0 not to wait. By default a minute now, and later without end.
 
     Raises:
         InputError: The space is wrong, the storage is no good, or it has another study of this
             name; all problems are listed.
     """
     Arithmetic(threads, compiler=compiler).check()
+    check_wait(wait_for_store)
     check_positive(checkpoint_every=checkpoint_every, run_store_gb=run_store_gb)
     given = [(key, value, "settings") for key, value in (settings or {}).items()]
     suggested = [(key, value, "hpo.yaml") for key, value in data.settings.items()]
@@ -72,7 +76,8 @@ def create_study(
     read = read.model_copy(update={"precision": asked})
     by_name = isinstance(space, str) and not space.endswith((".yaml", ".yml"))
     name = name or (str(space) if by_name else read.name)
-    division = data.divide(kept_split(storage, name, read.split), read.train_rows)
+    split = kept_split(storage, name, read.split, wait_for_store)
+    division = data.divide(split, read.train_rows)
     warn_of(division.notes)
     study = open_study(
         data,
@@ -83,6 +88,7 @@ def create_study(
         arithmetic=arithmetic,
         checkpoint_every=checkpoint_every,
         run_store_gb=run_store_gb,
+        wait=wait_for_store,
     )
     if warm_start is not None:
         for line in study.start_from(warm_start):
@@ -100,6 +106,7 @@ def open_study(
     arithmetic: Arithmetic,
     checkpoint_every: int,
     run_store_gb: float,
+    wait: float | None = None,
 ) -> Study:
     """Create or open a study of a space that was read and data that was divided.
 
@@ -114,7 +121,7 @@ def open_study(
         checkpoint_every=checkpoint_every,
         run_store_gb=run_store_gb,
     )
-    return Study(StoredStudy.create(storage, name, definition), bundle)
+    return Study(StoredStudy.create(storage, name, definition, wait), bundle)
 
 
 def define_study(
@@ -151,7 +158,11 @@ def define_study(
 
 
 def load_study(
-    name: str, storage: str = "sqlite:///studies.db", *, cache: str | Path | None = None
+    name: str,
+    storage: str = "sqlite:///studies.db",
+    *,
+    cache: str | Path | None = None,
+    wait_for_store: float | None = None,
 ) -> Study:
     """Open a study that exists.
 
@@ -160,8 +171,11 @@ def load_study(
         storage: See ``create_study``.
         cache: Where its features and runs are; by default in the working folder or that of the
             database file, if they are there, or else where they were when it was made.
+        wait_for_store: See ``create_study``.
 
     Raises:
         InputError: There is no such storage or study.
     """
-    return Study(StoredStudy.join(storage, name, None if cache is None else Path(cache)))
+    check_wait(wait_for_store)
+    folder = None if cache is None else Path(cache)
+    return Study(StoredStudy.join(storage, name, folder, wait=wait_for_store))

@@ -23,7 +23,9 @@ from hpo.study import (
     add_candidate,
     best_so_far,
     check_bundle,
+    concerns,
     epochs_trained,
+    retry_failed,
     warm_start,
 )
 from hpo.worker import WorkerSettings
@@ -105,7 +107,7 @@ class Study:
             progress: Whether to show a bar.
 
         Returns:
-            Whether the study is complete.
+            Whether the study is complete. It may be so with failed trials, see ``concerns``.
 
         Raises:
             InputError: A device doesn't exist, a number is not above 0, workers in other processes
@@ -120,7 +122,7 @@ class Study:
         check_bundle(self.stored.definition)
         placed = resolve_devices(devices)
         stored = self.stored
-        settings = WorkerSettings(device=placed[0], memory_gb=memory_gb)
+        settings = WorkerSettings(device=placed[0], memory_gb=memory_gb, wait_for_store=stored.wait)
         alone = workers == 1
         if not alone:
             check_importable(stored, plugins)
@@ -132,10 +134,13 @@ class Study:
                 return ThreadWorker(stored, settings, self._bundle)
             placements = place_workers(placed, workers, stored.definition.threads, memory_gb)
             cache = Path(stored.definition.cache)
-            return Workers(stored.name, stored.url, placements, cache, plugins)
+            return Workers(stored.name, stored.url, placements, cache, plugins, settings)
 
         with StudyBar(stored, shown=progress) as bar:
-            return self.run(start, bar.update, limits)
+            complete = self.run(start, bar.update, limits)
+        for line in self.concerns:
+            _log.warning("%s", line)
+        return complete
 
     def run(
         self,
@@ -183,6 +188,22 @@ class Study:
         return self._ended_by
 
     @property
+    def concerns(self) -> list[str]:
+        """What is to be known before any of its results is used, a line each.
+
+        Configurations that failed, and so took no part; trials that different versions of the
+        trainer or of PyTorch trained. Nothing if all is well.
+        """
+        return concerns(self.stored, self.stored.tasks())
+
+    def retry(self) -> int:
+        """Open failed trials again, once their cause is mended; return how many.
+
+        The next ``optimize`` trains them, from where they got to.
+        """
+        return len(retry_failed(self.stored))
+
+    @property
     def stopped(self) -> str | None:
         """Why no more trials were begun (``stop_when``), in words; None if it was not so."""
         row = self.stored.ledger.study(self.name)
@@ -223,7 +244,8 @@ class Study:
         Raises:
             InputError: There is no such study, or it has no whole trial.
         """
-        found = StoredStudy.join(self.stored.url, other, option="--warm-start")
+        wait = self.stored.wait
+        found = StoredStudy.join(self.stored.url, other, option="--warm-start", wait=wait)
         return warm_start(self.stored, found)
 
     @property
@@ -369,6 +391,7 @@ class Study:
         Raises:
             InputError: The study isn't decided yet, the trial has no result, or the model would be
                 too large.
+            DivergedError: The training diverged.
         """
         from hpo.features import load_bundle
         from hpo.results import (

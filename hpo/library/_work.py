@@ -6,7 +6,6 @@ from typing import Protocol
 
 from hpo.features import Bundle, load_bundle
 from hpo.library._limits import Exhaustion, Limits, TimeLimit
-from hpo.queue import Patience
 from hpo.results import FloorThread
 from hpo.search import Task
 from hpo.study import StoredStudy, adopt_enqueued
@@ -38,7 +37,7 @@ def work_on(
 ) -> tuple[bool, str | None]:
     """Watch over a study until it is complete or a limit is reached.
 
-    A store that goes away meanwhile is waited for, as the workers do.
+    A store that goes away meanwhile is waited for, as long as the study waits for it.
 
     Args:
         stored: The study.
@@ -53,9 +52,9 @@ def work_on(
 
     Raises:
         StudyGoneError: The study was deleted meanwhile.
+        StoreAwayError: The store was away for too long.
     """
     stored.definition.check_meaning(stored.name)
-    stored = stored.patient(Patience())
     limits.set(stored)
     adopt_enqueued(stored)
     if stored.open_next():

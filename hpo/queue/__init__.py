@@ -9,23 +9,27 @@ from hpo.queue._contract import (
     StudyRow,
 )
 from hpo.queue._open import open_ledger, open_storage, open_trials
-from hpo.queue._patience import Patience, waiting
+from hpo.queue._patience import FIRST_WAIT_S, Patience, first_patience, waiting
 from hpo.queue._sql import SqlLedger
 from hpo.queue._trials import Trials
-from hpo.trials import check_exists, check_url, redact
+from hpo.trials import StoreAwayError, StoreUnfitError, check_exists, check_url, redact
 
 __all__ = [
     "FIRST_ENQUEUED",
+    "FIRST_WAIT_S",
     "MAX_ATTEMPTS",
     "Fenced",
     "Ledger",
     "Patience",
     "PositionTakenError",
     "SqlLedger",
+    "StoreAwayError",
+    "StoreUnfitError",
     "StudyRow",
     "Trials",
     "check_exists",
     "check_url",
+    "first_patience",
     "open_ledger",
     "open_storage",
     "open_trials",

@@ -71,6 +71,7 @@ class Ledger(abc.ABC):
         claimed  → paused    at a rung
         paused   → open      when the strategy wants it to go on
         claimed  → failed    after too many failed attempts
+        failed   → open      by ``retry``
 
     A worker that was taken for dead holds an old token, so that it can neither begin a trial nor
     complete one. Two tasks whose models share a run (``runs`` overlaps) are not claimed at the
@@ -299,6 +300,13 @@ class Ledger(abc.ABC):
             study: Its name.
             positions: Of the tasks.
             ending: Why they are to be ended where they are, for good; None to go on.
+        """
+
+    @abc.abstractmethod
+    def retry(self, study: str) -> int:
+        """Open all failed tasks again, with as many attempts as new ones have; return how many.
+
+        Whoever claims one gets its next token. A second call finds none.
         """
 
     @abc.abstractmethod

@@ -2,13 +2,20 @@
 
 from optuna.storages import BaseStorage
 
-from hpo.errors import InputError
 from hpo.queue._atomic import AtomicTrials
 from hpo.queue._contract import Ledger
 from hpo.queue._public import PublicTrials
 from hpo.queue._sql import SqlLedger
 from hpo.queue._trials import Trials
-from hpo.trials import OptunaStudy, Searched, check_url, is_proxy, open_database, redact
+from hpo.trials import (
+    OptunaStudy,
+    Searched,
+    StoreAwayError,
+    check_url,
+    is_proxy,
+    open_database,
+    redact,
+)
 
 __all__ = ["open_ledger", "open_storage", "open_trials"]
 
@@ -18,6 +25,7 @@ def open_storage(url: str) -> BaseStorage:
 
     Raises:
         InputError: See ``check_url``; or it can't be opened.
+        StoreAwayError: It can't be opened now.
     """
     if not is_proxy(url):
         return open_database(url)
@@ -27,7 +35,8 @@ def open_storage(url: str) -> BaseStorage:
     try:
         return connect(url)
     except ConnectionError:
-        raise InputError(f"--storage {redact(url)}: no proxy answers there.") from None
+        said = f"--storage {redact(url)}: no proxy answers there."
+        raise StoreAwayError("The store can't be reached (no proxy answers)", said) from None
 
 
 def open_ledger(url: str) -> Ledger:

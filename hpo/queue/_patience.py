@@ -6,18 +6,20 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from hpo.errors import InputError
-from hpo.queue._passing import passing_reason
+from hpo.trials import StoreAwayError, StoreUnfitError, lasting_reason, passing_reason
 
-__all__ = ["Patience", "waiting"]
+__all__ = ["FIRST_WAIT_S", "Patience", "first_patience", "waiting"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _LONGEST_WAIT_S = 10.0
+#: A store that was not reached before may have another address: it is waited for so many seconds
+#: where nothing else is asked for, and afterwards without end.
+FIRST_WAIT_S = 60.0
 
 
 class Patience:
-    """Carries out an action, again and again while what it needs is away.
+    """Carries out an action, and again while what it needs is away.
 
     Args:
         poll: Called while waiting, ten times a second; may raise to give up.
@@ -32,29 +34,55 @@ class Patience:
         """Return what ``action`` returns; every other error than those of a store is raised.
 
         Raises:
-            InputError: The store was away for longer than the limit.
+            StoreAwayError: The store was away for longer than the limit.
+            StoreUnfitError: The store's answer won't change by waiting.
         """
-        wait, began = 0.2, time.monotonic()
+        wait, began, said = 0.2, time.monotonic(), False
         while True:
             try:
                 result = action()
             except Exception as error:
                 reason = passing_reason(error)
                 if reason is None:
+                    _raise_lasting(error)
                     raise
-                waited = time.monotonic() - began
-                if self._limit is not None and waited >= self._limit:
-                    raise InputError(f"{reason}, for {waited:.0f} s; given up.") from error
-                _log.warning("%s; trying again in %.1f s.", reason, wait)
+                self._give_up_in_time(reason, time.monotonic() - began, error)
+                most = "without end" if self._limit is None else f"for at most {self._limit:g} s"
+                _log.warning(
+                    "%s; it is waited for, %s (--wait-for-store); the next try is in %.1f s.",
+                    *(reason, most, wait),
+                )
+                said = True
             else:
-                if wait > 0.2:
-                    _log.warning("Going on.")
+                if said:
+                    _log.warning("Going on after %.1f s.", time.monotonic() - began)
                 return result
             end = time.monotonic() + wait
             while time.monotonic() < end:
                 self._poll()
                 time.sleep(0.1)
             wait = min(2 * wait, _LONGEST_WAIT_S)
+
+    def _give_up_in_time(self, reason: str, waited: float, error: Exception) -> None:
+        if self._limit is not None and waited >= self._limit:
+            # what was raised by opening a storage names it
+            whole = str(error).rstrip(".") if isinstance(error, StoreAwayError) else reason
+            raise StoreAwayError(
+                reason,
+                f"{whole}; it was waited for {waited:.0f} s (--wait-for-store {self._limit:g}). "
+                "Nothing that was stored is lost; the same command goes on once it is back.",
+                given_up=True,
+            ) from error
+
+
+def first_patience(wait: float | None, poll: Callable[[], None] = lambda: None) -> Patience:
+    """Return what waits for a store that was not reached yet.
+
+    Args:
+        wait: Seconds that were asked for; None for ``FIRST_WAIT_S``.
+        poll: See ``Patience``.
+    """
+    return Patience(poll, FIRST_WAIT_S if wait is None else wait)
 
 
 def waiting(thing: T, patience: Patience) -> T:
@@ -87,3 +115,13 @@ class _Waiting:
             return self._patience(lambda: value(*args, **kwargs))
 
         return call
+
+
+def _raise_lasting(error: Exception) -> None:
+    """Raise in one sentence what a store has against a call, if ``error`` is such an answer."""
+    reason = lasting_reason(error)
+    if reason is not None:
+        raise StoreUnfitError(
+            f"The store can't do what hpo asks of it: {reason}. Waiting won't help: mend the "
+            "storage (its tables, the rights of its user), or use another --storage."
+        ) from error

@@ -10,12 +10,18 @@ from optuna.storages import GrpcStorageProxy
 from hpo.queue._contract import Fenced, Ledger, PositionTakenError, StudyRow
 from hpo.queue._wire import METHOD, UNLIMITED, from_bytes, to_bytes
 from hpo.search import NewTask, Progress, Task, TaskState, TrialOutcome
-from hpo.trials import NewTrial, TrialEnd
+from hpo.trials import NewTrial, TrialEnd, storage_client
 
 __all__ = ["ERRORS", "RemoteLedger", "connect"]
 
-_TIMEOUT_S = 60
+#: Seconds after which a call is given up: the proxy hangs, or the way to it is cut.
+_TIMEOUT_S = 20.0
+#: Likewise for calls that carry all tasks of a study, which may be tens of thousands.
+_BULK_TIMEOUT_S = 120.0
+_BULK = ("open_tasks", "tasks", "pauses", "delete", "rename")
 _TASKS_AT_ONCE = 1000
+#: Seconds in which a connection is made.
+_CONNECT_S = 10.0
 #: How the errors of the contract travel.
 ERRORS: dict[type[Exception], grpc.StatusCode] = {
     Fenced: grpc.StatusCode.ABORTED,
@@ -31,8 +37,8 @@ def connect(url: str) -> GrpcStorageProxy:
         ConnectionError: Nobody answers there within 10 seconds.
     """
     host, port = _address(url)
-    proxy = GrpcStorageProxy(host=host, port=port)
-    proxy.wait_server_ready(timeout=10)
+    proxy = storage_client(host, port, _TIMEOUT_S, _BULK_TIMEOUT_S)
+    proxy.wait_server_ready(timeout=_CONNECT_S)
     return proxy
 
 
@@ -131,6 +137,9 @@ class RemoteLedger(Ledger):
     def resume(self, study: str, positions: Sequence[int], ending: str | None = None) -> int:
         return int(self._call("resume", study, positions, ending))
 
+    def retry(self, study: str) -> int:
+        return int(self._call("retry", study))
+
     def pauses(self, study: str) -> dict[int, tuple[Progress, ...]]:
         return dict(self._call("pauses", study))
 
@@ -153,7 +162,8 @@ class RemoteLedger(Ledger):
 
     def _call(self, name: str, *arguments: Any) -> Any:
         try:
-            answer = self._remote(to_bytes([name, *arguments]), timeout=_TIMEOUT_S)
+            limit = _BULK_TIMEOUT_S if name in _BULK else _TIMEOUT_S
+            answer = self._remote(to_bytes([name, *arguments]), timeout=limit)
         except grpc.RpcError as error:
             for kind, code in ERRORS.items():
                 if error.code() == code:

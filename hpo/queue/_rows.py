@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from hpo.errors import InputError
 from hpo.models import Config
+from hpo.queue._sealed import damage, seal, unseal
 from hpo.search import NewTask, Progress, Task, TaskState, TrialOutcome
 
 __all__ = ["config_columns", "new_row", "pauses_of", "progress_column", "task_of"]
@@ -31,7 +33,7 @@ def config_columns(
     """Return the columns that say what is trained."""
     return {
         "config_key": key,
-        "config": None if config is None else json.dumps(config.model_dump(mode="json")),
+        "config": None if config is None else seal(config.model_dump(mode="json")),
         "runs": json.dumps(runs),
     }
 
@@ -47,8 +49,22 @@ def pauses_of(text: str | None) -> tuple[Progress, ...]:
 
 
 def task_of(row: Mapping[str, Any]) -> Task:
-    """Return the task of a row, whose heartbeat is given as its ``age``."""
+    """Return the task of a row, whose heartbeat is given as its ``age``.
+
+    Raises:
+        InputError: It isn't what was written.
+    """
+    try:
+        return _task_of(row)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise damage(f"what it has of task {row['position']}") from None
+
+
+def _task_of(row: Mapping[str, Any]) -> Task:
     progress, outcome = row["progress"], row["outcome"]
+    told = None if outcome is None else unseal(outcome, f"the outcome of task {row['position']}")
     return Task(
         position=row["position"],
         stage=row["stage"],
@@ -62,7 +78,7 @@ def task_of(row: Mapping[str, Any]) -> Task:
         attempts=row["attempts"],
         trial=row["trial"],
         progress=None if progress is None else Progress(**json.loads(progress)),
-        outcome=None if outcome is None else TrialOutcome.from_json(json.loads(outcome)),
+        outcome=None if told is None else TrialOutcome.from_json(told),
         reason=row["reason"],
         ending=row["ending"],
     )
@@ -71,4 +87,4 @@ def task_of(row: Mapping[str, Any]) -> Task:
 @functools.lru_cache(maxsize=4096)
 def _config_of(text: str) -> Config:
     """Return a stored configuration; the tasks of a study are read again and again."""
-    return Config.from_stored(json.loads(text))
+    return Config.from_stored(unseal(text, "the configuration of a task"))

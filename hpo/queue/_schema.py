@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["HEAD", "migrate"]
 
 #: The version that this package works with; that of the last file in ``migrations/versions``.
-HEAD = "0004"
+HEAD = "0005"
 #: That of stores which have the tables and no version.
 _BASELINE = "0001"
 _VERSION_TABLE = "hpo_version"

@@ -12,7 +12,7 @@ from hpo.queue._contract import Ledger
 from hpo.queue._remote import ERRORS
 from hpo.queue._sql import SqlLedger
 from hpo.queue._wire import METHOD, from_bytes, to_bytes
-from hpo.trials import open_database, storage_server
+from hpo.trials import open_database, passing_reason, storage_server
 
 __all__ = ["serve"]
 
@@ -61,6 +61,8 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
         except tuple(ERRORS) as error:
             context.abort(ERRORS[type(error)], str(error.args[0]))
         except DBAPIError as error:
-            # what the client waits for, as it would for a database of its own
-            context.abort(grpc.StatusCode.UNAVAILABLE, f"the database: {error.orig}")
+            # what passes the client waits for, as it would for a database of its own
+            passes = passing_reason(error) is not None
+            code = grpc.StatusCode.UNAVAILABLE if passes else grpc.StatusCode.FAILED_PRECONDITION
+            context.abort(code, f"the database: {error.orig}")
         return to_bytes(result)

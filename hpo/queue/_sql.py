@@ -24,7 +24,8 @@ from hpo.queue import _study_rows as studies
 from hpo.queue._contract import MAX_ATTEMPTS, Fenced, Ledger, StudyRow
 from hpo.queue._rows import config_columns, new_row, pauses_of, progress_column, task_of
 from hpo.queue._schema import migrate
-from hpo.queue._statements import check_there, claimed_once, is_done, resume, write
+from hpo.queue._sealed import seal
+from hpo.queue._statements import check_there, claimed_once, is_done, resume, retry, write
 from hpo.queue._tables import studies as _studies
 from hpo.queue._tables import tasks as _tasks
 from hpo.search import NewTask, Progress, Task, TaskState, TrialOutcome
@@ -82,7 +83,7 @@ class SqlLedger(Ledger):
         with self._transaction() as connection:
             connection.execute(
                 self._dialect.insert(_studies)
-                .values(study=study, definition=json.dumps(definition))
+                .values(study=study, definition=seal(definition))
                 .on_conflict_do_nothing()
             )
         row = self.study(study)
@@ -270,6 +271,10 @@ class SqlLedger(Ledger):
         with self._transaction() as connection:
             return resume(connection, study, positions, ending)
 
+    def retry(self, study: str) -> int:
+        with self._transaction() as connection:
+            return retry(connection, study)
+
     def pauses(self, study: str) -> dict[int, tuple[Progress, ...]]:
         query = (
             select(_tasks.c.position, _tasks.c.pauses)
@@ -296,7 +301,7 @@ class SqlLedger(Ledger):
     def complete(
         self, study: str, task: Task, outcome: TrialOutcome, trial: TrialEnd | None = None
     ) -> None:
-        result = json.dumps(outcome.to_json())
+        result = seal(outcome.to_json())
         with self._transaction() as connection:
             try:
                 write(connection, study, task, state=_DONE, outcome=result, progress=None)

@@ -9,7 +9,10 @@ from hpo.queue._contract import Fenced, PositionTakenError
 from hpo.queue._tables import tasks
 from hpo.search import NewTask, Task, TaskState
 
-__all__ = ["check_there", "claimed_once", "is_done", "resume", "write"]
+__all__ = ["check_there", "claimed_once", "is_done", "resume", "retry", "write"]
+
+#: Positions in one statement, of which databases take some ten thousands at most.
+_AT_ONCE = 1000
 
 
 def check_there(connection: Connection, study: str, task: NewTask) -> None:
@@ -53,14 +56,28 @@ def claimed_once(connection: Connection, study: str) -> int:
 
 def resume(connection: Connection, study: str, positions: Sequence[int], ending: str | None) -> int:
     """Open paused tasks again, or end them for a reason; return how many were still paused."""
+    resumed = 0
+    for start in range(0, len(positions), _AT_ONCE):
+        result = connection.execute(
+            update(tasks)
+            .where(
+                tasks.c.study == study,
+                tasks.c.position.in_(positions[start : start + _AT_ONCE]),
+                tasks.c.state == TaskState.PAUSED.value,
+            )
+            .values(state=TaskState.OPEN.value, ending=ending)
+            .returning(tasks.c.position)
+        )
+        resumed += len(result.all())
+    return resumed
+
+
+def retry(connection: Connection, study: str) -> int:
+    """Open failed tasks again, as if none of their attempts had been; return how many."""
     result = connection.execute(
         update(tasks)
-        .where(
-            tasks.c.study == study,
-            tasks.c.position.in_(positions),
-            tasks.c.state == TaskState.PAUSED.value,
-        )
-        .values(state=TaskState.OPEN.value, ending=ending)
+        .where(tasks.c.study == study, tasks.c.state == TaskState.FAILED.value)
+        .values(state=TaskState.OPEN.value, attempts=0, reason=None, progress=None)
         .returning(tasks.c.position)
     )
     return len(result.all())

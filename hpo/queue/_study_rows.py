@@ -1,17 +1,20 @@
 """Statements of the SQL ledger about the row of a study as a whole."""
 
-import json
-
 from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from hpo.queue._contract import StudyRow
+from hpo.queue._sealed import unseal
 from hpo.queue._tables import studies, tasks
 
 __all__ = ["drop", "identify", "read", "rename"]
 
 
 def read(connection: Connection, study: str, now: ColumnElement[float]) -> StudyRow | None:
-    """Return what is stored of a study; None if it is unknown."""
+    """Return what is stored of a study; None if it is unknown.
+
+    Raises:
+        InputError: Its definition isn't what was written.
+    """
     row = connection.execute(
         select(
             studies.c.definition,
@@ -24,7 +27,9 @@ def read(connection: Connection, study: str, now: ColumnElement[float]) -> Study
             studies.c.identity,
         ).where(studies.c.study == study)
     ).one_or_none()
-    return None if row is None else StudyRow(json.loads(row[0]), *row[1:])
+    if row is None:
+        return None
+    return StudyRow(unseal(row[0], f"the definition of the study '{study}'"), *row[1:])
 
 
 def identify(connection: Connection, study: str, identity: str) -> str | None:

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo._options import NO_CANDIDATE, add_study_options, guarded
+from hpo._options import FAILED_TASKS, NO_CANDIDATE, add_study_options, guarded
+from hpo._writable import check_folder
 
 __all__ = ["main"]
 
@@ -27,16 +28,15 @@ def _main(argv: Sequence[str] | None) -> int:
     )
     arguments = parser.parse_args(argv)
 
-    from hpo.errors import InputError
     from hpo.report import read_results, write_report
     from hpo.search import NoCandidateError
-    from hpo.study import StoredStudy, load_plugins
+    from hpo.study import StoredStudy, concerns, failed_tasks, load_plugins
 
     out = arguments.out or Path("runs") / arguments.study / "report"
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file, but must be a folder")
+    check_folder(out, "--out")
     load_plugins(arguments.plugin)
-    study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache)
+    wait = arguments.wait_for_store
+    study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache, wait=wait)
     try:
         tasks = study.tasks()
         paths = write_report(study, tasks, out, read_results(study, tasks, out.parent))
@@ -49,9 +49,11 @@ def _main(argv: Sequence[str] | None) -> int:
             "give the folder that holds them on this machine with --cache.",
             file=sys.stderr,
         )
+    for line in concerns(study, tasks):
+        print(f"CAUTION: {line}")
     for path in paths:
         print(f"  {path}")
-    return 0
+    return FAILED_TASKS if failed_tasks(tasks) else 0
 
 
 if __name__ == "__main__":

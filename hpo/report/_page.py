@@ -22,6 +22,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .8rem; border-bottom: 1px solid #e3e3e3; text-align: left; }
 th { color: #666; font-weight: 600; } td.number, th.number { text-align: right; }
 tr.winner { font-weight: 700; background: #eef5fa; }
+p.concern { border-left: .3rem solid #c0392b; background: #fbeeec; padding: .5rem .8rem; }
 img { max-width: 100%; height: auto; margin-top: 1rem; }
 """
 _TEXT_COLUMNS = ("candidate", "note")
@@ -36,6 +37,7 @@ def write_page(
     figures: Mapping[int, str],
     files: Sequence[str],
     further: Sequence[ResultTable] = (),
+    concerns: Sequence[str] = (),
 ) -> None:
     """Write the page.
 
@@ -48,6 +50,7 @@ def write_page(
         figures: The image of a table, by its index.
         files: Files to link to.
         further: Tables of the results, shown below those of the stages.
+        concerns: What a reader has to know first.
     """
     lines = [
         "<!doctype html>",
@@ -55,7 +58,9 @@ def write_page(
         f'<head><meta charset="utf-8"><title>{escape(title)}</title>',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<style>{_STYLE}</style></head>",
-        f"<body>\n<h1>{escape(title)}</h1>\n<dl>",
+        f"<body>\n<h1>{escape(title)}</h1>",
+        *(f'<p class="concern">{escape(line)}</p>' for line in concerns),
+        "<dl>",
         *(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items()),
         "</dl>",
     ]

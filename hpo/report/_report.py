@@ -16,12 +16,13 @@ from hpo.report._result_tables import result_tables, write_classes
 from hpo.report._table_files import write_tables, write_trials
 from hpo.results import stored_floor
 from hpo.search import FRONT, Task, format_params
-from hpo.study import StoredStudy
+from hpo.study import StoredStudy, concerns
 from hpo.training import metric_label
 
 __all__ = ["write_report"]
 
 _log = logging.getLogger(__name__)
+_LONGEST_NAME = 80
 
 
 def write_report(
@@ -56,7 +57,8 @@ def write_report(
     tables = with_floor(decided, floor, study.space.metric)
     shown = tables if floor is None else [*tables, floor_table(floor)]
     further = result_tables(results or {})
-    write_tables(study, shown, folder, further)
+    said = concerns(study, tasks)
+    write_tables(study, shown, folder, further, said)
     paths = [folder / name for name in ("trials.csv", "tables.md", "tables.csv")]
     if results and results.get("classes"):
         paths.append(folder / "classes.csv")
@@ -87,6 +89,7 @@ def write_report(
         figures,
         files,
         further,
+        said,
     )
     return [*paths, folder / "index.html"]
 
@@ -112,4 +115,4 @@ def _facts(study: StoredStudy, tasks: Sequence[Task]) -> dict[str, str]:
 
 def _file_name(name: str) -> str:
     """Return a stage's name in letters, digits and underscores that any file system takes."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "stage"
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:_LONGEST_NAME] or "stage"

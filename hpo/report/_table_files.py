@@ -34,6 +34,7 @@ def write_tables(
     tables: Sequence[StageTable],
     folder: Path,
     further: Sequence[ResultTable] = (),
+    concerns: Sequence[str] = (),
 ) -> None:
     """Write the tables of all stages: ``tables.md`` to read, ``tables.csv`` with all digits.
 
@@ -42,10 +43,13 @@ def write_tables(
         tables: Those of the stages.
         folder: Where to write.
         further: Tables of the results, which only ``tables.md`` gets.
+        concerns: What a reader has to know first; likewise.
     """
     metric = metric_label(study.space.metric)
     costs = any(table.has_encoder_costs for table in tables)
     lines = [f"# Study {study.name}", ""]
+    for concern in concerns:
+        lines += [f"> {concern}", ""]
     for table in tables:
         head, rows = table_cells(table, metric)
         lines += [f"## {table.name}", "", _markdown_row(head), _markdown_row(["---"] * len(head))]

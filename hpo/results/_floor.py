@@ -4,16 +4,19 @@ import dataclasses
 import json
 import logging
 import threading
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from hpo.features import Bundle, class_embeddings, load_bundle
-from hpo.files import atomic_write, content_key
+from hpo.files import atomic_write, content_key, regular
+from hpo.json_files import parse_json
 from hpo.results._baselines import (
     Baseline,
     constant_baseline,
@@ -26,7 +29,7 @@ from hpo.study import StoredStudy
 __all__ = ["Floor", "FloorLine", "FloorThread", "compute_floor", "stored_floor"]
 
 _log = logging.getLogger(__name__)
-_FORMAT = 1
+_FORMAT = 2
 _ABOUT = "floor"
 _ARRAYS = ("weights", "thresholds")
 
@@ -129,16 +132,19 @@ def stored_floor(study: StoredStudy) -> Floor | None:
     if not study.space.floor or not path.exists():
         return None
     try:
-        with safe_open(path, framework="numpy") as file:
-            about = json.loads(file.metadata()[_ABOUT])
+        with safe_open(regular(path), framework="numpy") as file:
+            about = parse_json(file.metadata()[_ABOUT])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if about.pop("checksum") != _checksum(about, tensors):
+                raise ValueError("its checksum is wrong")
             lines = tuple(
                 FloorLine(
                     Baseline(
                         line["name"],
                         line["about"],
                         tuple(line["modalities"]),
-                        file.get_tensor(f"{line['name']}.weights"),
-                        file.get_tensor(f"{line['name']}.thresholds"),
+                        tensors[f"{line['name']}.weights"],
+                        tensors[f"{line['name']}.thresholds"],
                         line["normalised"],
                     ),
                     {name: Interval(**score) for name, score in line["validation"].items()},
@@ -200,7 +206,7 @@ def _path(study: StoredStudy) -> Path:
 
 
 def _to_bytes(floor: Floor) -> bytes:
-    about = {
+    about: dict[str, Any] = {
         "metric": floor.metric,
         "lines": [
             {
@@ -218,8 +224,18 @@ def _to_bytes(floor: Floor) -> bytes:
         for line in floor.lines
         for array in _ARRAYS
     }
+    about["checksum"] = _checksum(about, tensors)
     content: bytes = save(tensors, metadata={_ABOUT: json.dumps(about)})
     return content
+
+
+def _checksum(about: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> str:
+    """Return what tells whether a stored floor is what was written."""
+    sums = {
+        name: [str(array.dtype), list(array.shape), zlib.crc32(np.ascontiguousarray(array).data)]
+        for name, array in tensors.items()
+    }
+    return content_key({"about": about, "tensors": sums})
 
 
 def _listed(scores: dict[str, Interval]) -> dict[str, dict[str, float]]:

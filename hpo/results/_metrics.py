@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from hpo.search import FRONT, Task, front_of
-from hpo.study import StoredStudy
+from hpo.study import StoredStudy, concerns
 
 __all__ = ["study_metrics"]
 
 
 def study_metrics(study: StoredStudy, tasks: Sequence[Task], best: Task) -> dict[str, Any]:
-    """Return the results of a study, JSON-ready.
+    """Return the results of a study, JSON-ready, with what is to be said first as ``concerns``.
 
     Args:
         study: The study.
@@ -20,7 +20,9 @@ def study_metrics(study: StoredStudy, tasks: Sequence[Task], best: Task) -> dict
     assert best.outcome is not None and best.config is not None
     outcome = best.outcome
     cost = study.encoder_cost(best.config.encoder)
+    said = concerns(study, tasks)
     return {
+        **({"concerns": said} if said else {}),
         "study": study.name,
         "metric": study.space.metric,
         "data": dict(study.definition.dataset),

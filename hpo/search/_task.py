@@ -65,6 +65,8 @@ class TrialOutcome:
         pruned: Why it ended before its last step; None if it didn't.
         model_mb: Size of the model in 10⁶ bytes; None if it isn't known.
         latency_ms: Median time of predicting one row where it was trained; None if it isn't known.
+        trained_by: The versions that its numbers depend on, see ``hpo.training.trained_by``; None
+            if they weren't noted.
     """
 
     value: float
@@ -77,6 +79,7 @@ class TrialOutcome:
     pruned: str | None
     model_mb: float | None = None
     latency_ms: float | None = None
+    trained_by: str | None = None
 
     @staticmethod
     def untrained(reason: str) -> "TrialOutcome":
@@ -97,9 +100,10 @@ class TrialOutcome:
         return self.pruned is None
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON-ready values; costs that aren't known are left out."""
+        """Return JSON-ready values; costs and versions that aren't known are left out."""
         record = dataclasses.asdict(self)
-        unknown = [cost for cost in ("model_mb", "latency_ms") if record[cost] is None]
+        optional = ("model_mb", "latency_ms", "trained_by")
+        unknown = [name for name in optional if record[name] is None]
         return {key: value for key, value in record.items() if key not in unknown}
 
     @staticmethod

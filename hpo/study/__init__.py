@@ -2,10 +2,12 @@
 
 from hpo.models import PluginUse
 from hpo.study._candidates import add_candidate, adopt_enqueued, warm_start
+from hpo.study._concerns import concerns, failed_tasks, retry_failed
 from hpo.study._definition import Definition
 from hpo.study._identity import Store, StudyGoneError
 from hpo.study._kept import kept_split
 from hpo.study._look import look, study_names
+from hpo.study._name import check_name
 from hpo.study._places import check_bundle
 from hpo.study._plugins import check_plugins, load_plugins, plugins_of
 from hpo.study._so_far import TRAINED, best_so_far, epochs_trained, epochs_unfinished
@@ -22,14 +24,18 @@ __all__ = [
     "adopt_enqueued",
     "best_so_far",
     "check_bundle",
+    "check_name",
     "check_plugins",
+    "concerns",
     "epochs_trained",
     "epochs_unfinished",
+    "failed_tasks",
     "finished_trial",
     "kept_split",
     "load_plugins",
     "look",
     "plugins_of",
+    "retry_failed",
     "study_names",
     "warm_start",
 ]

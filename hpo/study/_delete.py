@@ -10,6 +10,7 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import BaseStorage
 
 from hpo.errors import InputError, did_you_mean
+from hpo.queue import first_patience
 from hpo.search import TaskState
 from hpo.study._identity import Store
 from hpo.trials import all_studies, check_exists, find_study, redact
@@ -49,12 +50,20 @@ class StudyLine:
     note: str
 
 
-def list_studies(url: str) -> list[StudyLine]:
+def list_studies(url: str, wait: float | None = None) -> list[StudyLine]:
     """Return all studies of a store by name, those that hpo didn't make included.
+
+    Args:
+        url: The storage URL.
+        wait: See ``StoredStudy.create``.
 
     Raises:
         InputError: The storage is no good, or isn't there.
     """
+    return first_patience(wait)(lambda: _list(url))
+
+
+def _list(url: str) -> list[StudyLine]:
     check_exists(url)
     store = Store.open(url)
     found = {study.name: study for study in all_studies(store.storage)}
@@ -77,7 +86,9 @@ def list_studies(url: str) -> list[StudyLine]:
     return lines
 
 
-def delete_study(url: str, name: str, artifacts: Path | None = None) -> Deleted:
+def delete_study(
+    url: str, name: str, artifacts: Path | None = None, wait: float | None = None
+) -> Deleted:
     """Delete a study: Optuna's, what the ledger has of it, and the files attached to it alone.
 
     Workers that are on it end by themselves. The runs that were trained for it stay in the run
@@ -88,10 +99,15 @@ def delete_study(url: str, name: str, artifacts: Path | None = None) -> Deleted:
         url: The storage URL.
         name: The study's name.
         artifacts: The folder of files that were attached in the dashboard; None to leave them.
+        wait: See ``StoredStudy.create``.
 
     Raises:
         InputError: There is no such study, or it isn't hpo's.
     """
+    return first_patience(wait)(lambda: _delete(url, name, artifacts))
+
+
+def _delete(url: str, name: str, artifacts: Path | None) -> Deleted:
     check_exists(url)
     store = Store.open(url)
     found, row = find_study(store.storage, name), store.ledger.study(name)

@@ -127,11 +127,8 @@ class Store:
         """
         found, row = self._look(name)
         if found is not None:
-            # between its two halves, by another process or by one that was killed
-            unborn = row is not None and row.identity is None and found.identity is None
-            unborn = unborn and self.storage.get_n_trials(found.id) == 0
             same = found.directions == tuple(objectives.values())
-            if not (_belong(found, row) or (unborn and same)):
+            if not (_belong(found, row) or (same and self._is_unborn(found, row))):
                 aims = [f"{direction} {of}" for of, direction in objectives.items()]
                 self._take_over_renamed(found, row, f"--study {name}", f"hpo's is to {_all(aims)}")
             return found
@@ -257,6 +254,15 @@ class Store:
         names = sorted({name for trial in trials for name in trial.params})
         of = f" of {', '.join(names[:5])}{', …' if len(names) > 5 else ''}" if names else ""
         return f"{len(trials)} trial{'' if len(trials) == 1 else 's'}{of}"
+
+    def _is_unborn(self, found: FoundStudy, row: StudyRow | None) -> bool:
+        """Tell whether a study is between its halves, by another process or by one that was killed.
+
+        Optuna's has no identity yet, while the rows may have one, and nothing was begun in it.
+        """
+        if row is None or found.identity is not None:
+            return False
+        return self.storage.get_n_trials(found.id) == 0 and not self._begun(found.name)
 
     def _begun(self, name: str) -> bool:
         return any(task.begun for task in self.ledger.tasks(name))

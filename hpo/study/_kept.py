@@ -1,10 +1,10 @@
 """What a study that exists keeps where the space leaves it open."""
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from hpo.data import AutoSplit, SplitSpec, StratifiedSplit, TailSplit
 from hpo.errors import InputError
-from hpo.queue import open_ledger
+from hpo.queue import StoreAwayError, StudyRow, first_patience, open_ledger
 from hpo.study._look import study_names
 
 __all__ = ["kept_split"]
@@ -16,29 +16,43 @@ _FORMER = (
 )
 
 
-def kept_split(url: str, name: str, spec: SplitSpec) -> SplitSpec:
+def kept_split(url: str, name: str, spec: SplitSpec, wait: float | None = None) -> SplitSpec:
     """Return the split that a study goes on with, if it was made when another one was the default.
 
     Args:
         url: The storage, which needn't exist.
         name: The study, which needn't either.
         spec: What the space asks for.
+        wait: See ``StoredStudy.create``.
+
+    Raises:
+        StoreAwayError: The store can't be reached in this time.
     """
     if not isinstance(spec, AutoSplit) or not spec.is_plain:
         return spec
-    try:
-        if name not in study_names(url):
-            return spec
+
+    def find() -> StudyRow | None:
         ledger = open_ledger(url)
         try:
-            row = ledger.study(name)
+            return ledger.study(name)
         finally:
             ledger.close()
+
+    try:
+        if name not in study_names(url, wait):
+            return spec
+        row = first_patience(wait)(find)
+    except StoreAwayError:
+        raise
     except InputError:
         return spec  # what is wrong is said where the study is opened
     if row is None:
         return spec
-    stored: SplitSpec = TypeAdapter(SplitSpec).validate_python(row.definition["space"]["split"])
+    try:
+        split = row.definition["space"]["split"]
+        stored: SplitSpec = TypeAdapter(SplitSpec).validate_python(split)
+    except (KeyError, TypeError, ValidationError):
+        return spec  # likewise
     if stored not in _FORMER:
         return spec
     return stored

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from hpo.queue import first_patience
 from hpo.search import FixedBoard
 from hpo.study._definition import Definition
 from hpo.study._identity import Store
@@ -11,22 +12,37 @@ from hpo.trials import has_tables, redact
 __all__ = ["look", "study_names"]
 
 
-def study_names(url: str) -> list[str]:
+def study_names(url: str, wait: float | None = None) -> list[str]:
     """Return the names of hpo's studies in a storage; none if it isn't there yet.
+
+    Args:
+        url: The storage URL.
+        wait: See ``StoredStudy.create``.
 
     Raises:
         InputError: The storage is no good.
     """
-    if not has_tables(url):
-        return []
-    store = Store.open(url)
-    try:
-        return store.names()
-    finally:
-        store.ledger.close()
+
+    def names() -> list[str]:
+        if not has_tables(url):
+            return []
+        store = Store.open(url)
+        try:
+            return store.names()
+        finally:
+            store.ledger.close()
+
+    return first_patience(wait)(names)
 
 
-def look(url: str, name: str, definition: Definition, *, same_data: bool = False) -> FixedBoard:
+def look(
+    url: str,
+    name: str,
+    definition: Definition,
+    *,
+    same_data: bool = False,
+    wait: float | None = None,
+) -> FixedBoard:
     """Return what is done of a study; nothing if it isn't there yet.
 
     No storage is made, and no study.
@@ -36,12 +52,17 @@ def look(url: str, name: str, definition: Definition, *, same_data: bool = False
         name: The study's name.
         definition: What the study is to be.
         same_data: Take its data for the same that the stored one has, where it isn't known yet.
+        wait: See ``StoredStudy.create``.
 
     Raises:
         InputError: As ``StoredStudy.create``.
     """
     definition = definition.capped()
     definition.strategy().check()
+    return first_patience(wait)(lambda: _look(url, name, definition, same_data))
+
+
+def _look(url: str, name: str, definition: Definition, same_data: bool) -> FixedBoard:
     if not has_tables(url):
         return FixedBoard(())
     store = dataclasses.replace(Store.open(url), follows=False)

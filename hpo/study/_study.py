@@ -3,10 +3,10 @@
 import copy
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -18,6 +18,7 @@ from hpo.queue import (
     Patience,
     StudyRow,
     Trials,
+    first_patience,
     open_trials,
     waiting,
 )
@@ -36,6 +37,7 @@ from hpo.search import (
 )
 from hpo.study._definition import Definition
 from hpo.study._identity import Store, StudyGoneError
+from hpo.study._name import check_name
 from hpo.study._places import find_cache
 from hpo.study._plugins import check_plugins
 from hpo.training import metric_label
@@ -52,11 +54,14 @@ from hpo.trials import (
 
 __all__ = ["StoredStudy", "finished_trial"]
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
 class StoredStudy:
     """A study as one process sees it.
+
+    ``create`` and ``join`` give one whose calls wait for a store that is away.
 
     Args:
         name: The study's name.
@@ -65,12 +70,14 @@ class StoredStudy:
         identity: What tells it from another study of its name.
 
     Attributes:
+        wait: So many seconds a store that is away is waited for; None for without end.
         trials_asked: How many trials the space asked for this time, where the study was made with
             another number; None where it was the same.
         budget: What the study may take, as the space has it this time.
     """
 
     def __init__(self, name: str, definition: Definition, store: Store, identity: str) -> None:
+        self.wait: float | None = None
         self.trials_asked: int | None = None
         self.budget = definition.space.budget
         self.url = store.url
@@ -79,24 +86,41 @@ class StoredStudy:
         self.ledger = store.ledger
         self._store = store
         self._identity = identity
-        #: The study that ``patient`` was called of, and what its ledger and trials wait for.
-        self._plain = self
+        #: The study that this is a copy of, and what its calls wait for.
+        self._base = self
         self._patience: Patience | None = None
 
     @staticmethod
-    def create(url: str, name: str, definition: Definition) -> "StoredStudy":
+    def create(
+        url: str, name: str, definition: Definition, wait: float | None = None
+    ) -> "StoredStudy":
         """Create the study, or open it if it exists and is the same.
 
         A study that was deleted with Optuna's tools is begun anew.
 
+        Args:
+            url: The storage URL.
+            name: The study's name.
+            definition: What it is.
+            wait: Seconds for which a store that is away is waited for. By default a minute where it
+                was not reached before, and from then on without end.
+
         Raises:
-            InputError: The storage is no good, or has a study of this name that is another one, or
-                that hpo didn't make, or whose space meant something else when it was made; or no
-                configuration of the space keeps within its constraints.
+            StoreAwayError: The store can't be reached in this time.
+            InputError: The name can't be one, the storage is no good, or has a study of this name
+                that is another one, or that hpo didn't make, or whose space meant something else
+                when it was made; or no configuration of the space keeps within its constraints.
         """
+        check_name(name)
         # The parameters that trials show are then among the choices that Optuna knows.
         definition = definition.capped()
         definition.strategy().check()
+        made = first_patience(wait)(lambda: StoredStudy._create(url, name, definition))
+        return made._waiting_for(wait)
+
+    @staticmethod
+    def _create(url: str, name: str, definition: Definition) -> "StoredStudy":
+        """Carry ``create`` out, to be called again where the store went away meanwhile."""
         store = Store.open(url)
         found = store.make_way(name, definition.objectives)
         stored = _read(name, store.ledger.define(name, definition.to_json()))
@@ -129,7 +153,12 @@ class StoredStudy:
 
     @staticmethod
     def join(
-        url: str, name: str, cache: Path | None = None, option: str = "--study"
+        url: str,
+        name: str,
+        cache: Path | None = None,
+        option: str = "--study",
+        wait: float | None = None,
+        poll: Callable[[], None] = lambda: None,
     ) -> "StoredStudy":
         """Open a study that exists.
 
@@ -138,18 +167,29 @@ class StoredStudy:
             name: The study's name.
             cache: Where this machine sees the study's features and runs; see ``find_cache``.
             option: By which the user named it, for messages.
+            wait: See ``create``.
+            poll: Called while the store is waited for; may raise to give up.
 
         Raises:
             InputError: The storage is no good or has no such study, or one that hpo didn't make,
                 or the study needs a part of a user's own that is not here.
+            StoreAwayError: The store can't be reached in this time.
         """
-        check_exists(url)
-        store = Store.open(url)
-        found, row = store.find(name, option)
-        definition = _read(name, row.definition)
-        cache = find_cache(definition, url, name, cache)
-        definition = dataclasses.replace(definition, cache=str(cache))
-        return StoredStudy(name, definition, store, store.link(found))
+
+        def find() -> StoredStudy:
+            check_exists(url)
+            store = Store.open(url)
+            found, row = store.find(name, option)
+            return StoredStudy(name, _read(name, row.definition), store, store.link(found))
+
+        joined = first_patience(wait, poll)(find)
+        cache = find_cache(joined.definition, url, name, cache)
+        joined.definition = dataclasses.replace(joined.definition, cache=str(cache))
+        return joined._waiting_for(wait)
+
+    def _waiting_for(self, wait: float | None) -> "StoredStudy":
+        self.wait = wait
+        return self.patient(Patience(limit=wait))
 
     def check_there(self) -> None:
         """Check that the study wasn't deleted since it was opened.
@@ -157,14 +197,24 @@ class StoredStudy:
         Raises:
             StudyGoneError: It was, or it was renamed.
         """
-        self._store.check(self.name, self._plain._source.id, self._identity)
+        self._do(lambda: self._store.check(self.name, self._base._source.id, self._identity))
 
     def patient(self, patience: Patience) -> "StoredStudy":
-        """Return the study with a ledger and trials that wait for a store that is away."""
+        """Return the study with calls that wait for a store that is away as ``patience`` does."""
         other = copy.copy(self)
-        other.ledger = waiting(self._plain.ledger, patience)
+        other.ledger = waiting(self._base.ledger, patience)
         other._patience = patience
         return other
+
+    @property
+    def plain(self) -> "StoredStudy":
+        """The study with calls that wait for nothing."""
+        other = copy.copy(self)
+        other.ledger, other._patience = self._base.ledger, None
+        return other
+
+    def _do(self, action: Callable[[], T]) -> T:
+        return action() if self._patience is None else self._patience(action)
 
     @property
     def space(self) -> Space:
@@ -179,19 +229,17 @@ class StoredStudy:
     @property
     def trials(self) -> Trials:
         """The study's trials in Optuna's storage, which is opened when they are first needed."""
-        plain = self._plain
-        if self._patience is None:
-            return plain._trials
-        return waiting(self._patience(lambda: plain._trials), self._patience)
+        trials = self._do(lambda: self._base._trials)
+        return trials if self._patience is None else waiting(trials, self._patience)
 
     @property
     def optuna(self) -> optuna.Study:
-        """The plain Optuna study."""
-        return self._plain._source.study
+        """The plain Optuna study, whose own calls wait for nothing."""
+        return self._do(lambda: self._base._source).study
 
     def redraw(self, draw: Draw) -> Config:
         """Draw the configuration of an earlier trial again, from the history that it had."""
-        return redraw(self._plain._source, self._searched, draw)
+        return self._do(lambda: redraw(self._base._source, self._searched, draw))
 
     def tasks(self) -> list[Task]:
         """Return all tasks, by position."""

@@ -15,7 +15,14 @@ from hpo.training._curve import (
 )
 from hpo.training._interrupted import Interrupted
 from hpo.training._memory import copy_gb, memory_share_gb
-from hpo.training._spec import TRAINER_VERSION, Numerics, RunSpec, head_runs, plan_model
+from hpo.training._spec import (
+    TRAINER_VERSION,
+    Numerics,
+    RunSpec,
+    head_runs,
+    plan_model,
+    trained_by,
+)
 
 if TYPE_CHECKING:
     from hpo.training._compare import standard_error
@@ -142,6 +149,7 @@ __all__ = [
     "side_by_side",
     "standard_error",
     "summarise",
+    "trained_by",
     "trim_store",
     "tune_allocator",
 ]

@@ -6,14 +6,11 @@ that a curve can be read and trusted without the weights beside it. Earlier vers
 checksum of the tensors alone; their curves are checked with all of the file.
 """
 
-import errno
 import json
-import logging
-import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,12 +18,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from hpo.files import canonical_json
+from hpo.files import canonical_json, read_again, regular
+from hpo.json_files import parse_json
 from hpo.training._curve import STANDING_METRICS, EpochRecord, curve_columns
 
 __all__ = ["Content", "DamagedError", "RunName", "from_file", "to_bytes"]
-
-T = TypeVar("T")
 
 _CURVE = "curve"
 _ABOUT = "about"
@@ -34,10 +30,6 @@ _OLD_SUM = "crc32"
 _SUMS = ("sum", "curve_sum")
 #: The columns of curves that were stored without their names.
 _FIRST_COLUMNS = curve_columns(STANDING_METRICS)
-#: What a network file system says when it only has to be asked again.
-_PASSING = (errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR)
-_RETRY_AFTER_S = (0.05, 0.5, 2.0)
-_log = logging.getLogger(__name__)
 
 
 class DamagedError(Exception):
@@ -96,18 +88,18 @@ def from_file(path: Path, name: RunName, *, tensors: bool) -> Content:
         FileNotFoundError: There is none.
         OSError: It couldn't be read, several times in a row; nothing is known of its content.
     """
-    return _again(lambda: _read(path, name, tensors))
+    return read_again(lambda: _read(path, name, tensors))
 
 
 def _read(path: Path, name: RunName, tensors: bool) -> Content:
-    with path.open("rb"):
+    with regular(path).open("rb"):
         pass  # says what the system has against it, in the system's words
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(regular(path), framework="pt") as file:
             names = set(file.keys()) - {_CURVE}
             curve, metadata = file.get_tensor(_CURVE), file.metadata() or {}
             # Without columns' names, it stood in the metadata as it is.
-            about = json.loads(metadata[_ABOUT]) if _ABOUT in metadata else dict(metadata)
+            about = parse_json(metadata[_ABOUT]) if _ABOUT in metadata else dict(metadata)
             old = _OLD_SUM in about
             whole = tensors or old
             content = {key: file.get_tensor(key) for key in names} if whole else {}
@@ -142,19 +134,6 @@ def _check_range(records: tuple[EpochRecord, ...]) -> None:
             value = record.get(name, 0.0)
             if value < 0 or value > 100:  # NaN is neither
                 raise DamagedError(f"{name} is {value:g}, but must be from 0 to 100")
-
-
-def _again(read: Callable[[], T]) -> T:
-    """Do it, and again if the file system has a passing trouble."""
-    for pause in _RETRY_AFTER_S:
-        try:
-            return read()
-        except OSError as error:
-            if error.errno not in _PASSING:
-                raise
-            _log.warning("Reading is tried again: %s", error)
-            time.sleep(pause)
-    return read()
 
 
 def _sum(about: str, tensors: Mapping[str, Tensor]) -> str:

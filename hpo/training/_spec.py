@@ -2,8 +2,10 @@
 
 import dataclasses
 import functools
+import sys
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from hpo.files import content_key
 from hpo.models import CHOICES, Config, Entry, head_names, is_two_step
 from hpo.training._curve import METRICS, STANDING_METRICS
 
-__all__ = ["TRAINER_VERSION", "Numerics", "RunSpec", "head_runs", "plan_model"]
+__all__ = ["TRAINER_VERSION", "Numerics", "RunSpec", "head_runs", "plan_model", "trained_by"]
 
 #: To be raised with every change that alters any number a run produces.
 TRAINER_VERSION = 2
@@ -23,6 +25,16 @@ _META_FIELDS = (
     *("loss", "optimizer", "lr", "weight_decay", "batch_size", "ema_decay"),
     *("class_weight", "oversample"),
 )
+
+
+def trained_by() -> str:
+    """Return the versions that the numbers of training depend on, such as they are here.
+
+    Runs of different ones have different addresses, and their scores differ in last bits at least.
+    """
+    loaded = sys.modules.get("torch")  # importing it takes a second
+    torch = version("torch") if loaded is None else loaded.__version__
+    return f"trainer {TRAINER_VERSION}, PyTorch {torch}"
 
 
 @dataclasses.dataclass(frozen=True)

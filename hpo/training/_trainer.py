@@ -152,7 +152,8 @@ class Trainer:
             without: A modality that is taken away from all rows, as modality dropout does.
 
         Returns:
-            None if the run store doesn't have the weights (any more); nothing is trained.
+            None if the run store has neither the weights nor the state after so many epochs (any
+            more); nothing is trained.
         """
         heads, meta = self._plan(config, seed, trained_on)
         read = self.data_of(config).part(part, config.feature_scaling, trained_on)
@@ -173,9 +174,13 @@ class Trainer:
     def _stored(self, spec: RunSpec, epoch: int, inputs: Mapping[str, RowSource]) -> Tensor | None:
         stored = self.store.weights(spec.address, epoch)
         if stored is None:
-            return None
+            # They may be damaged; the state of that epoch has them, too.
+            state = self.store.state(spec.address, at_most=epoch)
+            if state is None or state.epoch < epoch:
+                return None
+        tensors = self.weights(spec, epoch) if stored is None else stored.tensors
         module = self.build(spec, torch.Generator().manual_seed(0))
-        load_weights(module, stored.tensors)
+        load_weights(module, tensors)
         return forward(module.to(self.device.torch), inputs, self.numerics.micro_batch)
 
     def constant_score(self) -> float:

@@ -1,10 +1,10 @@
 """Upkeep of the run store: what it holds, whether it is whole, and keeping it within bounds."""
 
 import dataclasses
-import time
 from collections.abc import Collection
 from pathlib import Path
 
+from hpo.files import sweep
 from hpo.training._store import RunFile, RunStore
 
 __all__ = ["Damage", "RunSummary", "check_store", "summarise", "trim_store"]
@@ -121,9 +121,5 @@ def _remove_garbage(folder: Path) -> None:
     """Remove the temporary files that killed processes left."""
     if not folder.is_dir():
         return
-    for path in folder.glob("*/.*.tmp"):
-        try:
-            if time.time() - path.stat().st_mtime > _GARBAGE_AGE_S:
-                path.unlink()
-        except FileNotFoundError:
-            continue
+    for run in folder.iterdir():
+        sweep(run, _GARBAGE_AGE_S)

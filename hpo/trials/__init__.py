@@ -1,8 +1,8 @@
 """Optuna, kept in one room: its storage, its tables, what its samplers and pruners say.
 
 Nothing else in the package uses a private name of Optuna or its tables. Within the room only
-``_tables``, ``_writing``, ``_reading``, ``_known`` and ``_server`` do, and ``knows_optuna`` tells
-whether they may.
+``_tables``, ``_writing``, ``_reading``, ``_known``, ``_client`` and ``_server`` do, and
+``knows_optuna`` tells whether they may.
 """
 
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from hpo.trials._engine import engine_arguments, reporting_failure, tune
 from hpo.trials._known import knows_optuna
 from hpo.trials._live import LiveTrial, NewTrial, TrialEnd
 from hpo.trials._partial import last_scored
+from hpo.trials._passing import StoreAwayError, StoreUnfitError, lasting_reason, passing_reason
 from hpo.trials._redact import redact
 from hpo.trials._study import (
     FoundStudy,
@@ -27,13 +28,16 @@ from hpo.trials._study import (
 from hpo.trials._url import check_exists, check_url, is_proxy
 
 if TYPE_CHECKING:
+    from hpo.trials._client import storage_client
     from hpo.trials._server import storage_server
     from hpo.trials._writing import append_to_trial, create_trial, finish_trial
 else:
     __getattr__ = exported_late(
         __name__,
         {
-            "_server": ("storage_server",),  # gRPC is an extra
+            # gRPC is an extra
+            "_client": ("storage_client",),
+            "_server": ("storage_server",),
             "_writing": ("append_to_trial", "create_trial", "finish_trial"),
         },
     )
@@ -46,6 +50,8 @@ __all__ = [
     "NewTrial",
     "OptunaStudy",
     "Searched",
+    "StoreAwayError",
+    "StoreUnfitError",
     "TrialEnd",
     "all_studies",
     "append_to_trial",
@@ -61,13 +67,16 @@ __all__ = [
     "is_proxy",
     "knows_optuna",
     "last_scored",
+    "lasting_reason",
     "open_database",
     "open_study",
+    "passing_reason",
     "redact",
     "redraw",
     "reporting_failure",
     "sample_config",
     "should_prune",
+    "storage_client",
     "storage_server",
     "tune",
 ]

@@ -79,7 +79,7 @@ def has_tables(url: str) -> bool:
     if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
         return False
     with reporting_failure(url):
-        engine = create_engine(parsed)
+        engine = create_engine(parsed, **engine_arguments(parsed))
         try:
             return inspect(engine).has_table("studies")
         finally:

@@ -6,16 +6,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from optuna.exceptions import StorageInternalError
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
 from hpo.errors import InputError
+from hpo.trials._passing import StoreAwayError, passing_reason
 from hpo.trials._redact import redact, scrub
 
 __all__ = ["engine_arguments", "reporting_failure", "tune"]
 
 _BUSY_TIMEOUT_S = 60
+#: Of libpq, so that a server that is cut off is found to be away, and not waited for in silence:
+#: seconds, and milliseconds for what was sent and isn't acknowledged.
+_TIMEOUTS = {
+    "connect_timeout": 10,
+    "keepalives_idle": 20,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 40_000,
+}
 #: Seconds after which a connection that nobody used is tried out before it is used again.
 _IDLE_S = 1.0
 
@@ -25,21 +36,28 @@ def reporting_failure(url: str) -> Iterator[None]:
     """Say in words that a database can't be opened.
 
     Raises:
-        InputError: In place of the driver's error, without the password.
+        StoreAwayError: In place of the driver's error, without the password, where that may pass.
+        InputError: Likewise, where it won't.
     """
     try:
         yield
-    except (SQLAlchemyError, ImportError) as error:
-        raise InputError(
-            f"--storage {redact(url)}: can't be opened: {scrub(_first_line(error), url)}"
-        ) from None
+    except (SQLAlchemyError, StorageInternalError, ImportError) as error:
+        said = f"--storage {redact(url)}: can't be opened: {scrub(_first_line(error), url)}"
+        reason = passing_reason(error)
+        if reason is not None:
+            raise StoreAwayError(scrub(reason, url), said) from None
+        raise InputError(said) from None
 
 
 def engine_arguments(url: URL) -> dict[str, Any]:
-    """Return the engine's arguments: a long busy timeout, or few connections."""
+    """Return the engine's arguments: a long busy timeout, or few connections that can't hang.
+
+    What the URL says of a connection's timeouts stays.
+    """
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": _BUSY_TIMEOUT_S}}
-    return {"pool_size": 2, "max_overflow": 2}
+    timeouts = {key: value for key, value in _TIMEOUTS.items() if key not in url.query}
+    return {"pool_size": 2, "max_overflow": 2, "connect_args": timeouts}
 
 
 def tune(engine: Engine) -> None:
@@ -105,5 +123,6 @@ def _check_idle_connections(engine: Engine) -> None:
             raise DisconnectionError from None  # the pool then opens a new one
 
 
-def _first_line(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+def _first_line(error: BaseException) -> str:
+    driver = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None)
+    return (str(driver or error).strip().splitlines() or ["no connection"])[0]

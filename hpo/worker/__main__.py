@@ -10,6 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from hpo._options import (
+    FAILED_TASKS,
     NO_CANDIDATE,
     add_memory_option,
     add_study_options,
@@ -25,7 +26,7 @@ __all__ = ["main"]
 #: The worker left before the study was done: it was stopped, or a limit was reached.
 LEFT_EARLY = 3
 #: The study was deleted, which the run that started the worker tells.
-GONE = 5
+GONE = 7
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,14 +52,22 @@ def _main(argv: Sequence[str] | None) -> int:
 
     from hpo.launch import resolve_devices
     from hpo.search import NoCandidateError
-    from hpo.study import StoredStudy, StudyGoneError, check_bundle, load_plugins
+    from hpo.study import (
+        StoredStudy,
+        StudyGoneError,
+        check_bundle,
+        concerns,
+        failed_tasks,
+        load_plugins,
+    )
     from hpo.worker._settings import WorkerSettings
     from hpo.worker._worker import Worker
 
     if arguments.held and not sys.stdin.buffer.readline():
         return LEFT_EARLY  # the run that started this worker ended before it had a study
     load_plugins(arguments.plugin)
-    study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache)
+    wait = arguments.wait_for_store
+    study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache, wait=wait)
     check_bundle(study.definition)
     settings = WorkerSettings(
         device=resolve_devices(arguments.device)[0],
@@ -66,6 +75,7 @@ def _main(argv: Sequence[str] | None) -> int:
         grace=arguments.grace,
         stall_timeout=arguments.stall_timeout,
         memory_gb=arguments.memory_gb,
+        wait_for_store=wait,
         own_process=True,
     )
     worker = Worker(study, settings)
@@ -79,7 +89,12 @@ def _main(argv: Sequence[str] | None) -> int:
         if arguments.of_run:
             return GONE
         raise
-    return 0 if complete else LEFT_EARLY
+    if not complete:
+        return LEFT_EARLY
+    tasks = study.tasks()
+    for line in [] if arguments.of_run else concerns(study, tasks):
+        print(f"CAUTION: {line}", file=sys.stderr)
+    return FAILED_TASKS if failed_tasks(tasks) else 0
 
 
 @contextlib.contextmanager

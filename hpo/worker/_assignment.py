@@ -7,10 +7,10 @@ import traceback
 from collections.abc import Callable, Iterator
 
 from hpo.models import Config
-from hpo.queue import Fenced, Patience
+from hpo.queue import Fenced, Patience, StoreAwayError, StoreUnfitError
 from hpo.search import COSTS, Progress, Task, TrialOutcome, Verdict, broken_by, run_trial
 from hpo.study import TRAINED, StoredStudy
-from hpo.training import Interrupted, Trainer, head_runs
+from hpo.training import Interrupted, Trainer, head_runs, trained_by
 from hpo.trials import Draw, LiveTrial
 from hpo.worker._bench import Workbench
 from hpo.worker._pulse import Pulse
@@ -38,7 +38,8 @@ class Assignment:
         self, study: StoredStudy, task: Task, settings: WorkerSettings, stopping: Stopping
     ) -> None:
         self._study = study
-        self._patient = study.patient(Patience(self.poll))
+        self._patience = Patience(self.poll, study.wait)
+        self._patient = study.patient(self._patience)
         self._task = task
         self._stopping = stopping
         self._pulse = Pulse(study, task, settings, stopping)
@@ -65,6 +66,7 @@ class Assignment:
             Interrupted: The worker should stop; the task was handed back.
             KeyboardInterrupt: Likewise.
             WorkerTroubleError: The worker can't work; likewise, and no attempt was counted.
+            StoreAwayError: The store was waited for in vain; likewise, as soon as it is back.
         """
         trial: LiveTrial | None = None
         try:
@@ -74,7 +76,13 @@ class Assignment:
             self._train(trial, bench)
         except Fenced:
             self._leave(trial)
-        except (Interrupted, KeyboardInterrupt, WorkerTroubleError):
+        except (
+            Interrupted,
+            KeyboardInterrupt,
+            WorkerTroubleError,
+            StoreAwayError,
+            StoreUnfitError,
+        ):
             self._hand_back(trial)
             raise
         finally:
@@ -114,7 +122,7 @@ class Assignment:
             outcome = self._rejected(trial)
             if outcome is None:
                 outcome = bench.carry_out(lambda trainer: self._run(trainer, trial))
-        except (Interrupted, Fenced):
+        except (Interrupted, Fenced, StoreAwayError, StoreUnfitError):
             raise
         except Exception as error:
             self._check_there()
@@ -134,6 +142,7 @@ class Assignment:
                 epochs_trained=outcome.epochs_trained + self._trained_before(trial),
                 model_mb=costs["model_mb"],
                 latency_ms=costs["latency_ms"],
+                trained_by=trained_by() if outcome.is_scored else None,
             )
             self._patient.trials.complete(self._task, trial, whole, values)
             return
@@ -159,7 +168,7 @@ class Assignment:
         def should_prune() -> bool:
             pruned, noted = self._patient.trials.should_prune(trial)
             # what was decided on, and what was decided, before anything follows from it
-            Patience(self.poll)(lambda: self._pulse.flush(noted))
+            self._patience(lambda: self._pulse.flush(noted))
             trial.remember(noted)
             return pruned
 
@@ -202,7 +211,7 @@ class Assignment:
         try:
             patience(lambda: self._pulse.flush(noted))
             self._study.patient(patience).trials.hand_back(self._task, trial)
-        except (Interrupted, Fenced, KeyError):  # the study may be gone
+        except (Interrupted, Fenced, KeyError, StoreUnfitError):  # the study may be gone
             return
 
     def _leave(self, trial: LiveTrial | None) -> None:
@@ -225,7 +234,7 @@ class Assignment:
             )
 
     def _check_there(self) -> None:
-        Patience(self._stopping.check)(self._study.check_there)
+        self._study.patient(Patience(self._stopping.check, self._study.wait)).check_there()
 
 
 def _costs_of(trial: LiveTrial) -> dict[str, float | None]:

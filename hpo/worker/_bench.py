@@ -82,6 +82,9 @@ class Workbench:
 
         It is measured once for each architecture. What can't be measured without training, or at
         all, is left out; whatever is wrong with such a model, its training will say.
+
+        Raises:
+            WorkerTroubleError: The worker can't read what it needs.
         """
         built = architecture(config)
         if built.key not in self._costs:
@@ -93,6 +96,9 @@ class Workbench:
             except Interrupted:
                 raise
             except Exception as error:
+                trouble = own_trouble(error)
+                if trouble is not None:
+                    raise WorkerTroubleError(trouble) from error
                 _log.debug("The costs of %s can't be measured: %s", built, error)
             self._costs[built.key] = {
                 k: value for k, value in measured.items() if value is not None

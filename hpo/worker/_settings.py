@@ -20,6 +20,8 @@ class WorkerSettings:
         stall_timeout: Seconds without progress after which a run is ended and counted as failed.
         memory_gb: What the training and validation rows may take as float32, in 10⁹ bytes; larger
             ones are gathered from the mapped files. None for ``memory_share_gb`` of one worker.
+        wait_for_store: Seconds for which a store that is away is waited for; None for a minute at
+            the start and then without end.
         own_process: Whether the process is the worker's alone. Then it is set up for training,
             and ended where a run that hangs can't be stopped otherwise.
     """
@@ -29,6 +31,7 @@ class WorkerSettings:
     grace: float = 20.0
     stall_timeout: float = 600.0
     memory_gb: float | None = None
+    wait_for_store: float | None = None
     own_process: bool = False
 
 

@@ -23,7 +23,7 @@ class Worker:
     """Works on one study until it is complete, its limits are reached, or it is asked to stop.
 
     Args:
-        study: The study.
+        study: The study; a store that is away is waited for as long as this one waits.
         settings: See there.
         bundle: The study's features, labels and split, where somebody loaded them already; by
             default they are read from the study's cache.
@@ -37,14 +37,14 @@ class Worker:
         self, study: StoredStudy, settings: WorkerSettings, bundle: Bundle | None = None
     ) -> None:
         study.definition.check_meaning(study.name)
-        self._study = study
+        self._study = study.plain
         self._settings = settings
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._stopping = Stopping()
         self._assignment: Assignment | None = None
         self._rationed = False
         self._adopted = 0.0
-        patience = Patience(self._poll)
+        patience = Patience(self._poll, study.wait)
         self._patient = study.patient(patience)
         self._bench = Workbench(study.definition, settings, bundle, patience, self._poll)
         self._tied = StopWhenTied(self._patient, self._bench)
@@ -55,6 +55,7 @@ class Worker:
         Raises:
             NoCandidateError: All candidates of a stage failed.
             StudyGoneError: The study was deleted.
+            StoreAwayError: The store was away for longer than the study waits for it.
             WorkerTroubleError: Something of this worker's own keeps it from working: its files,
                 its device, what is installed. The task was handed back; others may go on.
             KeyboardInterrupt: Ctrl-C, where the process has Python's own handler; the task that
@@ -124,7 +125,7 @@ class Worker:
         return self._patient.strategy.is_exhausted(self._patient)
 
     def _check_there(self) -> None:
-        Patience(self._poll)(self._study.check_there)
+        self._patient.check_there()
 
     def _poll(self) -> None:
         """Called by the training loop, and while the store or the disk is waited for."""

@@ -1,11 +1,13 @@
 """The pieces of the store: chunks, folders that appear whole, the progress lines."""
 
+import errno
 import io
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,3 +119,35 @@ def test_importing_is_fast() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_a_chunk_that_can_not_be_read_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network file system has its hiccups, which say nothing of what is stored."""
+    ChunkStore(tmp_path).append([key(0)], np.ones((1, 2), np.float16))
+    (path,) = tmp_path.iterdir()
+    real, failing = Path.open, [2]
+
+    def stale(self: Path, *args: Any, **kwargs: Any) -> Any:
+        if self == path and failing[0]:
+            failing[0] -= 1
+            raise OSError(errno.ESTALE, "Stale file handle", str(self))
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr("hpo.files.time.sleep", lambda _: None)
+    monkeypatch.setattr(Path, "open", stale)
+    assert len(ChunkStore(tmp_path)) == 1
+    failing[0] = 100
+    with pytest.raises(OSError, match="Stale file handle"):
+        ChunkStore(tmp_path)
+    failing[0] = 0
+    assert len(ChunkStore(tmp_path)) == 1
+
+
+def test_a_chunk_of_another_type_is_damaged(tmp_path: Path) -> None:
+    store = ChunkStore(tmp_path)
+    store.append([key(0)], np.ones((1, 2), np.float16))
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes().replace(b'"F16"', b'"I16"'))
+    assert len(ChunkStore(tmp_path)) == 0

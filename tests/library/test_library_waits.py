@@ -43,4 +43,4 @@ def test_a_restart_of_the_database_ends_nothing(
         assert study.optimize(workers=1, progress=False)
     assert left == [0]
     assert "The store can't be reached (shutting down)" in caplog.text
-    assert "Going on." in caplog.text
+    assert "Going on after " in caplog.text

@@ -38,6 +38,23 @@ def test_a_claimed_task_reads_back_as_it_was_opened(ledger: Ledger, study: str) 
     assert dataclasses.replace(stored, age=0.0) == task
 
 
+def test_what_failed_is_opened_again(ledger: Ledger, study: str) -> None:
+    ledger.open_tasks(study, tasks_of(3))
+    for _ in range(MAX_ATTEMPTS):
+        ledger.fail(study, claim(ledger, study), "RuntimeError: why")
+    assert state_of(ledger, study, 0).state is TaskState.FAILED
+    ledger.complete(study, claim(ledger, study), OUTCOME)
+    assert ledger.retry(study) == 1
+    assert ledger.retry(study) == 0
+    again = claim(ledger, study)
+    assert (again.position, again.token, again.attempts) == (0, MAX_ATTEMPTS + 1, 0)
+    assert (again.reason, again.config) == (None, config(0))
+    assert not ledger.fail(study, again, "once more")
+    assert [task.state for task in ledger.tasks(study)] == [
+        *(TaskState.OPEN, TaskState.DONE, TaskState.OPEN)
+    ]
+
+
 def test_eight_racing_workers_claim_each_task_once(
     ledger: Ledger, study: str, new_ledger: OpenLedger
 ) -> None:

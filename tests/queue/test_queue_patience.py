@@ -8,8 +8,7 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 
-from hpo.errors import InputError
-from hpo.queue import Patience, waiting
+from hpo.queue import Patience, StoreAwayError, StoreUnfitError, first_patience, waiting
 from hpo.queue import _patience as module
 
 
@@ -88,9 +87,9 @@ def test_what_passes_is_tried_again_and_said(
     caplog.set_level(logging.WARNING)
     assert Patience()(failing([error, error])) == "done"
     assert [record.getMessage() for record in caplog.records] == [
-        f"{reason}; trying again in 0.2 s.",
-        f"{reason}; trying again in 0.4 s.",
-        "Going on.",
+        f"{reason}; it is waited for, without end (--wait-for-store); the next try is in 0.2 s.",
+        f"{reason}; it is waited for, without end (--wait-for-store); the next try is in 0.4 s.",
+        "Going on after 0.7 s.",
     ]
 
 
@@ -100,12 +99,6 @@ def test_what_passes_is_tried_again_and_said(
         ValueError("wrong"),
         KeyError("key"),
         IntegrityError("INSERT", {}, Exception("duplicate")),
-        DBAPIError("SELECT 1", {}, Exception("syntax")),
-        stated("42703", 'column "x" does not exist'),
-        stated("28P01", "password authentication failed"),
-        operational("no such column: hpo_tasks.pauses"),
-        operational("attempt to write a readonly database"),
-        operational('FATAL:  database "x" does not exist'),
         StorageInternalError("no cause"),
         inside_optuna(IntegrityError("INSERT", {}, Exception("duplicate"))),
         OSError(errno.EACCES, "Permission denied"),
@@ -116,6 +109,25 @@ def test_every_other_error_is_raised_at_once(error: Exception, waits: list[float
     with pytest.raises(type(error)) as caught:
         Patience()(failing([error]))
     assert caught.value is error
+    assert waits == []
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (DBAPIError("SELECT 1", {}, Exception("syntax\nLINE 1")), "syntax"),
+        (stated("42703", 'column "x" does not exist'), 'column "x" does not exist'),
+        (stated("28P01", "password authentication failed"), "password authentication failed"),
+        (operational("no such column: hpo_tasks.pauses"), "no such column: hpo_tasks.pauses"),
+        (operational("attempt to write a readonly database"), "attempt to write a readonly data"),
+        (inside_optuna(operational("no such table: trials")), "no such table: trials"),
+    ],
+)
+def test_what_stays_is_said_at_once(error: Exception, said: str, waits: list[float]) -> None:
+    with pytest.raises(StoreUnfitError) as caught:
+        Patience()(failing([error]))
+    assert str(caught.value).startswith(f"The store can't do what hpo asks of it: {said}")
+    assert "Waiting won't help" in str(caught.value)
     assert waits == []
 
 
@@ -130,11 +142,28 @@ def test_waits_grow_up_to_ten_seconds(waits: list[float], caplog: pytest.LogCapt
 
 
 def test_it_is_given_up_after_the_limit(waits: list[float]) -> None:
-    with pytest.raises(InputError) as caught:
-        Patience(limit=5.0)(failing([operational() for _ in range(100)]))
-    reason = "The store can't be reached (server closed the connection)"
-    assert str(caught.value) == f"{reason}, for 6 s; given up."
-    assert sum(waits) == pytest.approx(6.2, abs=0.5)
+    action = failing([operational() for _ in range(100)])
+    with pytest.raises(StoreAwayError) as caught:
+        Patience(limit=5.0)(lambda: Patience(limit=5.0)(action))
+    assert str(caught.value) == (
+        "The store can't be reached (server closed the connection); it was waited for 6 s "
+        "(--wait-for-store 5). Nothing that was stored is lost; the same command goes on once it "
+        "is back."
+    )
+    assert sum(waits) == pytest.approx(6.2, abs=0.5)  # once, whoever else waits
+
+
+def test_nothing_is_waited_for_where_that_is_asked_for(waits: list[float]) -> None:
+    with pytest.raises(StoreAwayError):
+        first_patience(0.0)(failing([operational()]))
+    assert waits == []
+
+
+def test_a_store_that_was_not_reached_yet_is_waited_for_a_minute(waits: list[float]) -> None:
+    with pytest.raises(StoreAwayError, match=r"for 6\d s \(--wait-for-store 60\)"):
+        first_patience(None)(failing([operational() for _ in range(100)]))
+    with pytest.raises(StoreAwayError, match=r"--wait-for-store 3\)"):
+        first_patience(3.0)(failing([operational() for _ in range(100)]))
 
 
 def test_waiting_ends_when_the_poll_raises(waits: list[float]) -> None:

@@ -1,8 +1,10 @@
 """The proxy: what travels, what is refused, and a process that is left as it was."""
 
 import json
+import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -93,7 +95,7 @@ def test_a_database_that_is_away_is_what_the_client_waits_for(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from hpo.queue import SqlLedger
-    from hpo.queue._passing import passing_reason
+    from hpo.trials import passing_reason
 
     def away(self: SqlLedger) -> list[str]:
         raise OperationalError("SELECT 1", {}, Exception("server closed the connection"))
@@ -106,6 +108,68 @@ def test_a_database_that_is_away_is_what_the_client_waits_for(
         "The store can't be reached (the database: server closed the connection)"
     )
     ledger.close()
+
+
+def test_a_missing_column_behind_the_proxy_is_not_waited_for(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hpo.queue import Patience, SqlLedger, StoreUnfitError
+
+    def broken(self: SqlLedger) -> list[str]:
+        raise OperationalError("SELECT 1", {}, Exception("no such column: hpo_tasks.pauses"))
+
+    monkeypatch.setattr(SqlLedger, "studies", broken)
+    ledger = open_ledger(url)
+    with pytest.raises(StoreUnfitError) as caught:
+        Patience()(ledger.studies)
+    assert str(caught.value) == (
+        "The store can't do what hpo asks of it: the database: no such column: hpo_tasks.pauses. "
+        "Waiting won't help: mend the storage (its tables, the rights of its user), or use another "
+        "--storage."
+    )
+    ledger.close()
+
+
+def test_a_proxy_that_hangs_is_waited_for(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one does that was stopped: it takes calls, and answers none."""
+    from hpo.queue import Patience, SqlLedger, _remote
+
+    studies, answered = SqlLedger.studies, threading.Event()
+
+    def slow(self: SqlLedger) -> list[str]:
+        if not answered.is_set():
+            answered.wait(20)
+        return studies(self)
+
+    monkeypatch.setattr(SqlLedger, "studies", slow)
+    monkeypatch.setattr(_remote, "_TIMEOUT_S", 0.3)
+    ledger = open_ledger(url)
+    waker = threading.Timer(1.0, answered.set)
+    waker.start()
+    with caplog.at_level(logging.WARNING, "hpo"):
+        assert isinstance(Patience()(ledger.studies), list)
+    waker.join()
+    said = [record.getMessage() for record in caplog.records]
+    assert said[0].startswith("The store can't be reached (the proxy doesn't answer); it is waited")
+    assert said[-1].startswith("Going on after ")
+    ledger.close()
+
+
+def test_optuna_s_calls_to_a_proxy_that_hangs_end(free_port: int) -> None:
+    from hpo.trials import passing_reason, storage_client
+
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", free_port))
+        deaf.listen()
+        client = storage_client("127.0.0.1", free_port, 0.3, 0.3)
+        with pytest.raises(grpc.RpcError) as caught:
+            client.get_all_studies()
+        with pytest.raises(grpc.RpcError):
+            client.get_all_trials(1)
+        client.close()
+    assert passing_reason(caught.value) is not None
 
 
 def test_a_proxy_that_isn_t_there_is_said_to_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,7 +171,7 @@ def test_a_store_of_a_newer_version_is_left_alone(url: str) -> None:
         open_ledger(url)
     assert str(caught.value) == (
         f"--storage {redact(url)}: its tables hpo_* have version 0815, and this version of hpo "
-        "knows them up to 0004: a newer one made or changed them. Update it (pip install -U hpo), "
+        "knows them up to 0005: a newer one made or changed them. Update it (pip install -U hpo), "
         "or use another --storage."
     )
     assert content(url) == before
@@ -184,6 +184,7 @@ def test_migrations_are_part_of_the_package() -> None:
         *("__init__.py", "__init__.py", "env.py", "v0001_tables.py", "v0002_pauses.py"),
         "v0003_rations.py",
         "v0004_identity.py",
+        "v0005_checksums.py",
     ]
 
 

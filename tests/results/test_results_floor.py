@@ -203,3 +203,19 @@ def test_the_floor_does_not_read_the_untouched_rows_before_the_end(tmp_path: Pat
         study = hpo.create_study(data, {**PROMOTE, "split": SPLIT}, storage=storage)
         found.append(compute_floor(study.stored).to_json())
     assert found[0] == found[1]
+
+
+def test_a_floor_that_was_changed_is_computed_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = created(tmp_path)
+    floor = study.floor()
+    (path,) = (tmp_path / "cache" / "floors").iterdir()
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1  # of the last threshold
+    path.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        assert stored_floor(study.stored) is None
+    assert "can't be read and is computed again: its checksum is wrong" in caplog.text
+    assert study.floor().to_json() == floor.to_json()
+    assert stored_floor(study.stored) is not None

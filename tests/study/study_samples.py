@@ -55,7 +55,10 @@ def outcome(study: StoredStudy) -> dict[str, Any]:
             {
                 "config": None if task.config is None else task.config.model_dump(mode="json"),
                 "config_key": task.key,
-                "outcome": None if task.outcome is None else task.outcome.to_json(),
+                # versions were not noted then
+                "outcome": None
+                if task.outcome is None
+                else {k: v for k, v in task.outcome.to_json().items() if k != "trained_by"},
             }
             for task in tasks
         ],

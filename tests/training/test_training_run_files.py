@@ -105,7 +105,7 @@ def test_damaged_weights_are_replaced(tmp_path: Path) -> None:
 
 
 def test_a_passing_trouble_is_asked_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpo.training._run_files._RETRY_AFTER_S", (0.0, 0.0))
+    monkeypatch.setattr("hpo.files._RETRY_AFTER_S", (0.0, 0.0))
     real, failing = Path.open, [errno.ESTALE, errno.EIO]
 
     def fails_twice(self: Path, *arguments: Any, **more: Any) -> Any:
@@ -119,7 +119,7 @@ def test_a_passing_trouble_is_asked_again(path: Path, monkeypatch: pytest.Monkey
 
 
 def test_what_can_t_be_read_is_not_damaged(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpo.training._run_files._RETRY_AFTER_S", (0.0, 0.0))
+    monkeypatch.setattr("hpo.files._RETRY_AFTER_S", (0.0, 0.0))
 
     def fails(*_: Any, **__: Any) -> Any:
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))

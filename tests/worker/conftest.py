@@ -1,5 +1,6 @@
 """Stores to test on, and one undisturbed study to compare with."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,13 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'store.db'}"
     return str(request.getfixturevalue("postgres").new_url())
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,24 @@ def test_two_workers_on_another_store_get_the_same_numbers(
 
 @pytest.mark.timeout(120)
 def test_killed_workers_change_nothing(url: str, tmp_path: Path, reference: Outcome) -> None:
+    kill_at_random(url, tmp_path, reference)
+
+
+@pytest.mark.timeout(120)
+def test_workers_of_a_proxy_change_nothing_either(
+    tmp_path: Path, free_port: int, reference: Outcome
+) -> None:
+    pytest.importorskip("grpc")
+    from hpo.queue._server import serve
+
+    server = serve(f"sqlite:///{tmp_path / 'store.db'}", "127.0.0.1", free_port)
+    try:
+        kill_at_random(f"grpc://127.0.0.1:{free_port}", tmp_path, reference)
+    finally:
+        server.stop(grace=None)
+
+
+def kill_at_random(url: str, tmp_path: Path, reference: Outcome) -> None:
     study = create_study(url, "chaos", greedy_space(LENGTH), tmp_path)
     killed = chaos(study, tmp_path / "log", random.Random(0), workers=3, every=1.0, seconds=100.0)
     assert violations(study, reference) == []

@@ -13,4 +13,4 @@ def test_a_full_disk_is_waited_for_and_leaves_no_damage() -> None:
     )
     assert done.stdout.endswith("PASS\n"), done.stdout + done.stderr
     assert "the disk is full: 0 bytes left" in done.stdout
-    assert "trying again in" in done.stdout
+    assert "the next try is in" in done.stdout

@@ -139,11 +139,12 @@ def test_a_nap_is_no_stall(tmp_path: Path) -> None:
         wait_for(lambda: any(task.progress for task in study.tasks()), "a trial to go on", 60)
         (process,) = crew.processes
         assert process.pid is not None
+        time.sleep(0.1)  # it rests between two beats, where a nap is most like a stall
         os.kill(process.pid, signal.SIGSTOP)
         time.sleep(6)
         before = study.tasks()[0].progress
         os.kill(process.pid, signal.SIGCONT)
         wait_for(lambda: study.tasks()[0].progress != before, "the worker to go on")
         crew.end()
-    assert "This process was suspended for " in crew.log.read_text()
+    assert "no progress for" not in crew.log.read_text()
     assert [task.attempts for task in study.tasks()] == [0]

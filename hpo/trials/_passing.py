@@ -1,0 +1,124 @@
+"""Which troubles of a store pass by themselves, so that waiting for it is right."""
+
+import errno
+
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+
+from hpo.errors import InputError
+
+__all__ = ["StoreAwayError", "StoreUnfitError", "lasting_reason", "passing_reason"]
+
+#: SQLSTATE codes of PostgreSQL, or the classes that they begin with (PostgreSQL, appendix A):
+#: connection exceptions; a rolled-back transaction; a read-only server, as after a failover; too
+#: few resources, connections among them; an operator who intervened, or a server that starts up.
+_PASSING_STATES = ("08", "40", "25006", "53", "55P03", "57")
+#: What SQLite and refused connections say, which have no SQLSTATE, where waiting won't help.
+_LASTING = (
+    *("no such table", "no such column", "has no column named", "syntax error"),
+    *("file is not a database", "malformed", "readonly database", "unable to open database file"),
+    *("password authentication failed", "no pg_hba.conf entry", '" does not exist'),
+    *("no password supplied", "is not permitted to log in", "invalid connection option"),
+)
+#: gRPC's status of an answer that no other try will get another one to.
+_REFUSED = ("FAILED_PRECONDITION", "UNKNOWN", "RESOURCE_EXHAUSTED")
+#: What the exceptions are called that carry them, in the text of an error from behind a proxy.
+_IN_DETAILS = ("OperationalError", "InterfaceError")
+
+
+class StoreAwayError(InputError):
+    """A store can't be reached, for a reason that may pass by itself.
+
+    Args:
+        reason: In words, as ``passing_reason`` gives it.
+        problem: All that is to be said; by default the reason.
+        given_up: Whether it was waited for already, as long as was asked for.
+    """
+
+    status = 6
+
+    def __init__(self, reason: str, problem: str | None = None, *, given_up: bool = False) -> None:
+        super().__init__(problem or f"{reason}.")
+        self.reason = reason
+        self.given_up = given_up
+
+
+class StoreUnfitError(InputError):
+    """A store answers that it can't do what it is asked for, and will answer so again."""
+
+
+def passing_reason(error: BaseException) -> str | None:
+    """Return in words why an error may pass by itself; None if it won't.
+
+    A database or a proxy that is away, starting up, out of connections or read-only comes back, and
+    a disk that is full is emptied. A missing table or column, or a wrong password, stays.
+    """
+    if isinstance(error, StoreAwayError):
+        return None if error.given_up else error.reason
+    if isinstance(error, StorageInternalError):
+        cause = error.__cause__
+        return None if cause is None else passing_reason(cause)
+    if _is_of_grpc(error):
+        code, details = _code_and_details(error)
+        if code == "DEADLINE_EXCEEDED":
+            return "The store can't be reached (the proxy doesn't answer)"
+        # the proxy is away, or the database behind it
+        behind = any(kind in details for kind in _IN_DETAILS)
+        away = code == "UNAVAILABLE" or (behind and not _stays(details))
+        return f"The store can't be reached ({_first_line(details)})" if away else None
+    if isinstance(error, OSError):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return f"The disk is full ({error.filename or error.strerror})" if full else None
+    if isinstance(error, DBAPIError) and _passes(error):
+        return f"The store can't be reached ({_said(error)})"
+    return None
+
+
+def lasting_reason(error: BaseException) -> str | None:
+    """Return what a store has against a call, if it would say so again; None for other errors.
+
+    A row that is there already (an ``IntegrityError``) is nothing that a store has against it.
+    """
+    if passing_reason(error) is not None:
+        return None
+    if isinstance(error, StorageInternalError):
+        return None if error.__cause__ is None else lasting_reason(error.__cause__)
+    if _is_of_grpc(error):
+        code, details = _code_and_details(error)
+        if code == "UNIMPLEMENTED":
+            return f"the proxy is of another version of hpo ({details})"
+        return _first_line(details) if code in _REFUSED else None
+    if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError):
+        return _said(error)
+    return None
+
+
+def _passes(error: DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return bool(str(state).startswith(_PASSING_STATES)) or error.connection_invalidated
+    if error.connection_invalidated:
+        return True
+    return isinstance(error, OperationalError | InterfaceError) and not _stays(str(error.orig))
+
+
+def _stays(text: str) -> bool:
+    return any(said in text for said in _LASTING)
+
+
+def _said(error: DBAPIError) -> str:
+    return _first_line(str(error.orig)) or "no connection"
+
+
+def _first_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[0]
+
+
+def _is_of_grpc(error: BaseException) -> bool:
+    return type(error).__module__.startswith("grpc") and callable(getattr(error, "code", None))
+
+
+def _code_and_details(error: BaseException) -> tuple[str, str]:
+    """Return the name of gRPC's status, and what is said with it; gRPC is an extra."""
+    said = getattr(error, "details", lambda: "")
+    return error.code().name, str(said() or "")  # type: ignore[attr-defined]

@@ -1,0 +1,60 @@
+"""Rows of the ledger have checksums; each byte that changes is found."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from queue_samples import OUTCOME, claim, tasks_of
+
+from hpo.errors import InputError
+from hpo.queue import SqlLedger
+from hpo.queue._sealed import seal, unseal
+
+RECORDS: list[dict[str, Any]] = [{}, {"a": 1.5, "b": ["é", None]}, {"crc": {"crc32": "x"}}]
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_what_is_sealed_comes_back_and_every_change_is_found(record: dict[str, Any]) -> None:
+    text = seal(record)
+    assert json.loads(text).keys() == {*record, "crc32"}
+    assert unseal(text, "it") == record
+    for place in range(len(text)):
+        for other in (chr(ord(text[place]) ^ 1), chr(ord(text[place]) ^ 16)):
+            with pytest.raises(InputError, match="The storage is damaged: it isn't what was writ"):
+                unseal(text[:place] + other + text[place + 1 :], "it")
+
+
+def test_rows_of_earlier_versions_have_no_checksum() -> None:
+    assert unseal('{"a": 1}', "it") == {"a": 1}
+    for text in ("", "{", "[1]", "7", '{"a": 1'):
+        with pytest.raises(InputError, match="it isn't what was written"):
+            unseal(text, "it")
+
+
+@pytest.mark.parametrize(
+    ("column", "what"),
+    [
+        ("outcome", "the outcome of task 0"),
+        ("config", "the configuration of a task"),
+        ("runs", "what it has of task 0"),
+        ("state", "what it has of task 0"),
+    ],
+)
+def test_a_row_that_was_changed_is_named(tmp_path: Path, column: str, what: str) -> None:
+    path = tmp_path / "s.db"
+    ledger = SqlLedger(f"sqlite:///{path}")
+    ledger.define("s", {"a": 1})
+    ledger.open_tasks("s", tasks_of(1))
+    ledger.complete("s", claim(ledger, "s"), OUTCOME)
+    assert ledger.tasks("s")[0].outcome == OUTCOME
+    with closing(sqlite3.connect(path)) as connection, connection:
+        (text,) = connection.execute(f"SELECT {column} FROM hpo_tasks").fetchone()
+        changed = text.replace("2.0", "9.0") if column == "outcome" else f"{text[:-2]}x{text[-1]}"
+        assert changed != text
+        connection.execute(f"UPDATE hpo_tasks SET {column} = ?", (changed,))
+    with pytest.raises(InputError, match=f"The storage is damaged: {what} isn't what was written"):
+        ledger.tasks("s")
+    ledger.close()
