@@ -1,7 +1,6 @@
 """The server: what it is asked over HTTP, and what it says."""
 
 import asyncio
-import json
 from importlib.resources import files
 from typing import Any
 
@@ -13,6 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hpo.errors import InputError
+from hpo.json_files import parse_json
 from hpo.serve._queue import BusyError, Rows
 from hpo.serve._rows import Asked, Reader
 
@@ -147,8 +147,8 @@ async def _image(value: UploadFile | str) -> bytes:
 
 def _from_json(reader: Reader, body: bytes) -> list[Asked]:
     try:
-        given = json.loads(body)
-    except (ValueError, RecursionError):
+        given = parse_json(body)
+    except ValueError:
         raise InputError("the request's JSON can't be read") from None
     return reader.embedded(given)
 
