@@ -22,6 +22,7 @@ _VERBS = {
     "runs": ("hpo.runs", "list, check or prune the run store"),
     "check": ("hpo.check", "read all that is stored and say what is whole"),
     "predict": ("hpo.predict", "label rows with a trained model"),
+    "serve": ("hpo.serve.__main__", "serve a model over HTTP"),
     "export": ("hpo.export.__main__", "write a model as one ONNX file"),
     "coco": ("hpo.data.coco", "convert COCO annotations to a data folder"),
 }
