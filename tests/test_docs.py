@@ -48,6 +48,7 @@ FOREIGN = (
     "cd",
     "createdb",
     "export",
+    "curl",
     "huggingface-cli",
     "pkill",
     "pre-commit",

@@ -12,7 +12,7 @@ from hpo.errors import InputError
 from hpo.features._decode import Preparation
 from hpo.features._encoder import Encoder
 from hpo.features._hub import fail_fast, quiet
-from hpo.features._long_captions import tokenizer_of, windows_of
+from hpo.features._long_captions import count_tokens, tokenizer_of, windows_of
 from hpo.features._precision import precision_on
 from hpo.features._weights import misfit, plain_weights
 from hpo.images import open_image
@@ -126,6 +126,10 @@ class Model:
         """Return captions as the text tower reads them, int64 [B, context]."""
         tokens: torch.Tensor = self._tokenize(list(captions))
         return tokens
+
+    def is_long(self, caption: str) -> bool:
+        """Say whether a caption is longer than the model's context."""
+        return count_tokens(self._tokenize, caption) > self.tokens([""]).shape[1]
 
     def encode_texts(self, captions: Sequence[str]) -> np.ndarray:
         """Encode captions; what exceeds the model's context is cut off, as in open_clip.
