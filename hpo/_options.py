@@ -3,20 +3,24 @@
 import argparse
 import contextlib
 import logging
+import math
 import os
+import re
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hpo._duration import seconds_of
 from hpo._output import steady_output
-from hpo.errors import InputError
+from hpo.errors import DivergedError, InputError
 
 __all__ = [
     "DEFAULT_STORAGE",
     "FAILED_TASKS",
+    "LAST_PORT",
     "NO_CANDIDATE",
     "add_cache_option",
     "add_memory_option",
@@ -27,12 +31,15 @@ __all__ = [
     "add_wait_option",
     "duration",
     "guarded",
+    "port_number",
     "positive",
 ]
 
 DEFAULT_STORAGE = "sqlite:///studies.db"
 #: Exit status where a study can't go on: all candidates of a stage failed.
 NO_CANDIDATE = 4
+LAST_PORT = 65535
+_PASSWORD = re.compile(r"(://[^\s/:@]*:|\b\w*password=)[^\s@&'\"]+", re.IGNORECASE)
 #: The study is complete, but some of its tasks failed.
 FAILED_TASKS = 5
 
@@ -166,6 +173,8 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
             raise argparse.ArgumentTypeError(
                 f"{text!r} is not {'a whole number' if kind is int else 'a number'}"
             ) from None
+        if not math.isfinite(value):
+            raise argparse.ArgumentTypeError(f"is {text}, but must be a finite number")
         if not value > 0:
             raise argparse.ArgumentTypeError(f"is {text}, but must be above 0")
         return value
@@ -173,15 +182,28 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
     return parse
 
 
+def port_number(text: str) -> int:
+    """Return a port to listen on, an argument type: 0 for any that is free."""
+    try:
+        port = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    if not 0 <= port <= LAST_PORT:
+        raise argparse.ArgumentTypeError(f"is {port}, but must be from 0 to {LAST_PORT}")
+    return port
+
+
 def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
     """Run a command; print in one sentence what ended it before its end.
 
     Returns:
-        The exit status: what ``main`` returns, 2 for bad input, 6 for a store that is away, 1 for
-        anything else that was not foreseen, whose traceback is kept in a file, and 130 after
-        Ctrl-C.
+        The exit status: what ``main`` returns, 2 for bad input, 6 for a store that is away, 1 for a
+        file that can't be read or written, a refit that diverged, and whatever was not foreseen,
+        whose traceback is kept in a file, and 130 after Ctrl-C.
     """
-    with steady_output(), _reporting():
+    with steady_output(), _reporting(), warnings.catch_warnings():
+        # What Pillow warns of on standard error is said of the image, if it comes to anything.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
             return main(argv)
         except InputError as error:
@@ -190,6 +212,9 @@ def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | N
         except KeyboardInterrupt:
             print("stopped; run the same command again to continue", file=sys.stderr)
             return 130
+        except DivergedError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
         except OSError as error:
             named = f"'{error.filename}': " if error.filename else ""
             print(f"error: {named}{error.strerror or error}", file=sys.stderr)
@@ -201,8 +226,8 @@ def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | N
             (first, *_) = str(error).strip().splitlines() or [""]
             print(
                 f"error: {main.__module__} met with something unforeseen: {type(error).__name__}: "
-                f"{first}\nThe traceback is in {_keep_traceback()}. Nothing that was stored is "
-                "lost; the same command goes on once the cause is gone.",
+                f"{_scrubbed(first)}\nThe traceback is in {_keep_traceback()}. Nothing that was "
+                "stored is lost; the same command goes on once the cause is gone.",
                 file=sys.stderr,
             )
             return 1
@@ -227,11 +252,16 @@ def _keep_traceback() -> str:
         with tempfile.NamedTemporaryFile(
             "w", prefix="hpo-", suffix=".log", delete=False, encoding="utf-8"
         ) as file:
-            file.write(traceback.format_exc())
+            file.write(_scrubbed(traceback.format_exc()))
         return file.name
     except OSError:
         traceback.print_exc()
         return "the lines above"
+
+
+def _scrubbed(text: str) -> str:
+    """Return a text without the passwords of URLs that may be in it."""
+    return _PASSWORD.sub(r"\1***", text)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,8 @@ import numpy as np
 from hpo._data_arguments import add_row_options, data_options
 from hpo._options import guarded
 from hpo._run_plan import feature_lines
+from hpo.errors import InputError
+from hpo.images import open_image, read_image
 
 if TYPE_CHECKING:
     from hpo.data import Dataset, Rows
@@ -146,14 +148,14 @@ def _short(text: str) -> str:
 
 def _size(path: Path) -> str:
     """Return an image's size and kind, or what is wrong with it."""
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
+        with read_image(path) as content, open_image(content) as image:
             image.load()
             return f"{image.width} × {image.height} {image.mode}"
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return f"which can't be read: {error}"
+    except OSError as error:
+        return f"which can't be read: {error.strerror}"
+    except InputError as error:
+        return f"which {error}"
 
 
 if __name__ == "__main__":

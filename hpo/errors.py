@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-__all__ = ["InputError", "did_you_mean"]
+__all__ = ["DivergedError", "InputError", "did_you_mean"]
 
 
 class InputError(ValueError):
@@ -26,6 +26,10 @@ class InputError(ValueError):
         if title is not None:
             lines = [title, *(f"  {problem}" for problem in self.problems)]
         super().__init__("\n".join(lines))
+
+
+class DivergedError(RuntimeError):
+    """A training run came to a loss that is no number, where its model was needed."""
 
 
 def did_you_mean(word: object, choices: Sequence[object]) -> str:

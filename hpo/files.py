@@ -7,23 +7,27 @@ import json
 import logging
 import os
 import shutil
-import tempfile
+import stat
 import time
+import uuid
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 __all__ = [
+    "IrregularError",
     "atomic_write",
     "canonical_json",
     "content_key",
     "file_crc32",
     "file_sha256",
     "read_again",
+    "regular",
     "sealed",
     "sweep",
     "sync",
+    "temporary_beside",
     "unsealed",
     "write_json",
 ]
@@ -37,30 +41,39 @@ _RETRY_AFTER_S = (0.05, 0.5, 2.0)
 _log = logging.getLogger(__name__)
 
 
+class IrregularError(OSError):
+    """What is to be read as a file is something else, whose reading may never end."""
+
+
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that becomes ``path`` when the block ends without an error.
 
     The data and the directory entry are synced, so after a return the file survives a power cut,
-    and after a kill or a full disk at any moment ``path`` is the old file or the new one.
+    and after a kill or a full disk at any moment ``path`` is the old file or the new one. Its
+    rights are those of any new file, by the umask.
 
     Raises:
         OSError: The disk is full or the folder can't be written; ``path`` is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
+    temporary = temporary_beside(path)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a new hidden name beside ``path``; ``sweep`` clears what is left under such names."""
+    # The name's beginning is for people; a name may have 255 bytes, and a character up to four.
+    return path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.tmp")
 
 
 def sync(path: Path) -> None:
@@ -83,6 +96,31 @@ def sync(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def regular(path: Path) -> Path:
+    """Return the path of a file that is about to be opened, unless opening it could wait for ever.
+
+    Whatever is opened to be read goes through here. A path where nothing is comes back as well:
+    opening it says so.
+
+    Raises:
+        IrregularError: It is a named pipe, a socket or a device.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return path
+    kinds = {
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    kind = kinds.get(stat.S_IFMT(mode))
+    if kind is not None:
+        raise IrregularError(errno.EINVAL, f"it is {kind}, but must be a regular file", str(path))
+    return path
 
 
 def read_again(read: Callable[[], T]) -> T:
@@ -130,7 +168,7 @@ def file_crc32(path: Path) -> str:
         OSError: It can't be read.
     """
     value = 0
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         while piece := file.read(_PIECE):
             value = zlib.crc32(piece, value)
     return f"{value:08x}"
@@ -142,7 +180,7 @@ def file_sha256(path: Path) -> str:
     Raises:
         OSError: It can't be read.
     """
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hpo._data_arguments import add_reading_options
 from hpo._options import add_cache_option, add_plugin_option, guarded, positive
 from hpo._predict_rows import asked_rows, label_lines
+from hpo._writable import check_file, check_folder
 from hpo.errors import InputError
 
 if TYPE_CHECKING:
@@ -147,6 +148,8 @@ def _main(argv: Sequence[str] | None) -> int:
     called = f"The model {arguments.model}"
     encoders = encoders_of(model, called, places, arguments.cache, without=folders)
     widths = source_widths(model)
+    if encoders:
+        check_folder(arguments.cache, "--cache")
     encoded_names = {name for source in encoders for name in widths[source]}
     asked = asked_rows(arguments, encoded_names, model.modalities)
     rows = asked.rows
@@ -252,8 +255,11 @@ def _by_source(
             )
     for name in ("out", "probabilities"):
         path = getattr(arguments, name)
-        if path is not None and path.is_dir():
-            problems.append(f"--{name} {path} is a folder, but must be a file")
+        if path is not None:
+            try:
+                check_file(path, f"--{name}")
+            except InputError as error:
+                problems += error.problems
     if arguments.probabilities is not None and arguments.probabilities == (
         arguments.out or Path("predictions.csv")
     ):

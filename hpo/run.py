@@ -19,6 +19,7 @@ from hpo._options import FAILED_TASKS, NO_CANDIDATE, guarded
 from hpo._run_options import run_parser
 from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes
 from hpo._run_space import fusion_names, read_by, space_file
+from hpo._writable import check_folder
 
 if TYPE_CHECKING:
     from hpo.features import Bundle
@@ -62,6 +63,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     from rich.console import Console
 
+    from hpo.dashboard import publish
     from hpo.data import divide
     from hpo.features import folder_defaults, prepare_data
     from hpo.launch import place_workers, resolve_devices, resolve_precision
@@ -75,11 +77,16 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         parse_setting,
         space_for_sources,
     )
-    from hpo.study import concerns, failed_tasks, kept_split, load_plugins
+    from hpo.study import check_name, concerns, failed_tasks, kept_split, load_plugins
     from hpo.training import Arithmetic
     from hpo.trials import redact
 
     began = time.monotonic()
+    check_name(arguments.study)
+    out = arguments.out or _results_folder(arguments.study)
+    if not arguments.dry_run:
+        check_folder(out, "--out")
+        check_folder(arguments.cache, "--cache")
     candidates = [(text, parse_candidate(text)) for text in arguments.add]
     pick = None if arguments.pick is None else check_pick(arguments.pick)
     console = Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)
@@ -103,7 +110,6 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     split = kept_split(arguments.storage, arguments.study, space.split, arguments.wait_for_store)
     space = space.model_copy(update={"split": split})
     options = replace(options, reads=read_by(space))
-    out = arguments.out or Path("runs") / arguments.study
 
     devices = resolve_devices(arguments.devices)
     ray_plan = _ray_plan(arguments)
@@ -246,6 +252,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
                 ended_by=study.ended_by,
                 models=lambda trained: limits.models(study.stored, trained),
             )
+            publish(study.stored, out.absolute(), devices[0])
             if not (complete or limits.is_budget(study.ended_by)):
                 return UNFINISHED
             return FAILED_TASKS if failed_tasks(study.stored.tasks()) else 0
@@ -256,6 +263,22 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         soft_wrap=True,
     )
     return UNFINISHED
+
+
+def _results_folder(study: str) -> Path:
+    """Return where the results of a study go if nothing is said of it.
+
+    Raises:
+        InputError: That would be outside of ``runs/``.
+    """
+    from hpo.errors import InputError
+
+    if Path(study).is_absolute() or ".." in Path(study).parts:
+        raise InputError(
+            f"--study {study}: its results would go to {Path('runs') / study}; give their folder "
+            "with --out."
+        )
+    return Path("runs") / study
 
 
 def _has_result(study: "Study") -> bool:

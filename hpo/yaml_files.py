@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from hpo.errors import InputError
+from hpo.files import regular
 
 __all__ = ["parse_yaml", "read_yaml"]
 
@@ -40,7 +41,7 @@ def read_yaml(path: Path) -> tuple[yaml.Node | None, Any]:
             raise InputError(
                 f"{path}: has more than {_MOST_BYTES:,} bytes, so it is something else."
             )
-        return parse_yaml(path.read_text(encoding="utf-8-sig"))
+        return parse_yaml(regular(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror}.") from None
     except UnicodeDecodeError:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bad_input_samples import make_home
 
 with warnings.catch_warnings():
     # It is about the folder of the lock file, where there is no session of a desktop.
@@ -51,6 +52,19 @@ class Postgres:
     def start(self) -> None:
         """Start it again."""
         self.server.ensure_postgres_running()
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data and a finished study, for tests of bad input to copy."""
+    home = tmp_path_factory.mktemp("whole")
+    before = Path.cwd()
+    os.chdir(home)
+    try:
+        make_home(home)
+    finally:
+        os.chdir(before)
+    return home
 
 
 @pytest.fixture(scope="session")

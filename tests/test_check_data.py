@@ -55,8 +55,7 @@ def test_what_is_printed(folder: Path, check: Callable[..., list[str]]) -> None:
         "animals.tsv line 3: b.png",
         "  labels: dog",
         "  caption: another",
-        "  image: data/images/b.png, which can't be read: cannot identify image file "
-        "'data/images/b.png'",
+        "  image: data/images/b.png, which is not an image that Pillow can read (7 bytes)",
         "animals.tsv line 4: c.png",
         "  labels: cat, dog",
         "  image: data/images/c.png, 10 × 8 RGB",

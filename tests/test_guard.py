@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from hpo.__main__ import main
 from hpo._options import guarded
-from hpo.errors import InputError
+from hpo.errors import DivergedError, InputError
 
 
 def raising(error: BaseException) -> int:
@@ -48,3 +49,31 @@ def test_what_nobody_foresaw_is_kept_in_a_file(capsys: pytest.CaptureFixture[str
 def test_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
     assert raising(KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == "stopped; run the same command again to continue\n"
+
+
+def test_ctrl_c_while_a_command_is_imported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hpo.__main__.importlib.import_module", stopped)
+    assert main(["features", "--data", "demo"]) == 130
+    assert capsys.readouterr().err == "stopped; run the same command again to continue\n"
+
+
+def test_a_password_is_not_printed_nor_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    message = "at postgresql://me:s3cret@host/db?sslpassword=s3cret&x=1: password=s3cret"
+    assert raising(RuntimeError(message)) == 1
+    printed = capsys.readouterr().err
+    path = Path(re.findall(r"\S+\.log", printed)[0])
+    kept = path.read_text()
+    path.unlink()
+    for text in (printed, kept.splitlines()[-1]):
+        assert "at postgresql://me:***@host/db?sslpassword=***&x=1: password=***" in text
+    assert "s3cret" not in printed
+
+
+def test_a_refit_that_diverged(capsys: pytest.CaptureFixture[str]) -> None:
+    assert raising(DivergedError("The refit diverged.")) == 1
+    assert capsys.readouterr().err == "error: The refit diverged.\n"

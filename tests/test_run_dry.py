@@ -1,5 +1,7 @@
 """``hpo run --dry-run``: all that a run says before it begins, and nothing is left of it."""
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import optuna
@@ -31,13 +33,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def files(folder: Path) -> dict[Path, tuple[int, int]]:
-    """All files, with their sizes and times; SQLite opens a file that is read with two more."""
+def files(folder: Path) -> dict[Path, object]:
+    """All files, with their sizes and times; of a database what is in it.
+
+    SQLite opens a file that is read with two more, and writes into it what stands in these whenever
+    the last of its connections is closed.
+    """
     return {
-        path: (path.stat().st_size, path.stat().st_mtime_ns)
+        path: rows_of(path)
+        if path.suffix == ".db"
+        else (path.stat().st_size, path.stat().st_mtime_ns)
         for path in folder.rglob("*")
         if path.is_file() and path.suffix not in (".db-shm", ".db-wal")
     }
+
+
+def rows_of(database: Path) -> list[str]:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return list(connection.iterdump())
 
 
 def plan(printed: str) -> list[str]:

@@ -4,7 +4,6 @@
 stand in ``state.json``. The names of classes are in the schema, as it writes it into both formats.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 from hpo.data._embedded import embedded_image
 from hpo.data._problems import Problems
 from hpo.data._table import Table
+from hpo.files import regular
+from hpo.json_files import parse_json, read_json
 
 __all__ = ["arrow_files", "arrow_names", "read_arrow"]
 
@@ -25,7 +26,7 @@ def arrow_files(folder: Path, name: str, problems: Problems) -> tuple[Path, ...]
         problems: Takes what is wrong.
     """
     try:
-        state: Any = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        state: Any = read_json(folder / "state.json")
         files = tuple(folder / str(one["filename"]) for one in state["_data_files"])
         indices = state.get("_indices_data_files") or state.get("_indices_files")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -151,8 +152,8 @@ def _schema(path: Path) -> Any:
     from pyarrow import parquet
 
     if path.suffix == ".parquet":
-        return parquet.read_schema(path)
-    with pa.memory_map(str(path)) as source:
+        return parquet.read_schema(regular(path))
+    with pa.memory_map(str(regular(path))) as source:
         return _opened(source).schema
 
 
@@ -162,8 +163,8 @@ def _read(path: Path) -> Any:
 
     if path.suffix == ".parquet":
         # not read_table, which takes folder names such as a=1 for columns
-        return parquet.ParquetFile(path, page_checksum_verification=True).read()
-    with pa.memory_map(str(path)) as source:
+        return parquet.ParquetFile(regular(path), page_checksum_verification=True).read()
+    with pa.memory_map(str(regular(path))) as source:
         return _opened(source).read_all()
 
 
@@ -180,7 +181,7 @@ def _opened(source: Any) -> Any:
 def _class_names(metadata: Mapping[bytes, bytes]) -> dict[Any, tuple[str, ...]]:
     """Return what the numbers of classes stand for, as ``datasets`` writes it into a schema."""
     try:
-        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        features = parse_json(metadata[b"huggingface"])["info"]["features"]
         return {
             column: names
             for column, feature in features.items()

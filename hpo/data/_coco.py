@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import os
 import re
 import shutil
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from hpo.data._problems import Problems
 from hpo.errors import did_you_mean
 from hpo.files import atomic_write
+from hpo.json_files import read_json
 
 __all__ = ["CocoSummary", "convert_coco"]
 
@@ -144,7 +144,7 @@ _CAPTIONS: _Keys = {"image_id": _ID, "id": (int,), "caption": (str,)}
 def _read(path: Path, lists: dict[str, _Keys], problems: Problems) -> dict[str, Any]:
     """Return a COCO file that has the ``lists``, and in them the keys and types given for each."""
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path)
     except OSError as error:
         problems.add(f"'{path}' can't be read: {error.strerror}")
         return {}

@@ -1,11 +1,12 @@
 """Images that stand in a table themselves, as bytes: written into files, which encoders read."""
 
 import hashlib
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
+
+from hpo.files import temporary_beside
 
 __all__ = ["EmbeddedImage", "embedded_image"]
 
@@ -45,7 +46,7 @@ def embedded_image(cell: Mapping[str, Any], unpack: Path | None) -> EmbeddedImag
     file = unpack / key[:2] / f"{key}{PurePath(path).suffix.lower() or '.image'}"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        written = file.with_name(f".{uuid.uuid4().hex}")
+        written = temporary_beside(file)
         written.write_bytes(content)
         written.replace(file)
     return EmbeddedImage(path, file, False)

@@ -160,10 +160,10 @@ class _Finder:
         found = [
             folder / name
             for folder, files in self._folders
-            if (name in files or (nested and (folder / name).is_file()))
+            if (name in files or (nested and _is_file(folder / name)))
         ]
         if not found and not nested:  # where case doesn't matter a list of names doesn't tell
-            found = [path for folder, _ in self._folders if (path := folder / name).is_file()][:1]
+            found = [path for folder, _ in self._folders if _is_file(path := folder / name)][:1]
         return found if any(not path.samefile(found[0]) for path in found[1:]) else found[:1]
 
     def _with_suffix(self, name: str) -> tuple[list[Path], str]:
@@ -198,6 +198,14 @@ class _Finder:
                 more = f" and {len(found) - 2} more" if len(found) > 2 else ""
                 fault = f"image '{image_id}' may be {where}{more}; write the folder in the ImageID"
         return self._root / relative, fault
+
+
+def _is_file(path: Path) -> bool:
+    """Say whether there is such a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _files(folder: Path) -> frozenset[str]:

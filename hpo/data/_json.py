@@ -6,6 +6,7 @@ from typing import Any
 
 from hpo.data._problems import Problems
 from hpo.data._table import Table
+from hpo.json_files import parse_json
 from hpo.notes import Note
 
 __all__ = ["read_json", "read_json_lines"]
@@ -34,7 +35,7 @@ def read_json(content: bytes, name: str, problems: Problems) -> Table | None:
         return None
     try:
         value = _parse(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         lines = text.split("\n")
         if sum(line.lstrip().startswith("{") for line in lines) > 1 and _is_object(lines[0]):
             return read_json_lines(content, name, problems)
@@ -80,7 +81,7 @@ def read_json_lines(content: bytes, name: str, problems: Problems) -> Table | No
         try:
             records.append(_parse(line))
             lines.append(number)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             faults.append(f"{name} line {number}: not JSON: {error}")
     problems.add(faults)
     return _of_records(records, name, tuple(lines), problems)
@@ -95,7 +96,7 @@ def _decode(content: bytes, name: str, problems: Problems) -> str | None:
 
 
 def _parse(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_object)
+    return parse_json(text, _object)
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -110,7 +111,7 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 def _is_object(line: str) -> bool:
     try:
         return isinstance(_parse(line), dict)
-    except (ValueError, RecursionError):
+    except ValueError:
         return False
 
 

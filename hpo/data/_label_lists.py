@@ -6,9 +6,10 @@ text has in Python, as in ``array([0, 2])``, ``{np.int64(0)}`` or ``set()``.
 """
 
 import ast
-import json
 import re
 from typing import Any
+
+from hpo.json_files import parse_json
 
 __all__ = ["looks_like_list", "parse_list"]
 
@@ -44,7 +45,7 @@ def parse_list(text: str) -> list[Any]:
         ValueError: It is no list of these; the message says why, as the end of a sentence.
     """
     try:
-        found = json.loads(text)
+        found = parse_json(text)
     except ValueError:
         found = _Reader(text).read()
     if isinstance(found, dict):

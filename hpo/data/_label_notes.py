@@ -14,6 +14,8 @@ __all__ = ["class_line", "class_notes"]
 _SHOWN = 10  # classes with their counts; of more, the most and the least frequent
 _EXAMPLES = 3
 _WHOLE = re.compile(r"0*(\d+?)(?:\.0*)?")  # 1, 01 and 1.0
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?[\d.,]+")
 _JOINTS = ("/", "+", "&")  # what may separate labels, and stands in names as well
 _AS_FLOAT = re.compile(r"\d+\.0")
 _JOINT = re.compile(r"(?<=[^\W\d_])[\s_-]+(?=\w)|(?<=\w)[\s_-]+(?=[^\W\d_])")
@@ -111,6 +113,16 @@ def class_notes(classes: Sequence[str], labels: np.ndarray) -> list[Note]:
         notes.append(
             Note(
                 f"the class '{every[0]}'{also} is on every row, so there is nothing to learn of it"
+            )
+        )
+    run = [name for name in classes if _FORMULA.match(name) and not _NUMBER.fullmatch(name)]
+    if run:
+        also = f" (and {len(run) - 1} more)" if len(run) > 1 else ""
+        notes.append(
+            Note(
+                f"the class '{run[0]}'{also} begins with =, +, - or @, so a spreadsheet takes it "
+                "for a formula and runs it; open predictions.csv and tables.csv there as text",
+                doubtful=False,
             )
         )
     without = int((~labels.any(axis=1)).sum())

@@ -18,6 +18,7 @@ from hpo.data._label_doubts import (
 from hpo.data._label_notes import class_notes
 from hpo.data._labels_as import LabelsAs
 from hpo.data._problems import Problems
+from hpo.data._rows import NOT_UTF8, is_utf8
 from hpo.notes import Note
 
 __all__ = ["Labels", "encode_labels", "encode_pieces", "multi_hot"]
@@ -101,6 +102,7 @@ def encode_pieces(
             )
         )
     names, matrix = multi_hot(rows, classes)
+    problems.add(f"the class {name!r} {NOT_UTF8}" for name in names if not is_utf8(name))
     return Labels(names, matrix, (*notes, *class_notes(names, matrix)))
 
 

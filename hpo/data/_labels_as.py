@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import InputError, did_you_mean
+from hpo.files import regular
 
 __all__ = ["SEPARATORS", "WAYS", "LabelsAs", "check_classes", "classes_argument"]
 
@@ -96,7 +97,7 @@ def classes_argument(text: str) -> tuple[str, ...]:
     if not path.is_file():
         return tuple(name.strip() for name in text.split(","))
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = regular(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--classes {text}: the file can't be read: {error}") from None
     return tuple(line.strip() for line in lines if line.strip())

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Rows", "check_ids", "join_rows", "take_rows"]
+__all__ = ["NOT_UTF8", "Rows", "check_ids", "is_utf8", "join_rows", "take_rows"]
+
+NOT_UTF8 = "has half of a character, which can't be written as UTF-8"
+"""What is said of a name that is none of ``is_utf8``."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,25 @@ def join_rows(parts: Sequence[Rows]) -> Rows:
     )
 
 
+def is_utf8(text: str) -> bool:
+    """Say whether a text can be written, which half of a character that JSON names can't."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_ids(parts: Sequence[Rows]) -> tuple[list[str], list[str]]:
-    """Say which ImageIDs are empty, and which are on two rows, of one part or of two."""
+    """Say which ImageIDs are empty or no text, and which are on two rows, of one part or of two."""
     first: dict[str, str] = {}
     empty, twice = [], []
     for rows in parts:
         for index, image_id in enumerate(rows.ids):
             if not image_id.strip():
                 empty.append(f"{rows.place(index)}: the ImageID is empty")
+            elif not is_utf8(image_id):
+                empty.append(f"{rows.place(index)}: ImageID {image_id!r} {NOT_UTF8}")
             elif image_id in first:
                 here = rows.place(index)
                 twice.append(f"{here}: ImageID '{image_id}' is on {first[image_id]} already")

@@ -15,6 +15,7 @@ from hpo.data._problems import Problems
 from hpo.data._table import Table
 from hpo.data._webdataset import read_samples, sample_names
 from hpo.errors import did_you_mean
+from hpo.files import regular
 from hpo.notes import Note
 
 __all__ = ["Part", "TableSource", "find_tables"]
@@ -75,7 +76,7 @@ class TableSource:
         if self.format == "webdataset":
             return sample_names(self.paths)
         try:
-            content = self.paths[0].read_bytes()
+            content = regular(self.paths[0]).read_bytes()
         except OSError:
             return []
         if self.format == "csv":
@@ -103,7 +104,7 @@ class TableSource:
             table = read_files(self.paths, self.name, problems, unpack)
             return table, "" if table is None else _digest(self.paths)
         try:
-            content = self.paths[0].read_bytes()
+            content = regular(self.paths[0]).read_bytes()
         except OSError as error:
             problems.add(f"{self.name} can't be read: {error.strerror}")
             return None, ""
@@ -138,7 +139,11 @@ def find_tables(folder: Path, problems: Problems, *, labelled: bool = True) -> l
     if not any(source.part == "train" for source in found) and not problems:
         found += _only_one(files, folder, {path for one in found for path in one.paths})
     if labelled and not any(source.part == "train" for source in found) and not problems:
-        others = [path.name for path in files if path.suffix.lower() in (*_FORMATS, ".txt")]
+        tables = [path for path in files if path.suffix.lower() in (*_FORMATS, ".txt")]
+        others = [path.name for path in tables if path.is_file()]
+        problems.add(
+            f"{path.name} is there, but is no regular file" for path in tables if not path.is_file()
+        )
         problems.add(
             f"there is no file train.csv{did_you_mean('train.csv', others)}"
             + (f"; there are {', '.join(others)}" if others else ", nor another table")
@@ -297,7 +302,7 @@ def _digest(paths: Sequence[Path]) -> str:
     """Return the SHA-256 of one file, or of those of several."""
     digests = []
     for each in (each for path in paths for each in _files_of(path)):
-        with each.open("rb") as file:
+        with regular(each).open("rb") as file:
             digests.append(hashlib.file_digest(file, "sha256").hexdigest())
     if len(digests) == 1:
         return digests[0]

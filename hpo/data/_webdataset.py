@@ -6,7 +6,6 @@ folders, and many data sets on the hub are such archives.
 https://github.com/webdataset/webdataset#the-webdataset-format
 """
 
-import json
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -16,6 +15,8 @@ from hpo.data._embedded import EmbeddedImage, embedded_image
 from hpo.data._images import IMAGE_SUFFIXES
 from hpo.data._problems import Problems
 from hpo.data._table import Table
+from hpo.files import regular
+from hpo.json_files import parse_json
 from hpo.notes import Note
 
 __all__ = ["ITS_OWN", "images_of", "read_samples", "sample_names"]
@@ -113,11 +114,13 @@ def _files(shard: Path) -> Iterator[_File]:
                 key, _, suffix = path.name.partition(".")
                 yield key, suffix.lower(), path.read_bytes
         return
-    with tarfile.open(shard, "r:") as archive:
+    with tarfile.open(regular(shard), "r:") as archive:
         for member in archive:
             place = PurePosixPath(member.name)
             if not member.isfile() or place.name.startswith("."):
                 continue
+            if member.issparse():  # it may be of any size with hardly a byte in the archive
+                raise ValueError(f"'{member.name}' is a sparse file")
             key, _, suffix = place.name.partition(".")
             file = archive.extractfile(member)
             assert file is not None  # it is a file
@@ -138,7 +141,7 @@ def _fields(
     if suffix in ("txt", "cls"):
         return {_CAPTION if suffix == "txt" else _CLASS: read().decode("utf-8-sig").strip()}
     if suffix == "json":
-        content = json.loads(read())
+        content = parse_json(read())
         if not isinstance(content, dict):
             raise ValueError(f"{key}.json must be an object")
         return {name: value for name, value in content.items() if name not in ITS_OWN}
@@ -147,7 +150,7 @@ def _fields(
 
 def _ends(shard: Path) -> bool:
     """Say whether an archive ends with zeros, as whole ones do."""
-    with shard.open("rb") as file:
+    with regular(shard).open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - _END))
         return not any(file.read())

@@ -12,7 +12,6 @@ import csv
 import io
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,8 @@ from PIL import Image
 
 from hpo.demo._scenes import Scene, make_scene
 from hpo.errors import InputError
+from hpo.files import sweep, temporary_beside
+from hpo.json_files import read_json
 
 __all__ = ["DEMO_DEFAULTS", "DEMO_TEST_ROWS", "DEMO_TRAIN_ROWS", "demo_scene", "make_demo"]
 
@@ -68,7 +69,9 @@ def make_demo(folder: Path) -> Path:
         return folder
     _check_place(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    sweep(folder.parent)
+    workshop = temporary_beside(folder)
+    workshop.mkdir()
     try:
         _write_folder(workshop / "new")
         if folder.exists() and not _is_whole(folder):
@@ -119,7 +122,7 @@ def _is_whole(folder: Path) -> bool:
     of ``hpo.yaml`` aren't, as users may change it.
     """
     try:
-        stamp = json.loads((folder / _STAMP).read_text(encoding="utf-8"))
+        stamp = read_json(folder / _STAMP)
         whole = {"version": _VERSION, "bytes": _total_bytes(folder)}
         return bool(stamp == whole) and (folder / _DEFAULTS).is_file()
     except (OSError, ValueError):

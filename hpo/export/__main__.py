@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpo._options import add_plugin_option, guarded
+from hpo._writable import check_file
 
 __all__ = ["main"]
 
@@ -62,8 +63,7 @@ def _main(argv: Sequence[str] | None) -> int:
     from hpo.training import TrainedModel
 
     out = arguments.out or Path("model.onnx")
-    if out.is_dir():
-        raise InputError(f"--out {out} is a folder, but must be a file")
+    check_file(out, "--out")
     if arguments.encoder and not arguments.with_encoder:
         raise InputError("--encoder says where an encoder is, so it needs --with-encoder")
     load_plugins(arguments.plugin)

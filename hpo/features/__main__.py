@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hpo._data_arguments import add_source_options, data_options
 from hpo._options import guarded
+from hpo._writable import check_folder
 from hpo.features import folder_defaults, prepare_data
 
 __all__ = ["main"]
@@ -31,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
+    check_folder(arguments.cache, "--cache")
     options = data_options(arguments, arguments.device)
     data = prepare_data(options, folder_defaults(options))
     sources = {f"{name} ": one for name, one in data.named.items()} or {"": data.features}

@@ -6,7 +6,6 @@ make. Each of those has a key of its own, the same as if the other sources weren
 
 import hashlib
 import itertools
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,8 @@ from hpo.features._choice import Sources, check_encoder, union
 from hpo.features._features import Features, features_folder, load_features
 from hpo.features._folder import build_folder, discard_folder
 from hpo.features._parts import SourcePart, choose_features, parts_of
-from hpo.files import content_key, file_sha256, read_again, write_json
+from hpo.files import content_key, file_sha256, read_again, regular, write_json
+from hpo.json_files import read_json
 
 if TYPE_CHECKING:
     from hpo.data import Dataset, Split
@@ -259,19 +259,19 @@ def _load(folder: Path) -> Bundle:
             problems.append(str(error).replace("\n", "\n  "))
     if problems:
         raise InputError(problems, title)
-    labels = np.load(folder / "labels.npy", allow_pickle=False, mmap_mode="r")
+    labels = np.load(regular(folder / "labels.npy"), allow_pickle=False, mmap_mode="r")
     parts = {
-        match[1]: np.load(folder / name, allow_pickle=False)
+        match[1]: np.load(regular(folder / name), allow_pickle=False)
         for name in about["sha256"]
         if (match := _SPLIT_FILE.fullmatch(name))
     }
-    rows = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
+    rows = read_json(folder / "rows.json")
     ids, test_ids, classes = tuple(rows["ids"]), tuple(rows["test_ids"]), tuple(about["classes"])
     split = Split(**parts)
     content = {"labels": labels} | {f"split_{name}": part for name, part in parts.items()}
     groups = None
     if _GROUPS in about["sha256"]:
-        groups = content["groups"] = np.load(folder / _GROUPS, allow_pickle=False)
+        groups = content["groups"] = np.load(regular(folder / _GROUPS), allow_pickle=False)
     sources = {name: source.features for name, source in named.items()}
     several, fingerprint = about["format"] == _FORMAT_NAMED, about["dataset_fingerprint"]
     keys, key = _keys(content, rows, classes, fingerprint, sources, several)
@@ -323,7 +323,7 @@ def _keys(
 def _read_about(folder: Path, title: str) -> dict[str, Any]:
     """Return bundle.json, with everything in it that ``save_bundle`` writes."""
     try:
-        about: Any = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        about: Any = read_json(folder / "bundle.json")
         if about["format"] not in (_FORMAT, _FORMAT_NAMED):
             raise InputError(
                 f"bundle.json has format {about['format']}, but this version reads {_FORMAT} and "

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from hpo.errors import InputError
-from hpo.files import atomic_write, read_again, sweep
+from hpo.files import atomic_write, read_again, regular, sweep
 
 __all__ = ["KEY_BYTES", "ChunkStore", "ChunkWriter"]
 
@@ -161,7 +161,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_once(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    with path.open("rb"):
+    with regular(path).open("rb"):
         pass  # says what the system has against it, in the system's words
     try:
         with safe_open(path, framework="numpy") as file:

@@ -1,6 +1,5 @@
 """What an encoder costs: how many images it takes a second, and how large it is."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 from hpo.features._choice import parse_choice
 from hpo.features._modalities import ENCODED
 from hpo.files import write_json
+from hpo.json_files import read_json
 
 __all__ = [
     "ChoiceCost",
@@ -94,7 +94,7 @@ def encoder_cost(file: Path, weights: Path, device: str) -> EncoderCost:
 
 def _speeds(file: Path) -> dict[str, Any]:
     try:
-        known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        known: dict[str, Any] = read_json(file)
     except (OSError, ValueError):
         return {}  # it is measured again whenever something is encoded
     return known

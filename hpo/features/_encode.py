@@ -1,7 +1,6 @@
 """Encode captions and image files and store them as it goes: read, decode ahead, encode, write."""
 
 import contextlib
-import io
 import itertools
 import threading
 import time
@@ -21,6 +20,7 @@ from hpo.features._encoder import Encoder
 from hpo.features._hashes import FileHashes, hash_bytes
 from hpo.features._looks import Look, Looks, seen_key
 from hpo.features._progress import Progress
+from hpo.images import open_image, read_image
 
 if TYPE_CHECKING:
     import torch
@@ -143,12 +143,19 @@ def encode_images(
     not_encoded: dict[bytes, str] = {}
 
     def read(path: Path) -> "_Read":
-        try:
-            # The version is taken before the bytes: a change in between is noticed the next time.
-            version, _ = hashes.known(path)
-            content = path.read_bytes()
-        except OSError as error:
-            return _Read(fault=f"can't be read: {error.strerror}")
+        with contextlib.ExitStack() as stack:
+            try:
+                # The version is taken before the bytes: a change in between is noticed the next
+                # time.
+                version, _ = hashes.known(path)
+                content = stack.enter_context(read_image(path))
+            except OSError as error:
+                return _Read(fault=f"can't be read: {error.strerror}")
+            except InputError as error:
+                return _Read(fault=str(error))
+            return prepared(content, version)
+
+    def prepared(content: bytes, version: bytes) -> "_Read":
         whole = hash_bytes(content)
         look = _look(content)
         key = seen_key(whole, look)
@@ -281,14 +288,12 @@ class _Read:
 
 def _look(content: bytes) -> Look:
     """Return what an image is; one that can't be opened is found when it is decoded."""
-    from PIL import Image
-
     from hpo.features._seen import look_at
 
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(content) as image:
             return look_at(image)
-    except Exception:  # as of damaged files in Model.prepare
+    except InputError:
         return Look.PLAIN
 
 

@@ -7,7 +7,6 @@ open_clip's), one of the hub's (``hf-hub:ORG/MODEL``), or ``demo``, the small en
 package.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import InputError, did_you_mean
+from hpo.features._encoder_config import config_faults
 from hpo.features._hashes import hash_files
 from hpo.features._hub import fail_fast, quiet
 from hpo.files import canonical_json, content_key
+from hpo.json_files import read_json
 from hpo.notes import Note
 
 __all__ = ["DEFAULT_ENCODER", "DEMO_ENCODER", "Encoder", "resolve_encoder"]
@@ -159,19 +160,31 @@ def _from_folder(name: str, folder: Path, store: Path) -> Encoder:
     )
 
 
-def _read_config(path: Path, problems: list[str]) -> dict[str, Any]:
-    """Return what open_clip's config file says, or add to ``problems`` what is wrong with it."""
+def _read_config(
+    path: Path, problems: list[str], known: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return what open_clip's config file says, or add to ``problems`` what is wrong with it.
+
+    Args:
+        path: The file.
+        problems: Takes what is wrong.
+        known: See ``config_faults``.
+    """
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_json(path)
         for section in ("vision_cfg", "text_cfg"):
             if not isinstance(content["model_cfg"][section], dict):
                 raise TypeError
+        faults = config_faults(content, known)
+        problems += [f"{_CONFIG_FILE}: {fault}" for fault in faults]
         return content
     except FileNotFoundError:
         problems.append(f"the folder has no {_CONFIG_FILE}")
     except (KeyError, TypeError):
         problems.append(f"{_CONFIG_FILE} must have a model_cfg with a vision_cfg and a text_cfg")
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        problems.append(f"{_CONFIG_FILE} can't be read: {error.strerror}")
+    except ValueError as error:
         problems.append(f"{_CONFIG_FILE} can't be read: {error}")
     return {}
 
@@ -256,7 +269,7 @@ def _from_file(
             ),
         )
     problems: list[str] = []
-    content = _read_config(beside, problems)
+    content = _read_config(beside, problems, config)
     if problems:
         raise InputError(problems, f"The config beside the weights of encoder '{name}':")
     preprocess = content.get("preprocess_cfg") or {}

@@ -1,6 +1,5 @@
 """Embeddings of a data set on disk: one folder of float16 arrays, opened without reading them."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +11,8 @@ from hpo.errors import InputError
 from hpo.features._cost import EncoderCost
 from hpo.features._folder import discard_folder
 from hpo.features._long_captions import LongCaptions
-from hpo.files import content_key, file_crc32, read_again, write_json
+from hpo.files import content_key, file_crc32, read_again, regular, write_json
+from hpo.json_files import read_json
 from hpo.notes import Note
 
 __all__ = [
@@ -137,7 +137,7 @@ def load_features(folder: Path) -> Features:
 def _load(folder: Path) -> Features:
     title = f"The features folder '{folder}' can't be used:"
     try:
-        content: Any = json.loads((folder / "info.json").read_text(encoding="utf-8"))
+        content: Any = read_json(folder / "info.json")
         if content["format"] != _FORMAT:
             raise InputError(
                 f"info.json has format {content['format']}, but this version reads {_FORMAT}", title
@@ -201,7 +201,8 @@ def _open(
             problems.append(f"{path.name} is damaged: its checksum is wrong")
             return None
         # An empty array has no bytes, which can't be mapped.
-        array: np.ndarray = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)
+        mode: Any = "r" if shape[0] else None
+        array: np.ndarray = np.load(regular(path), mmap_mode=mode, allow_pickle=False)
     except FileNotFoundError:
         problems.append(f"there is no file {path.name}")
         return None

@@ -2,11 +2,10 @@
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from hpo.files import sweep, sync
+from hpo.files import sweep, sync, temporary_beside
 
 __all__ = ["build_folder", "discard_folder"]
 
@@ -24,9 +23,9 @@ def build_folder(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target.parent)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    temporary = temporary_beside(target)
+    temporary.mkdir()
     try:
-        temporary.chmod(0o755)
         yield temporary
         for path in (*temporary.iterdir(), temporary):
             sync(path)
@@ -48,7 +47,8 @@ def discard_folder(target: Path) -> None:
     """
     if not target.exists():
         return
-    grave = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    grave = temporary_beside(target)
+    grave.mkdir()
     with contextlib.suppress(FileNotFoundError):  # somebody else was faster
         target.rename(grave / target.name)
     shutil.rmtree(grave, ignore_errors=True)

@@ -113,6 +113,10 @@ def _are_names(value: object) -> bool:
     )
 
 
+def _are_settings(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value))
+
+
 def _are_columns(value: object) -> bool:
     from hpo.data import COLUMN_KINDS
 
@@ -123,8 +127,8 @@ def _are_columns(value: object) -> bool:
 
 #: For each key whether a value can be its, and what it must be, as the end of a sentence.
 _RULES: dict[str, tuple[Callable[[object], bool], str]] = {
-    "encoder": (_is_text, "a name"),
-    "set": (lambda value: isinstance(value, dict), "a mapping, such as scale.width: 0.25"),
+    "encoder": (lambda value: _is_text(value) and bool(str(value).strip()), "a name"),
+    "set": (_are_settings, "a mapping, such as scale.width: 0.25"),
     "columns": (_are_columns, "a mapping, such as {image: path, labels: [cat, dog]}"),
     "captions": (lambda value: value in ("mean", "first", "each"), "mean, first or each"),
     "labels_as": (_is_text, "a way to write labels, such as blanks"),

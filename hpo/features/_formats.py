@@ -1,6 +1,5 @@
 """Files of embeddings, read by what they hold and not by what they are called; never a pickle."""
 
-import json
 import struct
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,8 @@ import numpy as np
 from hpo.errors import InputError
 from hpo.features._modalities import name_fault
 from hpo.features._parquet import read_parquet
+from hpo.files import regular
+from hpo.json_files import parse_json
 
 __all__ = ["SUFFIXES", "ArrayFile", "open_file", "open_npy", "torch_content"]
 
@@ -51,7 +52,7 @@ def open_file(path: Path) -> ArrayFile:
         InputError: It is damaged, or none of the formats; the message goes on after its name.
     """
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             start = file.read(16)
         if start.startswith(_NPY):
             return _sorted_out({"": open_npy(path)})
@@ -78,14 +79,15 @@ def open_npy(path: Path) -> np.ndarray:
     Raises:
         InputError: It is damaged, or holds objects; the message goes on after the file's name.
     """
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         try:
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0
             if version != (1, 0):
                 read = np.lib.format.read_array_header_2_0
             shape, _, dtype = read(file)
-        except ValueError:
+        # An expression in Python, which is read as such: damage raises nearly anything.
+        except Exception:
             raise InputError("can't be read: its header is damaged") from None
         start = file.tell()
     if dtype.hasobject:
@@ -156,7 +158,7 @@ def _open_safetensors(path: Path) -> ArrayFile:
     columns = dict(opened.columns)
     for name, text in about.items():
         try:
-            value = json.loads(text)
+            value = parse_json(text)
         except ValueError:
             continue
         if _is_names(value):

@@ -8,6 +8,7 @@ import numpy as np
 
 from hpo.errors import InputError
 from hpo.features._chunks import ChunkStore, ChunkWriter
+from hpo.files import regular
 
 __all__ = ["FileHashes", "encoded_folder", "hash_bytes", "hash_files"]
 
@@ -64,7 +65,7 @@ def hash_files(paths: Sequence[Path], store: Path) -> list[bytes]:
         try:
             version, value = hashes.known(path)
             if value is None:
-                with path.open("rb") as file:
+                with regular(path).open("rb") as file:
                     value = hashlib.file_digest(file, "sha256").digest()
         except OSError as error:
             problems.append(f"'{path}' can't be read: {error.strerror}")

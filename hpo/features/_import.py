@@ -1,7 +1,7 @@
 """Take over embeddings that exist already: check everything, then copy them as float16."""
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from hpo.features._import_names import (
 )
 from hpo.features._match import ABSENT, Wanted
 from hpo.features._modalities import in_order
-from hpo.features._order import Ordered, notes_on, order_rows
+from hpo.features._order import Ordered, notes_on, order_rows, type_notes
 from hpo.files import content_key
 from hpo.notes import Note
 
@@ -127,7 +127,7 @@ def import_features(
     advice = as_flag if modalities is None else None
     title = folder_title(folder)
     features = _take(ordered, faults, problems, store, title, tables, advice, skip_absent)
-    notes = [*notes_on(ordered), *features.notes, *_type_notes(found.values())]
+    notes = [*notes_on(ordered), *features.notes, *type_notes(found.values())]
     return replace(features, notes=tuple(notes))
 
 
@@ -149,26 +149,6 @@ def _without_test(
         f"{table} has {rows:,} rows to predict, but there are no embeddings of them; put them into "
         f"{places}, or leave these rows out: --skip-test (from Python skip_test=True, or no test)"
     ]
-
-
-def _type_notes(found: Iterable[Found]) -> list[Note]:
-    """Say which embeddings are of a type that is converted."""
-    notes = []
-    for one in found:
-        if one.unread:
-            unread = ", ".join(one.unread)
-            notes.append(Note(f"{one.name}: {unread} beside it isn't read", doubtful=False))
-        types = {array.dtype.name for array in one.arrays}
-        if "float64" in types:
-            notes.append(Note(f"{one.name} is float64, and kept as float16", doubtful=False))
-        if "int8" in types:
-            notes.append(
-                Note(
-                    f"{one.name} is int8, and taken as embeddings that were quantised with one "
-                    "factor for all values; float16 or float32 make it certain"
-                )
-            )
-    return notes
 
 
 def _absent_rows(ordered: Mapping[tuple[str, str], Ordered]) -> dict[str, dict[int, str]]:
@@ -263,7 +243,7 @@ def import_arrays(
     advice = as_argument if modalities is None else None
     features = _take(ordered, faults, problems, store, title, tables, advice, skip_absent)
     notes = [] if ids is None else notes_on(ordered)
-    return replace(features, notes=(*notes, *features.notes, *_type_notes(found)))
+    return replace(features, notes=(*notes, *features.notes, *type_notes(found)))
 
 
 def take_features(features: Features, kept: Mapping[str, np.ndarray], store: Path) -> Features:

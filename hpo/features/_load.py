@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpo._writable import check_folder
 from hpo.errors import InputError
 from hpo.features._data import Data
 from hpo.features._data_options import DataOptions, folder_defaults
@@ -127,6 +128,7 @@ def load_data(
     check_arguments(
         source, features, encoder, labels, ids, test, columns, captions, skip_test=skip_test
     )
+    check_folder(Path(cache), "cache")
     options = DataOptions(
         data=_called(source),
         features=Path(features) if isinstance(features, str | Path) else None,
@@ -144,6 +146,11 @@ def load_data(
     )
     if long_captions is not None:
         check_rule(long_captions)
+        if features is not None and encoder is None:
+            raise InputError(
+                "long_captions is about captions that are encoded, so it can't go with features "
+                "alone"
+            )
     several = is_several(features)
     test_arrays = test if isinstance(test, Mapping) else {}
     given = _Given(

@@ -22,6 +22,7 @@ __all__ = [
     "LongCaptions",
     "averaged_key",
     "check_rule",
+    "count_tokens",
     "find_long",
     "long_caption_notes",
     "tokenizer_of",
@@ -83,7 +84,7 @@ def find_long(
     new = [key for key in perhaps if key not in counts]
     if new:
         tokenizer = tokenizer_of(encoder)
-        found = [[_count(tokenizer, perhaps[key])] for key in new]
+        found = [[count_tokens(tokenizer, perhaps[key])] for key in new]
         counts.append(new, np.array(found, dtype=np.uint32))
     rows = np.empty((len(perhaps), 1), np.uint32)
     counts.gather(list(perhaps), rows)
@@ -166,7 +167,7 @@ def _is_clips(tokenizer: Any) -> bool:
     return hasattr(tokenizer, "sot_token_id") and getattr(tokenizer, "reduction_fn", None) is None
 
 
-def _count(tokenizer: Any, caption: str) -> int:
+def count_tokens(tokenizer: Any, caption: str) -> int:
     """Return how many tokens a caption has, with those of its beginning and end."""
     if hasattr(tokenizer, "sot_token_id"):
         return len(tokenizer.encode(caption)) + 2

@@ -1,6 +1,5 @@
 """The loaded encoder: images and captions in, float16 embeddings out."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,15 +7,15 @@ from typing import Any
 import numpy as np
 import open_clip
 import torch
-from PIL import Image, UnidentifiedImageError
 
 from hpo.errors import InputError
 from hpo.features._decode import Preparation
 from hpo.features._encoder import Encoder
 from hpo.features._hub import fail_fast, quiet
-from hpo.features._long_captions import tokenizer_of, windows_of
+from hpo.features._long_captions import count_tokens, tokenizer_of, windows_of
 from hpo.features._precision import precision_on
 from hpo.features._weights import misfit, plain_weights
+from hpo.images import open_image
 
 __all__ = ["Model"]
 
@@ -110,18 +109,10 @@ class Model:
             float32 [3, H, W], normalised as the model wants it.
 
         Raises:
-            InputError: The image can't be decoded; the message goes on after the image's name.
+            InputError: See ``open_image``.
         """
-        try:
-            with Image.open(io.BytesIO(content)) as image:
-                return self._preparation(image)
-        except UnidentifiedImageError:
-            size = f"{len(content)} bytes"
-            raise InputError(f"is not an image that Pillow can read ({size})") from None
-        # Pillow's decoders raise nearly anything on damaged bytes: OSError, SyntaxError,
-        # ValueError, struct.error, IndexError, DecompressionBombError.
-        except Exception as error:
-            raise InputError(f"can't be decoded: {error}") from error
+        with open_image(content) as image:
+            return self._preparation(image)
 
     def encode_images(self, images: Sequence[torch.Tensor]) -> np.ndarray:
         """Encode prepared images.
@@ -135,6 +126,10 @@ class Model:
         """Return captions as the text tower reads them, int64 [B, context]."""
         tokens: torch.Tensor = self._tokenize(list(captions))
         return tokens
+
+    def is_long(self, caption: str) -> bool:
+        """Say whether a caption is longer than the model's context."""
+        return count_tokens(self._tokenize, caption) > self.tokens([""]).shape[1]
 
     def encode_texts(self, captions: Sequence[str]) -> np.ndarray:
         """Encode captions; what exceeds the model's context is cut off, as in open_clip.

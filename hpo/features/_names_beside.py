@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from typing import Any
 from hpo.errors import InputError
 from hpo.features._formats import open_npy
 from hpo.features._parquet import read_parquet
+from hpo.files import regular
+from hpo.json_files import parse_json
 
 __all__ = ["Beside", "is_list_of_names", "names_beside"]
 
@@ -144,19 +145,19 @@ def _read(path: Path, kind: str, count: int) -> dict[str, Sequence[str]]:
     if suffix == ".parquet":
         return dict(read_parquet(path, vectors=False)[1])
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = regular(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise InputError("is not UTF-8; save it as UTF-8") from None
     except OSError as error:
         raise InputError(f"can't be read: {error.strerror}") from None
     if suffix == ".json":
         try:
-            return _of_json(json.loads(text), kind)
+            return _of_json(parse_json(text), kind)
         except ValueError:
             raise InputError("is not JSON") from None
     if suffix == ".jsonl":
         try:
-            return _of_json([json.loads(line) for line in text.splitlines() if line.strip()], kind)
+            return _of_json([parse_json(line) for line in text.splitlines() if line.strip()], kind)
         except ValueError:
             raise InputError("has a line that is not JSON") from None
     if suffix == ".txt":

@@ -11,7 +11,7 @@ from hpo.features._match import ABSENT, Match, Wanted, match_rows
 from hpo.features._modalities import ENCODED
 from hpo.notes import Note
 
-__all__ = ["Ordered", "notes_on", "order_rows"]
+__all__ = ["Ordered", "notes_on", "order_rows", "type_notes"]
 
 _NAMED = 5
 #: Embeddings of one caption differ by rounding; by how much, of their largest value.
@@ -112,6 +112,26 @@ def notes_on(ordered: Mapping[tuple[str, str], Ordered]) -> list[Note]:
         listed = ", ".join(dict.fromkeys(names))
         notes.append(Note(f"{listed}: in the order of {table} by {by}", doubtful=False))
     return list(dict.fromkeys(notes))
+
+
+def type_notes(found: Iterable[Found]) -> list[Note]:
+    """Say which embeddings are of a type that is converted."""
+    notes = []
+    for one in found:
+        if one.unread:
+            unread = ", ".join(one.unread)
+            notes.append(Note(f"{one.name}: {unread} beside it isn't read", doubtful=False))
+        types = {array.dtype.name for array in one.arrays}
+        if "float64" in types:
+            notes.append(Note(f"{one.name} is float64, and kept as float16", doubtful=False))
+        if "int8" in types:
+            notes.append(
+                Note(
+                    f"{one.name} is int8, and taken as embeddings that were quantised with one "
+                    "factor for all values; float16 or float32 make it certain"
+                )
+            )
+    return notes
 
 
 def _with_perhaps(found: Found, wanted: Wanted, least: int) -> Found:

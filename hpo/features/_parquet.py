@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hpo.errors import InputError
+from hpo.files import regular
 
 __all__ = ["read_parquet"]
 
@@ -38,7 +39,7 @@ def read_parquet(
             "pip install pyarrow"
         ) from None
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(regular(path)) as file:
             schema = file.schema_arrow
             listed = [f.name for f in schema if _is_list(types, f.type)] if vectors else []
             floats = [f.name for f in schema if types.is_floating(f.type)] if vectors else []

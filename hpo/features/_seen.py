@@ -1,8 +1,11 @@
 """Pictures as a viewer shows them: upright, with 8 bits a pixel, over white.
 
 They are turned as their EXIF orientation says, deeper pixels are scaled to 8 bits, and transparency
-is laid over white. A change here needs another version in ``hpo/features/_looks.py``.
+is laid over white. A change here needs another version in ``hpo/features/_looks.py``. Pixels are
+converted tile by tile, so that a large picture is in memory twice and no more.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
@@ -23,6 +26,7 @@ _TURNS = {
 }
 _WITH_FRAMES = ("GIF", "PNG", "WEBP", "TIFF")
 _CLEAR_MODES = ("RGBA", "RGBa", "LA", "La", "PA")
+_TILE = 1024
 
 
 def look_at(image: Image.Image) -> Look:
@@ -60,8 +64,9 @@ def eight_bits(image: Image.Image) -> Image.Image:
     """
     if image.mode != "F" and not image.mode.startswith("I"):
         return image
-    values = np.asarray(image).astype(np.float64)
-    low, high = float(values.min()), float(values.max())
+    tiles = [*_tiles(image.size)]
+    ranges = [(values.min(), values.max()) for values in (np.asarray(image.crop(t)) for t in tiles)]
+    low, high = float(np.min(ranges)), float(np.max(ranges))
     if not 0 <= low <= high <= 65535:
         raise ValueError(
             f"its values go from {low:g} to {high:g}, which says nothing of black and white; save "
@@ -70,12 +75,28 @@ def eight_bits(image: Image.Image) -> Image.Image:
     white = 65535.0
     if ";16" not in image.mode and high <= 255:
         white = 1.0 if image.mode == "F" and high <= 1 else 255.0
-    return Image.fromarray(np.floor(values * (255 / white) + 0.5).astype(np.uint8))
+    scaled = Image.new("L", image.size)
+    for tile in tiles:
+        values = np.asarray(image.crop(tile)).astype(np.float64)
+        scaled.paste(Image.fromarray(np.floor(values * (255 / white) + 0.5).astype(np.uint8)), tile)
+    return scaled
 
 
 def over_white(image: Image.Image) -> Image.Image:
     """Return an image laid over white where it is transparent; an opaque one as it is."""
     if image.mode not in _CLEAR_MODES and "transparency" not in image.info:
         return image
-    clear = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    whole = Image.new("RGB", image.size)
+    for tile in _tiles(image.size):
+        clear = image.crop(tile).convert("RGBA")
+        laid = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+        whole.paste(laid.convert("RGB"), tile)
+    return whole
+
+
+def _tiles(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
+    """Yield the boxes (left, top, right, bottom) that a picture is divided into."""
+    width, height = size
+    for top in range(0, height, _TILE):
+        for left in range(0, width, _TILE):
+            yield left, top, min(left + _TILE, width), min(top + _TILE, height)

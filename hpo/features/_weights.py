@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import re
 import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ import torch
 from safetensors.torch import save_file
 
 from hpo.errors import InputError
+from hpo.features._torchscript import is_torchscript, torchscript_weights
+from hpo.files import regular
 
 __all__ = ["misfit", "plain_weights"]
 
@@ -46,9 +47,9 @@ def plain_weights(path: Path) -> Iterator[Path]:
             the message goes on after the file's name.
     """
     if path.suffix == ".safetensors":
-        yield path
+        yield regular(path)
         return
-    found, as_is = _read(path)
+    found, as_is = _read(regular(path))
     if as_is:
         yield path
         return
@@ -84,13 +85,10 @@ def misfit(message: str) -> str | None:
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], bool]:
     """Return the weights, and whether open_clip finds the same in the file."""
-    if _is_torchscript(path):
-        # What is loaded is TorchScript's own format, which holds no Python; nothing of it is run.
-        load: Any = torch.jit.load
-        weights = load(path, map_location="cpu").state_dict()
+    if is_torchscript(path):
         return {
             name: value.float() if value.is_floating_point() else value
-            for name, value in weights.items()
+            for name, value in torchscript_weights(path).items()
             if name not in _SETTINGS
         }, False
     content, is_plain = _content(path)
@@ -126,14 +124,6 @@ def _content(path: Path) -> tuple[Any, bool]:
                 "are read, so it isn't; save the weights alone: torch.save(model.state_dict(), …)"
             ) from None
         raise InputError("it is damaged, or was not written by PyTorch") from None
-
-
-def _is_torchscript(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except (zipfile.BadZipFile, ValueError, OSError):
-        return False  # an older format, or damaged
 
 
 def _has_tensors(value: object) -> bool:

@@ -1,6 +1,7 @@
 """The library behind ``import hpo`` and behind the command line."""
 
 from hpo.library._create import create_study, define_study, load_study, open_study
+from hpo.library._embeddings import checked_embeddings
 from hpo.library._limits import Limits
 from hpo.library._model import Model, load_model
 from hpo.library._register import (
@@ -18,6 +19,7 @@ __all__ = [
     "Model",
     "Run",
     "Study",
+    "checked_embeddings",
     "create_study",
     "define_study",
     "find_space",

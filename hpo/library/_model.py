@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hpo.errors import InputError
+from hpo.files import regular
 from hpo.launch import resolve_devices
 from hpo.library._embeddings import checked_embeddings
 from hpo.models import Config
@@ -328,7 +329,7 @@ def load_model(
     path = Path(folder)
     trained = TrainedModel.load(path)
     try:
-        card = (path / CARD).read_text(encoding="utf-8")
+        card = regular(path / CARD).read_text(encoding="utf-8")
     except (OSError, ValueError):  # earlier versions wrote none
         card = None
     return Model(trained, encoder=encoder, cache=cache, device=device, card=card)

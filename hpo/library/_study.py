@@ -391,6 +391,7 @@ class Study:
         Raises:
             InputError: The study isn't decided yet, the trial has no result, or the model would be
                 too large.
+            DivergedError: The training diverged.
         """
         from hpo.features import load_bundle
         from hpo.results import (

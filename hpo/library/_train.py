@@ -161,7 +161,7 @@ def fit(
     Raises:
         InputError: The features lack a modality that the fusion reads, or the device doesn't
             exist.
-        RuntimeError: The training diverged.
+        DivergedError: The training diverged.
     """
     from hpo.results import model_card
     from hpo.training import refit

@@ -11,7 +11,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PositiveInt,
     SerializerFunctionWrapHandler,
     TypeAdapter,
     ValidationError,
@@ -65,6 +64,20 @@ def _registered(field: str) -> AfterValidator:
         )
 
     return AfterValidator(check)
+
+
+def _no_truth(value: Any) -> Any:
+    """Return a value unless it is true or false, of which pydantic would make 1 or 0."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "Input should be a number")
+    return value
+
+
+_Number = Annotated[float, BeforeValidator(_no_truth)]
+_Share = Annotated[_Number, Field(ge=0, lt=1)]
+# More than these fit into no table.
+_Count = Annotated[int, BeforeValidator(_no_truth), Field(gt=0, lt=2**31)]
+_Width = Annotated[int, BeforeValidator(_no_truth), Field(gt=0, lt=2**63)]
 
 
 def _encoder_text(value: Any) -> Any:
@@ -126,24 +139,24 @@ class Config(BaseModel):
 
     fusion: Annotated[str, _registered("fusion")] = "image"
     head: Annotated[str, _registered("head")] = "mlp"
-    hidden: tuple[PositiveInt, ...] = (2048,)
+    hidden: tuple[_Width, ...] = (2048,)
     activation: Literal["gelu", "relu", "leaky_relu"] = "gelu"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    dropout: _Share = 0.5
     feature_scaling: Literal["none", "auto", "l2", "standard"] = Field(
         default="auto", json_schema_extra={"neutral": "none"}
     )
     loss: Annotated[str, _registered("loss")] = "bce"
     optimizer: Literal["adam", "adamw"] = "adam"
-    lr: Annotated[float, Field(gt=0)] = 0.001
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    batch_size: PositiveInt = 25_000
-    epochs: PositiveInt = 200
-    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
-    input_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    lr: Annotated[_Number, Field(gt=0)] = 0.001
+    weight_decay: Annotated[_Number, Field(ge=0)] = 0.0
+    batch_size: _Count = 25_000
+    epochs: _Count = 200
+    ema_decay: Annotated[_Number, Field(gt=0, lt=1)] | None = None
+    input_dropout: _Share = 0.0
+    modality_dropout: _Share = 0.0
     encoder: Annotated[str, BeforeValidator(_encoder_text)] | None = None
     class_weight: Literal["none", "balanced", "sqrt"] = "none"
-    oversample: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    oversample: _Share = 0.0
     options: tuple[tuple[str, Any], ...] = ()
 
     @model_validator(mode="before")

@@ -21,6 +21,7 @@ from pydantic import AfterValidator, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from hpo.errors import InputError, did_you_mean
+from hpo.files import regular
 
 __all__ = ["Entry", "Origin", "Parameter", "Registry", "all_registries", "rule_of"]
 
@@ -244,7 +245,7 @@ def _origin_of(value: Any) -> Origin:
     module = str(getattr(value, "__module__", "__main__"))
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is not None and module != "__main__":
-        content = Path(file).read_bytes()
+        content = regular(Path(file)).read_bytes()
     else:
         try:
             content = inspect.getsource(value).encode()

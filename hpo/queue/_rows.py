@@ -56,7 +56,7 @@ def task_of(row: Mapping[str, Any]) -> Task:
     """
     try:
         return _task_of(row)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         raise damage(f"what it has of task {row['position']}") from None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpo.errors import InputError
+from hpo.json_files import parse_json
 
 __all__ = ["damage", "seal", "unseal"]
 
@@ -38,7 +39,7 @@ def unseal(text: str, what: str) -> dict[str, Any]:
     if is_sealed and f"{zlib.crc32(text[:start].encode()):0{_DIGITS}x}" != text[end:-2]:
         raise damage(what)
     try:
-        record: dict[str, Any] = json.loads(text)
+        record: dict[str, Any] = parse_json(text)
     except ValueError:
         raise damage(what) from None
     if not isinstance(record, dict) or (_NAME in record) != is_sealed:

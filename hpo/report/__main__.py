@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpo._options import FAILED_TASKS, NO_CANDIDATE, add_study_options, guarded
+from hpo._writable import check_folder
 
 __all__ = ["main"]
 
@@ -27,14 +28,12 @@ def _main(argv: Sequence[str] | None) -> int:
     )
     arguments = parser.parse_args(argv)
 
-    from hpo.errors import InputError
     from hpo.report import read_results, write_report
     from hpo.search import NoCandidateError
     from hpo.study import StoredStudy, concerns, failed_tasks, load_plugins
 
     out = arguments.out or Path("runs") / arguments.study / "report"
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file, but must be a folder")
+    check_folder(out, "--out")
     load_plugins(arguments.plugin)
     wait = arguments.wait_for_store
     study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache, wait=wait)

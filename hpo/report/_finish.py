@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from hpo.errors import DivergedError, InputError
 from hpo.features import load_bundle
 from hpo.files import file_sha256, sealed, sweep, unsealed, write_json
+from hpo.json_files import read_json
 from hpo.report._front import front_lines
 from hpo.report._reliability import write_reliability
 from hpo.report._report import write_report
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["finish_study", "read_results"]
 
+_LAST = "epochs_trained"  # of metrics.json; known at the end
 #: Temporary files that nobody wrote to for so long are nobody's any more.
 _STALE_S = 3600.0
 _NO_TEST = (
@@ -69,8 +72,10 @@ def finish_study(
             any number.
 
     Raises:
-        InputError: The study has no result, or not the one that is picked, or the model would be
-            too large.
+        InputError: The study has no result, or not the one that is picked; or the model would be
+            too large, and all else is written.
+        DivergedError: The refit diverged; all else is written.
+        OSError: The folder can't be written.
     """
     for folder in (out, out / "model", out / "report", out / "report" / "figures"):
         sweep(folder, _STALE_S)  # what killed runs left
@@ -82,16 +87,22 @@ def finish_study(
     metrics = study_metrics(study, tasks, best) | {"ended_by": ended_by}
     refits = refit and study.space.refit is not None
     known = _already_written(out, metrics, refits)
+    failure: Exception | None = None
     if known is not None:
         written = known
     else:
-        written = metrics | _results(
-            study, best, tasks, out, device, memory_gb, console, refits, models
+        results, failure = _results(
+            study, best, tasks, out, device, memory_gb, console, refits, models, metrics
         )
+        written = metrics | results
         seconds = None if began is None else round(time.monotonic() - began, 1)
-        record = {**written, "wall_s": seconds, "files": _hashes(out) if refits else {}}
+        record = {
+            **written,
+            "wall_s": seconds,
+            "files": _hashes(out) if refits and failure is None else {},
+        }
         write_json(out / "metrics.json", sealed(record))
-    if refits:
+    if refits and failure is None:
         _describe(study, out / "model", written, again=known is None)
     winner = format_params(study.strategy.params(best.config))
     top = study.best(tasks)
@@ -113,6 +124,8 @@ def finish_study(
     if known is None:
         write_report(study, tasks, out / "report", written)
     console.print(f"  {out / 'report'}", highlight=False, soft_wrap=True)
+    if failure is not None:
+        raise failure
 
 
 def _describe(study: StoredStudy, folder: Path, written: dict[str, Any], *, again: bool) -> None:
@@ -128,17 +141,19 @@ def _describe(study: StoredStudy, folder: Path, written: dict[str, Any], *, agai
 def read_results(study: StoredStudy, tasks: list[Task], out: Path) -> dict[str, Any] | None:
     """Return what ``metrics.json`` in a folder has, if it is of this study as it stands."""
     try:
-        raw = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+        raw = read_json(out / "metrics.json")
         chosen = [task for task in tasks if task.outcome and task.trial == raw["best"]["trial"]]
         return _written(out, study_metrics(study, tasks, chosen[0])) if chosen else None
-    except (OSError, ValueError, KeyError, NoCandidateError):
+    except (OSError, ValueError, KeyError, TypeError, NoCandidateError):
         return None
 
 
 def _written(out: Path, metrics: dict[str, Any]) -> dict[str, Any] | None:
     try:
-        written = unsealed(json.loads((out / "metrics.json").read_text(encoding="utf-8")))
+        written = unsealed(read_json(out / "metrics.json"))
     except (OSError, ValueError, TypeError):
+        return None
+    if _LAST not in written:  # it was written before the refit
         return None
     same = {key: written.get(key) for key in metrics}
     if written.get("concerns") != metrics.get("concerns"):
@@ -179,8 +194,13 @@ def _results(
     console: Console,
     refits: bool,
     models: Callable[[int], int | None],
-) -> dict[str, Any]:
-    """Judge the winner, refit it, predict, and return what ``metrics.json`` has of that."""
+    metrics: dict[str, Any],
+) -> tuple[dict[str, Any], Exception | None]:
+    """Judge the winner, refit it and predict.
+
+    Returns:
+        What ``metrics.json`` has of that, and what kept the refit from its end.
+    """
     # PyTorch takes a second, see hpo/_lazy.py
     from hpo.results import (
         by_class,
@@ -203,7 +223,12 @@ def _results(
             study, best, tasks, device, memory_gb=memory_gb, most=models(trained)
         )
     averaged = selection is not None and bool(selection.members)
-    decision = _decided(study, best, device, memory_gb, console, folds=refits and not averaged)
+    failure: Exception | None = None
+    try:
+        decision = _decided(study, best, device, memory_gb, console, folds=refits and not averaged)
+    except DivergedError as error:  # of a fold
+        failure = _without_model(error, out)
+        decision = _decided(study, best, device, memory_gb, console, folds=False)
     if decision is not None:
         trained += decision.epochs
         judgement = judge(study, best, tasks, device, decision.thresholds, trainer=decision.trainer)
@@ -211,9 +236,17 @@ def _results(
         decision = decide_on(selection, study.space)
     if judgement is not None:
         found["judged"] = judgement.to_json(study.space.metric)
-    if refits:
+    write_json(out / "metrics.json", sealed(metrics | found))  # whatever becomes of the rest
+    model: TrainedModel | None = None
+    if refits and failure is None:
         members = () if selection is None else selection.members
-        model, epochs = _refitted(study, best, members, out / "model", device, memory_gb, console)
+        try:
+            model, epochs = _refitted(
+                study, best, members, out / "model", device, memory_gb, console
+            )
+        except (DivergedError, InputError) as error:
+            failure = _without_model(error, out)
+    if model is not None:
         if decision is not None:
             model = dataclasses.replace(model, thresholds=decision.thresholds)
         untouched = scores_on_test(model, bundle, device)
@@ -247,8 +280,16 @@ def _results(
         found["floor"] = floor.on_test(bundle).to_json()
     found["classes"] = by_class(judgement, untouched)
     found["without"] = without_modalities(judgement, untouched)
-    found["epochs_trained"] = trained
-    return found
+    found[_LAST] = trained
+    return found, failure
+
+
+def _without_model(error: DivergedError | InputError, out: Path) -> Exception:
+    """Return an error that says as well what there is all the same."""
+    return type(error)(
+        f"{error} There is no model, but the numbers of the study are in {out / 'metrics.json'}. "
+        "--pick refits another trial, and --no-refit none."
+    )
 
 
 def _tested(

@@ -22,6 +22,7 @@ from hpo.training import metric_label
 __all__ = ["write_report"]
 
 _log = logging.getLogger(__name__)
+_LONGEST_NAME = 80
 
 
 def write_report(
@@ -114,4 +115,4 @@ def _facts(study: StoredStudy, tasks: Sequence[Task]) -> dict[str, str]:
 
 def _file_name(name: str) -> str:
     """Return a stage's name in letters, digits and underscores that any file system takes."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "stage"
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:_LONGEST_NAME] or "stage"

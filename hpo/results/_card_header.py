@@ -7,6 +7,9 @@ from typing import Any
 
 import yaml
 
+from hpo.files import regular
+from hpo.yaml_files import parse_yaml
+
 __all__ = ["card_header", "with_license_of"]
 
 _LICENSE = ("license", "license_name", "license_link")
@@ -62,10 +65,11 @@ def card_header(
 def with_license_of(card: str, path: Path) -> str:
     """Return a card with what the header of an earlier one says of the licence, if it does."""
     try:
-        found = re.match(r"---\n(.*?)\n---\n", path.read_text(encoding="utf-8"), re.DOTALL)
-        fields = yaml.safe_load(found[1]) if found else {}
+        text = regular(path).read_text(encoding="utf-8")
+        found = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+        fields = parse_yaml(found[1])[1] if found else {}
         kept = {key: fields[key] for key in _LICENSE if fields.get(key) is not None}
-    except (OSError, ValueError, AttributeError, yaml.YAMLError):
+    except (OSError, ValueError, AttributeError):
         return card
     known = kept and kept != {"license": "unknown"}
     return card.replace(_ASK, _dumped(kept), 1) if known else card

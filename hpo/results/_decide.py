@@ -106,7 +106,7 @@ def decide(
 
     Raises:
         InputError: There are fewer rows than folds.
-        RuntimeError: The training on a fold diverged.
+        DivergedError: The training on a fold diverged.
     """
     space = study.space
     wanted = space.thresholds

@@ -15,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from hpo.features import Bundle, class_embeddings, load_bundle
-from hpo.files import atomic_write, content_key
+from hpo.files import atomic_write, content_key, regular
+from hpo.json_files import parse_json
 from hpo.results._baselines import (
     Baseline,
     constant_baseline,
@@ -131,8 +132,8 @@ def stored_floor(study: StoredStudy) -> Floor | None:
     if not study.space.floor or not path.exists():
         return None
     try:
-        with safe_open(path, framework="numpy") as file:
-            about = json.loads(file.metadata()[_ABOUT])
+        with safe_open(regular(path), framework="numpy") as file:
+            about = parse_json(file.metadata()[_ABOUT])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if about.pop("checksum") != _checksum(about, tensors):
                 raise ValueError("its checksum is wrong")

@@ -64,7 +64,8 @@ def write_probabilities(
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table atomically as UTF-8 with ``\\n`` after each row."""
     with atomic_write(path) as file:
-        text = io.TextIOWrapper(file, "utf-8", newline="")
+        # A file's name may be no text: then its bytes are written as they are.
+        text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

@@ -61,7 +61,7 @@ def refit_best(
     Raises:
         InputError: The model would be larger than the space allows, or the space meant something
             else when the study was made; nothing was trained.
-        RuntimeError: The training diverged.
+        DivergedError: The training diverged.
     """
     assert best.config is not None  # it has an outcome
     definition, space = study.definition, study.space

@@ -38,7 +38,7 @@ class Stage(Frozen):
         reference: Published scores in the order of the grid; None where there is none.
     """
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     params: Annotated[dict[str, tuple[Any, ...]], Field(min_length=1)]
     fixed: dict[str, Any] = Field(default_factory=dict)
     reference: tuple[float | None, ...] = ()

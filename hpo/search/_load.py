@@ -167,10 +167,11 @@ def _explain_space(raw: Mapping[str, Any]) -> list[Problem]:
     kind = search.get("kind")
     if "kind" not in search:
         return [*problems, Problem(("search",), "'kind' is missing in search")]
-    if kind not in SEARCHES:
+    if not isinstance(kind, str) or kind not in SEARCHES:
         known = list(SEARCHES)
         rule = f"must be one of: {', '.join(known)}{did_you_mean(kind, known)}"
-        return [*problems, Problem(("search", "kind"), f"kind is '{kind}', but {rule}")]
+        shown = f"'{kind}'" if isinstance(kind, str) else repr(kind)
+        return [*problems, Problem(("search", "kind"), f"kind is {shown}, but {rule}")]
     return problems + [
         Problem(("search", *problem.place), problem.message)
         for problem in explain(SEARCHES[kind][0], search)
@@ -210,7 +211,7 @@ def _take_kind(raw: dict[str, Any], settings: Sequence[tuple[str, Any]]) -> Coll
     for key, value in settings:
         if key in ("split", "split.kind"):
             kind = value.get("kind") if isinstance(value, dict) else value
-    if kind == split.get("kind") or kind not in SPLIT_KINDS:
+    if kind == split.get("kind") or not isinstance(kind, str) or kind not in SPLIT_KINDS:
         return {*split, *_OF_ALL_KINDS}
     drawn = {kind, split.get("kind")} <= {"auto", "stratified"}
     kept = (*_OF_ALL_KINDS, *(_DRAWN if drawn else ()))

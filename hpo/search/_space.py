@@ -54,7 +54,7 @@ def _search_of(raw: Any) -> Any:
     if not isinstance(raw, Mapping):
         return raw
     kind = raw.get("kind")
-    if kind not in SEARCHES:
+    if not isinstance(kind, str) or kind not in SEARCHES:
         raise ValueError(f"kind is {kind!r}, but must be one of: {', '.join(SEARCHES)}")
     return SEARCHES[kind][0].model_validate(raw)
 
@@ -117,7 +117,7 @@ class Space(Frozen):
 
     name: str
     metric: str = "micro_f1"
-    seeds: PositiveInt = 3
+    seeds: Annotated[int, Field(gt=0, le=1000)] = 3
     split: SplitSpec = AutoSplit(kind="auto")
     train_rows: PositiveInt | None = None
     scale: Scale = Scale()

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hpo.models import rule_of, typed_value
 
@@ -43,6 +43,9 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+_Factor = Annotated[float, Field(ge=1e-6, le=1e6)]
+
+
 class Scale(Frozen):
     """Factors that shrink a space to smaller data or a smaller machine.
 
@@ -52,9 +55,9 @@ class Scale(Frozen):
         batch: Factor of all batch sizes (at least 1).
     """
 
-    width: PositiveFloat = 1.0
-    epochs: PositiveFloat = 1.0
-    batch: PositiveFloat = 1.0
+    width: _Factor = 1.0
+    epochs: _Factor = 1.0
+    batch: _Factor = 1.0
 
     def apply(self, field: str, value: Any) -> Any:
         """Return the value of a configuration field at this scale."""

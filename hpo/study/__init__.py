@@ -7,6 +7,7 @@ from hpo.study._definition import Definition
 from hpo.study._identity import Store, StudyGoneError
 from hpo.study._kept import kept_split
 from hpo.study._look import look, study_names
+from hpo.study._name import check_name
 from hpo.study._places import check_bundle
 from hpo.study._plugins import check_plugins, load_plugins, plugins_of
 from hpo.study._so_far import TRAINED, best_so_far, epochs_trained, epochs_unfinished
@@ -23,6 +24,7 @@ __all__ = [
     "adopt_enqueued",
     "best_so_far",
     "check_bundle",
+    "check_name",
     "check_plugins",
     "concerns",
     "epochs_trained",

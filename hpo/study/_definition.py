@@ -17,6 +17,19 @@ __all__ = ["Definition"]
 #: What the values of a space mean: 1, ``l2`` brings embeddings to a norm of 1; 2, to √width.
 _FORMAT = 2
 
+_DAMAGED = (
+    "The study's definition in the storage is damaged: {}. Restore the database from a backup, or "
+    "begin the study anew under another name."
+)
+_NEEDED = (
+    "cache",
+    "bundle_key",
+    "modalities",
+    "train_rows",
+    "threads",
+    "checkpoint_every",
+    "dataset",
+)
 #: What was measured by every study that doesn't say.
 _FIRST_METRICS = ("micro_f1", "samples_f1", "macro_f1", "map")
 
@@ -158,14 +171,22 @@ class Definition:
             raw: What is stored; the users' own parts that it names must be here.
 
         Raises:
-            InputError: It has something that this version doesn't know.
+            InputError: It has something that this version doesn't know, or is damaged.
         """
+        plugins = Definition.plugins_in(raw)
         unknown = raw.keys() - {field.name for field in dataclasses.fields(Definition)}
         if unknown:
             raise InputError(
                 f"The study was made by a newer version of hpo: its definition has "
                 f"{', '.join(sorted(unknown))}, which this one doesn't know. Upgrade hpo to go on "
                 "with it."
+            )
+        number = raw.get("format", 1)
+        if not isinstance(number, int) or number > _FORMAT:
+            raise InputError(
+                "The study was made by a newer version of hpo: its definition has format "
+                f"{number!r}, but this one knows them up to {_FORMAT}. Upgrade hpo to go on with "
+                "it."
             )
         try:
             # Spaces had no precision when the first studies were made; theirs was a flag.
@@ -178,6 +199,13 @@ class Definition:
                 f"{', '.join(dict.fromkeys(places))}. A newer one may have made it: upgrade hpo to "
                 "go on with it."
             ) from None
+        except KeyError as error:
+            raise InputError(_DAMAGED.format(f"{error} is missing")) from None
+        except (TypeError, AttributeError):
+            raise InputError(_DAMAGED.format("space is no search space")) from None
+        lacking = [name for name in _NEEDED if name not in raw]
+        if lacking:
+            raise InputError(_DAMAGED.format(f"{', '.join(lacking)} is missing"))
         return Definition(
             **{
                 "trainer": None,
@@ -186,7 +214,7 @@ class Definition:
                 "space": space,
                 "modalities": tuple(raw["modalities"]),
                 "metrics": tuple(raw.get("metrics", _FIRST_METRICS)),
-                "plugins": Definition.plugins_in(raw),
+                "plugins": plugins,
             }
         )
 
@@ -208,7 +236,10 @@ class Definition:
     @staticmethod
     def plugins_in(raw: Mapping[str, Any]) -> tuple[PluginUse, ...]:
         """Return the users' own parts that a stored definition needs before it can be read."""
-        return tuple(PluginUse(**plugin) for plugin in raw.get("plugins", ()))
+        try:
+            return tuple(PluginUse(**plugin) for plugin in raw.get("plugins", ()))
+        except (AttributeError, TypeError):
+            raise InputError(_DAMAGED.format("it is not what hpo writes")) from None
 
     def differences(self, other: "Definition") -> list[str]:
         """Return what decides the results and is different in ``other``, in words."""

@@ -1,6 +1,6 @@
 """What a study that exists keeps where the space leaves it open."""
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from hpo.data import AutoSplit, SplitSpec, StratifiedSplit, TailSplit
 from hpo.errors import InputError
@@ -48,7 +48,11 @@ def kept_split(url: str, name: str, spec: SplitSpec, wait: float | None = None) 
         return spec  # what is wrong is said where the study is opened
     if row is None:
         return spec
-    stored: SplitSpec = TypeAdapter(SplitSpec).validate_python(row.definition["space"]["split"])
+    try:
+        split = row.definition["space"]["split"]
+        stored: SplitSpec = TypeAdapter(SplitSpec).validate_python(split)
+    except (KeyError, TypeError, ValidationError):
+        return spec  # likewise
     if stored not in _FORMER:
         return spec
     return stored

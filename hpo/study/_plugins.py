@@ -38,7 +38,7 @@ def load_plugins(names: Sequence[str]) -> None:
         except InputError:
             raise
         # Whatever a user's module raises while it is imported.
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             problems.append(
                 f"--plugin {name}: can't be imported: {type(error).__name__}: {error}. It must be "
                 "a module in the working folder or on PYTHONPATH, or the path of a .py file."

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -37,6 +37,7 @@ from hpo.search import (
 )
 from hpo.study._definition import Definition
 from hpo.study._identity import Store, StudyGoneError
+from hpo.study._name import check_name
 from hpo.study._places import find_cache
 from hpo.study._plugins import check_plugins
 from hpo.training import metric_label
@@ -50,6 +51,9 @@ from hpo.trials import (
     redact,
     redraw,
 )
+
+if TYPE_CHECKING:
+    from hpo.trials import Shown
 
 __all__ = ["StoredStudy", "finished_trial"]
 
@@ -106,10 +110,11 @@ class StoredStudy:
 
         Raises:
             StoreAwayError: The store can't be reached in this time.
-            InputError: The storage is no good, or has a study of this name that is another one, or
-                that hpo didn't make, or whose space meant something else when it was made; or no
-                configuration of the space keeps within its constraints.
+            InputError: The name can't be one, the storage is no good, or has a study of this name
+                that is another one, or that hpo didn't make, or whose space meant something else
+                when it was made; or no configuration of the space keeps within its constraints.
         """
+        check_name(name)
         # The parameters that trials show are then among the choices that Optuna knows.
         definition = definition.capped()
         definition.strategy().check()
@@ -234,6 +239,12 @@ class StoredStudy:
     def optuna(self) -> optuna.Study:
         """The plain Optuna study, whose own calls wait for nothing."""
         return self._do(lambda: self._base._source).study
+
+    def shown(self) -> "Shown":
+        """Return what the study shows in optuna-dashboard beyond its trials."""
+        from hpo.trials import Shown
+
+        return Shown(self._base._source)
 
     def redraw(self, draw: Draw) -> Config:
         """Draw the configuration of an earlier trial again, from the history that it had."""

@@ -1,6 +1,7 @@
 """What a model's probabilities are corrected with after training."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -56,6 +57,26 @@ class Calibration:
         }
 
     @staticmethod
-    def from_json(raw: dict[str, Any]) -> "Calibration":
-        """Return what ``to_json`` gave."""
-        return Calibration(raw["method"], tuple(raw["slopes"]), tuple(raw["offsets"]))
+    def from_json(raw: dict[str, Any], classes: int) -> "Calibration":
+        """Return what ``to_json`` gave.
+
+        Args:
+            raw: Its values.
+            classes: Number of labels K.
+
+        Raises:
+            KeyError: Something is missing.
+            TypeError: Something is no list.
+            ValueError: These can't be the values of a calibration.
+        """
+        slopes, offsets = tuple(raw["slopes"]), tuple(raw["offsets"])
+        for name, values in (("slopes", slopes), ("offsets", offsets)):
+            numbers = all(
+                isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
+                for x in values
+            )
+            if not numbers or len(values) != classes:
+                raise ValueError(f"the {name} of the calibration must be a number for each class")
+        if min(slopes) <= 0:
+            raise ValueError("the slopes of the calibration must be above 0")
+        return Calibration(str(raw["method"]), slopes, offsets)

@@ -3,8 +3,8 @@
 import dataclasses
 import functools
 import hashlib
-import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from safetensors.torch import load, save
 
 from hpo.errors import InputError
 from hpo.features import SourcePart, as_float16, parts_from_record
-from hpo.files import atomic_write, content_key, read_again, write_json
+from hpo.files import IrregularError, atomic_write, content_key, read_again, regular, write_json
+from hpo.json_files import read_json
 from hpo.models import (
     CHOICES,
     AssembledModel,
@@ -146,7 +147,9 @@ class TrainedModel:
     @staticmethod
     def _load(folder: Path) -> "TrainedModel":
         try:
-            raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            raw = read_json(folder / "config.json")
+            if not isinstance(raw, dict):
+                raise ValueError("config.json must hold an object")
             checksum = raw.pop("checksum", None)
             if raw["format"] not in (_FORMAT, _LATER_FORMAT):
                 raise InputError(
@@ -155,21 +158,18 @@ class TrainedModel:
                 )
             if checksum is not None and checksum != content_key(raw):
                 raise InputError(_damaged(folder, "config.json"))
-            modalities = tuple(raw["widths"])
+            modalities = _checked_modalities(raw["widths"])
             classes, thresholds = _checked_outputs(raw)
             try:
                 _check_plugins(folder, [PluginUse(**use) for use in raw.get("plugins", ())])
                 config = _checked_config(raw["config"], modalities)
-                members = tuple(
-                    Member(**{**member, "config": _checked_config(member["config"], modalities)})
-                    for member in raw.get("members", ())
-                )
+                members = tuple(_member(one, modalities) for one in raw.get("members", ()))
             except InputError as error:
                 raise InputError(f"The model {folder} can't be used: {error}") from None
             parts = parts_from_record(raw["features"], raw["widths"])
             beside = {name: [part.width for part in those] for name, those in parts.items()}
             module = _build(config, members, raw["widths"], len(classes), beside)
-            weights = (folder / "model.safetensors").read_bytes()
+            weights = regular(folder / "model.safetensors").read_bytes()
             if "sha256" in raw and raw["sha256"] != hashlib.sha256(weights).hexdigest():
                 raise InputError(_damaged(folder, "model.safetensors"))
             tensors = load(weights)
@@ -184,13 +184,18 @@ class TrainedModel:
                 raw["features"],
                 raw["origin"],
                 members,
-                Calibration.from_json(raw["calibration"]) if "calibration" in raw else None,
+                _calibration(raw, len(classes)),
             )
         except InputError:
             raise
-        except (FileNotFoundError, NotADirectoryError, KeyError, TypeError, ValueError) as error:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, IrregularError) as error:
+            name = Path(error.filename or "").name
+            raise InputError(f"{folder} is no model folder: {name}: {error.strerror}") from None
+        except KeyError as error:
+            raise InputError(f"{folder} is no model folder: {error} is missing") from None
+        except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
             raise InputError(f"{folder} is no model folder: {error}") from None
-        except (SafetensorError, RuntimeError) as error:
+        except (SafetensorError, RuntimeError, MemoryError) as error:
             raise InputError(f"The weights in {folder} don't fit its config: {error}") from None
 
     @property
@@ -277,6 +282,20 @@ def _damaged(folder: Path, name: str) -> str:
     )
 
 
+def _checked_modalities(widths: Any) -> tuple[str, ...]:
+    """Return the modalities of a stored model.
+
+    Raises:
+        ValueError: Their widths can't be widths.
+    """
+    if not isinstance(widths, dict) or not widths:
+        raise ValueError("widths must have the width of each modality")
+    for name, width in widths.items():
+        if not isinstance(width, int) or isinstance(width, bool) or width < 1:
+            raise ValueError(f"the width of {name} is {width!r}, but must be a number above 0")
+    return tuple(widths)
+
+
 def _checked_outputs(raw: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[float, ...]]:
     """Return the classes and thresholds of a stored model.
 
@@ -321,6 +340,23 @@ def _check_plugins(folder: Path, needed: Sequence[PluginUse]) -> None:
             _log.warning(
                 "The model %s was trained with another version of %s than is here.", folder, plugin
             )
+
+
+def _member(raw: Mapping[str, Any], modalities: tuple[str, ...]) -> Member:
+    """Return a stored member of an ensemble.
+
+    Raises:
+        InputError: See ``_checked_config``.
+        ValueError: It is damaged.
+    """
+    config, weight = _checked_config(raw["config"], modalities), raw["weight"]
+    if not isinstance(weight, int | float) or not 0 < weight < math.inf:
+        raise ValueError(f"a member has the weight {weight!r}, but must have one above 0")
+    return Member(**{**raw, "config": config})
+
+
+def _calibration(raw: Mapping[str, Any], classes: int) -> Calibration | None:
+    return Calibration.from_json(raw["calibration"], classes) if "calibration" in raw else None
 
 
 def _checked_config(raw: Mapping[str, Any], modalities: tuple[str, ...]) -> Config:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.errors import InputError
+from hpo.errors import DivergedError, InputError
 from hpo.models import Config
 from hpo.training._refit import refit_config
 from hpo.training._trainer import Trainer
@@ -44,7 +44,7 @@ def out_of_fold(
 
     Raises:
         InputError: There are fewer rows, or pictures, than folds.
-        RuntimeError: A training run diverged.
+        DivergedError: A training run diverged.
     """
     data = trainer.data_of(config)
     index = data.index("all")
@@ -80,7 +80,7 @@ def _train(
         run.checkpoint()
         raise
     if run.ended is not None:
-        raise RuntimeError(f"The training on {rows} diverged: {run.ended}.")
+        raise DivergedError(f"The training on {rows} diverged: {run.ended}.")
     run.finish()
     for spec in run.specs:
         trainer.weights(spec, config.epochs)  # trained again if the store has dropped them

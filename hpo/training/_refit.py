@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from hpo.errors import InputError
+from hpo.errors import DivergedError, InputError
 from hpo.features import parts_record
 from hpo.models import AssembledModel, Config, check_fusion, head_names, load_weights
 from hpo.training._folder import TrainedModel, widths_read
@@ -57,7 +57,7 @@ def refit(
     Raises:
         InputError: The model is larger than ``max_model_mb``; nothing was trained, unless its
             size only followed from that.
-        RuntimeError: The training diverged.
+        DivergedError: The training diverged.
     """
     data = trainer.data_of(config)
     check_fusion(config.fusion, data.modalities)
@@ -70,7 +70,7 @@ def refit(
         run.advance()
         on_step(run.step, run.steps)
     if run.ended is not None:
-        raise RuntimeError(f"The refit diverged: {run.ended}.")
+        raise DivergedError(f"The refit diverged: {run.ended}.")
     run.finish()
     heads = head_names(config.fusion, data.modalities)
     for name, spec in zip(heads, run.specs, strict=False):

@@ -18,7 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from hpo.files import canonical_json, read_again
+from hpo.files import canonical_json, read_again, regular
+from hpo.json_files import parse_json
 from hpo.training._curve import STANDING_METRICS, EpochRecord, curve_columns
 
 __all__ = ["Content", "DamagedError", "RunName", "from_file", "to_bytes"]
@@ -91,14 +92,14 @@ def from_file(path: Path, name: RunName, *, tensors: bool) -> Content:
 
 
 def _read(path: Path, name: RunName, tensors: bool) -> Content:
-    with path.open("rb"):
+    with regular(path).open("rb"):
         pass  # says what the system has against it, in the system's words
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(regular(path), framework="pt") as file:
             names = set(file.keys()) - {_CURVE}
             curve, metadata = file.get_tensor(_CURVE), file.metadata() or {}
             # Without columns' names, it stood in the metadata as it is.
-            about = json.loads(metadata[_ABOUT]) if _ABOUT in metadata else dict(metadata)
+            about = parse_json(metadata[_ABOUT]) if _ABOUT in metadata else dict(metadata)
             old = _OLD_SUM in about
             whole = tensors or old
             content = {key: file.get_tensor(key) for key in names} if whole else {}

@@ -17,7 +17,6 @@ doing damage when it comes back.
 
 import contextlib
 import dataclasses
-import json
 import logging
 import os
 import re
@@ -28,7 +27,8 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
-from hpo.files import atomic_write, content_key, write_json
+from hpo.files import atomic_write, content_key, regular, write_json
+from hpo.json_files import parse_json
 from hpo.training._curve import EpochRecord
 from hpo.training._run_files import Content, DamagedError, RunName, from_file, to_bytes
 from hpo.training._spec import RunSpec
@@ -195,8 +195,8 @@ class RunStore:
             OSError: It can't be read.
         """
         try:
-            content = (self.folder / address / "run.json").read_bytes()
-            description: dict[str, Any] = json.loads(content)
+            content = regular(self.folder / address / "run.json").read_bytes()
+            description: dict[str, Any] = parse_json(content)
             # the address is the key of what the file says
             return description if content_key(description) == address else None
         except (FileNotFoundError, ValueError, RecursionError):

@@ -125,6 +125,8 @@ def _check_rights(path: Path, what: str) -> None:
     folder = path.absolute().parent
     if path.is_dir():
         raise InputError(f"{what}: is a folder, but must be a file, such as {path}/studies.db.")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{what}: is a pipe, a socket or a device, but must be a file.")
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
         raise InputError(f"{what}: you have no rights to read and write this file.")
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -219,6 +219,18 @@ def test_arrays_alone(tmp_path: Path) -> None:
             {"source": "x", "test": {"a": [[1.0]]}},
             ["test has arrays, so features must have arrays too"],
         ),
+        (
+            {
+                "source": "x",
+                "features": {"image": [[1.0]]},
+                "test": {"image": []},
+                "skip_test": True,
+            },
+            [
+                "skip_test leaves the rows to predict of a data folder alone, so it needs one, and "
+                "no test"
+            ],
+        ),
     ],
 )
 def test_arguments_that_do_not_go_together(

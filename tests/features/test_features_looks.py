@@ -150,3 +150,29 @@ def test_floats_that_can_not_be_scaled_are_named(tmp_path: Path) -> None:
     Image.fromarray(np.array([[-3.0, 4.0]], dtype=np.float32)).save(tmp_path / "images/heights.tif")
     with pytest.raises(InputError, match=r"heights\.tif' can't be decoded: its values go from -3"):
         encode(tmp_path / "images", ["heights.tif"], tmp_path / "store")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16", "I", "F"])
+def test_large_pictures_come_out_as_if_they_were_converted_at_once(mode: str) -> None:
+    """They are converted tile by tile, with the same bits."""
+    rng = np.random.default_rng(0)
+    size = (1500, 1100)
+    if mode in ("RGBA", "LA"):
+        bands = rng.integers(0, 256, (*size[::-1], len(mode)), np.uint8)
+        image = Image.fromarray(bands, mode)
+    elif mode == "P":
+        image = Image.fromarray(rng.integers(0, 256, size[::-1], np.uint8)).convert("P")
+        image.info["transparency"] = bytes(rng.integers(0, 256, 256).tolist())
+    else:
+        image = Image.fromarray(rng.integers(0, 60_000, size[::-1]).astype(np.int32))
+        image = image.convert(mode)
+    if mode in ("RGBA", "LA", "P"):
+        whole = image.convert("RGBA")
+        expected = Image.alpha_composite(Image.new("RGBA", size, "white"), whole).convert("RGB")
+        found = over_white(image)
+    else:
+        values = np.asarray(image).astype(np.float64)
+        expected = Image.fromarray(np.floor(values * (255 / 65535) + 0.5).astype(np.uint8))
+        found = eight_bits(image)
+    assert found.mode == expected.mode
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))

@@ -113,4 +113,4 @@ def test_labels_stay_as_the_thresholds_move() -> None:
     assert (np.diff(calibration.apply(p)[order, 0]) >= 0).all()
     ends = calibration.apply(np.array([[0.0] * 4, [1.0] * 4, [np.nan] * 4], dtype=np.float32))
     assert np.isfinite(ends[:2]).all() and np.isnan(ends[2]).all()
-    assert Calibration.from_json(calibration.to_json()) == calibration
+    assert Calibration.from_json(calibration.to_json(), 4) == calibration

@@ -1,0 +1,73 @@
+"""Whether results can be written where they are to go, found out before the work for them."""
+
+import errno
+import os
+from pathlib import Path
+
+from hpo.errors import InputError
+from hpo.files import temporary_beside
+
+__all__ = ["check_file", "check_folder"]
+
+# As much as a file of results takes at least: on a full disk empty files can still be made.
+_BYTES = 4096
+
+
+def check_folder(path: Path, option: str) -> None:
+    """Check that files can be written into a folder, which is made later if it isn't there.
+
+    Args:
+        path: The folder.
+        option: What named it, such as ``--out``.
+
+    Raises:
+        InputError: It is a file, lies in one, or can't be written to.
+    """
+    try:
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{option} {path} is a file, but must be a folder")
+        there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+        if not there.is_dir():
+            raise InputError(f"{option} {path}: '{there}' is a file, but must be a folder")
+        _try(there)
+    except OSError as error:
+        raise InputError(f"{option} {path} can't be written: {_reason(error)}") from None
+
+
+def check_file(path: Path, option: str) -> None:
+    """Check that a file can be written.
+
+    Args:
+        path: The file.
+        option: What named it.
+
+    Raises:
+        InputError: It is a folder, or its folder can't be written to.
+    """
+    if path.is_dir():
+        raise InputError(f"{option} {path} is a folder, but must be a file")
+    check_folder(path.absolute().parent, option)
+
+
+def _try(folder: Path) -> None:
+    """Write a file and remove it.
+
+    Raises:
+        OSError: That isn't possible.
+    """
+    path = temporary_beside(folder / "x")
+    try:
+        with path.open("xb") as file:
+            file.write(bytes(_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error.strerror}; make room, or name another place"
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        return f"{error.strerror}; change its rights, or name another place"
+    return error.strerror or str(error)

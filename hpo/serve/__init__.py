@@ -1,0 +1,1 @@
+"""A model behind HTTP: pictures, captions or embeddings in, labels with probabilities out."""
