@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import optuna
 from optuna.artifacts import FileSystemArtifactStore
 
-from hpo.files import content_key
+from hpo.files import content_key, regular
 from hpo.trials._study import OptunaStudy
 
 __all__ = ["Shown", "attached_files"]
@@ -115,7 +115,7 @@ class Shown:
         """
         folder.mkdir(parents=True, exist_ok=True)
         artifact = str(uuid.uuid4())
-        with path.open("rb") as content:
+        with regular(path).open("rb") as content:
             FileSystemArtifactStore(folder).write(artifact, content)
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         meta = {"artifact_id": artifact, "filename": path.name, "mimetype": kind, "encoding": None}
