@@ -15,6 +15,7 @@ _VERBS = {
     "proxy": ("hpo.proxy", "serve one database to many workers over gRPC"),
     "data": ("hpo.check_data", "check a data folder: print what would be read"),
     "features": ("hpo.features.__main__", "extract or import embeddings"),
+    "dashboard": ("hpo.dashboard.__main__", "watch studies in the browser"),
     "report": ("hpo.report.__main__", "write the tables and figures of a study"),
     "study": ("hpo.studies", "list the studies of a storage, delete one, or retry what failed"),
     "replay": ("hpo.replay", "train a trial again and compare it with the store"),

@@ -20,6 +20,7 @@ from hpo.errors import DivergedError, InputError
 __all__ = [
     "DEFAULT_STORAGE",
     "FAILED_TASKS",
+    "LAST_PORT",
     "NO_CANDIDATE",
     "add_cache_option",
     "add_memory_option",
@@ -30,12 +31,14 @@ __all__ = [
     "add_wait_option",
     "duration",
     "guarded",
+    "port_number",
     "positive",
 ]
 
 DEFAULT_STORAGE = "sqlite:///studies.db"
 #: Exit status where a study can't go on: all candidates of a stage failed.
 NO_CANDIDATE = 4
+LAST_PORT = 65535
 _PASSWORD = re.compile(r"(://[^\s/:@]*:|\b\w*password=)[^\s@&'\"]+", re.IGNORECASE)
 #: The study is complete, but some of its tasks failed.
 FAILED_TASKS = 5
@@ -177,6 +180,17 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
         return value
 
     return parse
+
+
+def port_number(text: str) -> int:
+    """Return a port to listen on, an argument type: 0 for any that is free."""
+    try:
+        port = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    if not 0 <= port <= LAST_PORT:
+        raise argparse.ArgumentTypeError(f"is {port}, but must be from 0 to {LAST_PORT}")
+    return port
 
 
 def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:

@@ -5,13 +5,12 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from hpo._options import DEFAULT_STORAGE, add_wait_option, guarded, positive
+from hpo._options import DEFAULT_STORAGE, LAST_PORT, add_wait_option, guarded, positive
 
 __all__ = ["main"]
 
 #: Seconds in which calls that are under way may end after SIGTERM.
 _GRACE_S = 2
-_LAST_PORT = 65535
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,8 +40,8 @@ def _main(argv: Sequence[str] | None) -> int:
     )
     add_wait_option(parser)
     arguments = parser.parse_args(argv)
-    if arguments.port > _LAST_PORT:
-        parser.error(f"argument --port: is {arguments.port}, but must be at most {_LAST_PORT}")
+    if arguments.port > LAST_PORT:
+        parser.error(f"argument --port: is {arguments.port}, but must be at most {LAST_PORT}")
 
     from hpo.errors import InputError
     from hpo.queue import first_patience, redact

@@ -63,6 +63,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     from rich.console import Console
 
+    from hpo.dashboard import publish
     from hpo.data import divide
     from hpo.features import folder_defaults, prepare_data
     from hpo.launch import place_workers, resolve_devices, resolve_precision
@@ -251,6 +252,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
                 ended_by=study.ended_by,
                 models=lambda trained: limits.models(study.stored, trained),
             )
+            publish(study.stored, out.absolute(), devices[0])
             if not (complete or limits.is_budget(study.ended_by)):
                 return UNFINISHED
             return FAILED_TASKS if failed_tasks(study.stored.tasks()) else 0

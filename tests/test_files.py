@@ -10,7 +10,19 @@ import pytest
 
 from hpo import files
 from hpo._machine import usable_cores
-from hpo.files import atomic_write, read_again, sealed, sweep, sync, unsealed, write_json
+from hpo._writable import check_folder
+from hpo.errors import InputError
+from hpo.files import (
+    IrregularError,
+    atomic_write,
+    read_again,
+    regular,
+    sealed,
+    sweep,
+    sync,
+    unsealed,
+    write_json,
+)
 
 
 def test_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,3 +115,37 @@ def test_what_killed_processes_left_is_removed_when_it_is_old(tmp_path: Path) ->
     sweep(tmp_path, older_than=50)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".b.tmp", "c.tmp"]
     sweep(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("code", "way_on"),
+    [
+        (errno.ENOSPC, "No space left on device; make room, or name another place"),
+        (errno.EROFS, "Read-only file system; change its rights, or name another place"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_places_are_tried_out(
+    code: int, way_on: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    place = tmp_path / "runs" / "study"
+    check_folder(place, "--out")
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(InputError) as caught:
+        check_folder(place, "--out")
+    assert str(caught.value) == f"--out {place} can't be written: {way_on}"
+    assert list(tmp_path.iterdir()) == []  # nothing is made or left by that
+
+
+def test_only_regular_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(IrregularError) as caught:
+        regular(tmp_path / "pipe")
+    assert caught.value.strerror == "it is a named pipe, but must be a regular file"
+    with pytest.raises(IrregularError, match="it is a device, but must be a regular file"):
+        regular(Path(os.devnull))
+    for path in (tmp_path / "absent", tmp_path, Path(__file__)):
+        assert regular(path) == path

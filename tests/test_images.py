@@ -210,11 +210,11 @@ OPENS = re.compile(
     r"\.read_text\(|\.read_bytes\(|\.open\(\"r|\bnp\.load\(|safe_open\(|ParquetFile\(|read_schema\(|"
     r"memory_map\(|torch\.load\("
 )
-# They read the kernel's own files, or open a path again that they have looked at.
+# They read the kernel's own files or the package's, or open a path again that they have looked at.
 EXCEPT = {
     *("hpo/_machine.py", "hpo/launch/_precision.py", "hpo/trials/_url.py"),
     *("hpo/features/_formats.py", "hpo/features/_weights.py", "hpo/features/_chunks.py"),
-    "hpo/images.py",
+    *("hpo/images.py", "hpo/serve/_app.py"),
 }
 
 

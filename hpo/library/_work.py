@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from hpo.dashboard import Board
 from hpo.features import Bundle, load_bundle
 from hpo.library._limits import Exhaustion, Limits, TimeLimit
 from hpo.results import FloorThread
@@ -55,6 +56,7 @@ def work_on(
         StoreAwayError: The store was away for too long.
     """
     stored.definition.check_meaning(stored.name)
+    board = Board(stored.plain)
     limits.set(stored)
     adopt_enqueued(stored)
     if stored.open_next():
@@ -64,6 +66,7 @@ def work_on(
     crew = start()
     floor = FloorThread(stored)
     try:
+        board.begin()
         while True:
             running = crew.watch()
             began = time.monotonic()
@@ -86,6 +89,7 @@ def work_on(
             time.sleep(max(_POLL_S, 10 * (time.monotonic() - began)))
     finally:
         crew.stop()
+        board.end()
 
 
 def _clock(stored: StoredStudy, limits: Limits, bundle: Bundle | None) -> TimeLimit | None:

@@ -1,7 +1,17 @@
 """What people see: the plan, the live screen, tables, and the report folder."""
 
+from hpo.report._curves import Curve, CurveReader, StageCurves
 from hpo.report._finish import finish_study, read_results
 from hpo.report._report import write_report
 from hpo.report._screen import Screen, show_plan
 
-__all__ = ["Screen", "finish_study", "read_results", "show_plan", "write_report"]
+__all__ = [
+    "Curve",
+    "CurveReader",
+    "Screen",
+    "StageCurves",
+    "finish_study",
+    "read_results",
+    "show_plan",
+    "write_report",
+]

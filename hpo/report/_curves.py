@@ -122,25 +122,40 @@ class CurveReader:
         known = self._losses.get(trial.number)
         if known is not None:
             return known
-        config = Config.from_stored(trial.user_attrs["config"])
-        steps = max(trial.intermediate_values, default=0)
-        seeds = [
-            self._seed_losses(runs, config, steps) for runs in trial.user_attrs.get("runs", [])
-        ]
-        length = min((len(seed) for seed in seeds), default=0)
         curve = {
-            step + 1: mean
-            for step in range(length)
-            if math.isfinite(mean := statistics.fmean(seed[step] for seed in seeds))
+            step: mean
+            for step, values in self.by_seed(trial, "val_loss").items()
+            if math.isfinite(mean := statistics.fmean(values))
         }
         self._losses[trial.number] = curve
         return curve
 
-    def _seed_losses(self, runs: Sequence[str], config: Config, steps: int) -> list[float]:
+    def by_seed(self, trial: FrozenTrial, column: str) -> dict[int, list[float]]:
+        """Return a column of a finished trial's curves at each step, a value for each seed.
+
+        Args:
+            trial: As it was read.
+            column: ``val_loss``, ``train_loss`` or a metric.
+
+        Returns:
+            As far as the run store has all seeds; values that weren't computed are NaN.
+        """
+        config = Config.from_stored(trial.user_attrs["config"])
+        steps = max(trial.intermediate_values, default=0)
+        seeds = [
+            self._seed_column(runs, config, steps, column)
+            for runs in trial.user_attrs.get("runs", [])
+        ]
+        length = min((len(seed) for seed in seeds), default=0)
+        return {step + 1: [seed[step] for seed in seeds] for step in range(length)}
+
+    def _seed_column(
+        self, runs: Sequence[str], config: Config, steps: int, column: str
+    ) -> list[float]:
         """Follow ``ModelRun``: the better head's records, then those of the meta-classifier."""
         histories = [self._history(address) for address in runs]
         if not is_two_step(config.fusion):
-            return [record["val_loss"] for record in histories[0][:steps]]
+            return [record[column] for record in histories[0][:steps]]
         *heads, meta = histories
         # Runs are shared: a head may have gone on for a longer trial.
         together = min([len(head) for head in heads] + [config.epochs])
@@ -149,7 +164,7 @@ class CurveReader:
             for epoch in range(together)
         ]
         later = meta if together == config.epochs else ()
-        return [record["val_loss"] for record in (*best, *later)][:steps]
+        return [record[column] for record in (*best, *later)][:steps]
 
     def _history(self, address: str) -> tuple[EpochRecord, ...]:
         if address not in self._records:

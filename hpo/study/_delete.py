@@ -13,7 +13,7 @@ from hpo.errors import InputError, did_you_mean
 from hpo.queue import first_patience
 from hpo.search import TaskState
 from hpo.study._identity import Store
-from hpo.trials import all_studies, check_exists, find_study, redact
+from hpo.trials import all_studies, attached_files, check_exists, find_study, redact
 
 __all__ = ["Deleted", "StudyLine", "delete_study", "list_studies"]
 
@@ -145,7 +145,8 @@ def _own_artifacts(storage: BaseStorage, name: str) -> set[str]:
         metas = get_all_artifact_meta(study)
         for trial in study.get_trials(deepcopy=False):
             metas += get_all_artifact_meta(trial, storage=storage)
-        attached[found.name] = {meta.artifact_id for meta in metas}
+        attributes = storage.get_study_system_attrs(found.id)
+        attached[found.name] = {meta.artifact_id for meta in metas} | attached_files(attributes)
     return attached.pop(name).difference(*attached.values())
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -51,6 +51,9 @@ from hpo.trials import (
     redact,
     redraw,
 )
+
+if TYPE_CHECKING:
+    from hpo.trials import Shown
 
 __all__ = ["StoredStudy", "finished_trial"]
 
@@ -236,6 +239,12 @@ class StoredStudy:
     def optuna(self) -> optuna.Study:
         """The plain Optuna study, whose own calls wait for nothing."""
         return self._do(lambda: self._base._source).study
+
+    def shown(self) -> "Shown":
+        """Return what the study shows in optuna-dashboard beyond its trials."""
+        from hpo.trials import Shown
+
+        return Shown(self._base._source)
 
     def redraw(self, draw: Draw) -> Config:
         """Draw the configuration of an earlier trial again, from the history that it had."""

@@ -30,6 +30,7 @@ from hpo.trials._url import check_exists, check_url, is_proxy
 if TYPE_CHECKING:
     from hpo.trials._client import storage_client
     from hpo.trials._server import storage_server
+    from hpo.trials._shown import Shown, attached_files
     from hpo.trials._writing import append_to_trial, create_trial, finish_trial
 else:
     __getattr__ = exported_late(
@@ -38,6 +39,8 @@ else:
             # gRPC is an extra
             "_client": ("storage_client",),
             "_server": ("storage_server",),
+            # what it imports is only needed to show something
+            "_shown": ("Shown", "attached_files"),
             "_writing": ("append_to_trial", "create_trial", "finish_trial"),
         },
     )
@@ -50,11 +53,13 @@ __all__ = [
     "NewTrial",
     "OptunaStudy",
     "Searched",
+    "Shown",
     "StoreAwayError",
     "StoreUnfitError",
     "TrialEnd",
     "all_studies",
     "append_to_trial",
+    "attached_files",
     "check_exists",
     "check_url",
     "create_trial",

@@ -9,6 +9,7 @@ import pytest
 
 from hpo.data import LabelsAs, class_line, classes_argument, dataset_of_arrays, dataset_of_frame
 from hpo.data import load_dataset as load
+from hpo.data._label_notes import class_notes
 from hpo.errors import InputError
 
 MakeFolder = Callable[..., Path]
@@ -327,3 +328,14 @@ def test_entities_and_other_separators(make_folder: MakeFolder) -> None:
         "the classes are whole numbers with '.0' ('1.0', …), as pandas writes them beside missing "
         "values; each is called so"
     )
+
+
+def test_names_that_a_spreadsheet_runs_are_told() -> None:
+    names = ("=cmd|' /C calc'!A0", "@home", "-1", "+1.5", "cat")
+    (note,) = class_notes(names, np.eye(5, dtype=np.uint8))
+    assert not note.doubtful
+    assert str(note) == (
+        "the class '=cmd|' /C calc'!A0' (and 1 more) begins with =, +, - or @, so a spreadsheet "
+        "takes it for a formula and runs it; open predictions.csv and tables.csv there as text"
+    )
+    assert class_notes(("-1", "0", "1", "a-b"), np.eye(4, dtype=np.uint8)) == []
