@@ -174,7 +174,7 @@ class Injector:
         def executed(dialect: Any, cursor: Any, statement: str, *args: Any, **kwargs: Any) -> Any:
             said = " ".join(statement.split())[:70]
             if self.meet("store", said) is not None:
-                raise sqlite3.OperationalError("the connection was lost")
+                raise _lost()
             return real(dialect, cursor, statement, *args, **kwargs)
 
         return executed
@@ -183,10 +183,17 @@ class Injector:
         def committed(dialect: Any, connection: Any) -> Any:
             result = real(dialect, connection)
             if self.meet("answer", "COMMIT") is not None:
-                raise sqlite3.OperationalError("the connection was lost")
+                raise _lost()
             return result
 
         return committed
+
+
+def _lost() -> sqlite3.OperationalError:
+    """Return what SQLite raises where the disk has a hiccup."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR"
+    return error
 
 
 class _Written:

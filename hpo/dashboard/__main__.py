@@ -47,7 +47,8 @@ def _main(argv: Sequence[str] | None) -> int:
 
     check_exists(arguments.storage)
     artifacts = arguments.artifact_dir or Path(".hpo") / ARTIFACTS
-    where = arguments.storage, arguments.host, arguments.port, artifacts
+    wait = arguments.wait_for_store
+    where = arguments.storage, arguments.host, arguments.port, artifacts, wait
     with contextlib.suppress(KeyboardInterrupt), serving(*where) as server:
         if not _is_loopback(arguments.host):
             print(

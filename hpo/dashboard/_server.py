@@ -10,6 +10,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from hpo.dashboard._board import Board
 from hpo.errors import InputError
+from hpo.queue import first_patience
 from hpo.study import Store, StoredStudy, study_names
 
 __all__ = ["serving"]
@@ -28,7 +29,9 @@ class _Handler(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(url: str, host: str, port: int, artifacts: Path) -> Iterator[WSGIServer]:
+def serving(
+    url: str, host: str, port: int, artifacts: Path, wait: float | None = None
+) -> Iterator[WSGIServer]:
     """Yield a server of optuna-dashboard that is ready, but doesn't answer yet.
 
     Args:
@@ -36,6 +39,7 @@ def serving(url: str, host: str, port: int, artifacts: Path) -> Iterator[WSGISer
         host: Where to listen.
         port: 0 for any that is free.
         artifacts: Folder of the artifact store; it is made if it isn't there.
+        wait: Seconds for which a storage that is away is waited for; None for the default.
 
     Raises:
         InputError: The storage is no good or isn't there, or the port can't be listened on.
@@ -43,7 +47,7 @@ def serving(url: str, host: str, port: int, artifacts: Path) -> Iterator[WSGISer
     from optuna.artifacts import FileSystemArtifactStore
     from optuna_dashboard import wsgi
 
-    store = Store.open(url)
+    store = first_patience(wait)(lambda: Store.open(url))
     artifacts.mkdir(parents=True, exist_ok=True)
     app = wsgi(store.storage, artifact_store=FileSystemArtifactStore(artifacts))
     try:

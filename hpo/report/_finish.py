@@ -13,6 +13,7 @@ from hpo.errors import DivergedError, InputError
 from hpo.features import load_bundle
 from hpo.files import file_sha256, sealed, sweep, unsealed, write_json
 from hpo.json_files import read_json
+from hpo.report._errors import report_errors
 from hpo.report._front import front_lines
 from hpo.report._reliability import write_reliability
 from hpo.report._report import write_report
@@ -232,6 +233,7 @@ def _results(
     if decision is not None:
         trained += decision.epochs
         judgement = judge(study, best, tasks, device, decision.thresholds, trainer=decision.trainer)
+        report_errors(out / "report", best, tasks, decision)
     if selection is not None and averaged:
         decision = decide_on(selection, study.space)
     if judgement is not None:

@@ -1,5 +1,6 @@
-"""``index.html``: tables and figures of a study on one page, without scripts or a network."""
+"""``index.html``: tables and figures of a study in one file, without scripts or a network."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -12,17 +13,24 @@ from hpo.search import StageTable
 __all__ = ["write_page"]
 
 _STYLE = """
-:root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff;
+:root { color-scheme: light dark; --text: #222; --page: #fff; --faint: #666; --line: #e3e3e3;
+        --winner: #eef5fa; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --text: #ddd; --page: #16181a; --faint: #9a9a9a; --line: #33373a; --winner: #1d3242; }
+  img { filter: invert(1) hue-rotate(180deg); }
+}
+@media print { h2 { break-after: avoid; } table, img { break-inside: avoid; } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page);
        max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; }
-dt { color: #666; } dd { margin: 0; overflow-wrap: anywhere; }
+dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .8rem; border-bottom: 1px solid #e3e3e3; text-align: left; }
-th { color: #666; font-weight: 600; } td.number, th.number { text-align: right; }
-tr.winner { font-weight: 700; background: #eef5fa; }
-p.concern { border-left: .3rem solid #c0392b; background: #fbeeec; padding: .5rem .8rem; }
+th, td { padding: .25rem .8rem; border-bottom: 1px solid var(--line); text-align: left; }
+th { color: var(--faint); font-weight: 600; } td.number, th.number { text-align: right; }
+tr.winner { font-weight: 700; background: var(--winner); }
+p.concern { border-left: .3rem solid #c0392b; background: #fbeeec; color: #222;
+            padding: .5rem .8rem; }
 img { max-width: 100%; height: auto; margin-top: 1rem; }
 """
 _TEXT_COLUMNS = ("candidate", "note")
@@ -42,7 +50,8 @@ def write_page(
     """Write the page.
 
     Args:
-        path: The file, written atomically; figures and files are named relative to its folder.
+        path: The file, written atomically. Figures are read from its folder and become a part of
+            it, so that it can be sent; files are linked to.
         title: Of the page.
         facts: What the study is and how far it has come.
         tables: One for each stage.
@@ -68,9 +77,10 @@ def write_page(
         lines += [f"<h2>{escape(table.name)}</h2>", *_table(table, metric)]
         if index in figures:
             alt = escape(f"Curves of the stage {table.name}", quote=True)
-            lines.append(f'<p><img src="{escape(figures[index], quote=True)}" alt="{alt}"></p>')
+            picture = base64.b64encode((path.parent / figures[index]).read_bytes()).decode()
+            lines.append(f'<p><img src="data:image/png;base64,{picture}" alt="{alt}"></p>')
     for result in further:
-        kinds = ["", *[' class="number"'] * (len(result.head) - 1)]
+        kinds = [' class="number"' if number else "" for number in result.numbers]
         lines += [f"<h2>{escape(result.name)}</h2>", *_open_table(result.head, kinds)]
         lines += [_row(cells, kinds) for cells in result.rows]
         lines.append("</tbody></table>")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.report._curves import CurveReader
+from hpo.report._errors import ERROR_FILES, error_tables
 from hpo.report._figures import draw_stage, plain_text, save_figure
 from hpo.report._floor import floor_table, with_floor
 from hpo.report._front import draw_front
@@ -56,13 +57,15 @@ def write_report(
     decided = study.tables(list(tasks))
     tables = with_floor(decided, floor, study.space.metric)
     shown = tables if floor is None else [*tables, floor_table(floor)]
-    further = result_tables(results or {})
+    further = [*result_tables(results or {}), *(error_tables(folder) if results else [])]
     said = concerns(study, tasks)
     write_tables(study, shown, folder, further, said)
     paths = [folder / name for name in ("trials.csv", "tables.md", "tables.csv")]
     if results and results.get("classes"):
         paths.append(folder / "classes.csv")
         write_classes(results, paths[-1])
+    if results:  # they are written when the winner is judged
+        paths += [folder / name for name in ERROR_FILES if (folder / name).is_file()]
     files = [path.name for path in paths]
     reader = CurveReader(study, trials)
     figures: dict[int, str] = {}

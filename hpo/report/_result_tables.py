@@ -15,17 +15,24 @@ _F1 = {"micro_f1": "micro-F1", "macro_f1": "macro-F1", "samples_f1": "samples-F1
 
 @dataclasses.dataclass(frozen=True)
 class ResultTable:
-    """A table of text; all columns but the first hold numbers.
+    """A table of text; all columns but the first hold numbers, unless ``words`` names them.
 
     Attributes:
         name: Its heading.
         head: Names of the columns.
         rows: The cells of each row.
+        words: Names of further columns that don't hold numbers.
     """
 
     name: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    words: tuple[str, ...] = ()
+
+    @property
+    def numbers(self) -> tuple[bool, ...]:
+        """Whether each column holds numbers."""
+        return (False, *(name not in self.words for name in self.head[1:]))
 
 
 def result_tables(results: Mapping[str, Any]) -> list[ResultTable]:

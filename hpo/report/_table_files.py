@@ -59,7 +59,7 @@ def write_tables(
         lines.append("")
     for result in further:
         lines += [f"## {result.name}", "", _markdown_row(result.head)]
-        lines.append(_markdown_row(["---", *["---:"] * (len(result.head) - 1)]))
+        lines.append(_markdown_row(["---:" if number else "---" for number in result.numbers]))
         lines += [*map(_markdown_row, result.rows), ""]
     with atomic_write(folder / "tables.md") as file:
         file.write("\n".join(lines).encode())

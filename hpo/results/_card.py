@@ -54,6 +54,7 @@ def model_card(
     lines = [
         f"# {escaped(name)}",
         "",
+        *(line for said in found.get("concerns", ()) for line in (f"> {escaped(said)}", "")),
         *_what(model),
         *_use(model),
         *_data(model, found.get("data") or model.origin, data, bundle),

@@ -1,6 +1,8 @@
 """Which troubles of a store pass by themselves, so that waiting for it is right."""
 
 import errno
+import json
+import sqlite3
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
@@ -13,11 +15,14 @@ __all__ = ["StoreAwayError", "StoreUnfitError", "lasting_reason", "passing_reaso
 #: connection exceptions; a rolled-back transaction; a read-only server, as after a failover; too
 #: few resources, connections among them; an operator who intervened, or a server that starts up.
 _PASSING_STATES = ("08", "40", "25006", "53", "55P03", "57")
+#: SQLite's names of what passes: another one writes, the disk is full or has a hiccup.
+_PASSING_NAMES = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_PROTOCOL")
 #: What SQLite and refused connections say, which have no SQLSTATE, where waiting won't help.
 _LASTING = (
     *("no such table", "no such column", "has no column named", "syntax error"),
     *("file is not a database", "malformed", "readonly database", "unable to open database file"),
     *("password authentication failed", "no pg_hba.conf entry", '" does not exist'),
+    *("decode to UTF-8", "no such function", "datatype mismatch"),
     *("no password supplied", "is not permitted to log in", "invalid connection option"),
 )
 #: gRPC's status of an answer that no other try will get another one to.
@@ -90,6 +95,8 @@ def lasting_reason(error: BaseException) -> str | None:
         return _first_line(details) if code in _REFUSED else None
     if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError):
         return _said(error)
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return f"what it holds is damaged ({error})"  # Optuna's attributes are JSON
     return None
 
 
@@ -99,6 +106,9 @@ def _passes(error: DBAPIError) -> bool:
         return bool(str(state).startswith(_PASSING_STATES)) or error.connection_invalidated
     if error.connection_invalidated:
         return True
+    if isinstance(error.orig, sqlite3.Error):
+        # what the module says by itself, such as of text that is no UTF-8, has no name
+        return getattr(error.orig, "sqlite_errorname", "").startswith(_PASSING_NAMES)
     return isinstance(error, OperationalError | InterfaceError) and not _stays(str(error.orig))
 
 

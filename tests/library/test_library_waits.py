@@ -10,7 +10,9 @@ from library_samples import array_data
 from sqlalchemy.exc import OperationalError
 
 import hpo
+from hpo import __main__ as command
 from hpo.queue import SqlLedger
+from hpo.trials import reporting_failure
 
 SPACE: dict[str, Any] = {
     "name": "waits",
@@ -44,3 +46,55 @@ def test_a_restart_of_the_database_ends_nothing(
     assert left == [0]
     assert "The store can't be reached (shutting down)" in caplog.text
     assert "Going on after " in caplog.text
+
+
+def test_a_database_that_starts_up_is_waited_for_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real, left = SqlLedger.__init__, [2]
+
+    def opened(self: SqlLedger, url: str) -> None:
+        if left[0]:
+            left[0] -= 1
+            with reporting_failure(url):
+                raise OperationalError("", {}, Exception("the database system is starting up"))
+        real(self, url)
+
+    monkeypatch.setattr(SqlLedger, "__init__", opened)
+    data, url = array_data(tmp_path / "cache"), f"sqlite:///{tmp_path / 's.db'}"
+    with caplog.at_level(logging.WARNING, "hpo"):
+        study = hpo.create_study(data, SPACE, storage=url)
+    assert left == [0]
+    assert "(the database system is starting up); it is waited for, for at most 60 s" in caplog.text
+    left[0] = 100
+    with pytest.raises(hpo.errors.InputError) as caught:
+        hpo.load_study("waits", url, wait_for_store=0)
+    assert str(caught.value).startswith(
+        f"--storage {url}: can't be opened: the database system is starting up; it was waited for "
+        "0 s (--wait-for-store 0)."
+    )
+    with pytest.raises(ValueError, match="wait_for_store is -1, but must be 0 or above"):
+        hpo.load_study("waits", url, wait_for_store=-1)
+    left[0] = 1
+    assert hpo.load_study("waits", url, wait_for_store=30).stored.wait == 30
+    assert study.optimize(workers=1, progress=False)
+
+
+@pytest.mark.parametrize("verb", ["report", "replay", "worker", "study", "check"])
+def test_a_store_that_stays_away_has_an_exit_status(
+    tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".hpo").mkdir()
+    url = "postgresql+psycopg://me@127.0.0.1:1/x"
+    given = {
+        "replay": ["--study", "s", "--trial", "0"],
+        "study": ["list"],
+        "check": [],
+    }.get(verb, ["--study", "s"])
+    monkeypatch.setattr("sys.argv", ["hpo", verb, *given, "--storage", url, "--wait-for-store=0"])
+    assert command.main() == 6
+    said = capsys.readouterr().err
+    assert said.count("error: ") == 1
+    assert f"error: --storage {url}: can't be opened: " in said
+    assert "Connection refused" in said

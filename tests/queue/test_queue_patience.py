@@ -1,7 +1,9 @@
 """What passes by itself is waited for, everything else is raised."""
 
 import errno
+import json
 import logging
+import sqlite3
 from collections.abc import Callable
 
 import pytest
@@ -47,6 +49,13 @@ def inside_optuna(cause: BaseException) -> StorageInternalError:
     return error
 
 
+def of_sqlite(name: str, text: str) -> DBAPIError:
+    error = sqlite3.OperationalError(text)
+    if name:
+        error.sqlite_errorname = name
+    return OperationalError("SELECT 1", {}, error)
+
+
 class PostgresError(Exception):
     """As psycopg raises it, with the server's code."""
 
@@ -77,6 +86,9 @@ def disconnected() -> DBAPIError:
         (stated("25006", "read-only"), "The store can't be reached (read-only)"),
         (stated("40P01", "deadlock"), "The store can't be reached (deadlock)"),
         (operational("database is locked"), "The store can't be reached (database is locked)"),
+        (of_sqlite("SQLITE_BUSY", "locked"), "The store can't be reached (locked)"),
+        (of_sqlite("SQLITE_FULL", "disk is full"), "The store can't be reached (disk is full)"),
+        (of_sqlite("SQLITE_IOERR_READ", "I/O"), "The store can't be reached (I/O)"),
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), "The disk is full (/x/y)"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "The disk is full (Disk quota exceeded)"),
     ],
@@ -119,6 +131,11 @@ def test_every_other_error_is_raised_at_once(error: Exception, waits: list[float
         (stated("42703", 'column "x" does not exist'), 'column "x" does not exist'),
         (stated("28P01", "password authentication failed"), "password authentication failed"),
         (operational("no such column: hpo_tasks.pauses"), "no such column: hpo_tasks.pauses"),
+        (json.JSONDecodeError("Expecting value", "x", 0), "what it holds is damaged (Expecting v"),
+        (of_sqlite("", "Could not decode to UTF-8 column 'a'"), "Could not decode to UTF-8 col"),
+        (of_sqlite("SQLITE_CORRUPT", "disk image is malformed"), "disk image is malformed"),
+        (of_sqlite("SQLITE_READONLY", "readonly"), "readonly"),
+        (of_sqlite("SQLITE_ERROR", "too many SQL variables"), "too many SQL variables"),
         (operational("attempt to write a readonly database"), "attempt to write a readonly data"),
         (inside_optuna(operational("no such table: trials")), "no such table: trials"),
     ],

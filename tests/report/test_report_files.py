@@ -1,5 +1,6 @@
 """The report folder against the ledger, Optuna's storage and the run store."""
 
+import base64
 import csv
 import io
 import re
@@ -100,6 +101,10 @@ class _Page(HTMLParser):
             self.cells[-1] += data
 
 
+def _embedded(picture: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+
+
 def test_page_shows_every_score_and_needs_nothing_else(finished: StoredStudy, report: Path) -> None:
     page = _Page()
     page.feed((report / "index.html").read_text(encoding="utf-8"))
@@ -107,13 +112,15 @@ def test_page_shows_every_score_and_needs_nothing_else(finished: StoredStudy, re
     for row in (row for table in tables for row in table.rows):
         assert f"{row.value:.3f} ± {row.std:.3f}" in page.cells
     assert page.files == [
-        "figures/01_fusion.png",
-        "figures/02_rate_dropout.png",
+        *(
+            _embedded(report / "figures" / name)
+            for name in ("01_fusion.png", "02_rate_dropout.png")
+        ),
         "trials.csv",
         "tables.md",
         "tables.csv",
     ]
-    assert all((report / name).is_file() for name in page.files)
+    assert all((report / name).is_file() for name in page.files[2:])
     assert not page.tags & {"script", "link", "iframe"}
 
 
@@ -153,7 +160,7 @@ def test_report_while_the_study_runs(tmp_path: Path) -> None:
     page = (folder / "index.html").read_text(encoding="utf-8")
     assert "<dd>1 claimed, 1 open</dd>" in page
     assert "<dd>not decided yet</dd>" in page
-    assert '<img src="figures/01_fusion.png"' in page
+    assert f'<img src="{_embedded(folder / "figures" / "01_fusion.png")}"' in page
     assert (folder / "figures" / "01_fusion.png").is_file()
 
 
@@ -204,6 +211,8 @@ def test_a_finished_study_has_the_same_folder(finished: StoredStudy, tmp_path: P
         "report/tables.md",
         "report/tables.csv",
         "report/classes.csv",
+        "report/confusions.csv",
+        "report/errors.csv",
         "report/figures/01_fusion.png",
         "report/figures/02_rate_dropout.png",
         "report/index.html",

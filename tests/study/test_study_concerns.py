@@ -13,6 +13,7 @@ from hpo import studies
 from hpo.models import Config
 from hpo.report import __main__ as report
 from hpo.report import finish_study
+from hpo.results import CARD
 from hpo.search import TaskState
 from hpo.study import concerns, failed_tasks
 from hpo.training import Trainer, trained_by
@@ -67,6 +68,7 @@ def test_a_study_in_which_something_failed_says_so_first(
     metrics = json.loads((out / "metrics.json").read_text())
     assert next(iter(metrics)) == "concerns"
     assert metrics["concerns"] == [said]
+    assert "> 1 of 2 configurations failed" in (out / "model" / CARD).read_text()
     page = (out / "report" / "index.html").read_text()
     assert page.index("1 of 2 config") < page.index("<dl>")
     assert (out / "report" / "tables.md").read_text().splitlines()[2] == f"> {said}"
