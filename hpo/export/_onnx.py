@@ -71,6 +71,8 @@ def export_onnx(
         import onnxscript  # noqa: F401 - PyTorch's exporter needs it
     except ImportError:
         raise InputError(_LACKING) from None
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, but must be a file")
     encoders = encoders or {}
     inputs = graph_inputs(model, encoders)
     module = Probabilities(model, inputs, {s: _loaded(e) for s, e in encoders.items()}).eval()

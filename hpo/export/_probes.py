@@ -25,24 +25,30 @@ def probes(model: TrainedModel, inputs: Sequence[GraphInput]) -> list[NDArray[np
     """
     rng = np.random.default_rng(0)
     found: list[NDArray[np.generic]] = []
-    for number, one in enumerate(inputs):
+    modalities = list(dict.fromkeys(one.modality for one in inputs))
+    for one in inputs:
         shape = (_ROWS, *one.shape)
         if one.kind == "tokens":
             # As a tokenizer gives them: the end has the largest number, and 0 follows.
             values = rng.integers(1, 300, shape)
             values[:, -1] = 0
             values[np.arange(_ROWS), rng.integers(1, one.shape[0] - 1, _ROWS)] = 400
-            if len(inputs) > 1:
-                values[number :: len(inputs) + 2] = 0
+            values[_without(one.modality, modalities)] = 0
             found.append(values)
         else:
             floats = rng.normal(size=shape).astype(np.float32)
             if one.kind == "embeddings":
                 floats *= _spread(model.module, one.modality, one.shape[0])
-            if len(inputs) > 1:
-                floats[number :: len(inputs) + 2] = np.nan
+            floats[_without(one.modality, modalities)] = np.nan
             found.append(floats)
     return found
+
+
+def _without(modality: str, modalities: Sequence[str]) -> slice:
+    """Return the rows that lack a modality: none if it is the only one."""
+    if len(modalities) == 1:
+        return slice(0)
+    return slice(modalities.index(modality), None, len(modalities) + 2)
 
 
 def _spread(module: nn.Module, modality: str, width: int) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -78,6 +79,8 @@ def make_app(reader: Reader, rows: Rows, *, most_bytes: int, local: bool) -> Fas
             return _refused(400, str(error))
         except HTTPException as error:  # of the parser of forms
             return _refused(error.status_code, str(error.detail))
+        except ClientDisconnect:
+            return _refused(400, "the request ended before its end")
         except BusyError:
             return _refused(503, "too many rows are waiting; ask again in a few seconds")
         answers = []
@@ -96,6 +99,11 @@ def make_app(reader: Reader, rows: Rows, *, most_bytes: int, local: bool) -> Fas
             lacking = reader.lacking(row)
             answers.append(answer | ({"lacking": lacking} if lacking else {}))
         return JSONResponse({"rows": answers})
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        # Its traceback is on standard error.
+        return _refused(500, f"the server met with something unforeseen: {type(error).__name__}")
 
     if local:
         app.add_middleware(_LocalNames)

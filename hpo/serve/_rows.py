@@ -108,7 +108,7 @@ class Reader:
         rows = []
         for index in range(max(len(images), len(captions))):
             content = images[index] if images else b""
-            caption = captions[index].strip() if captions else ""
+            caption = captions[index] if captions and captions[index].strip() else ""
             if not content and not caption:
                 raise InputError(f"row {index} has neither, but must have some of {wanted}")
             rows.append(Asked(self._pixels(content, index), self._checked(caption, index)))
@@ -142,8 +142,15 @@ class Reader:
             for n in range(count)
         ]
         for index, row in enumerate(rows):
-            if len(self.lacking(row)) == len(self.trained.modalities):
+            lacking = self.lacking(row)
+            if len(lacking) == len(self.trained.modalities):
                 raise InputError(f"row {index} lacks all that the model reads")
+            for name in lacking:
+                if not all(np.isnan(x[name]).all() for x in row.embeddings.values() if name in x):
+                    raise InputError(
+                        f"row {index} lacks some of the {name} embeddings, but must have all of "
+                        "them or none"
+                    )
         return rows
 
     def lacking(self, row: Asked) -> list[str]:

@@ -86,6 +86,39 @@ def test_encoders_inside(place: Path) -> None:
     assert about[""]["encoder"] == "demo" and about[""]["inside"]
 
 
+def test_several_encoders_side_by_side(place: Path) -> None:
+    """Images by two encoders, captions by one; all are in the file, or none."""
+    whole = hpo.load_model(place / "behind", cache=place / "cache")
+    info = dict(whole.trained.features)
+    parts = {
+        "image": [{"name": name, "width": 64, **info} for name in ("one", "two")],
+        "text": [{"name": "one", "width": 64, **info}],
+    }
+    config = whole.config.replace(feature_scaling="auto")
+    widths = {"image": 128, "text": 64}
+    module = AssembledModel(config, widths, len(CLASSES), {"image": [64, 64], "text": [64]})
+    trained = TrainedModel(
+        module, config, widths, CLASSES, (0.5,) * 3, {"source": "several", "parts": parts}, {}
+    )
+    model = hpo.Model(trained, cache=place / "cache")
+    images = [place / f"{n}.png" for n in range(3)]
+    encoder = LateModel(resolve_encoder("demo", place / "cache"), "cpu", 1).get()
+    pixels = torch.stack([encoder.prepare(path.read_bytes()) for path in images]).numpy()
+    session = onnxruntime.InferenceSession(model.export(place / "s.onnx", with_encoder=True))
+    assert [one.name for one in session.get_inputs()] == ["pixels.one", "pixels.two", "tokens.one"]
+    feed = {
+        "pixels.one": pixels,
+        "pixels.two": pixels,
+        "tokens.one": encoder.tokens(CAPTIONS).numpy(),
+    }
+    (found,) = session.run(None, feed)
+    expected = model.predict_proba(images=images, captions=CAPTIONS).to_numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-3, rtol=0)
+    session = onnxruntime.InferenceSession(model.export(place / "t.onnx"))
+    shapes = {one.name: one.shape for one in session.get_inputs()}
+    assert shapes == {"image": ["rows", 128], "text": ["rows", 64]}
+
+
 def test_what_it_refuses(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     imported = str(place / "imported")
     out = ["--out", str(place / "c.onnx")]

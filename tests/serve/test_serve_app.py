@@ -11,9 +11,11 @@ from fastapi.testclient import TestClient
 from serve_samples import CLASSES, picture, write_model
 
 import hpo
+from hpo.models import AssembledModel
 from hpo.serve._app import make_app
 from hpo.serve._queue import Rows
 from hpo.serve._rows import Reader
+from hpo.training import TrainedModel
 
 CAPTIONS = ["a dog", "two cats on a red sofa", "x"]
 LOCAL = "http://127.0.0.1:8000"
@@ -214,6 +216,27 @@ def test_too_many_that_wait(model: hpo.Model) -> None:
     )
 
 
+def test_what_nobody_foresaw_is_said_and_the_next_request_is_answered(model: hpo.Model) -> None:
+    reader = Reader(model)
+    calls: list[int] = []
+
+    def answer(asked: Any) -> Any:
+        calls.append(len(asked))
+        if len(calls) == 1:
+            raise RuntimeError("out of memory")
+        return reader.answer(asked)
+
+    rows = Rows(answer, most=1, wait_s=0.001, waiting=10)
+    app = make_app(reader, rows, most_bytes=10**6, local=True)
+    with TestClient(app, base_url=LOCAL, raise_server_exceptions=False) as client:
+        first, second = (client.post("/predict", **form([PNG], ["x"])) for _ in range(2))
+    assert (first.status_code, first.json()["error"]) == (
+        500,
+        "The server met with something unforeseen: RuntimeError",
+    )
+    assert second.status_code == 200
+
+
 def test_only_under_the_names_of_this_machine(client: TestClient, model: hpo.Model) -> None:
     for host in ("127.0.0.1:8000", "localhost:1", "localhost", "[::1]:80", "[::1]"):
         assert client.get("/health", headers={"host": host}).status_code == 200
@@ -251,6 +274,44 @@ def test_a_model_of_imported_embeddings(cache: Path, tmp_path: Path) -> None:
         )
         rows = {"image": [[0.5] * 64], "text": [[0.5] * 64]}
         assert probabilities(client.post("/predict", json=rows)).shape == (1, 3)
+
+
+def test_several_encoders_side_by_side(
+    model: hpo.Model, expected: Any, tmp_path: Path, cache: Path
+) -> None:
+    info = dict(model.trained.features)
+    parts = {
+        "image": [{"name": name, "width": 64, **info} for name in ("one", "two")],
+        "text": [{"name": "one", "width": 64, **info}],
+    }
+    config = model.config.replace(feature_scaling="auto")
+    widths = {"image": 128, "text": 64}
+    module = AssembledModel(config, widths, len(CLASSES), {"image": [64, 64], "text": [64]})
+    trained = TrainedModel(
+        module, config, widths, CLASSES, (0.5,) * 3, {"source": "several", "parts": parts}, {}
+    )
+    both = hpo.Model(trained, cache=cache)
+    paths = [tmp_path / f"{n}.png" for n in range(3)]
+    for path, content in zip(paths, expected[0], strict=True):
+        path.write_bytes(content)
+    with client_of(both) as client:
+        answer = client.post("/predict", **form(expected[0], CAPTIONS))
+        values = both.predict_proba(images=paths, captions=CAPTIONS).to_numpy()
+        np.testing.assert_allclose(probabilities(answer), values, atol=1e-4, rtol=0)
+        rng = np.random.default_rng(0)
+        image = {name: rng.normal(size=(2, 64)).astype(np.float32) for name in ("one", "two")}
+        text = rng.normal(size=(2, 64)).astype(np.float32)
+        sent = {"image": {k: x.tolist() for k, x in image.items()}, "text": text.tolist()}
+        found = probabilities(client.post("/predict", json=sent))
+        values = both.predict_proba(image=image, text=text).to_numpy()
+        np.testing.assert_allclose(found, values, atol=1e-5, rtol=0)
+        half = {"one": sent["image"]["one"], "two": [None, None]}
+        lacks = client.post("/predict", json={**sent, "image": half})
+        assert lacks.json()["error"] == (
+            "Row 0 lacks some of the image embeddings, but must have all of them or none"
+        )
+        one = client.post("/predict", json={**sent, "image": text.tolist()})
+        assert "the model reads image embeddings of several sources" in one.json()["error"]
 
 
 def test_health_and_page(client: TestClient) -> None:
