@@ -16,6 +16,7 @@ _VERBS = {
     "data": ("hpo.check_data", "check a data folder: print what would be read"),
     "features": ("hpo.features.__main__", "extract or import embeddings"),
     "dashboard": ("hpo.dashboard.__main__", "watch studies in the browser"),
+    "status": ("hpo.status", "print how far a study is"),
     "report": ("hpo.report.__main__", "write the tables and figures of a study"),
     "study": ("hpo.studies", "list the studies of a storage, delete one, or retry what failed"),
     "replay": ("hpo.replay", "train a trial again and compare it with the store"),

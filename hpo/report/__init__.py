@@ -4,6 +4,7 @@ from hpo.report._curves import Curve, CurveReader, StageCurves
 from hpo.report._finish import finish_study, read_results
 from hpo.report._report import write_report
 from hpo.report._screen import Screen, show_plan
+from hpo.report._status import status_lines, study_status
 
 __all__ = [
     "Curve",
@@ -13,5 +14,7 @@ __all__ = [
     "finish_study",
     "read_results",
     "show_plan",
+    "status_lines",
+    "study_status",
     "write_report",
 ]
