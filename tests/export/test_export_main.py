@@ -1,5 +1,6 @@
 """``hpo export``: the command, and encoders inside the file."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -84,6 +85,55 @@ def test_encoders_inside(place: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-3, rtol=0)
     about = json.loads(session.get_modelmeta().custom_metadata_map["encoders"])
     assert about[""]["encoder"] == "demo" and about[""]["inside"]
+
+
+def test_a_transformer_inside(place: Path, tmp_path: Path) -> None:
+    """The demo's image tower is a ResNet; those that people use have attention."""
+    import open_clip
+    from safetensors.torch import save_file
+
+    config = {
+        "embed_dim": 64,
+        "vision_cfg": {
+            "image_size": 32,
+            "layers": 2,
+            "width": 64,
+            "patch_size": 8,
+            "head_width": 32,
+        },
+        "text_cfg": {
+            "context_length": 16,
+            "vocab_size": 49408,
+            "width": 32,
+            "heads": 2,
+            "layers": 2,
+        },
+    }
+    folder = tmp_path / "vit"
+    folder.mkdir()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        state = open_clip.CLIP(**config).state_dict()
+    save_file({k: x.contiguous() for k, x in state.items()}, folder / "open_clip_model.safetensors")
+    whole = {"model_cfg": config, "preprocess_cfg": {}}
+    (folder / "open_clip_config.json").write_text(json.dumps(whole))
+    encoder = resolve_encoder(str(folder), place / "cache")
+    behind = {
+        "source": "open_clip",
+        "encoder": encoder.name,
+        "weights_hash": encoder.weights_hash,
+        "preprocessing": encoder.preprocessing,
+    }
+    trained = dataclasses.replace(hpo.load_model(place / "behind").trained, features=behind)
+    model = hpo.Model(trained, cache=place / "cache")
+    loaded = LateModel(encoder, "cpu", 1).get()
+    images = [place / f"{n}.png" for n in range(3)]
+    pixels = torch.stack([loaded.prepare(path.read_bytes()) for path in images]).numpy()
+    session = onnxruntime.InferenceSession(model.export(tmp_path / "v.onnx", with_encoder=True))
+    feed = {"pixels": pixels, "tokens": loaded.tokens(CAPTIONS).numpy()}
+    (found,) = session.run(None, feed)
+    expected = model.predict_proba(images=images, captions=CAPTIONS).to_numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-3, rtol=0)
 
 
 def test_several_encoders_side_by_side(place: Path) -> None:
