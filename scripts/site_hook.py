@@ -15,7 +15,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parent))
 
 from site_reference import command_pages, python_page, space_page
 
@@ -38,11 +38,11 @@ _FENCE = re.compile(r"(?ms)^([ ]*```.*?^[ ]*```[ ]*$)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put the pages of the commands into the navigation, and watch what the site is made from."""
+    """Put the pages of the commands into the navigation, and watch the pages from outside."""
     pages = command_pages()
     assert config.nav is not None
     _fill(config.nav, [f"{COMMANDS}/{name}.md" for name in pages])
-    config.watch += [str(REPO / name) for name in (*OUTSIDE.values(), "hpo", "scripts")]
+    config.watch += [str(REPO / name) for name in OUTSIDE.values()]
     return config
 
 
