@@ -17,7 +17,7 @@ from hpo.report._errors import report_errors
 from hpo.report._front import front_lines
 from hpo.report._reliability import write_reliability
 from hpo.report._report import write_report
-from hpo.report._result_tables import without_lines
+from hpo.report._result_lines import judged_lines
 from hpo.results import (
     FloorThread,
     listed,
@@ -38,10 +38,6 @@ __all__ = ["finish_study", "read_results"]
 _LAST = "epochs_trained"  # of metrics.json; known at the end
 #: Temporary files that nobody wrote to for so long are nobody's any more.
 _STALE_S = 3600.0
-_NO_TEST = (
-    "no test part: the validation rows chose this configuration, so expect a little less on new "
-    "rows; split: {test_rows: …} or {test_fraction: …} keeps some untouched"
-)
 
 
 def finish_study(
@@ -113,7 +109,7 @@ def finish_study(
         f"{called}: trial {best.trial}, {study.space.metric} {best.outcome.value:.3f} ± "
         f"{best.outcome.std:.3f} ({winner})",
         *([f"  {best.outcome.pruned}"] if best.outcome.pruned else []),
-        *_judged_lines(written),
+        *judged_lines(written),
         *front_lines(study, tasks),
     ]
     for line in lines:
@@ -371,87 +367,3 @@ def _predict(study: StoredStudy, model: "TrainedModel", out: Path, device: str) 
         path = out / "predictions.csv"
         write_predictions(path, bundle.test_ids, probabilities, model.classes, model.thresholds)
     return len(bundle.test_ids)
-
-
-def _judged_lines(written: dict[str, Any]) -> list[str]:
-    """Return what the results say of the winner, in words."""
-    lines = []
-    judged = written.get("judged")
-    if judged is not None:
-        lines += _both("validation", judged["validation_tuned"], judged["validation"])
-        tied, compared = judged["tied"]["trials"], judged["tied"]["compared"]
-        if tied:
-            listed = ", ".join(map(str, tied[:8])) + (", …" if len(tied) > 8 else "")
-            lines.append(
-                f"tied: {len(tied)} of the {compared} best others can't be told from it (95%, "
-                f"paired over rows): trials {listed}"
-            )
-    if "ensemble" in written:
-        lines.append(_ensemble_line(written["ensemble"]))
-    if "test" in written:
-        refitted = written.get("test_model", "refitted") == "refitted"
-        name = "test, refitted" if refitted else "test, not refitted"
-        lines += _both(name, written["test"], written["test_at_half"])
-        if judged is not None and judged["optimism"] is not None:
-            lines.append(f"optimism: {judged['optimism']:+.2f} from validation to test")
-    elif judged is not None:
-        lines.append(_NO_TEST)
-    lines += without_lines(written)
-    if "calibration" in written:
-        lines += _calibration_lines(written["calibration"])
-    for name, line in written.get("floor", {}).items():
-        part = "test" if "test" in line else "validation"
-        lines.append(f"floor, {name.replace('_', '-')}, {part}: {_scores(line[part])}")
-    if "model" in written:
-        model = written["model"]
-        lines.append(f"model: {model['mb']:.2f} MB, trained on {model['rows']:,} rows")
-    return lines
-
-
-def _both(name: str, tuned: dict[str, Any], plain: dict[str, Any]) -> list[str]:
-    """Return scores at the chosen thresholds and at 0.5; one line where these are the same."""
-    if tuned == plain:
-        return [f"{name}: {_scores(plain)}"]
-    return [f"{name}: {_scores(tuned)}", f"{name}, at 0.5: {_scores(plain)}"]
-
-
-def _calibration_lines(found: dict[str, Any]) -> list[str]:
-    """Return the calibration error, and what was done about it."""
-
-    def error(part: str, key: str) -> str:
-        e = found[part][key]
-        return f"{e['value']:.2f} ({e['low']:.2f} to {e['high']:.2f}) on {part}"
-
-    parts = [part for part in ("validation", "test") if part in found]
-    shown = ", ".join(error(part, "ece") for part in parts)
-    lines = [f"expected calibration error, {found['bins']} bins: {shown}"]
-    if found["method"] is not None:
-        after = ", ".join(error(part, "ece_calibrated") for part in parts)
-        lines.append(f"after {found['method']} scaling, which predict_proba uses: {after}")
-    elif found["tried"]:
-        lines.append("no calibration lowers it beyond the 95% interval; none is used")
-    return lines
-
-
-def _ensemble_line(ensemble: dict[str, Any]) -> str:
-    """Return what came of looking for an ensemble, in words."""
-    count = ensemble["looked_at"]
-    looked_at = f"{count} model{'' if count == 1 else 's'} looked at"
-    if "gain" not in ensemble:
-        return f"ensemble: none, {looked_at}"
-    gain, name = ensemble["gain"][ensemble["metric"]], ensemble["metric"].replace("_f1", "-F1")
-    shown = f"{name} {gain['value']:+.2f} ({gain['low']:+.2f} to {gain['high']:+.2f})"
-    if not ensemble["kept"]:
-        return f"ensemble: none, its gain over the best one alone would be {shown}; {looked_at}"
-    return (
-        f"ensemble: {len(ensemble['members'])} models, which gain {shown} over the best one "
-        f"alone; {looked_at}"
-    )
-
-
-def _scores(scores: dict[str, dict[str, float]]) -> str:
-    shown = [
-        f"{name.replace('_f1', '-F1')} {s['value']:.2f} ({s['low']:.2f} to {s['high']:.2f})"
-        for name, s in scores.items()
-    ]
-    return ", ".join(shown)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from hpo.files import atomic_write
+from hpo.files import atomic_write, regular
 from hpo.report._result_tables import ResultTable
 from hpo.report._table_files import table_cells
 from hpo.search import StageTable
@@ -77,7 +77,7 @@ def write_page(
         lines += [f"<h2>{escape(table.name)}</h2>", *_table(table, metric)]
         if index in figures:
             alt = escape(f"Curves of the stage {table.name}", quote=True)
-            picture = base64.b64encode((path.parent / figures[index]).read_bytes()).decode()
+            picture = base64.b64encode(regular(path.parent / figures[index]).read_bytes()).decode()
             lines.append(f'<p><img src="data:image/png;base64,{picture}" alt="{alt}"></p>')
     for result in further:
         kinds = [' class="number"' if number else "" for number in result.numbers]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from queue_samples import proxy, unknown_optuna, unused_port
+from trial_samples import NUMBERS, Process
 
 from hpo.queue import Ledger, open_ledger
 
@@ -91,3 +92,23 @@ def study(ledger: Ledger) -> str:
     name = next(_names)
     ledger.define(name, {})
     return name
+
+
+@pytest.fixture
+def new_process(either_store: tuple[str, str, bool]) -> Iterator[Callable[[], Process]]:
+    """Opens a study, a new one for each test, as another process would."""
+    name = f"t{next(NUMBERS)}"
+    opened: list[Process] = []
+
+    def make() -> Process:
+        opened.append(Process(either_store[0], name))
+        return opened[-1]
+
+    yield make
+    for process in opened:
+        process.close()
+
+
+@pytest.fixture
+def here(new_process: Callable[[], Process]) -> Process:
+    return new_process()

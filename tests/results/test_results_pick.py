@@ -1,5 +1,6 @@
 """Which configuration is refitted, and what a study with two objectives leaves."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,8 @@ def test_results_have_the_front(two: Study, tmp_path: Path) -> None:
     assert names == {"01_trials.png", "02_front.png"}
     page = (report / "index.html").read_text()
     assert "<h2>front of micro_f1 against model_mb</h2>" in page
-    assert '<img src="figures/02_front.png"' in page
+    picture = base64.b64encode((report / "figures" / "02_front.png").read_bytes()).decode()
+    assert f'<img src="data:image/png;base64,{picture}"' in page
     tables = pd.read_csv(report / "tables.csv")
     listed = tables[tables["stage"] == "front of micro_f1 against model_mb"]
     assert list(listed["trial"]) == [task.trial for task in front]

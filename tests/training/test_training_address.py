@@ -170,10 +170,9 @@ def test_another_default_leaves_what_was_stored_with_the_old_one(tmp_path: Path)
 
 def test_another_default_of_a_first_field(tmp_path: Path) -> None:
     """Dropout is no choice of a meta-classifier, in whose address the old default stands."""
-    old = "    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5\n"
-    new = old.replace("lt=1)", 'lt=1, json_schema_extra={"neutral": 0.5})').replace(
-        "= 0.5", "= 0.7"
-    )
+    old = "    dropout: _Share = 0.5\n"
+    share = 'Annotated[_Share, Field(json_schema_extra={"neutral": 0.5})]'
+    new = old.replace("_Share", share).replace("= 0.5", "= 0.7")
     found = of_a_package_with(tmp_path, old, new, [raw for raw, *_ in PINS])
     assert [values[:3] for values in found] == EXPECTED
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +14,8 @@ from training_samples import CONFIG, make_trainer, open_session
 
 from hpo.errors import InputError
 from hpo.features import Bundle
-from hpo.models import Registry
-from hpo.training import METRICS, Arithmetic, TrainedModel, open_device, refit
+from hpo.models import AssembledModel, Registry
+from hpo.training import METRICS, Arithmetic, open_device, refit
 
 TWO = Arithmetic(threads=2)
 
@@ -94,13 +95,13 @@ def test_refit_and_predictions_leave_the_threads(
     model = refit(trainer, CONFIG, seed=0, max_model_mb=1.0, origin={})
     assert torch.get_num_threads() == 1
     seen: list[int] = []
-    inner = TrainedModel._probabilities
+    inner = AssembledModel.forward
 
-    def note(*arguments: object) -> object:
+    def note(*arguments: Any) -> Tensor:
         seen.append(torch.get_num_threads())
-        return inner(*arguments)  # type: ignore[arg-type]
+        return inner(*arguments)
 
-    monkeypatch.setattr(TrainedModel, "_probabilities", note)
+    monkeypatch.setattr(AssembledModel, "forward", note)
     model.probabilities(bundle.features.train, open_device("cpu", TWO))
     assert (seen, torch.get_num_threads()) == ([2], 1)
 
