@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Of the test-suite. Much of it waits for processes, so two are worth it on any machine.
 PROCESSES ?= 2
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint docs bench clean
 
 run: .venv/.run
 	$(BIN)/python -m hpo.run --study greedy
@@ -16,6 +16,9 @@ lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/.dev
+	$(BIN)/python -m mkdocs build --strict
 
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks
@@ -35,4 +38,4 @@ bench: .venv/.bench
 	touch $@
 
 clean:
-	rm -rf .venv .hpo runs studies.db studies.db-shm studies.db-wal
+	rm -rf .venv .hpo runs site studies.db studies.db-shm studies.db-wal

@@ -466,6 +466,45 @@ def test_commands_run(
     assert (workplace / "predictions.csv").read_text().startswith("ImageID,Labels\n")
 
 
+@pytest.mark.usefixtures("nothing_registered")
+def test_tutorial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All commands of the tutorial in order, as they stand, on some of the rows."""
+    monkeypatch.chdir(tmp_path)
+    ran = []
+    for block in blocks("docs/tutorial.md", "sh"):
+        for line in block.text.splitlines():
+            program, *words = shlex.split(line)
+            if program == "pip":
+                continue  # the package is there
+            if program == "python":
+                assert words[0] == "-c"
+                exec(words[1], {})
+                leave_rows(tmp_path / "pictures", {"train": 300, "test": 20})
+                continue
+            assert program == "hpo"
+            few = ["--epoch-budget", "60", "--workers", "1", "--devices", "cpu"]
+            few = few if words[0] == "run" else []
+            assert command.main([*words, *few]) == 0, f"{block.place}: {capsys.readouterr().err}"
+            ran.append(words[0])
+    assert ran == ["data", "run", "run", "status", "report", "predict", "predict"]
+    results = tmp_path / "runs" / "best"
+    named = re.findall(r"^\| `([^`]+)` \|", (REPO / "docs" / "tutorial.md").read_text(), re.M)
+    assert len(named) == 4
+    for file in named:
+        assert (results / file).exists(), file
+    assert (tmp_path / "labels.csv").read_text() == (results / "predictions.csv").read_text()
+    run_page("docs/tutorial.md", tmp_path, monkeypatch)
+
+
+def leave_rows(folder: Path, counts: dict[str, int]) -> None:
+    """Leave the first rows of the tables of a folder."""
+    for name, rows in counts.items():
+        path = folder / f"{name}.csv"
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[: rows + 1]))
+
+
 def test_verbs_are_in_the_readme() -> None:
     text = (REPO / "README.md").read_text()
     for verb in VERBS:

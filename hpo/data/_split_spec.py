@@ -40,6 +40,11 @@ class TailSplit(_Spec):
     """Validate on the last ``val_rows`` rows, as the paper does with 5,000 of 30,000.
 
     The ``test_rows`` before them, if any are asked for, are left untouched until the end.
+
+    Attributes:
+        kind: Of the split.
+        val_rows: How many rows validate.
+        test_rows: How many are left untouched.
     """
 
     kind: Literal["tail"]
@@ -51,6 +56,12 @@ class StratifiedSplit(_Spec):
     """Validate on about ``val_fraction`` of the rows, with each class in the same proportion.
 
     About ``test_fraction`` of all rows, drawn likewise, are left untouched until the end.
+
+    Attributes:
+        kind: Of the split.
+        val_fraction: Share of the rows that validate.
+        test_fraction: Share of the rows that are left untouched.
+        seed: Of the draw.
     """
 
     kind: Literal["stratified"]
@@ -64,6 +75,11 @@ class ColumnSplit(_Spec):
 
     If no row has ``val``, about ``val_fraction`` of those with ``train`` are drawn, as in a
     stratified split; without a fraction that is an error.
+
+    Attributes:
+        kind: Of the split.
+        val_fraction: Share of the rows that validate, where no row says so.
+        seed: Of that draw.
     """
 
     kind: Literal["column"]
@@ -72,7 +88,12 @@ class ColumnSplit(_Spec):
 
 
 class OfficialSplit(_Frozen):
-    """The published split of one data set: its last ``val_rows`` rows."""
+    """The published split of one data set: its last ``val_rows`` rows.
+
+    Attributes:
+        train_csv_sha256: Of the ``train.csv`` that it is of.
+        val_rows: How many rows validate.
+    """
 
     train_csv_sha256: str
     val_rows: int = Field(ge=1)
@@ -82,6 +103,7 @@ class AutoSplit(_Spec):
     """What fits the data: see ``settle_split``.
 
     Attributes:
+        kind: Of the split.
         val_fraction: Of the stratified split.
         test_fraction: Likewise.
         seed: Likewise.

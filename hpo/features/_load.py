@@ -63,17 +63,17 @@ def load_data(
 ) -> Data:
     """Load labelled rows and their embeddings; encode what isn't stored in the cache yet.
 
-    >>> load_data("my-data", encoder="ViT-L-14/openai")            # images and captions
-    >>> load_data("my-data", features="my-embeddings")             # embeddings in files
-    >>> load_data(frame, encoder="ViT-L-14/openai")                # a DataFrame with image paths
-    >>> load_data(frame, features={"image": image, "text": text})  # and embeddings in arrays
-    >>> load_data(features={"audio": audio}, labels=multi_hot)     # arrays alone
+        >>> load_data("my-data", encoder="ViT-L-14/openai")            # images and captions
+        >>> load_data("my-data", features="my-embeddings")             # embeddings in files
+        >>> load_data(frame, encoder="ViT-L-14/openai")                # a DataFrame with paths
+        >>> load_data(frame, features={"image": image, "text": text})  # and embeddings in arrays
+        >>> load_data(features={"audio": audio}, labels=multi_hot)     # arrays alone
 
     With several encoders, or several sets of embeddings by name, configurations choose among them
     by ``encoder``:
 
-    >>> load_data("my-data", encoder=["ViT-B-32/openai", "ViT-L-14/openai"])
-    >>> load_data("my-data", features={"clip": "clip-embeddings", "dino": "dino-embeddings"})
+        >>> load_data("my-data", encoder=["ViT-B-32/openai", "ViT-L-14/openai"])
+        >>> load_data("my-data", features={"clip": "clip-embeddings", "dino": "dino-embeddings"})
 
     Args:
         source: A data folder with train.csv; ``"demo"``; a DataFrame with columns for labels and

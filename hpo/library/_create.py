@@ -36,9 +36,9 @@ def create_study(
 ) -> Study:
     """Create a study, or open it if the storage has it already.
 
-    >>> study = hpo.create_study(hpo.load_data("demo"), space="greedy")
-    >>> study.optimize(workers=2)
-    >>> study.best_config
+        >>> study = hpo.create_study(hpo.load_data("demo"), space="greedy")
+        >>> study.optimize(workers=2)
+        >>> study.best_config
 
     Args:
         data: What ``load_data`` returned.

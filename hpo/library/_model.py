@@ -132,7 +132,7 @@ class Model:
         """Return the probability of each class for each row.
 
         Give what the model reads: images and captions, which are encoded first, or embeddings by
-        the name of their modality::
+        the name of their modality:
 
             model.predict_proba(images=["a.jpg"], captions=["a dog on a beach"])
             model.predict_proba(image=array_i, text=array_t)

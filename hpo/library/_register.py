@@ -14,9 +14,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 def register_loss(name: str) -> Callable[[F], F]:
     """Register a loss, so that ``loss: NAME`` trains with it.
 
-    >>> @hpo.register_loss("squared")
-    ... def squared(logits, targets, *, weight: float = 1.0):
-    ...     return weight * ((logits.sigmoid() - targets) ** 2).sum()
+        >>> @hpo.register_loss("squared")
+        ... def squared(logits, targets, *, weight: float = 1.0):
+        ...     return weight * ((logits.sigmoid() - targets) ** 2).sum()
 
     It is called with logits and 0/1 targets, both float32 [rows, K], and returns a scalar tensor,
     summed over rows and classes. Keyword-only arguments are its parameters: ``weight`` above is
@@ -37,9 +37,9 @@ def register_head(
 ) -> Callable[[F], F]:
     """Register a head, so that ``head: NAME`` builds it.
 
-    >>> @hpo.register_head("linear")
-    ... def linear(width, hidden, classes, *, activation, dropout, generator):
-    ...     return torch.nn.Linear(width, classes)
+        >>> @hpo.register_head("linear")
+        ... def linear(width, hidden, classes, *, activation, dropout, generator):
+        ...     return torch.nn.Linear(width, classes)
 
     It is called as above and returns an ``nn.Module`` that maps embeddings [rows, width] to logits
     [rows, classes]. Initial weights must come from ``generator`` alone. More keyword-only arguments
@@ -64,13 +64,13 @@ def register_head(
 def register_fusion(name: str) -> Callable[[F], F]:
     """Register a fusion, so that ``fusion: NAME`` combines the modalities by it.
 
-    >>> @hpo.register_fusion("mean")
-    ... class Mean(torch.nn.Module):
-    ...     def __init__(self, make_head, widths, classes, *, generator):
-    ...         super().__init__()
-    ...         self.heads = torch.nn.ModuleDict({m: make_head(m) for m in widths})
-    ...     def forward(self, inputs):
-    ...         return torch.stack([head(inputs) for head in self.heads.values()]).mean(dim=0)
+        >>> @hpo.register_fusion("mean")
+        ... class Mean(torch.nn.Module):
+        ...     def __init__(self, make_head, widths, classes, *, generator):
+        ...         super().__init__()
+        ...         self.heads = torch.nn.ModuleDict({m: make_head(m) for m in widths})
+        ...     def forward(self, inputs):
+        ...         return torch.stack([head(inputs) for head in self.heads.values()]).mean(dim=0)
 
     It is called with ``make_head``, which makes one head of the configuration on the modalities it
     is given, side by side; the width of each modality's embeddings; and the number of classes. It
@@ -89,9 +89,9 @@ def register_fusion(name: str) -> Callable[[F], F]:
 def register_metric(name: str, *, unit: str = "") -> Callable[[F], F]:
     """Register a metric: an objective (``metric: NAME``), and a column of every curve and table.
 
-    >>> @hpo.register_metric("hamming")
-    ... def hamming(logits, targets):
-    ...     return ((logits > 0) == (targets > 0)).float().mean()
+        >>> @hpo.register_metric("hamming")
+        ... def hamming(logits, targets):
+        ...     return ((logits > 0) == (targets > 0)).float().mean()
 
     It is called with logits and 0/1 targets, both float32 [rows, K], of the validation rows after
     each epoch, and returns a number; larger is better.

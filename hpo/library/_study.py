@@ -212,8 +212,8 @@ class Study:
     def add(self, values: Mapping[str, Any] | None = None, **more: Any) -> bool:
         """Queue a candidate as the next trial, beyond the number of trials that the space asks for.
 
-        >>> study.add(lr=0.002, dropout=0.6)
-        >>> study.add({"loss": "focal", "focal.gamma": 2.0})
+            >>> study.add(lr=0.002, dropout=0.6)
+            >>> study.add({"loss": "focal", "focal.gamma": 2.0})
 
         A study that is being worked on takes it up; one that is complete goes on with the next
         ``optimize``.

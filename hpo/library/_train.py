@@ -85,8 +85,8 @@ def train(
 ) -> Run:
     """Train one configuration on the training rows and score it on the validation rows.
 
-    >>> run = hpo.train(data, hpo.Config(fusion="concat", epochs=100), seeds=3)
-    >>> run.score, run.std
+        >>> run = hpo.train(data, hpo.Config(fusion="concat", epochs=100), seeds=3)
+        >>> run.score, run.std
 
     Epochs that the cache has already are not trained again.
 

@@ -100,7 +100,7 @@ class Config(BaseModel):
     Defaults are the paper's starting values (Table 1), but for ``feature_scaling``.
 
     Parameters that belong to one choice are given by its name, as ``focal.gamma``; they exist only
-    together with it::
+    together with it:
 
         Config(loss="focal", **{"focal.gamma": 2.0})
 

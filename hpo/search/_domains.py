@@ -40,7 +40,11 @@ class _Conditional(Frozen):
 
 
 class Choices(_Conditional):
-    """One of several values."""
+    """One of several values.
+
+    Attributes:
+        choices: The values.
+    """
 
     choices: Annotated[tuple[Any, ...], Field(min_length=1)]
 
@@ -53,7 +57,14 @@ class Choices(_Conditional):
 
 
 class Range(_Conditional):
-    """A number between ``low`` and ``high``, both included."""
+    """A number between ``low`` and ``high``, both included.
+
+    Attributes:
+        low: The smallest value.
+        high: The largest one.
+        log: Whether it is drawn on a logarithmic scale, for which ``low`` must be above 0.
+        step: Only values that are a whole number of steps above ``low``; None for all.
+    """
 
     low: float
     high: float

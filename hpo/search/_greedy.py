@@ -65,7 +65,11 @@ class Stage(Frozen):
 
 
 class GreedySearch(Search):
-    """Stages, one after the other; ties go to the earlier candidate."""
+    """Stages, one after the other; ties go to the earlier candidate.
+
+    Attributes:
+        stages: In their order; each starts from the winner of the one before.
+    """
 
     kind: Literal["greedy"]
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]

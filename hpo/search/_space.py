@@ -75,7 +75,12 @@ class Thresholds(Frozen):
 
 
 class Reference(Frozen):
-    """Whose scores the stages cite, and the data set they hold for."""
+    """Whose scores the stages cite, and the data set they hold for.
+
+    Attributes:
+        name: Who published them.
+        train_csv_sha256: Of the ``train.csv`` that they hold for.
+    """
 
     name: str
     train_csv_sha256: str

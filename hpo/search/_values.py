@@ -71,7 +71,11 @@ class Scale(Frozen):
 
 
 class Component(BaseModel):
-    """A sampler or pruner by name, with its arguments."""
+    """A sampler or pruner by name, with its arguments.
+
+    Attributes:
+        name: Of the class; its arguments stand beside it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
     name: str
