@@ -37,7 +37,7 @@ class Figure:
                 "title": {"text": plain(title)},
                 "xaxis": {"title": {"text": plain(x)}},
                 "yaxis": {"title": {"text": plain(y)}},
-                "legend": {"orientation": "h", "y": -0.2},
+                "legend": {"orientation": "h", "y": -0.3, "yanchor": "top"},
                 "margin": {"l": 60, "r": 20, "t": 50, "b": 50},
             }
         )
