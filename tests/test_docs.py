@@ -466,6 +466,21 @@ def test_commands_run(
     assert (workplace / "predictions.csv").read_text().startswith("ImageID,Labels\n")
 
 
+def test_studies_side_by_side(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = hpo.load_data(workplace / "my-data", encoder="demo", cache=tmp_path / ".hpo")
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("greedy", "tpe")):
+        space = {**yaml.safe_load(TINY), "seeds": 1 + number}
+        hpo.create_study(data, space, name=name).optimize(workers=1, progress=False)
+    seen: dict[str, Any] = {}
+    run_page("docs/how-to.md", tmp_path, monkeypatch, lambda section, names: seen.update(names))
+    assert list(seen["best"].index) == list(seen["by_class"].columns) == ["greedy", "tpe"]
+    assert {*seen["by_class"].index.get_level_values("class")} == {*data.classes}
+    assert seen["by_class"].notna().all(axis=None)
+
+
 @pytest.mark.usefixtures("nothing_registered")
 def test_tutorial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
