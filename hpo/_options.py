@@ -24,6 +24,7 @@ __all__ = [
     "NO_CANDIDATE",
     "add_cache_option",
     "add_memory_option",
+    "add_model_options",
     "add_plugin_option",
     "add_storage_option",
     "add_study_options",
@@ -103,6 +104,24 @@ def add_wait_option(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="how long a storage that is away is waited for, such as 30, 10m or 0 (default: a "
         "minute where it was not reached before, and from then on without end)",
+    )
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--model``, and ``--encoder`` for the encoders that it was trained with."""
+    parser.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="model folder, such as runs/NAME/model",
+    )
+    parser.add_argument(
+        "--encoder",
+        action="append",
+        default=[],
+        metavar="[NAME=]PATH",
+        help="where the model's encoder is on this machine (default: where it was in training)",
     )
 
 

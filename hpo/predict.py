@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo._data_arguments import add_reading_options
-from hpo._options import add_cache_option, add_plugin_option, guarded, positive
+from hpo._options import add_cache_option, add_model_options, add_plugin_option, guarded, positive
 from hpo._predict_rows import asked_rows, label_lines
 from hpo._writable import check_file, check_folder
 from hpo.errors import InputError
@@ -40,13 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add(
-        "--model",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="model folder, such as runs/NAME/model",
-    )
+    add_model_options(parser)
     add(
         "--data",
         metavar="DIR|demo",
@@ -75,13 +69,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="[NAME=]DIR",
         help="folder with embeddings of the rows; for a model that reads several sources one for "
         "each, by its name",
-    )
-    add(
-        "--encoder",
-        action="append",
-        default=[],
-        metavar="[NAME=]PATH",
-        help="where the model's encoder is on this machine (default: where it was in training)",
     )
     add(
         "--out",

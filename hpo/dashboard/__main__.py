@@ -50,7 +50,7 @@ def _main(argv: Sequence[str] | None) -> int:
     wait = arguments.wait_for_store
     where = arguments.storage, arguments.host, arguments.port, artifacts, wait
     with contextlib.suppress(KeyboardInterrupt), serving(*where) as server:
-        if not _is_loopback(arguments.host):
+        if not ipaddress.ip_address(str(server.server_address[0])).is_loopback:
             print(
                 f"warning: {arguments.host} can be reached from other machines, and the dashboard "
                 "has no authentication: whoever reaches it can read and delete studies.",
@@ -59,13 +59,6 @@ def _main(argv: Sequence[str] | None) -> int:
         print(f"http://{_shown(arguments.host)}:{server.server_port}/dashboard/", flush=True)
         server.serve_forever()
     return 0
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _shown(host: str) -> str:

@@ -70,7 +70,7 @@ def _refresh(url: str, ended: threading.Event) -> None:
         try:
             for name in study_names(url):
                 if name not in boards:
-                    boards[name] = Board(StoredStudy.join(url, name))
+                    boards[name] = Board(StoredStudy.join(url, name).plain)
                 if ended.is_set():
                     return
                 boards[name].write()

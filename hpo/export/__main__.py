@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo._options import add_plugin_option, guarded
+from hpo._options import add_model_options, add_plugin_option, guarded
 from hpo._writable import check_file
 
 __all__ = ["main"]
@@ -23,13 +23,7 @@ def _main(argv: Sequence[str] | None) -> int:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add(
-        "--model",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="model folder, such as runs/NAME/model",
-    )
+    add_model_options(parser)
     add("--format", choices=("onnx",), default="onnx", help="default: %(default)s")
     add("--out", type=Path, metavar="FILE", help="default: model.onnx in the working folder")
     add(
@@ -37,13 +31,6 @@ def _main(argv: Sequence[str] | None) -> int:
         action="store_true",
         help="put the encoders of images and captions into the file, so that it takes pixels and "
         "tokens instead of their embeddings",
-    )
-    add(
-        "--encoder",
-        action="append",
-        default=[],
-        metavar="[NAME=]PATH",
-        help="where the model's encoder is on this machine (default: where it was in training)",
     )
     add(
         "--cache",

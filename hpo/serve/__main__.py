@@ -8,11 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo._options import add_plugin_option, guarded, positive
+from hpo._options import LAST_PORT, add_model_options, add_plugin_option, guarded, positive
 
 __all__ = ["main"]
 
-_LAST_PORT = 65535
 _STOPPED = 130
 
 
@@ -29,13 +28,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add(
-        "--model",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="model folder, such as runs/NAME/model",
-    )
+    add_model_options(parser)
     add(
         "--host",
         default="127.0.0.1",
@@ -71,13 +64,6 @@ def _parser() -> argparse.ArgumentParser:
         help="size of a request at most, in 10^6 bytes (default: %(default)g)",
     )
     add(
-        "--encoder",
-        action="append",
-        default=[],
-        metavar="[NAME=]PATH",
-        help="where the model's encoder is on this machine (default: where it was in training)",
-    )
-    add(
         "--cache",
         type=Path,
         default=Path(".hpo"),
@@ -94,8 +80,8 @@ def _main(argv: Sequence[str] | None) -> int:
 
     from hpo.errors import InputError
 
-    if arguments.port > _LAST_PORT:
-        raise InputError(f"--port is {arguments.port}, but must be at most {_LAST_PORT}")
+    if arguments.port > LAST_PORT:
+        raise InputError(f"--port is {arguments.port}, but must be at most {LAST_PORT}")
     try:
         import fastapi  # noqa: F401
         import python_multipart  # noqa: F401
