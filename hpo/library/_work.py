@@ -73,9 +73,12 @@ def work_on(
             stored.check_there()
             tasks = stored.tasks()
             observe(tasks)
+            late = clock is not None and clock.over
             if clock is not None:
                 clock.update(tasks)
             over = (clock is not None and clock.over) or idle.long_enough()
+            if not running:  # they end by the deadline that they were told last
+                over = over or late
             ended = stored.ledger.writes_trials and all(task.state.ended for task in tasks)
             if running and ended and stored.open_next():
                 floor.join()

@@ -9,7 +9,7 @@ import pytest
 from library_samples import SPACE, array_data
 
 import hpo
-from hpo.library._limits import shown_time
+from hpo.library._limits import TimeLimit, shown_time
 
 PROMOTE: dict[str, Any] = {
     "name": "p",
@@ -108,6 +108,25 @@ def test_a_time_limit_ends_a_study_with_whole_trials(tmp_path: Path) -> None:
     assert any(outcome.pruned is None for outcome in outcomes)
     assert study.best_config.epochs == 20
     assert time.monotonic() - began < 30
+
+
+def test_workers_that_ended_by_the_deadline_ended_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the deadline is moved in the moment in which their end is seen."""
+
+    class Ended:
+        def watch(self) -> bool:
+            return False
+
+        def stop(self) -> None:
+            pass
+
+    passed = iter([True, False])
+    monkeypatch.setattr(TimeLimit, "over", property(lambda _: next(passed)))
+    study = create(tmp_path)
+    assert not study.run(Ended, lambda _: None, study.limits(time_limit=30.0))
+    assert study.ended_by == "the time limit of 30s"
 
 
 @pytest.mark.timeout(120)
