@@ -11,7 +11,7 @@ from hpo.search import Task
 
 __all__ = ["Spent", "best_so_far_by_epochs", "importances", "spent"]
 
-#: Completed trials below which an importance says nothing.
+#: Different values of completed trials below which an importance says nothing.
 _FEWEST = 8
 
 
@@ -64,7 +64,8 @@ def importances(study: optuna.Study) -> Mapping[str, float]:
     of a greedy study, or they have two values (Watanabe et al. 2023, doi 10.24963/ijcai.2023/488).
     """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len(complete) < _FEWEST or len(study.directions) > 1:
+    values = {trial.values[0] for trial in complete}
+    if len(values) < _FEWEST or len(study.directions) > 1:
         return {}
     common = set.intersection(*(set(trial.params) for trial in complete))
     varied = [name for name in common if len({str(t.params[name]) for t in complete}) > 1]
