@@ -74,14 +74,21 @@ def add_study_options(
         )
 
 
-def add_cache_option(parser: argparse.ArgumentParser) -> None:
-    """Add ``--cache`` for what is kept on this machine."""
+def add_cache_option(
+    parser: argparse.ArgumentParser, kept: str = "stored embeddings, bundles and training runs"
+) -> None:
+    """Add ``--cache`` for what is kept on this machine.
+
+    Args:
+        parser: The command's.
+        kept: What the command looks for there.
+    """
     parser.add_argument(
         "--cache",
         type=Path,
         default=Path(".hpo"),
         metavar="DIR",
-        help="folder of stored embeddings, bundles and training runs (default: %(default)s)",
+        help=f"folder of {kept} (default: %(default)s)",
     )
 
 

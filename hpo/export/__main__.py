@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo._options import add_model_options, add_plugin_option, guarded
+from hpo._options import add_cache_option, add_model_options, add_plugin_option, guarded
 from hpo._writable import check_file
 
 __all__ = ["main"]
@@ -32,13 +32,7 @@ def _main(argv: Sequence[str] | None) -> int:
         help="put the encoders of images and captions into the file, so that it takes pixels and "
         "tokens instead of their embeddings",
     )
-    add(
-        "--cache",
-        type=Path,
-        default=Path(".hpo"),
-        metavar="DIR",
-        help="where hashes of weights are remembered (default: %(default)s)",
-    )
+    add_cache_option(parser, "remembered hashes of weights")
     add_plugin_option(parser)
     arguments = parser.parse_args(argv)
 

@@ -6,9 +6,15 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from hpo._options import LAST_PORT, add_model_options, add_plugin_option, guarded, positive
+from hpo._options import (
+    LAST_PORT,
+    add_cache_option,
+    add_model_options,
+    add_plugin_option,
+    guarded,
+    positive,
+)
 
 __all__ = ["main"]
 
@@ -63,13 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MB",
         help="size of a request at most, in 10^6 bytes (default: %(default)g)",
     )
-    add(
-        "--cache",
-        type=Path,
-        default=Path(".hpo"),
-        metavar="DIR",
-        help="where hashes of weights are remembered (default: %(default)s)",
-    )
+    add_cache_option(parser, "remembered hashes of weights")
     add("--devices", default="auto", metavar="auto|cpu|cuda:0", help="default: %(default)s")
     add_plugin_option(parser)
     return parser
