@@ -1,7 +1,9 @@
 """``python -m hpo.report --study NAME``: tables and figures of a study, finished or not."""
 
 import argparse
+import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,9 +53,16 @@ def _main(argv: Sequence[str] | None) -> int:
         )
     for line in concerns(study, tasks):
         print(f"CAUTION: {line}")
-    for path in paths:
-        print(f"  {path}")
+    for line in _listed(out, paths):
+        print(f"  {line}")
     return FAILED_TASKS if failed_tasks(tasks) else 0
+
+
+def _listed(out: Path, paths: Sequence[Path]) -> list[str]:
+    """Return the files in a folder, and for each folder in it how many it got."""
+    counts = Counter(path.parent for path in paths if path.parent != out)
+    folders = [f"{folder}{os.sep} ({count} files)" for folder, count in counts.items()]
+    return [*(str(path) for path in paths if path.parent == out), *folders]
 
 
 if __name__ == "__main__":

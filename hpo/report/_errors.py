@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.report._result_tables import ResultTable
+from hpo.report._sections import ResultTable
 from hpo.results import write_csv
 from hpo.search import Task
 
@@ -139,19 +139,27 @@ def error_tables(folder: Path) -> list[ResultTable]:
             head,
             tuple(worst),
             ("missed", "too many"),
+            key="worst_rows",
         ),
         ResultTable(
             "Validation rows that all good configurations get wrong: is the label right?",
             ("row", "labels", "predicted", "least loss"),
             tuple((r["ImageID"], r["labels"], r["predicted"], r["least_loss"]) for r in doubtful),
             ("labels", "predicted"),
+            key="doubtful_rows",
         ),
     ]
     if pairs:
         shown = tuple((p["missed"], p["predicted instead"], p["rows"]) for p in pairs[:_SHOWN])
         columns = ("missed", "predicted instead", "rows")
         tables.append(
-            ResultTable("Classes that are confused", columns, shown, ("predicted instead",))
+            ResultTable(
+                "Classes that are confused",
+                columns,
+                shown,
+                ("predicted instead",),
+                key="confusions",
+            )
         )
     return tables
 

@@ -323,10 +323,7 @@ class StoredStudy:
 
         References are given only where the data is the one they hold for.
         """
-        reference = self.space.reference
-        sha256 = self.definition.dataset.get("train_csv_sha256")
-        cited = reference is not None and reference.train_csv_sha256 == sha256
-        tables = self.strategy.tables(self.tasks() if tasks is None else tasks, cited=cited)
+        tables = self.strategy.tables(self.tasks() if tasks is None else tasks, cited=self.cites)
         return [
             dataclasses.replace(
                 table,
@@ -339,6 +336,13 @@ class StoredStudy:
             )
             for table in tables
         ]
+
+    @property
+    def cites(self) -> bool:
+        """Whether its data is the one that the reference scores of its space hold for."""
+        reference = self.space.reference
+        sha256 = self.definition.dataset.get("train_csv_sha256")
+        return reference is not None and reference.train_csv_sha256 == sha256
 
     def encoder_cost(self, encoder: str | None) -> ChoiceCost | None:
         """Return what the encoders of a choice cost; None without a choice."""

@@ -21,6 +21,11 @@ from hpo.study import StoredStudy
 from hpo.training import curve_columns
 from hpo.worker import _assignment
 
+FIGURES = ("01_fusion.png", "01_fusion_close.png", "02_rate_dropout.png")
+TABLES = ("start", "ranges", "fusion", "rate_dropout", "best")
+RESULTS = ("floor", "without", "classes", "worst_rows", "doubtful_rows", "confusions")
+KINDS = ("csv", "json")
+
 
 def read_csv(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
@@ -112,15 +117,13 @@ def test_page_shows_every_score_and_needs_nothing_else(finished: StoredStudy, re
     for row in (row for table in tables for row in table.rows):
         assert f"{row.value:.3f} ± {row.std:.3f}" in page.cells
     assert page.files == [
-        *(
-            _embedded(report / "figures" / name)
-            for name in ("01_fusion.png", "02_rate_dropout.png")
-        ),
+        *(_embedded(report / "figures" / name) for name in FIGURES),
         "trials.csv",
-        "tables.md",
         "tables.csv",
+        "tables.md",
+        "tables/",
     ]
-    assert all((report / name).is_file() for name in page.files[2:])
+    assert all((report / name).exists() for name in page.files[len(FIGURES) :])
     assert not page.tags & {"script", "link", "iframe"}
 
 
@@ -128,7 +131,7 @@ def test_figures_are_images_and_repeatable(
     finished: StoredStudy, report: Path, tmp_path: Path
 ) -> None:
     write_report(finished, finished.tasks(), tmp_path)
-    for name in ("01_fusion.png", "02_rate_dropout.png"):
+    for name in FIGURES:
         content = (report / "figures" / name).read_bytes()
         with Image.open(io.BytesIO(content)) as image:
             image.load()
@@ -188,11 +191,12 @@ def test_sampled_study_shows_its_best_trials_and_draws_the_others(tmp_path: Path
     study = make_study(tmp_path, SAMPLED)
     assert work(study)
     paths = write_report(study, study.tasks(), tmp_path / "report")
-    assert [path.name for path in paths] == [
+    assert [path.relative_to(tmp_path / "report").as_posix() for path in paths] == [
         "trials.csv",
-        "tables.md",
         "tables.csv",
-        "01_trials.png",
+        "tables.md",
+        *(f"tables/{name}.{kind}" for name in ("ranges", "trials", "best") for kind in KINDS),
+        "figures/01_trials.png",
         "index.html",
     ]
     values = sorted((trial.value for trial in study.optuna.get_trials()), reverse=True)
@@ -213,10 +217,10 @@ def test_a_finished_study_has_the_same_folder(finished: StoredStudy, tmp_path: P
         "report/classes.csv",
         "report/confusions.csv",
         "report/errors.csv",
-        "report/figures/01_fusion.png",
-        "report/figures/02_rate_dropout.png",
+        *(f"report/figures/{name}" for name in FIGURES),
         "report/index.html",
         "report/reliability.csv",
+        *(f"report/tables/{name}.{kind}" for name in (*TABLES, *RESULTS) for kind in KINDS),
     }
 
 
@@ -233,11 +237,11 @@ def test_command_prints_its_files(
         f"runs/small/report/{name}"
         for name in (
             "trials.csv",
-            "tables.md",
             "tables.csv",
-            "figures/01_fusion.png",
-            "figures/02_rate_dropout.png",
+            "tables.md",
             "index.html",
+            f"tables/ ({len(list(Path('runs/small/report/tables').iterdir()))} files)",
+            f"figures/ ({len(FIGURES)} files)",
         )
     ]
     assert printed.err == ""
