@@ -1,5 +1,6 @@
 """What people see: the plan, the live screen, tables, and the report folder."""
 
+from hpo.report._compare import write_comparison
 from hpo.report._curves import Curve, CurveReader, StageCurves
 from hpo.report._finish import finish_study, read_results
 from hpo.report._report import write_report
@@ -19,5 +20,6 @@ __all__ = [
     "spent",
     "status_lines",
     "study_status",
+    "write_comparison",
     "write_report",
 ]

@@ -21,14 +21,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m hpo.report",
-        description="Write the tables and figures of a study, finished or not.",
+        description="Write the tables and figures of a study, finished or not; or several studies "
+        "side by side.",
         allow_abbrev=False,
     )
-    add_study_options(parser, cache=True)
+    add_study_options(parser, cache=True, required=False)
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of the report (default: runs/NAME/report)"
+        "--compare",
+        nargs="+",
+        metavar="NAME",
+        help="instead of --study: studies of the storage side by side, with the differences of "
+        "their winners on the same rows",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the report (default: runs/NAME/report, or runs/comparison/NAME-NAME)",
     )
     arguments = parser.parse_args(argv)
+    if (arguments.study is None) == (arguments.compare is None):
+        parser.error("give one of --study NAME and --compare NAME NAME")
+    if arguments.compare is not None:
+        return _compare(arguments)
 
     from hpo.report import read_results, write_report
     from hpo.search import NoCandidateError
@@ -56,6 +71,37 @@ def _main(argv: Sequence[str] | None) -> int:
     for line in _listed(out, paths):
         print(f"  {line}")
     return FAILED_TASKS if failed_tasks(tasks) else 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from hpo.errors import InputError
+    from hpo.report import write_comparison
+    from hpo.study import StoredStudy, check_name, load_plugins
+
+    names = arguments.compare
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise InputError(
+            f"--compare {' '.join(names)}: must be two or more different studies of the storage."
+        )
+    for name in names:
+        check_name(name)
+    folder = "-".join(name.replace("/", "_") for name in names)
+    out = arguments.out or Path("runs") / "comparison" / folder
+    check_folder(out, "--out")
+    load_plugins(arguments.plugin)
+    studies = [
+        StoredStudy.join(
+            arguments.storage,
+            name,
+            arguments.cache,
+            option="--compare",
+            wait=arguments.wait_for_store,
+        )
+        for name in names
+    ]
+    for line in _listed(out, write_comparison(studies, out)):
+        print(f"  {line}")
+    return 0
 
 
 def _listed(out: Path, paths: Sequence[Path]) -> list[str]:

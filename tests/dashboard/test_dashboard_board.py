@@ -14,8 +14,7 @@ from rich.console import Console
 from hpo.dashboard import ARTIFACTS, Board, attach_files, publish
 from hpo.dashboard._importance import importances
 from hpo.dashboard._note import study_note, trial_notes
-from hpo.report import best_so_far_by_epochs
-from hpo.report import finish_study
+from hpo.report import best_so_far_by_epochs, finish_study
 from hpo.results import seed_probabilities, trainer_of
 from hpo.study import StoredStudy
 
