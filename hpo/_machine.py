@@ -1,10 +1,11 @@
 """What this machine offers, on every system that Python runs on."""
 
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["available_memory", "usable_cores"]
+__all__ = ["available_memory", "processor_name", "usable_cores"]
 
 
 def usable_cores() -> int:
@@ -16,6 +17,20 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def processor_name(root: Path = Path("/")) -> str:
+    """Return what the processor calls itself, or at least its architecture.
+
+    Args:
+        root: Where the kernel's files are.
+    """
+    try:
+        lines = (root / "proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
 
 
 def available_memory(root: Path = Path("/")) -> int | None:

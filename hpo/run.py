@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo._data_arguments import data_options
 from hpo._dry_run import dry_run, rehearsed
+from hpo._energy import energy_of
 from hpo._options import FAILED_TASKS, NO_CANDIDATE, guarded
 from hpo._run_options import run_parser
 from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes
@@ -45,7 +46,7 @@ def _main(argv: Sequence[str] | None) -> int:
     from hpo.search import NoCandidateError
 
     try:
-        return _run(arguments)
+        return _run(arguments, sys.argv[1:] if argv is None else argv)
     except NoCandidateError as error:
         print(
             f"error: {error} The tracebacks are with the failed trials, in the dashboard; once the "
@@ -55,12 +56,14 @@ def _main(argv: Sequence[str] | None) -> int:
         return NO_CANDIDATE
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     with contextlib.ExitStack() as stack:
-        return _carry_out(arguments, stack)
+        return _carry_out(arguments, argv, stack)
 
 
-def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> int:
+def _carry_out(
+    arguments: argparse.Namespace, argv: Sequence[str], stack: contextlib.ExitStack
+) -> int:
     from rich.console import Console
 
     from hpo.dashboard import publish
@@ -69,7 +72,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     from hpo.launch import place_workers, resolve_devices, resolve_precision
     from hpo.library import Limits, open_study, space_of
     from hpo.notes import refuse_doubts
-    from hpo.report import Screen, finish_study
+    from hpo.report import CommandCost, RowFacts, Screen, finish_study, note_command
     from hpo.results import check_pick
     from hpo.search import (
         encoders_of_space,
@@ -114,6 +117,8 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     devices = resolve_devices(arguments.devices)
     ray_plan = _ray_plan(arguments)
     used = devices if ray_plan is None else (ray_plan.device,)
+    here = devices if ray_plan is None else ("the workers of Ray",)
+    cost = CommandCost(began, here, energy_of(here))
     asked = arguments.precision or space.precision
     space = space.model_copy(update={"precision": asked})
     precision = resolve_precision(asked, used)
@@ -189,6 +194,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
         refit=not arguments.no_refit,
     )
     limits.set(study.stored)
+    note_command(study.stored, argv)
     notes = [] if arguments.warm_start is None else study.start_from(arguments.warm_start)
     for text, values in candidates:
         if not study.add(values):
@@ -226,6 +232,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     def observe(tasks: "Sequence[Task]") -> None:
         screen.update(tasks)
         ahead.observe(tasks)
+        cost.observe()
 
     with _sigterm_as_interrupt(), screen:
         complete = study.run(
@@ -248,7 +255,8 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
                 refit=refit,
                 pick=pick,
                 memory_gb=arguments.memory_gb,
-                began=began,
+                cost=cost,
+                known=RowFacts(division.dataset.train, division.dataset.root),
                 ended_by=study.ended_by,
                 models=lambda trained: limits.models(study.stored, trained),
             )

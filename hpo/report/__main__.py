@@ -6,9 +6,14 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hpo._options import FAILED_TASKS, NO_CANDIDATE, add_study_options, guarded
 from hpo._writable import check_folder
+
+if TYPE_CHECKING:
+    from hpo.search import Task
+    from hpo.study import StoredStudy
 
 __all__ = ["main"]
 
@@ -45,7 +50,7 @@ def _main(argv: Sequence[str] | None) -> int:
     if arguments.compare is not None:
         return _compare(arguments)
 
-    from hpo.report import read_results, write_report
+    from hpo.report import write_report
     from hpo.search import NoCandidateError
     from hpo.study import StoredStudy, concerns, failed_tasks, load_plugins
 
@@ -56,7 +61,7 @@ def _main(argv: Sequence[str] | None) -> int:
     study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache, wait=wait)
     try:
         tasks = study.tasks()
-        paths = write_report(study, tasks, out, read_results(study, tasks, out.parent))
+        paths = write_report(study, tasks, out, _results(study, tasks, out))
     except NoCandidateError as error:
         print(f"error: {error} See {out / 'trials.csv'}.", file=sys.stderr)
         return NO_CANDIDATE
@@ -71,6 +76,19 @@ def _main(argv: Sequence[str] | None) -> int:
     for line in _listed(out, paths):
         print(f"  {line}")
     return FAILED_TASKS if failed_tasks(tasks) else 0
+
+
+def _results(study: "StoredStudy", tasks: "list[Task]", out: Path) -> dict[str, Any] | None:
+    """Return the results that are beside the report, or where ``hpo run`` puts them."""
+    from hpo.report import bring_errors, read_results
+
+    results = read_results(study, tasks, out.parent)
+    usual = Path("runs") / study.name
+    if results is None:
+        results = read_results(study, tasks, usual)
+        if results is not None:
+            bring_errors(usual / "report", out)
+    return results
 
 
 def _compare(arguments: argparse.Namespace) -> int:

@@ -156,7 +156,7 @@ def _differences(sides: Sequence[_Side]) -> tuple[ResultTable | None, list[str]]
     if not rows:
         return None, unpaired
     head = ("part", "rows", "first", "second", *_F1.values(), "so")
-    words = ("first", "second", *_F1.values(), "so")
+    words = ("first", "second", "so")
     table = ResultTable(
         "Differences", head, tuple(rows), words, records=tuple(records), key="differences"
     )
@@ -313,5 +313,5 @@ def _draw(sides: Sequence[_Side]) -> "Figure | None":
     axes.set_axisbelow(True)
     for side_of in ("top", "right"):
         axes.spines[side_of].set_visible(False)
-    axes.legend(fontsize=8.5, frameon=False, loc="lower right")
+    axes.legend(fontsize=8.5, frameon=False, loc="best")
     return figure

@@ -1,6 +1,7 @@
 """Every table of a report as CSV and as JSON, for programs."""
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ def write_data(folder: Path, sections: Sequence[Section]) -> list[Path]:
         name = file_name(table.key or table.name)
         while folder / f"{name}.csv" in paths:
             name += "_"
-        rows = table.values()
+        rows = [{c: _known(value) for c, value in row.items()} for row in table.values()]
         columns = list(dict.fromkeys(column for row in rows for column in row))
         cells = [[_cell(row.get(column)) for column in columns] for row in rows]
         write_csv(folder / f"{name}.csv", columns, cells)
@@ -49,6 +50,11 @@ def write_data(folder: Path, sections: Sequence[Section]) -> list[Path]:
 def file_name(name: str) -> str:
     """Return a name in letters, digits and underscores that any file system takes."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:_LONGEST_NAME] or "stage"
+
+
+def _known(value: Any) -> Any:
+    """Return a value, and None for a number that is none, which JSON hasn't got."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cell(value: Any) -> Any:

@@ -17,8 +17,6 @@ _STYLE = """
   :root { --text: #ddd; --page: #16181a; --faint: #9a9a9a; --line: #33373a; --winner: #1d3242; }
   figure img { filter: invert(1) hue-rotate(180deg); }
 }
-@media print { h2, thead { break-after: avoid; } tr, figure { break-inside: avoid; }
-  body { margin: 0; max-width: none; font-size: 11px; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page);
        max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
@@ -26,7 +24,8 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; }
 dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .8rem; border-bottom: 1px solid var(--line); text-align: left; }
-th { color: var(--faint); font-weight: 600; } td.number, th.number { text-align: right; }
+th { color: var(--faint); font-weight: 600; }
+td.number, th.number { text-align: right; white-space: nowrap; }
 tr.winner { font-weight: 700; background: var(--winner); }
 p.concern { border-left: .3rem solid #c0392b; background: #fbeeec; color: #222;
             padding: .5rem .8rem; }
@@ -35,6 +34,11 @@ div.wide { overflow-x: auto; }
 figure { margin: 1rem 0 0; } figcaption { color: var(--faint); font-size: .9em; }
 img { max-width: 100%; height: auto; }
 img.thumb { max-width: 7rem; max-height: 7rem; display: block; }
+@media print {
+  body { margin: 0; padding: 0; max-width: none; font-size: 10px; }
+  h2, thead { break-after: avoid; } tr, figure { break-inside: avoid; }
+  th, td { padding: .15rem .5rem; } div.wide { overflow: visible; }
+}
 """
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hpo.report._cost import cost_table
 from hpo.report._curves import CurveReader
 from hpo.report._data_files import write_data
 from hpo.report._errors import ERROR_FILES, error_tables
@@ -14,8 +15,16 @@ from hpo.report._markdown import write_markdown
 from hpo.report._page import write_page
 from hpo.report._paper import best_pipeline, place_of, starting_values, uncovered, varied
 from hpo.report._pictures import Pictures
-from hpo.report._result_tables import pruned_table, result_tables, write_classes
-from hpo.report._sections import Section
+from hpo.report._reliability import RELIABILITY_FILE, draw_reliability, reliability_table
+from hpo.report._result_lines import verdict_lines
+from hpo.report._result_tables import (
+    pruned_table,
+    result_tables,
+    scores_table,
+    trial_intervals,
+    write_classes,
+)
+from hpo.report._sections import ResultTable, Section
 from hpo.report._table_files import stage_table, write_scores, write_trials
 from hpo.results import stored_floor
 from hpo.search import Task, format_params
@@ -66,14 +75,16 @@ def write_report(
         files.append(folder / "classes.csv")
         write_classes(results, files[-1])
     if results:  # they are written when the winner is judged
-        files += [folder / name for name in ERROR_FILES if (folder / name).is_file()]
+        names = (*ERROR_FILES, RELIABILITY_FILE)
+        files += [folder / name for name in names if (folder / name).is_file()]
 
+    intervals = trial_intervals(results or {}, study.space.metric)
     pictures = Pictures(folder)
     reader = CurveReader(study, trials)
     stages = [
         Section(
             table.name,
-            stage_table(shown, metric),
+            stage_table(shown, metric, intervals),
             pictures.of_table(index, table, study, tasks, partial(reader.read, table)),
             aside=str(place_of(table) or ""),
         )
@@ -86,13 +97,17 @@ def write_report(
         *result_tables(results or {}),
         *(error_tables(folder) if results else []),
     ]
+    bins = reliability_table(folder) if results else None
     missing = uncovered(study, decided, best)
     found = (
         starting_values(study),
         varied(study),
         *stages,
         best_pipeline(study, best),
+        _winner(results or {}),
         *(Section(table.name, table) for table in further),
+        *([] if bins is None else [_reliability(bins, pictures)]),
+        Section("Cost", cost_table(study, tasks, trials, results)),
         Section("Tables and figures of the paper", text=tuple(missing)) if missing else None,
     )
     sections = [section for section in found if section is not None]
@@ -104,6 +119,25 @@ def write_report(
     links = [*(path.name for path in files), "tables/"]
     write_page(folder / "index.html", title, facts, sections, links, said)
     return [*files, *data, *pictures.paths, folder / "index.html"]
+
+
+def _winner(results: Mapping[str, Any]) -> Section | None:
+    """Return the winner's scores with intervals, who is tied with it, and what became of it."""
+    table = scores_table(results)
+    if table is None:
+        return None
+    return Section(table.name, table, text=tuple(verdict_lines(results)))
+
+
+def _reliability(bins: ResultTable, pictures: Pictures) -> Section:
+    """Return the reliability diagram, with its numbers."""
+    drawn = pictures.drawn(
+        "reliability",
+        lambda: draw_reliability(bins),
+        "Reliability diagram",
+        "Dots on the diagonal are right as often as they say; larger ones are of more predictions",
+    )
+    return Section(bins.name, bins, drawn)
 
 
 def _facts(study: StoredStudy, tasks: Sequence[Task]) -> dict[str, str]:

@@ -8,7 +8,14 @@ from hpo.report._sections import ResultTable
 from hpo.results import class_rows, write_csv
 from hpo.search import Task
 
-__all__ = ["pruned_table", "result_tables", "without_lines", "write_classes"]
+__all__ = [
+    "pruned_table",
+    "result_tables",
+    "scores_table",
+    "trial_intervals",
+    "without_lines",
+    "write_classes",
+]
 
 #: Reasons and numbers of trials that are listed.
 _REASONS, _NUMBERS = 12, 12
@@ -28,6 +35,60 @@ def result_tables(results: Mapping[str, Any]) -> list[ResultTable]:
     if results.get("classes"):
         tables.append(_classes(results["classes"]))
     return tables
+
+
+def trial_intervals(results: Mapping[str, Any], metric: str) -> dict[int, dict[str, float]]:
+    """Return the 95% intervals of the winner and of the trials that it was compared with.
+
+    Args:
+        results: What ``metrics.json`` has.
+        metric: By which the study scores; nothing is known of others than F1 scores.
+    """
+    judged = results.get("judged") or {}
+    if metric not in _F1 or "compared" not in judged:
+        return {}
+    found = {int(trial): scores[metric] for trial, scores in judged["compared"].items()}
+    return found | {results["best"]["trial"]: judged["validation"][metric]}
+
+
+def scores_table(results: Mapping[str, Any]) -> ResultTable | None:
+    """Return the scores of the winner and of the floor, with 95% intervals; None without any."""
+    judged = results.get("judged") or {}
+    refitted = results.get("test_model", "refitted") == "refitted"
+    model = "the refitted model" if refitted else "the winner"
+    found = {
+        "validation rows, at 0.5": judged.get("validation"),
+        "validation rows, at the thresholds": judged.get("validation_tuned"),
+        f"test rows, {model}, at 0.5": results.get("test_at_half"),
+        f"test rows, {model}, at the thresholds": results.get("test"),
+    }
+    for name, parts in results.get("floor", {}).items():
+        called = f"floor: {name.replace('_', '-')}"
+        found |= {f"{part} rows, {called}": parts.get(part) for part in ("validation", "test")}
+    there: list[tuple[str, Mapping[str, Any]]] = []
+    for name, scores in found.items():  # at thresholds of 0.5 the second line would be the first
+        if scores and not (there and there[-1][1] == scores):
+            there.append((name, scores))
+    if not judged or not there:
+        return None
+    rows = tuple((name, *(_with_interval(scores[key]) for key in _F1)) for name, scores in there)
+    records = tuple(
+        {
+            "part": name,
+            **{
+                f"{key}{end}": scores[key][field]
+                for key in _F1
+                for end, field in (("", "value"), ("_low", "low"), ("_high", "high"))
+            },
+        }
+        for name, scores in there
+    )
+    head = ("", *_F1.values())
+    return ResultTable("The winner", head, rows, records=records, key="winner")
+
+
+def _with_interval(score: Mapping[str, float]) -> str:
+    return f"{score['value']:.2f} ({score['low']:.2f} to {score['high']:.2f})"
 
 
 def pruned_table(tasks: Sequence[Task]) -> ResultTable | None:

@@ -1,6 +1,6 @@
 """Tables of a study as text and as CSV files, and its trials."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,21 +93,36 @@ def write_trials(study: StoredStudy, trials: Sequence[FrozenTrial], path: Path) 
     write_csv(path, header, rows)
 
 
-def stage_table(table: StageTable, metric: str) -> ResultTable:
+def stage_table(
+    table: StageTable, metric: str, intervals: Mapping[int, Mapping[str, float]] | None = None
+) -> ResultTable:
     """Return the table of a stage as it is shown, the winner marked, with all digits for files.
 
     Args:
         table: Of the study.
         metric: Name of the metric, with its unit.
+        intervals: Of trials, by their numbers: ``low`` and ``high`` in the metric's unit; None
+            where nothing is known of them.
     """
     head, rows = table_cells(table, metric)
+    known = [
+        None if intervals is None or row.trial is None else intervals.get(row.trial)
+        for row in table.rows
+    ]
+    if any(known):
+        head.insert(2, "95%")
+        for cells, one in zip(rows, known, strict=True):
+            cells.insert(2, "" if one is None else f"{one['low']:.2f} to {one['high']:.2f}")
     return ResultTable(
         table.name,
         tuple(head),
         tuple(map(tuple, rows)),
         words=("note",),
         marked=frozenset(place for place, row in enumerate(table.rows) if row.winner),
-        records=tuple(_record(row) for row in table.rows),
+        records=tuple(
+            _record(row) | ({} if one is None else {"low": one["low"], "high": one["high"]})
+            for row, one in zip(table.rows, known, strict=True)
+        ),
         key=table.key,
     )
 

@@ -240,6 +240,16 @@ class StoredStudy:
         """The plain Optuna study, whose own calls wait for nothing."""
         return self._do(lambda: self._base._source).study
 
+    def note(self, name: str, value: str) -> None:
+        """Keep a fact on the Optuna study, where it isn't there already."""
+
+        def write() -> None:
+            study = self._base._source.study
+            if study.user_attrs.get(name) != value:
+                study.set_user_attr(name, value)
+
+        self._do(write)
+
     def shown(self) -> "Shown":
         """Return what the study shows in optuna-dashboard beyond its trials."""
         from hpo.trials import Shown
