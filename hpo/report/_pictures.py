@@ -39,32 +39,6 @@ class Pictures:
         self._folder = folder
         self.paths: list[Path] = []
 
-    def of_stage(
-        self, name: str, table: StageTable, read: Callable[[], StageCurves]
-    ) -> tuple[Picture, ...]:
-        """Return the figures of a stage: its curves, and what the paper shows beyond them.
-
-        Args:
-            name: Of their files.
-            table: The stage.
-            read: Reads its curves.
-        """
-        place = place_of(table)
-        numbers = () if place is None else place.figures
-        panels = [number for number in numbers if number in _PANELS]
-        caption = f"On the {_PANELS[panels[0]]}, {_of_paper(panels[0])}" if panels else ""
-        about = f"the stage {table.name}"
-        found = self.drawn(name, lambda: draw_stage(read()), f"Curves of {about}", caption)
-        if 8 in numbers:
-            alt = f"Scores of {about} from close by"
-            close = f"{name}_close"
-            found += self.drawn(close, lambda: draw_close_up(read()), alt, _of_paper(8))
-        if 10 in numbers:
-            alt = f"Training loss of {about}"
-            loss = f"{name}_train_loss"
-            found += self.drawn(loss, lambda: draw_training_loss(read()), alt, _of_paper(10))
-        return found
-
     def of_table(
         self,
         index: int,
@@ -85,7 +59,7 @@ class Pictures:
         name = f"{index + 1:02d}_{file_name(table.key)}"
         if table.key == FRONT:
             return self.drawn(name, lambda: draw_front(study, tasks), f"The {table.name}")
-        return self.of_stage(name, table, read)
+        return self._of_stage(name, table, read)
 
     def drawn(
         self, name: str, draw: "Callable[[], Figure | None]", alt: str, caption: str = ""
@@ -108,6 +82,32 @@ class Pictures:
         self.paths.append(self._folder / picture.path)
         return (picture,)
 
+    def _of_stage(
+        self, name: str, table: StageTable, read: Callable[[], StageCurves]
+    ) -> tuple[Picture, ...]:
+        """Return the figures of a stage: its curves, and what the paper shows beyond them.
+
+        Args:
+            name: Of their files.
+            table: The stage.
+            read: Reads its curves.
+        """
+        place = place_of(table)
+        numbers = () if place is None else place.figures
+        panels = [number for number in numbers if number in _PANELS]
+        caption = f"{_of_paper(panels[0])} (on the {_PANELS[panels[0]]})" if panels else ""
+        about = f"the stage {table.name}"
+        found = self.drawn(name, lambda: draw_stage(read()), f"Curves of {about}", caption)
+        if 8 in numbers:
+            alt = f"Scores of {about} from close by"
+            close = f"{name}_close"
+            found += self.drawn(close, lambda: draw_close_up(read()), alt, _of_paper(8))
+        if 10 in numbers:
+            alt = f"Training loss of {about}"
+            loss = f"{name}_train_loss"
+            found += self.drawn(loss, lambda: draw_training_loss(read()), alt, _of_paper(10))
+        return found
+
 
 def _of_paper(number: int) -> str:
-    return f"the paper's Figure {number}: {FIGURES[number]}"
+    return f"The paper's Figure {number}: {FIGURES[number]}"

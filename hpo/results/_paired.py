@@ -60,11 +60,13 @@ def winner_on(
     Returns:
         The parts that the split has; or in words why there is nothing.
     """
+    trouble = ""
     for device in devices:
         try:
             trainer = trainer_of(study, best, device)
-        except InputError as error:
-            return f"its data can't be opened here: {error}"
+        except InputError as error:  # another device may do its arithmetic
+            trouble = str(error)
+            continue
         bundle = trainer.bundle
         found = {}
         for part in ("val", "test"):
@@ -75,7 +77,7 @@ def winner_on(
                 found[part] = _seen(bundle, part, [p > 0.5 for p in probabilities])
         if found:
             return found
-    return (
+    return trouble or (
         f"the run store at {study.definition.run_store} doesn't have the weights of its trial "
         f"{best.trial}"
     )
