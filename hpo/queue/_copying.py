@@ -4,9 +4,9 @@ import dataclasses
 
 from sqlalchemy import Connection, insert, select
 
+from hpo import trials
 from hpo.queue._tables import studies, tasks
 from hpo.search import TaskState
-from hpo.trials import copy_trials
 
 __all__ = ["Copied", "copy_study"]
 
@@ -50,7 +50,7 @@ def copy_study(
     if row is None:
         raise KeyError(f"The ledger has no study {study}.")
     target.execute(insert(studies), {**row, "study": name, "identity": identity})
-    trials = copy_trials(source, study_id, target, name, identity)
+    copied = trials.copy_trials(source, study_id, target, name, identity)
     found = source.execute(
         select(tasks).where(tasks.c.study == study).order_by(tasks.c.position)
     ).mappings()
@@ -63,4 +63,4 @@ def copy_study(
                 task |= {"state": TaskState.OPEN.value, "progress": None}
         target.execute(insert(tasks), copies)
         count += len(copies)
-    return Copied(trials, count)
+    return Copied(copied, count)
