@@ -50,9 +50,11 @@ def export_file(url: str, name: str, path: Path, wait: float | None = None) -> C
 def _export(url: str, name: str, path: Path) -> Copied:
     check_exists(url)
     check_is_database(url)
-    store = Store.open(url)
-    found, _ = store.find(name, "NAME")
-    with tempfile.TemporaryDirectory(prefix="hpo-") as folder:
+    with (
+        contextlib.closing(Store.open(url)) as store,
+        tempfile.TemporaryDirectory(prefix="hpo-") as folder,
+    ):
+        found, _ = store.find(name, "NAME")
         alone = Path(folder) / "study.db"
         with contextlib.closing(Store.open(f"sqlite:///{alone}")) as target:
             copied = copy_to(store, found, target, name)
@@ -163,8 +165,11 @@ def _unpack(path: Path, to: Path) -> None:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
         if not plain or not {"alembic_version", "hpo_version", "studies"} <= tables:
             raise InputError(f"{path}: has other tables than hpo study export writes.")
-        (optuna,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        (ledger,) = connection.execute("SELECT version_num FROM hpo_version").fetchone()
+        versions = [
+            str((connection.execute(f"SELECT version_num FROM {table}").fetchone() or ("none",))[0])
+            for table in ("alembic_version", "hpo_version")
+        ]
+    optuna, ledger = versions
     if optuna != REVISION:
         raise InputError(
             f"{path}: its tables are of Optuna's revision {optuna}, and this version of hpo reads "
