@@ -100,7 +100,7 @@ def test_only_what_is_shown_is_lean(finished: StoredStudy, folder: Path, tmp_pat
             names = {one["key"] for shown in detail["trials"] for one in shown["user_attrs"]}
             assert {"task", "std", "micro_f1"} <= names
             assert not names & {"config", "draw", "runs", "token", "metrics"}
-            assert b"UserAttribute_config" in ask("/csv/1")
+            assert b"UserAttribute config" in ask("/csv/1")
             ask("/api/studies/1/rename", {"study_name": "after"})
         finally:
             server.shutdown()
