@@ -21,7 +21,7 @@ _VERBS = {
         "hpo.report.__main__",
         "write the tables and figures of a study, or compare several",
     ),
-    "study": ("hpo.studies", "list the studies of a storage, delete one, or retry what failed"),
+    "study": ("hpo.studies", "list, show, copy, delete, export or import studies"),
     "replay": ("hpo.replay", "train a trial again and compare it with the store"),
     "runs": ("hpo.runs", "list, check or prune the run store"),
     "check": ("hpo.check", "read all that is stored and say what is whole"),
