@@ -11,6 +11,7 @@ from hpo._options import (
     duration,
     positive,
 )
+from hpo._run_screen import add_screen_options
 
 __all__ = ["run_parser"]
 
@@ -156,5 +157,6 @@ def run_parser() -> argparse.ArgumentParser:
         metavar="GB",
         help="size limit of the stored weights and states, in 10^9 bytes (default: %(default)g)",
     )
+    add_screen_options(parser)
     add_timing_options(parser)
     return parser

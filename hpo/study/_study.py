@@ -209,6 +209,14 @@ class StoredStudy:
         other._patience = patience
         return other
 
+    def telling(self, told: Callable[[str | None], None]) -> "StoredStudy":
+        """Return the study with calls that wait as long, and tell of it.
+
+        Args:
+            told: See ``Patience``.
+        """
+        return self.patient(Patience(limit=self.wait, told=told))
+
     @property
     def plain(self) -> "StoredStudy":
         """The study with calls that wait for nothing."""
