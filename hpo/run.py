@@ -23,6 +23,7 @@ from hpo._run_space import fusion_names, read_by, space_file
 from hpo._writable import check_folder
 
 if TYPE_CHECKING:
+    from hpo.events import StudyWatch
     from hpo.features import Bundle
     from hpo.launch import Placement, RayPlan, RayWorkers, Workers
     from hpo.library import Study
@@ -239,11 +240,8 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack, show:
         ahead.observe(tasks)
 
     with _sigterm_as_interrupt():
-        complete = study.run(
-            start,
-            observe,
-            limits,
-        )
+        with _interval(arguments, show, watch):
+            complete = study.run(start, observe, limits)
         show.tell(Stopped(complete, study.ended_by))
         if complete or _has_result(study):
             if study.stopped is not None:
@@ -275,6 +273,22 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack, show:
         soft_wrap=True,
     )
     return UNFINISHED
+
+
+@contextlib.contextmanager
+def _interval(arguments: argparse.Namespace, show: Shown, watch: "StudyWatch") -> "Iterator[None]":
+    """Find out how sure the best so far is, where somebody is shown it."""
+    from hpo.watch import IntervalProcess
+
+    if not (show.live or show.machine):
+        yield
+        return
+    cache = arguments.cache.absolute()
+    with IntervalProcess(
+        *(arguments.study, arguments.storage, cache, arguments.plugin, watch.know_interval)
+    ) as process:
+        show.tell.add(process)
+        yield
 
 
 def _results_folder(study: str) -> Path:

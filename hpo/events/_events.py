@@ -144,6 +144,7 @@ class StageBegun(Event):
         index: Its place, from 1.
         stages: How many there are.
         configurations: How many it compares.
+        parameters: What tells them apart.
     """
 
     kind = "stage_begun"
@@ -151,6 +152,7 @@ class StageBegun(Event):
     index: int
     stages: int
     configurations: int
+    parameters: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)

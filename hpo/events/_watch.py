@@ -71,7 +71,7 @@ class StudyWatch:
     def begin(self) -> None:
         """Tell what the study is, before anything is trained."""
         study, space = self._study, self._study.space
-        done = sum(stage.done for stage in self._plan.stages)
+        done = sum(count for state, count in study.counts().items() if state.ended)
         parameters = tuple(study.strategy.distributions)
         self._tell(
             StudyBegun(
@@ -93,22 +93,24 @@ class StudyWatch:
         self._look_for_floor()
         ended, changed, resumed = False, False, []
         for task in tasks:
-            before = self._seen.get(task.position, _Seen())
-            if before.ended:
+            known = self._seen.get(task.position)
+            if known is not None and known.state.ended:
                 continue
             seen = _Seen(task.state, task.token, task.trial, task.progress)
-            if seen == before:
+            if seen == known:
                 continue
+            before = known or _Seen()
             self._seen[task.position] = seen
             changed = changed or task.state is not TaskState.CLAIMED
-            self._open(task)
+            self._open(task, tasks)
+            # one that is resumed only to be ended doesn't go on
+            if before.progress is not None and _is_resumed(task, before) and not task.ending:
+                resumed.append((task, before.progress.step))
             if task.state.ended:
                 self._end(task)
                 ended = True
-                continue
-            if before.state is TaskState.PAUSED and task.state is not TaskState.PAUSED:
-                resumed.append(task)
-            self._move(task, before)
+            else:
+                self._move(task, before)
         self._pace.update(tasks, self._plan, time.monotonic())
         if resumed:
             self._explain(resumed)
@@ -129,27 +131,31 @@ class StudyWatch:
             self._best = best = dataclasses.replace(best, low=low, high=high)
         self._tell(best)
 
-    def _open(self, task: Task) -> None:
+    def _open(self, task: Task, tasks: Sequence[Task]) -> None:
         """Tell that a stage begins, at its first task."""
-        if task.stage not in self._stages:
-            self._stages.add(task.stage)
-            name = self._study.strategy.stage_name(task)
-            count = self._plan.configurations
-            if self._plan.in_stages and task.stage < len(self._plan.stages):
-                count = self._plan.stages[task.stage].candidates
-            self._tell(StageBegun(name, task.stage + 1, len(self._plan.stages), count))
+        if task.stage in self._stages:
+            return
+        self._stages.add(task.stage)
+        strategy, stages = self._study.strategy, self._plan.stages
+        count, parameters = self._plan.configurations, tuple(strategy.distributions)
+        if self._plan.in_stages:
+            count = stages[task.stage].candidates
+            table = strategy.tables(tasks, cited=False)[task.stage]
+            parameters = tuple(dict.fromkeys(name for row in table.rows for name in row.params))
+        name = strategy.stage_name(task)
+        self._tell(StageBegun(name, task.stage + 1, len(stages), count, parameters))
 
     def _move(self, task: Task, before: "_Seen") -> None:
         """Tell how a trial goes on that has not ended."""
         trained = before.state is TaskState.CLAIMED and before.trial is not None
         if task.state is not TaskState.CLAIMED:
-            if trained:
-                self._leave(before, task.progress or before.progress)
+            if trained or (task.state is TaskState.PAUSED and task.token != before.token):
+                self._leave(task.trial, task.progress or before.progress)
             return
         if task.trial is None or task.config is None:
             return
         if trained and before.trial != task.trial:
-            self._leave(before, before.progress)
+            self._leave(before.trial, before.progress)
         if (before.state, before.token, before.trial) != (task.state, task.token, task.trial):
             params = self._study.strategy.params(task.config)
             stage = self._study.strategy.stage_name(task)
@@ -160,14 +166,15 @@ class StudyWatch:
             value = _finite(progress.value)
             self._tell(TrialProgress(task.trial, progress.step, progress.steps, value, rate))
 
-    def _leave(self, before: "_Seen", progress: Progress | None) -> None:
+    def _leave(self, trial: int | None, progress: Progress | None) -> None:
         """Tell that a trial pauses, was handed back, or was taken from its worker."""
-        assert before.trial is not None  # a worker trained it
+        if trial is None:
+            return
         if progress is None:
-            self._tell(TrialPaused(before.trial, 0, None, None))
+            self._tell(TrialPaused(trial, 0, None, None))
         else:
             value = _finite(progress.value)
-            self._tell(TrialPaused(before.trial, progress.step, progress.steps, value))
+            self._tell(TrialPaused(trial, progress.step, progress.steps, value))
 
     def _end(self, task: Task) -> None:
         outcome, strategy = task.outcome, self._study.strategy
@@ -195,13 +202,16 @@ class StudyWatch:
             what = "fails" if outcome is None else "is pruned"
             self._tell(Decision(f"trial {task.trial} {what}", reason))
 
-    def _explain(self, resumed: Sequence[Task]) -> None:
-        """Tell why paused trials are resumed."""
+    def _explain(self, resumed: Sequence[tuple[Task, int]]) -> None:
+        """Tell why paused trials are resumed.
+
+        Args:
+            resumed: Each with the step where it was paused.
+        """
         pauses = self._study.pauses()
-        for task in resumed:
-            if task.ending is None:
-                what = f"trial {task.trial} goes on"
-                self._tell(Decision(what, why_it_goes_on(task, pauses)))
+        for task, step in resumed:
+            what = f"trial {task.trial} goes on"
+            self._tell(Decision(what, why_it_goes_on(task, step, pauses)))
 
     def _decide(self, tasks: Sequence[Task]) -> None:
         """Tell which stages have a winner now."""
@@ -216,7 +226,7 @@ class StudyWatch:
                 StageDecided(table.name, dict(winner.params), winner.trial, winner.value, table)
             )
             if self._looked and self._plan.in_stages:
-                self._tell(Decision(f"{table.name}: {winner.label} wins", why_it_won(table)))
+                self._tell(Decision(f"stage {table.name}: {winner.label} wins", why_it_won(table)))
         if self._plan.in_stages:  # what later stages take follows from the winners
             self._plan = self._study.strategy.plan(FixedBoard(list(tasks)))
 
@@ -295,10 +305,6 @@ class _Seen:
     trial: int | None = None
     progress: Progress | None = None
 
-    @property
-    def ended(self) -> bool:
-        return self.state.ended
-
 
 def _reached(task: Task) -> tuple[int, float] | None:
     """Return where a task that isn't whole has a score, and which; None without one."""
@@ -308,6 +314,13 @@ def _reached(task: Task) -> tuple[int, float] | None:
         return None
     value = _finite(task.progress.value)
     return None if value is None else (task.progress.step, value)
+
+
+def _is_resumed(task: Task, before: _Seen) -> bool:
+    """Tell whether a task that was paused went on since, perhaps to pause again."""
+    if before.state is not TaskState.PAUSED:
+        return False
+    return task.state is not TaskState.PAUSED or task.token != before.token
 
 
 def _is_behind(found: Best, known: Best) -> bool:

@@ -25,20 +25,25 @@ def why_it_won(table: StageTable) -> str:
     return f"{winner.value:.3f}, {ahead:.3f} ahead of {second.label or f'trial {second.trial}'}"
 
 
-def why_it_goes_on(task: Task, pauses: Mapping[int, Sequence[Progress]]) -> str:
+def why_it_goes_on(task: Task, step: int, pauses: Mapping[int, Sequence[Progress]]) -> str:
     """Return where a task stands among all that ever paused where it did.
 
     Args:
         task: It was paused, and is resumed.
+        step: Where it was paused.
         pauses: Of all tasks, by position.
     """
-    past = pauses.get(task.position, ())
-    if not past:
-        return "it was paused"
-    last = past[-1]
-    values = [p.value for one in pauses.values() for p in one if p.step == last.step]
-    rank = 1 + sum(value > last.value for value in values)
-    return f"{last.value:.3f} at epoch {last.step}, {_ordinal(rank)} of {len(values)} there"
+    values = {
+        position: past.value
+        for position, all_of_it in pauses.items()
+        for past in all_of_it
+        if past.step == step
+    }
+    value = values.get(task.position)
+    if value is None:
+        return f"it was paused at epoch {step}"
+    rank = 1 + sum(other > value for other in values.values())
+    return f"{value:.3f} at epoch {step}, {_ordinal(rank)} of {len(values)} there"
 
 
 def _ordinal(number: int) -> str:

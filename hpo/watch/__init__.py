@@ -1,9 +1,18 @@
 """What people and machines see of a study at work: the screen, JSON lines, a notebook's cell."""
 
 from hpo.watch._console import SharedConsole
+from hpo.watch._interval import IntervalProcess
 from hpo.watch._json_lines import JsonLines
 from hpo.watch._picture import Picture
 from hpo.watch._screen import Screen, show_plan
 from hpo.watch._view import View
 
-__all__ = ["JsonLines", "Picture", "Screen", "SharedConsole", "View", "show_plan"]
+__all__ = [
+    "IntervalProcess",
+    "JsonLines",
+    "Picture",
+    "Screen",
+    "SharedConsole",
+    "View",
+    "show_plan",
+]

@@ -123,13 +123,15 @@ def _bars(picture: Picture, running: Sequence[Running], width: int) -> Renderabl
         row(stage.stage, picture.in_stage, stage.configurations, count, "", place)
     for one in running:
         label = f"trial {one.trial}" if width >= 32 else f"{one.trial}"
+        told = () if stage is None else stage.parameters
+        params = format_params({name: one.params[name] for name in told if name in one.params})
         if one.steps is None:
-            row(label, 0, 1, "begins", "", format_params(one.params))
+            row(label, 0, 1, "begins", "", params)
             continue
         epoch = f"epoch {one.step}/{one.steps}" if medium else f"{one.step}/{one.steps}"
         value = "" if one.value is None else f"{one.value:.3f}"
         rate = "" if one.per_second is None else f"{one.per_second:,.1f}/s  "
-        row(label, one.step, one.steps, epoch, value, rate + format_params(one.params))
+        row(label, one.step, one.steps, epoch, value, rate + params)
     finishing = picture.finishing
     if finishing is not None and picture.result is None:
         epoch = f"epoch {finishing.step}/{finishing.steps}"
