@@ -158,5 +158,13 @@ def run_parser() -> argparse.ArgumentParser:
         help="size limit of the stored weights and states, in 10^9 bytes (default: %(default)g)",
     )
     add_screen_options(parser)
+    add(
+        "--log-to",
+        action="append",
+        default=[],
+        metavar="TOOL[=WHERE]",
+        help="keep each trial as a run in tensorboard[=DIR], mlflow[=URI] or wandb[=PROJECT]; may "
+        "be given several times",
+    )
     add_timing_options(parser)
     return parser

@@ -88,6 +88,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack, show:
     from hpo.study import check_name, concerns, failed_tasks, kept_split, load_plugins
     from hpo.training import Arithmetic
     from hpo.trials import redact
+    from hpo.watch import LogProcess, parse_log_to
 
     began = time.monotonic()
     check_name(arguments.study)
@@ -97,6 +98,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack, show:
         check_folder(arguments.cache, "--cache")
     candidates = [(text, parse_candidate(text)) for text in arguments.add]
     pick = None if arguments.pick is None else check_pick(arguments.pick)
+    tools = parse_log_to(arguments.log_to)
     load_plugins(arguments.plugin)
     options = data_options(arguments, device="cpu")
     if arguments.dry_run:
@@ -226,6 +228,10 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack, show:
         ],
     )
     study.stored = study.stored.telling(watch.wait)
+    if tools:
+        place = arguments.cache.absolute()
+        log = LogProcess(tools, arguments.study, arguments.storage, place, arguments.plugin, out)
+        show.tell.add(stack.enter_context(log))
     watch.begin()
     ahead = _Ahead(len(placements))
     stack.callback(ahead.join)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from hpo.results import Floor
-from hpo.search import Plan, Space, StageTable, Task
+from hpo.search import Plan, Space, StageTable
 
 __all__ = [
     "Best",
@@ -76,6 +76,7 @@ class StudyBegun(Event):
         done: Configurations that had ended before.
         seconds: How long it may go on; None without a limit.
         parameters: What is searched.
+        identity: What tells it from another study that has, or had, its name.
     """
 
     kind = "study_begun"
@@ -86,6 +87,7 @@ class StudyBegun(Event):
     done: int
     seconds: float | None
     parameters: tuple[str, ...]
+    identity: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,7 +252,8 @@ class TrialEnded(Event):
         epochs_trained: Epochs of single runs that were trained for it.
         reason: Why it was pruned or failed.
         earlier: Whether it had ended before this command began.
-        task: All that is known of it.
+        config: All values of its configuration.
+        runs: The addresses of its runs in the run store, for each seed.
     """
 
     kind = "trial_ended"
@@ -266,7 +269,8 @@ class TrialEnded(Event):
     epochs_trained: int
     reason: str | None
     earlier: bool
-    task: Task = dataclasses.field(metadata=_HERE)
+    config: Mapping[str, Any]
+    runs: tuple[tuple[str, ...], ...]
 
 
 @dataclasses.dataclass(frozen=True)

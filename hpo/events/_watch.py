@@ -75,7 +75,14 @@ class StudyWatch:
         parameters = tuple(study.strategy.distributions)
         self._tell(
             StudyBegun(
-                study.name, space.name, space.metric, space.seeds, done, self._seconds, parameters
+                study=study.name,
+                space=space.name,
+                metric=space.metric,
+                seeds=space.seeds,
+                done=done,
+                seconds=self._seconds,
+                parameters=parameters,
+                identity=study.identity,
             )
         )
         self._tell(Planned(self._plan, space, self._about))
@@ -195,7 +202,8 @@ class StudyWatch:
                 epochs_trained=0 if outcome is None else outcome.epochs_trained,
                 reason=reason,
                 earlier=not self._looked,
-                task=task,
+                config={} if task.config is None else task.config.model_dump(mode="json"),
+                runs=() if outcome is None else outcome.runs,
             )
         )
         if self._looked and reason is not None:

@@ -15,7 +15,7 @@ from typing import IO
 from hpo.launch._devices import Placement
 from hpo.worker import WorkerSettings
 
-__all__ = ["Workers"]
+__all__ = ["Workers", "relay"]
 
 _log = logging.getLogger(__name__)
 _RESTARTS = 5
@@ -85,10 +85,9 @@ class Workers:
             start_new_session=True,
         )
         if process.stdout is not None:
-            self._relays.append(
-                threading.Thread(target=_relay, args=(process.stdout,), daemon=True)
-            )
-            self._relays[-1].start()
+            thread = threading.Thread(target=relay, args=(process.stdout,), daemon=True)
+            thread.start()
+            self._relays.append(thread)
         return process
 
     def release(self) -> "Workers":
@@ -131,8 +130,8 @@ class Workers:
                 process.wait(max(0.0, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
-        for relay in self._relays:
-            relay.join(1.0)
+        for thread in self._relays:
+            thread.join(1.0)
 
     def signal(self, number: int) -> None:
         """Send a signal to all workers."""
@@ -146,7 +145,7 @@ class Workers:
         return [process.poll() for process in self._processes]
 
 
-def _relay(output: IO[bytes]) -> None:
+def relay(output: IO[bytes]) -> None:
     """Print lines as they come, wherever standard error is then."""
     with output:
         for line in output:

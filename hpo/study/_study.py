@@ -209,6 +209,11 @@ class StoredStudy:
         other._patience = patience
         return other
 
+    @property
+    def identity(self) -> str:
+        """What tells it from another study of its name."""
+        return self._identity
+
     def telling(self, told: Callable[[str | None], None]) -> "StoredStudy":
         """Return the study with calls that wait as long, and tell of it.
 

@@ -50,10 +50,12 @@ class Screen:
 
     Args:
         console: Where to write.
+        brief: Whether to leave out the plan, what is to beat, and the tables.
     """
 
-    def __init__(self, console: SharedConsole) -> None:
+    def __init__(self, console: SharedConsole, *, brief: bool = False) -> None:
         self._console = console
+        self._brief = brief
         self._stack = contextlib.ExitStack()
         self._encoding: ConsoleProgress | None = None
         self._picture = Picture()
@@ -89,16 +91,18 @@ class Screen:
                 self._stack.close()  # the bars of what was encoded
                 self._metric = event.metric
             case Planned():
-                show_plan(self._console, event.about, event.plan, event.space)
+                if not self._brief:
+                    show_plan(self._console, event.about, event.plan, event.space)
                 if self.is_live:
                     self._stack.enter_context(_live(self._console, View(self._picture)))
             case FloorKnown():
                 self._floor = event.floor
-                for line in floor_lines(event.floor):
+                for line in () if self._brief else floor_lines(event.floor):
                     self._print(line)
             case StageDecided():
-                shown = with_floor([event.table], self._floor, self._metric)
-                self._console.print(render_table(*shown))
+                if not self._brief:
+                    shown = with_floor([event.table], self._floor, self._metric)
+                    self._console.print(render_table(*shown))
             case TrialEnded():
                 if not (self.is_live or event.earlier):
                     self._print(_ended_line(event))
@@ -122,7 +126,7 @@ def _live(console: SharedConsole, view: View) -> Iterator[None]:
         auto_refresh=False,
         transient=True,
         redirect_stderr=both,
-        redirect_stdout=True,
+        redirect_stdout=sys.stdout.isatty(),
     )
     drawing = Drawing(console, live)
     with contextlib.ExitStack() as stack:

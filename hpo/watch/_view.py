@@ -10,7 +10,7 @@ from rich.text import Text
 from hpo.search import format_params
 from hpo.watch._picture import Picture, Running, clock
 
-__all__ = ["View", "best_text", "left_text"]
+__all__ = ["View", "best_text", "headline"]
 
 #: Widths from which on more is shown.
 _MEDIUM, _WIDE = 60, 100
@@ -39,7 +39,7 @@ class View:
             decisions = []
         if picture.study is None:
             return
-        yield _line(Text(_headline(picture), style="bold"))
+        yield _line(Text(headline(picture), style="bold"))
         yield _bars(picture, shown, width)
         if len(shown) < len(running):
             yield _line(Text(f"and {len(running) - len(shown)} more in progress"))
@@ -66,7 +66,7 @@ def best_text(picture: Picture) -> str:
     return f"{called} {best.value:.3f}{sure}{where}, trial {best.trial}{shown}"
 
 
-def left_text(seconds: float | None) -> str:
+def _left_text(seconds: float | None) -> str:
     """Return how long it takes yet, in words; empty if that isn't known."""
     if seconds is None:
         return ""
@@ -75,13 +75,14 @@ def left_text(seconds: float | None) -> str:
     return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
 
 
-def _headline(picture: Picture) -> str:
+def headline(picture: Picture) -> str:
+    """Return what the study is called, and how far and how fast it is."""
     assert picture.study is not None
     parts = [picture.study.study]
     totals = picture.totals
     if totals is not None:
         parts.append(clock(picture.seconds))
-        if picture.stopped is None and (left := left_text(totals.seconds_left)):
+        if picture.stopped is None and (left := _left_text(totals.seconds_left)):
             parts.append(left)
         if picture.stopped is None and totals.epochs_per_second is not None:
             parts.append(f"{totals.epochs_per_second:,.1f} epochs/s")

@@ -49,7 +49,7 @@ def test_each_event_is_an_object_in_a_line_of_its_own() -> None:
         **{"event": "trial_ended", "time": "", "study": "small", "trial": 0, "position": 0},
         **{"stage": "fusion", "params": {"fusion": "image", "lr": 0.01}, "state": "done"},
         **{"value": 61.25, "std": 0.5, "metrics": {}, "steps": 20, "epochs_trained": 20},
-        **{"reason": None, "earlier": False},
+        **{"reason": None, "earlier": False, "config": {}, "runs": []},
     }
 
 

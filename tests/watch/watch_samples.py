@@ -12,7 +12,7 @@ from hpo.events import (
     TrialEnded,
     TrialProgress,
 )
-from hpo.search import Plan, PlannedStage, Space, Task, TaskState
+from hpo.search import Plan, PlannedStage, Space
 
 SPACE = Space.model_validate(
     {
@@ -40,7 +40,7 @@ PLAN = Plan(
 def begun(study: str = "small") -> list[Event]:
     """A study that has begun, with nothing trained."""
     return [
-        StudyBegun(study, "small", "micro_f1", 1, 0, None, ("fusion", "lr")),
+        StudyBegun(study, "small", "micro_f1", 1, 0, None, ("fusion", "lr"), "abc"),
         Planned(PLAN, SPACE, ("study small · space small",)),
         StageBegun("fusion", 1, 2, 2, ("fusion",)),
     ]
@@ -77,5 +77,6 @@ def ended(trial: int, value: float | None, reason: str | None = None) -> TrialEn
         epochs_trained=20,
         reason=reason,
         earlier=False,
-        task=Task(trial, 0, None, None, (), TaskState.DONE),
+        config={},
+        runs=(),
     )
