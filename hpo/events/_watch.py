@@ -147,8 +147,9 @@ class StudyWatch:
         count, parameters = self._plan.configurations, tuple(strategy.distributions)
         if self._plan.in_stages:
             count = stages[task.stage].candidates
-            table = strategy.tables(tasks, cited=False)[task.stage]
-            parameters = tuple(dict.fromkeys(name for row in table.rows for name in row.params))
+            # where a failed trial of an earlier stage is tried again, this one has no table
+            for table in strategy.tables(tasks, cited=False)[task.stage : task.stage + 1]:
+                parameters = tuple(dict.fromkeys(n for row in table.rows for n in row.params))
         name = strategy.stage_name(task)
         self._tell(StageBegun(name, task.stage + 1, len(stages), count, parameters))
 

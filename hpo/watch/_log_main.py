@@ -102,7 +102,7 @@ class _Keeper:
                 self._epochs = event["epochs"]
             case "best" if event["step"] is None:
                 self._tracker.best(event, self._epochs)
-            case "trial_ended" if not self._tracker.has(event):
+            case "trial_ended" if event["trial"] is not None and not self._tracker.has(event):
                 self._tracker.trial(event, self._curves(event))
             case "result":
                 self._tracker.result(event)

@@ -134,8 +134,8 @@ def _live(console: SharedConsole, view: View) -> Iterator[None]:
         stack.callback(drawing.end)
         for handler in _log.handlers if both else ():
             if isinstance(handler, logging.StreamHandler):
-                before = handler.setStream(sys.stderr)
-                stack.callback(handler.setStream, before)
+                stack.callback(handler.setStream, handler.stream)
+                handler.setStream(sys.stderr)
         yield
 
 
