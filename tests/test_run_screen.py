@@ -82,13 +82,13 @@ def test_a_terminal_that_changes_its_size(folder: Path) -> None:
             columns, rows = next(sizes, (20, 24))
             resize(columns, rows)
 
-    status, written, left = run_in_terminal(command(), folder, 80, seen=look)
+    status, written, left = run_in_terminal(command("--no-refit"), folder, 80, seen=look)
     assert status == 0, left
     assert "Traceback" not in written and "best: trial" in written.replace("\r\n", "")
 
 
 def test_twenty_columns(folder: Path) -> None:
-    status, written, left = run_in_terminal(command(), folder, 20, 24)
+    status, written, left = run_in_terminal(command("--no-refit"), folder, 20, 24)
     assert status == 0, left
     assert "Traceback" not in written and "left out" not in written
     assert "best: trial" in left.replace("\n", "")
@@ -97,7 +97,7 @@ def test_twenty_columns(folder: Path) -> None:
 
 def test_a_terminal_that_goes_away_ends_nothing(folder: Path) -> None:
     """Where the hang-up is ignored, as with nohup."""
-    wrapped = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command()]
+    wrapped = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command("--no-refit")]
     import pty
 
     controller, other = pty.openpty()
@@ -162,7 +162,7 @@ def test_an_error_is_an_event_as_well(folder: Path) -> None:
 
 
 def test_lines_of_json_to_a_pipe_that_nobody_reads(folder: Path) -> None:
-    process = subprocess.Popen(command("--json"), cwd=folder, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command("--json", "--no-refit"), cwd=folder, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()
@@ -172,7 +172,9 @@ def test_lines_of_json_to_a_pipe_that_nobody_reads(folder: Path) -> None:
 
 def test_a_killed_run_leaves_workers_that_finish(folder: Path) -> None:
     """What they print went to a pipe of the run."""
-    process = subprocess.Popen(command("--json"), cwd=folder, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command("--json", "--no-refit"), cwd=folder, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     for line in process.stdout:
         if json.loads(line)["event"] == "trial_progress":
