@@ -1,4 +1,4 @@
-"""How sure the best so far is, found out by a process of its own that only takes spare time."""
+"""How sure the best so far is, found out by a process of its own that leaves workers the time."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ Known = Callable[[int | None, float, float], None]
 class IntervalProcess:
     """Listens for a new best trial, and asks how sure its score is; use it as a context manager.
 
-    What scores it is a process with the lowest priority: the rows are predicted with the weights
+    What scores it is a process with a low priority: the rows are predicted with the weights
     that the run store has, and drawn with replacement. Workers go first, and nothing of this
     process computes. If it can't be found out, there is no interval.
 

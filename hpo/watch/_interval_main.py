@@ -22,7 +22,7 @@ def _main(argv: Sequence[str] | None) -> int:
     add_study_options(parser, cache=True)
     arguments = parser.parse_args(argv)
     if hasattr(os, "nice"):
-        os.nice(19)
+        os.nice(10)
 
     from hpo.results import score_interval
     from hpo.study import StoredStudy, load_plugins

@@ -23,7 +23,7 @@ _log = logging.getLogger("hpo")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read events, a line of JSON each, until there are no more."""
+    """Read events, a line of JSON each, until there are no more; print a line for each."""
     return guarded(_main, argv)
 
 
@@ -34,8 +34,8 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--to", action="append", required=True)
     arguments = parser.parse_args(argv)
     if hasattr(os, "nice"):
-        os.nice(19)
-    lines = sys.stdin
+        os.nice(10)
+    kept = sys.stdout
     # What a tool prints is not for a standard output that may be for machines.
     with contextlib.redirect_stdout(sys.stderr):
         from hpo.report import CurveReader
@@ -47,10 +47,11 @@ def _main(argv: Sequence[str] | None) -> int:
         keepers = [
             _Keeper(to, arguments.out, reader, study.definition.metrics) for to in arguments.to
         ]
-        for line in lines:
+        for line in sys.stdin:
             event = json.loads(line)
             for keeper in keepers:
                 keeper.take(event)
+            print(event["event"], file=kept, flush=True)
         for keeper in keepers:
             keeper.end()
     return 0

@@ -9,6 +9,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -26,8 +27,9 @@ _TOOLS = {
     "mlflow": ("mlflow", "mlflow"),
     "wandb": ("wandb", "wandb"),
 }
-#: So many seconds a tool has at the end for what it has not kept yet.
-_PATIENCE_S = 60.0
+#: At the end tools are waited for as long as they keep something in so many seconds; starting takes
+#: longer where the machine is busy.
+_PATIENCE_S, _FIRST_PATIENCE_S = 60.0, 240.0
 _LOGGED = (StudyBegun, TrialEnded, Best, Totals, Stopped, Result)
 _log = logging.getLogger(__name__)
 
@@ -79,7 +81,7 @@ def parse_log_to(texts: Sequence[str]) -> list[LogTo]:
 class LogProcess:
     """Hands events to a process that keeps them in other tools; use it as a context manager.
 
-    The process has the lowest priority, so that workers go first, and whatever a tool does or
+    The process has a low priority, so that workers go first, and whatever a tool does or
     fails to do happens there. It reads the curves of trials from the run store.
 
     Args:
@@ -111,14 +113,18 @@ class LogProcess:
             env={**os.environ, "HPO_STORAGE": url},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        assert self._process.stdin is not None and self._process.stdout is not None  # as asked
+        assert self._process.stderr is not None  # as asked
         self._names = ", ".join(tool.tool for tool in tools)
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._relay = threading.Thread(target=relay, args=(self._process.stdout,), daemon=True)
-        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+        self._give_up = time.monotonic() + _FIRST_PATIENCE_S
+        self._threads = [
+            threading.Thread(target=relay, args=(self._process.stderr,), daemon=True),
+            threading.Thread(target=self._read, name="log read", daemon=True),
+            threading.Thread(target=self._write, name="log write", daemon=True),
+        ]
 
     def __call__(self, event: Event) -> None:
         """Note an event; it is handed on when the process has time for it."""
@@ -126,8 +132,8 @@ class LogProcess:
             self._events.put(event)
 
     def __enter__(self) -> Self:
-        self._relay.start()
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
@@ -137,17 +143,25 @@ class LogProcess:
         trace: TracebackType | None,
     ) -> None:
         self._events.put(None)
-        try:
-            self._process.wait(_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            _log.warning(
-                "%s: not everything was kept within %.0f s; the same command with --log-to adds "
-                "the rest.",
-                *(self._names, _PATIENCE_S),
-            )
-        self._thread.join()
-        self._relay.join(1.0)
+        self._give_up = max(self._give_up, time.monotonic() + _PATIENCE_S)
+        while self._process.poll() is None:
+            if time.monotonic() > self._give_up:
+                self._process.kill()
+                _log.warning(
+                    "--log-to: not everything is in %s, which took too long; the same command adds "
+                    "the rest.",
+                    self._names,
+                )
+                break
+            time.sleep(0.05)
+        for thread in self._threads:
+            thread.join(5.0)
+
+    def _read(self) -> None:
+        """Take note of each event that was kept, for which a line is printed."""
+        assert self._process.stdout is not None
+        for _ in self._process.stdout:
+            self._give_up = time.monotonic() + _PATIENCE_S
 
     def _write(self) -> None:
         assert self._process.stdin is not None

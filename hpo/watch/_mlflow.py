@@ -119,6 +119,8 @@ def open_tracker(study: Mapping[str, Any], where: str | None, out: Path) -> _MLf
             of the results.
         out: The folder of the results.
     """
+    # A server that is away is tried for a quarter of a minute, not for a quarter of an hour.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     uri = where or os.environ.get("MLFLOW_TRACKING_URI")
     if uri is None:
         out.mkdir(parents=True, exist_ok=True)

@@ -14,8 +14,8 @@ from hpo.watch._view import best_text, headline
 __all__ = ["NotebookView", "in_notebook"]
 
 _EVERY_S = 1.0
-_TABLE = "border-collapse:collapse;margin:4px 0"
-_CELL = "padding:1px 12px 1px 0;text-align:left;background:none;border:none"
+_TABLE = "border-collapse:collapse;margin:4px 0;color:inherit;font-size:inherit"
+_CELL = "color:inherit;padding:1px 12px 1px 0;text-align:left;background:none;border:none"
 
 
 def in_notebook() -> bool:
@@ -85,7 +85,7 @@ def picture_html(picture: Picture) -> str:
     for one in sorted(picture.running.values(), key=lambda one: one.trial):
         value = "" if one.value is None else f", {one.value:.3f}"
         done = "begins" if one.steps is None else f"epoch {one.step} of {one.steps}{value}"
-        params = format_params(one.params)
+        params = format_params(picture.told(one))
         rows.append(_row(f"trial {one.trial}", one.step, one.steps or 1, done, params))
     waiting = f"waiting for the store: {picture.waiting}" if picture.waiting else ""
     lines = [f"{when} {one.what}: {one.why}" for when, one in picture.decisions]

@@ -83,6 +83,11 @@ class Picture:
         """Since the study began."""
         return time.monotonic() - self._began
 
+    def told(self, trial: Running) -> dict[str, Any]:
+        """Return the parameters of a trial that tell it from others of its stage."""
+        names = () if self.stage is None else self.stage.parameters
+        return {name: trial.params[name] for name in names if name in trial.params}
+
     def __call__(self, event: Event) -> None:
         """Take in an event."""
         match event:

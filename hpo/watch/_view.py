@@ -124,8 +124,7 @@ def _bars(picture: Picture, running: Sequence[Running], width: int) -> Renderabl
         row(stage.stage, picture.in_stage, stage.configurations, count, "", place)
     for one in running:
         label = f"trial {one.trial}" if width >= 32 else f"{one.trial}"
-        told = () if stage is None else stage.parameters
-        params = format_params({name: one.params[name] for name in told if name in one.params})
+        params = format_params(picture.told(one))
         if one.steps is None:
             row(label, 0, 1, "begins", "", params)
             continue
