@@ -5,8 +5,8 @@
 
 A study gets so many finished trials with curves, put into its store directly. Printed are the
 seconds of the commands, imports and all, of writing notes and plots for the first time and when
-nothing has changed, the processor time of the live view, and until the dashboard's page in headless Chromium shows a plot, if Playwright
-and a Chromium are installed.
+nothing has changed, the processor time of the live view, and the seconds until the dashboard's page
+in headless Chromium shows a plot, if Playwright and a Chromium are installed.
 """
 
 import argparse
@@ -94,7 +94,7 @@ def _timed(do: Callable[[], object]) -> float:
 
 
 def _live(study: StoredStudy) -> tuple[float, float, float]:
-    """Return the processor seconds of the live view: of two looks at all tasks, and of a drawing."""
+    """Return the processor seconds of two looks at all tasks, and of a drawing."""
     picture = Picture()
     watch, tasks = StudyWatch(study, picture), study.tasks()
     watch.begin()
