@@ -1,6 +1,7 @@
 """A study in a notebook: one display below the cell, which is updated while the study goes on."""
 
 import html
+import importlib
 import sys
 import time
 from types import TracebackType
@@ -56,16 +57,15 @@ class NotebookView:
             self._draw()
 
     def _draw(self) -> None:
-        from IPython.display import HTML, display
-
+        ipython: Any = importlib.import_module("IPython.display")  # it has no types
         if self._picture.study is None:
             return
         self._drawn = time.monotonic()
         page = picture_html(self._picture)
         if self._handle is None:
-            self._handle = display(HTML(page), display_id=True)
+            self._handle = ipython.display(ipython.HTML(page), display_id=True)
         elif page != self._shown:
-            self._handle.update(HTML(page))
+            self._handle.update(ipython.HTML(page))
         self._shown = page
 
 
