@@ -285,6 +285,7 @@ class Best(Event):
         step: Where it is, if it isn't whole; None if it is.
         low: Lower end of the 95% interval over rows and seeds; None before that is known.
         high: Its upper end.
+        epochs: Epochs of single runs that were trained by then.
     """
 
     kind = "best"
@@ -295,6 +296,7 @@ class Best(Event):
     step: int | None = None
     low: float | None = None
     high: float | None = None
+    epochs: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -243,6 +243,7 @@ class StudyWatch:
         found = self._best_of(tasks)
         if found is None:
             return
+        found = dataclasses.replace(found, epochs=self._pace.epochs)
         with self._lock:
             known = self._best
             if known is not None and (known.trial, known.value, known.step) == (

@@ -75,7 +75,6 @@ class _Keeper:
         self._metrics = metrics
         self._tracker: Tracker | None = None
         self._failed = False
-        self._epochs = 0
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Keep an event."""
@@ -99,10 +98,8 @@ class _Keeper:
             self._tracker = module.open_tracker(event, self._where, self._out)
         assert self._tracker is not None  # a study begins before anything happens to it
         match event["event"]:
-            case "progress":
-                self._epochs = event["epochs"]
             case "best" if event["step"] is None:
-                self._tracker.best(event, self._epochs)
+                self._tracker.best(event)
             case "trial_ended" if event["trial"] is not None and not self._tracker.has(event):
                 self._tracker.trial(event, self._curves(event))
             case "result":

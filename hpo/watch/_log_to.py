@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from hpo.errors import InputError, did_you_mean
-from hpo.events import Best, Event, Result, Stopped, StudyBegun, Totals, TrialEnded
+from hpo.events import Best, Event, Result, StudyBegun, TrialEnded
 from hpo.launch import relay
 
 __all__ = ["LogProcess", "LogTo", "parse_log_to"]
@@ -30,7 +30,7 @@ _TOOLS = {
 #: At the end tools are waited for as long as they keep something in so many seconds; starting takes
 #: longer where the machine is busy.
 _PATIENCE_S, _FIRST_PATIENCE_S = 60.0, 240.0
-_LOGGED = (StudyBegun, TrialEnded, Best, Totals, Stopped, Result)
+_LOGGED = (StudyBegun, TrialEnded, Best, Result)
 _log = logging.getLogger(__name__)
 
 

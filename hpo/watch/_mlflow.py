@@ -80,9 +80,10 @@ class _MLflow:
         self._client.set_terminated(run, _ENDS[event["state"]])
         self._kept[number] = run
 
-    def best(self, event: Mapping[str, Any], epochs: int) -> None:
+    def best(self, event: Mapping[str, Any]) -> None:
         """Write the best so far against the epochs trained."""
-        self._log(self._parent, {}, [Metric("best_so_far", event["value"], _now(), epochs)])
+        best = Metric("best_so_far", event["value"], _now(), event["epochs"])
+        self._log(self._parent, {}, [best])
 
     def result(self, event: Mapping[str, Any]) -> None:
         """Write the scores of the results."""

@@ -58,9 +58,9 @@ class _TensorBoard:
         finally:
             writer.close()
 
-    def best(self, event: Mapping[str, Any], epochs: int) -> None:
+    def best(self, event: Mapping[str, Any]) -> None:
         """Write the best so far against the epochs trained."""
-        _scalar(self._of_study(), "best_so_far", event["value"], epochs)
+        _scalar(self._of_study(), "best_so_far", event["value"], event["epochs"])
 
     def result(self, event: Mapping[str, Any]) -> None:
         """Write the scores of the results."""

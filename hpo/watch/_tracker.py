@@ -24,8 +24,8 @@ class Tracker(Protocol):
     def trial(self, event: Mapping[str, Any], curves: Curves) -> None:
         """Keep a trial that ended: parameters, metrics by epoch, final values."""
 
-    def best(self, event: Mapping[str, Any], epochs: int) -> None:
-        """Keep that there is a new best, after so many epochs of single runs."""
+    def best(self, event: Mapping[str, Any]) -> None:
+        """Keep that there is a new best."""
 
     def result(self, event: Mapping[str, Any]) -> None:
         """Keep the results of the study."""

@@ -50,9 +50,9 @@ class _WandB:
         finally:
             run.finish(exit_code=_ENDS[event["state"]])
 
-    def best(self, event: Mapping[str, Any], epochs: int) -> None:
+    def best(self, event: Mapping[str, Any]) -> None:
         """Write the best so far against the epochs trained."""
-        self._run.log({"epochs_trained": epochs, "best_so_far": event["value"]})
+        self._run.log({"epochs_trained": event["epochs"], "best_so_far": event["value"]})
 
     def result(self, event: Mapping[str, Any]) -> None:
         """Write the scores of the results."""

@@ -50,7 +50,7 @@ def test_what_is_no_number_is_none_for_machines() -> None:
     event = Best(3, {"hidden": (8, 4)}, math.nan, None, low=math.inf)
     assert json.loads(json.dumps(event.to_json(), allow_nan=False)) == {
         **{"trial": 3, "params": {"hidden": [8, 4]}, "value": None, "std": None},
-        **{"step": None, "low": None, "high": None},
+        **{"step": None, "low": None, "high": None, "epochs": 0},
     }
 
 
