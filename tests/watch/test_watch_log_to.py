@@ -135,7 +135,7 @@ def test_mlflow_has_runs_within_that_of_the_study(logged: Path) -> None:
 
 
 def wandb_records(file: Path) -> Iterator[Record]:
-    """What a file of an offline run holds: pieces in blocks of 32 KiB, as LevelDB's log has them."""
+    """What a file of an offline run holds: pieces in blocks of 32 KiB, as in LevelDB."""
     data, position, whole = file.read_bytes(), 7, b""
     while position + 7 <= len(data):
         left = 32768 - position % 32768
