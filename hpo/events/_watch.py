@@ -101,8 +101,8 @@ class StudyWatch:
         ended, changed, resumed = False, False, []
         for task in tasks:
             known = self._seen.get(task.position)
-            if known is not None and known.state.ended:
-                continue
+            if known is not None and known.state.ended and task.state.ended:
+                continue  # unless it is tried again
             seen = _Seen(task.state, task.token, task.trial, task.progress)
             if seen == known:
                 continue
