@@ -84,6 +84,13 @@ class Limits:
             named.append(f"time limit {shown_time(self.time_limit)}")
         return " · ".join(named)
 
+    @property
+    def seconds_left(self) -> float | None:
+        """How long a command that begins to train now may go on; None without a limit."""
+        if self.time_limit is None or self.began is None:
+            return self.timeout if self.time_limit is None else self.time_limit
+        return max(self.began + self.time_limit - time.monotonic(), 0.0)
+
     def reached(self, study: StoredStudy, over: bool) -> str | None:
         """Return which limit ended the work on a study, in words; None if something else did.
 

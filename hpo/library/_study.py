@@ -13,7 +13,7 @@ from hpo.library._checks import check_importable, check_positive
 from hpo.library._frames import class_frame, front_frame, leaderboard_frame, without_frame
 from hpo.library._limits import Limits
 from hpo.library._model import Model
-from hpo.library._progress import StudyBar
+from hpo.library._progress import StudyProgress
 from hpo.library._work import Crew, Observer, work_on
 from hpo.models import Config
 from hpo.results import Floor, compute_floor
@@ -104,7 +104,8 @@ class Study:
                 default half of what is free, divided by the workers.
             plugins: Modules or files that worker processes import for losses, heads, fusions and
                 metrics of your own.
-            progress: Whether to show a bar.
+            progress: Whether to show what happens: below the cell in a notebook, live on a
+                terminal, and elsewhere as a line for each trial, on standard error.
 
         Returns:
             Whether the study is complete. It may be so with failed trials, see ``concerns``.
@@ -127,6 +128,8 @@ class Study:
         if not alone:
             check_importable(stored, plugins)
 
+        shown = StudyProgress(stored, limits.seconds_left, shown=progress)
+
         def start() -> Crew:
             if alone:
                 from hpo.launch import ThreadWorker  # PyTorch takes a second, see hpo/_lazy.py
@@ -134,10 +137,14 @@ class Study:
                 return ThreadWorker(stored, settings, self._bundle)
             placements = place_workers(placed, workers, stored.definition.threads, memory_gb)
             cache = Path(stored.definition.cache)
-            return Workers(stored.name, stored.url, placements, cache, plugins, settings)
+            return Workers(
+                *(stored.name, stored.url, placements, cache, plugins, settings),
+                relayed=shown.is_live,
+            )
 
-        with StudyBar(stored, shown=progress) as bar:
-            complete = self.run(start, bar.update, limits)
+        with shown:
+            complete = self.run(start, shown.update, limits)
+            shown.stop(complete, self._ended_by)
         for line in self.concerns:
             _log.warning("%s", line)
         return complete

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from hpo.errors import DivergedError, InputError
+from hpo.events import Finishing, Result, Tell, nobody
 from hpo.features import load_bundle
 from hpo.files import file_sha256, sealed, sweep, unsealed, write_json
 from hpo.json_files import read_json
@@ -52,6 +53,7 @@ def finish_study(
     began: float | None = None,
     ended_by: str | None = None,
     models: Callable[[int], int | None] = lambda trained: None,
+    tell: Tell = nobody,
 ) -> None:
     """Refit the best configuration unless that is done, write all results, and print them.
 
@@ -67,6 +69,7 @@ def finish_study(
         ended_by: The limit that ended the study before it was complete; None if it is complete.
         models: Says how many models may be refitted, given the epochs that were trained; None for
             any number.
+        tell: Is told of what is trained, and of the results.
 
     Raises:
         InputError: The study has no result, or not the one that is picked; or the model would be
@@ -89,7 +92,7 @@ def finish_study(
         written = known
     else:
         results, failure = _results(
-            study, best, tasks, out, device, memory_gb, console, refits, models, metrics
+            study, best, tasks, out, device, memory_gb, tell, refits, models, metrics
         )
         written = metrics | results
         seconds = None if began is None else round(time.monotonic() - began, 1)
@@ -112,6 +115,19 @@ def finish_study(
         *judged_lines(written),
         *front_lines(study, tasks),
     ]
+    tell(
+        Result(
+            folder=str(out),
+            trial=best.trial,
+            params=study.strategy.params(best.config),
+            value=best.outcome.value,
+            std=best.outcome.std,
+            scores=_scores(written),
+            predicted=written.get("model", {}).get("predicted", 0),
+            concerns=tuple(concerns(study, tasks)),
+            lines=tuple(lines),
+        )
+    )
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
     paths = [out / name for name in ("model", "predictions.csv", "metrics.json")]
@@ -123,6 +139,13 @@ def finish_study(
     console.print(f"  {out / 'report'}", highlight=False, soft_wrap=True)
     if failure is not None:
         raise failure
+
+
+def _scores(written: dict[str, Any]) -> dict[str, Any]:
+    """Return the scores of the results with their intervals, by part."""
+    judged = written.get("judged")
+    validation = {} if judged is None else {"validation": judged["validation_tuned"]}
+    return {**validation, **({"test": written["test"]} if "test" in written else {})}
 
 
 def _describe(study: StoredStudy, folder: Path, written: dict[str, Any], *, again: bool) -> None:
@@ -188,7 +211,7 @@ def _results(
     out: Path,
     device: str,
     memory_gb: float | None,
-    console: Console,
+    tell: Tell,
     refits: bool,
     models: Callable[[int], int | None],
     metrics: dict[str, Any],
@@ -222,10 +245,10 @@ def _results(
     averaged = selection is not None and bool(selection.members)
     failure: Exception | None = None
     try:
-        decision = _decided(study, best, device, memory_gb, console, folds=refits and not averaged)
+        decision = _decided(study, best, device, memory_gb, tell, folds=refits and not averaged)
     except DivergedError as error:  # of a fold
         failure = _without_model(error, out)
-        decision = _decided(study, best, device, memory_gb, console, folds=False)
+        decision = _decided(study, best, device, memory_gb, tell, folds=False)
     if decision is not None:
         trained += decision.epochs
         judgement = judge(study, best, tasks, device, decision.thresholds, trainer=decision.trainer)
@@ -239,9 +262,7 @@ def _results(
     if refits and failure is None:
         members = () if selection is None else selection.members
         try:
-            model, epochs = _refitted(
-                study, best, members, out / "model", device, memory_gb, console
-            )
+            model, epochs = _refitted(study, best, members, out / "model", device, memory_gb, tell)
         except (DivergedError, InputError) as error:
             failure = _without_model(error, out)
     if model is not None:
@@ -313,22 +334,21 @@ def _decided(
     best: Task,
     device: str,
     memory_gb: float | None,
-    console: Console,
+    tell: Tell,
     *,
     folds: bool,
 ) -> "Decision | None":
     """Return thresholds and calibration; folds are only trained for a refit of the winner."""
     from hpo.results import decide
 
-    with console.status("thresholds") as status:
-        return decide(
-            study,
-            best,
-            device,
-            folds=folds,
-            memory_gb=memory_gb,
-            on_step=lambda step, steps: status.update(f"folds: epoch {step}/{steps}"),
-        )
+    return decide(
+        study,
+        best,
+        device,
+        folds=folds,
+        memory_gb=memory_gb,
+        on_step=lambda step, steps: tell(Finishing("folds", step, steps)),
+    )
 
 
 def _refitted(
@@ -338,21 +358,20 @@ def _refitted(
     folder: Path,
     device: str,
     memory_gb: float | None,
-    console: Console,
+    tell: Tell,
 ) -> tuple["TrainedModel", int]:
     """Return the refitted model, from ``folder`` or trained, and its epochs."""
     from hpo.results import refit_best
 
-    with console.status("refit") as status:
-        return refit_best(
-            study,
-            best,
-            device,
-            members=members,
-            memory_gb=memory_gb,
-            kept=folder,
-            on_step=lambda step, steps: status.update(f"refit: epoch {step}/{steps}"),
-        )
+    return refit_best(
+        study,
+        best,
+        device,
+        members=members,
+        memory_gb=memory_gb,
+        kept=folder,
+        on_step=lambda step, steps: tell(Finishing("refit", step, steps)),
+    )
 
 
 def _predict(study: StoredStudy, model: "TrainedModel", out: Path, device: str) -> int:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hpo.results._judge import Judgement, judge
     from hpo.results._lacking import count_lacking, lacking_of
     from hpo.results._refit import refit_best
+    from hpo.results._score_interval import score_interval
     from hpo.results._untouched import (
         UntouchedScores,
         probabilities_on_test,
@@ -50,6 +51,7 @@ else:
             "_judge": ("Judgement", "judge"),
             "_lacking": ("count_lacking", "lacking_of"),
             "_refit": ("refit_best",),
+            "_score_interval": ("score_interval",),
             "_untouched": ("UntouchedScores", "probabilities_on_test", "scores_on_test"),
         },
     )
@@ -89,6 +91,7 @@ __all__ = [
     "probabilities_on_test",
     "refit_best",
     "reliability",
+    "score_interval",
     "scores_on_test",
     "seed_probabilities",
     "select_ensemble",

@@ -212,6 +212,19 @@ class StoredStudy:
         return other
 
     @property
+    def identity(self) -> str:
+        """What tells it from another study of its name."""
+        return self._identity
+
+    def telling(self, told: Callable[[str | None], None]) -> "StoredStudy":
+        """Return the study with calls that wait as long, and tell of it.
+
+        Args:
+            told: See ``Patience``.
+        """
+        return self.patient(Patience(limit=self.wait, told=told))
+
+    @property
     def plain(self) -> "StoredStudy":
         """The study with calls that wait for nothing."""
         other = copy.copy(self)
