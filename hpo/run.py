@@ -65,6 +65,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
 
     from hpo.dashboard import publish
     from hpo.data import divide
+    from hpo.errors import DivergedError, InputError
     from hpo.features import folder_defaults, prepare_data
     from hpo.launch import place_workers, resolve_devices, resolve_precision
     from hpo.library import Limits, open_study, space_of
@@ -240,18 +241,22 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
             if study.ended_by is not None:
                 console.print(_ended(study), highlight=False, soft_wrap=True)
             refit = not arguments.no_refit
-            finish_study(
-                study.stored,
-                console,
-                out,
-                devices[0],
-                refit=refit,
-                pick=pick,
-                memory_gb=arguments.memory_gb,
-                began=began,
-                ended_by=study.ended_by,
-                models=lambda trained: limits.models(study.stored, trained),
-            )
+            try:
+                finish_study(
+                    study.stored,
+                    console,
+                    out,
+                    devices[0],
+                    refit=refit,
+                    pick=pick,
+                    memory_gb=arguments.memory_gb,
+                    began=began,
+                    ended_by=study.ended_by,
+                    models=lambda trained: limits.models(study.stored, trained),
+                )
+            except (DivergedError, InputError):
+                publish(study.stored, out.absolute(), devices[0])  # says that there is no model
+                raise
             publish(study.stored, out.absolute(), devices[0])
             if not (complete or limits.is_budget(study.ended_by)):
                 return UNFINISHED

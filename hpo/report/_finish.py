@@ -225,6 +225,7 @@ def _results(
         decision = _decided(study, best, device, memory_gb, console, folds=refits and not averaged)
     except DivergedError as error:  # of a fold
         failure = _without_model(error, out)
+        found["refit_failed"] = str(error)
         decision = _decided(study, best, device, memory_gb, console, folds=False)
     if decision is not None:
         trained += decision.epochs
@@ -244,6 +245,7 @@ def _results(
             )
         except (DivergedError, InputError) as error:
             failure = _without_model(error, out)
+            found["refit_failed"] = str(error)
     if model is not None:
         if decision is not None:
             model = dataclasses.replace(model, thresholds=decision.thresholds)
