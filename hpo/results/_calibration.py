@@ -254,7 +254,10 @@ def _drawn(gaps: NDArray[np.float64], groups: Groups, seed: int) -> NDArray[np.f
 
 def _rows_drawn(weights: NDArray[np.float32], groups: Groups) -> int | NDArray[np.float32]:
     """Return how many rows each resample has: always as many, unless pictures are drawn."""
-    return weights.shape[1] if groups is None else weights.sum(axis=1)
+    if groups is None:
+        return weights.shape[1]
+    drawn: NDArray[np.float32] = weights.sum(axis=1)
+    return drawn
 
 
 def _centred(value: float, drawn: NDArray[np.float64], lowest: float = -np.inf) -> Interval:
