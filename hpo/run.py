@@ -68,7 +68,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     from hpo.errors import DivergedError, InputError
     from hpo.features import folder_defaults, prepare_data
     from hpo.launch import place_workers, resolve_devices, resolve_precision
-    from hpo.library import Limits, open_study, space_of
+    from hpo.library import Limits, check_memory, open_study, space_of
     from hpo.notes import refuse_doubts
     from hpo.report import Screen, finish_study
     from hpo.results import check_pick
@@ -222,6 +222,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
     def start() -> "Workers | RayWorkers":
         if ray_plan is not None:
             return _ray_workers(arguments, study, bundle, ray_plan)
+        check_memory(study.stored, devices[0])
         return _workers(arguments, placements) if held is None else held.release()
 
     def observe(tasks: "Sequence[Task]") -> None:
@@ -252,6 +253,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> in
                     memory_gb=arguments.memory_gb,
                     began=began,
                     ended_by=study.ended_by,
+                    in_time=limits.is_budget(study.ended_by),
                     models=lambda trained: limits.models(study.stored, trained),
                 )
             except (DivergedError, InputError):
