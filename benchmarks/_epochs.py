@@ -62,15 +62,18 @@ def square_flops() -> float:
     return 2.0 * _SQUARE**3
 
 
-def hpo_epoch(shape: Shape, config: Config, arithmetic: Arithmetic | None = None) -> Things:
+def hpo_epoch(
+    shape: Shape, config: Config, arithmetic: Arithmetic | None = None, name: str = "cpu"
+) -> Things:
     """Make an epoch of ``hpo.training`` (``step``) and a matrix product (``product``).
 
-    ``onednn`` is the same product by oneDNN, which PyTorch has beside its BLAS and ``hpo.models``
-    multiplies with; on processors that the BLAS doesn't know well it may be twice as fast.
+    ``name`` is that of the device. ``onednn`` is the same product by oneDNN, which PyTorch has
+    beside its BLAS and ``hpo.models`` multiplies with; on processors that the BLAS doesn't know
+    well it may be twice as fast.
     """
     arithmetic = arithmetic or Arithmetic(torch.get_num_threads())
-    device = open_device("cpu", arithmetic)
-    inputs, targets = _tensors(shape)
+    device = open_device(name, arithmetic)
+    inputs, targets = (tensor.to(device.torch) for tensor in _tensors(shape))
     spec = RunSpec("benchmark", "all", "image", config, 0, device.numerics())
     learner = make_learner(
         spec,
@@ -93,10 +96,10 @@ def hpo_epoch(shape: Shape, config: Config, arithmetic: Arithmetic | None = None
     return {"step": step, "product": product, "onednn": onednn}
 
 
-def plain_epoch(shape: Shape, config: Config) -> Things:
-    """Make an epoch of the loop that everybody writes."""
-    inputs, targets = _tensors(shape)
-    module = plain_module(shape, config)
+def plain_epoch(shape: Shape, config: Config, device: str = "cpu") -> Things:
+    """Make an epoch of the loop that everybody writes, with all rows on the device."""
+    inputs, targets = (tensor.to(device) for tensor in _tensors(shape))
+    module = plain_module(shape, config).to(device)
     optimizer = torch.optim.Adam(module.parameters(), lr=config.lr)
     criterion = nn.BCEWithLogitsLoss(reduction="sum")
     rows, size = shape[0], config.batch_size
@@ -110,7 +113,7 @@ def plain_epoch(shape: Shape, config: Config) -> Things:
         if size >= rows:
             train(inputs, targets)
             return
-        for part in torch.split(torch.randperm(rows), size):
+        for part in torch.split(torch.randperm(rows, device=device), size):
             train(inputs[part], targets[part])
 
     return {"step": step}

@@ -6,7 +6,8 @@
     python -m benchmarks.arena --only best tutorial --tenth --sets comp5329 --repeats 3
 
 Each contestant gets a data folder with labelled rows and, as test.csv, rows whose labels it can't
-see, and has to leave ``predictions.csv``. The time is that of the whole command, imports and all.
+see, and has to leave ``predictions.csv``. The time is that from the command to this file, imports
+and all.
 
 - COMP5329: the first 5,000 rows to train, the last 5,000 to validate, the 20,000 between untouched.
 - Movies: a fifth of the rows untouched, drawn by label with the seed of the repetition; of the

@@ -136,10 +136,15 @@ def _deterministic(device: torch.device) -> Iterator[None]:
     # cuBLAS, which reads this with its first product, needs workspaces of a fixed size for that
     os.environ.setdefault(variable, wanted)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # else PyTorch fills each new tensor with NaN, to show programs that read what none has written
+    filled = torch.utils.deterministic
+    fill = filled.fill_uninitialized_memory  # type: ignore[attr-defined]
+    filled.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         with torch.cuda.device(device):
             yield
     finally:
+        filled.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
         if workspace is None:
             os.environ.pop(variable, None)
@@ -179,4 +184,13 @@ def compiled(module: nn.Module, compiler: str) -> Callable[[Mapping[str, Tensor]
     forward: Callable[[Mapping[str, Tensor]], Tensor] = torch.compile(
         module, mode=compiler, dynamic=False
     )
-    return forward
+    if compiler == "default" or next(module.parameters()).device.type != "cuda":
+        return forward
+
+    def stepped(inputs: Mapping[str, Tensor]) -> Tensor:
+        # CUDA graphs write each result where the one before stood. A module whose masks are drawn
+        # outside of them is several graphs, so PyTorch must be told where a pass begins.
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        return forward(inputs).clone()
+
+    return stepped

@@ -143,10 +143,11 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return used
 
 
-def settings() -> tuple[bool, bool, str | None]:
+def settings() -> tuple[bool, bool, bool, str | None]:
     return (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
         os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
     )
 
@@ -156,15 +157,15 @@ def test_cuda_is_deterministic_while_it_is_in_use(fake_cuda: list[object], error
     arithmetic = Arithmetic(threads=9, precision="tf32", compiler="reduce-overhead")
     device = open_device("cuda:1", arithmetic)
     assert device.torch == torch.device("cuda", 1)
-    assert (settings(), fake_cuda) == ((False, False, None), [])
+    assert (settings(), fake_cuda) == ((False, False, True, None), [])
     try:
         with device.in_use():
-            assert (settings(), fake_cuda) == ((True, True, ":4096:8"), [device.torch])
+            assert (settings(), fake_cuda) == ((True, True, False, ":4096:8"), [device.torch])
             assert torch.get_num_threads() == 1
             assert not error or 1 // 0
     except ZeroDivisionError:
         assert error
-    assert settings() == (False, False, None)
+    assert settings() == (False, False, True, None)
     numerics = device.numerics()
     assert (numerics.device, numerics.threads) == ("name of cuda:1", 0)
     assert (numerics.precision, numerics.compiler) == ("tf32", "reduce-overhead")
@@ -177,8 +178,8 @@ def test_a_users_own_settings_of_cuda_come_back(
     torch.use_deterministic_algorithms(True)
     try:
         with open_device("cuda").in_use():
-            assert settings() == (True, True, ":16:8")
-        assert settings() == (True, False, ":16:8")
+            assert settings() == (True, True, False, ":16:8")
+        assert settings() == (True, False, True, ":16:8")
     finally:
         torch.use_deterministic_algorithms(False)
     assert fake_cuda == [torch.device("cuda", 0)]
