@@ -26,7 +26,7 @@ __all__ = ["Exhaustion", "Limits", "TimeLimit", "shown_time"]
 #: What reading, judging and writing the results take, beside the refit: seconds, and as a share.
 _MARGIN_S = 6.0
 _MARGIN_SHARE = 0.05
-#: The share of the time that is kept back while nobody knows how long an epoch takes.
+#: The share of the time that is kept back at most while nobody knows how long an epoch takes.
 _UNKNOWN_SHARE = 0.3
 #: Of the epochs that the time is enough for, so many are promised.
 _PROMISED = 0.9
@@ -229,7 +229,7 @@ class TimeLimit:
         if self._first is None and at_work:
             self._first = now, trained
         self._workers = max(self._workers, at_work)
-        epochs, refit = None, self._unknown
+        epochs, refit = None, self._unknown_seconds(now)
         if self._first is not None and trained > self._first[1]:
             rate = (trained - self._first[1]) / (now - self._first[0]) / self._workers
             refit = self._refit_seconds(tasks, rate, self._end - self._margin - self._closing - now)
@@ -243,6 +243,16 @@ class TimeLimit:
         elif budget is not None:
             epochs = budget if epochs is None else min(epochs, budget)
         self._tell(now, self._end - self._margin - refit, epochs)
+
+    def _unknown_seconds(self, now: float) -> float:
+        """Return what is kept back for the refit while nobody knows how long an epoch takes.
+
+        That of what is being trained takes as long as that has taken by now.
+        """
+        if self._first is None or not self._limits.refit:
+            return 0.0
+        so_far = _REFIT_SLACK * self._growth * self._workers * (now - self._first[0])
+        return min(so_far, self._unknown)
 
     def _refit_seconds(self, tasks: Sequence[Task], rate: float, left: float) -> float:
         """Return what is to be kept back for the refit.
@@ -281,6 +291,8 @@ class TimeLimit:
         return min(whole, of_an_epoch * reached)
 
     def _tell(self, now: float, deadline: float, epochs: int | None) -> None:
+        if self._deadline is not None and now >= self._deadline:
+            return  # workers have seen it, and end
         moved = self._deadline is None or abs(deadline - self._deadline) > _SECONDS
         if moved or epochs != self._promised:
             self._deadline, self._promised = deadline, epochs
