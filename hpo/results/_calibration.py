@@ -255,7 +255,7 @@ def _drawn(gaps: NDArray[np.float64], groups: Groups, seed: int) -> NDArray[np.f
 def _rows_drawn(weights: NDArray[np.float32], groups: Groups) -> int | NDArray[np.float32]:
     """Return how many rows each resample has: always as many, unless pictures are drawn."""
     if groups is None:
-        return weights.shape[1]
+        return int(weights.shape[1])
     drawn: NDArray[np.float32] = weights.sum(axis=1)
     return drawn
 
