@@ -281,12 +281,20 @@ def _trouble_of_store(error: BaseException) -> InputError | None:
     """Return what is to be said of an error that comes from a store and was waited for nowhere."""
     if "sqlalchemy" not in sys.modules:
         return None  # no store was opened
-    from hpo.trials import StoreAwayError, StoreUnfitError, lasting_reason, passing_reason
+    from hpo.trials import (
+        StoreAwayError,
+        StoreUnfitError,
+        is_of_storage,
+        lasting_reason,
+        passing_reason,
+    )
 
     reason = passing_reason(error)
     if reason is not None:
         return StoreAwayError(reason)
     reason = lasting_reason(error)
+    if isinstance(error, KeyError) and is_of_storage(error):  # Optuna's, of a row that isn't there
+        reason = "rows that belong together are not all there; restore it from a backup"
     return None if reason is None else StoreUnfitError(f"The store refuses: {reason}.")
 
 

@@ -72,10 +72,11 @@ def _main(argv: Sequence[str] | None) -> int:
 def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack, show: Shown) -> int:
     from hpo.dashboard import publish
     from hpo.data import divide
+    from hpo.errors import DivergedError, InputError
     from hpo.events import EncodingWatch, Stopped, StudyWatch
     from hpo.features import folder_defaults, prepare_data
     from hpo.launch import place_workers, resolve_devices, resolve_precision
-    from hpo.library import Limits, open_study, space_of
+    from hpo.library import Limits, check_memory, open_study, space_of
     from hpo.notes import refuse_doubts
     from hpo.report import finish_study
     from hpo.results import check_pick
@@ -239,6 +240,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack, show:
     def start() -> "Workers | RayWorkers":
         if ray_plan is not None:
             return _ray_workers(arguments, study, bundle, ray_plan)
+        check_memory(study.stored, devices[0])
         return _workers(arguments, placements, show) if held is None else held.release()
 
     def observe(tasks: "Sequence[Task]") -> None:
@@ -255,19 +257,24 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack, show:
             if study.ended_by is not None:
                 show.last.print(_ended(study), highlight=False, soft_wrap=True)
             refit = not arguments.no_refit
-            finish_study(
-                study.stored,
-                show.last,
-                out,
-                devices[0],
-                refit=refit,
-                pick=pick,
-                memory_gb=arguments.memory_gb,
-                began=began,
-                ended_by=study.ended_by,
-                models=lambda trained: limits.models(study.stored, trained),
-                tell=show.tell,
-            )
+            try:
+                finish_study(
+                    study.stored,
+                    show.last,
+                    out,
+                    devices[0],
+                    refit=refit,
+                    pick=pick,
+                    memory_gb=arguments.memory_gb,
+                    began=began,
+                    ended_by=study.ended_by,
+                    in_time=limits.is_budget(study.ended_by),
+                    models=lambda trained: limits.models(study.stored, trained),
+                    tell=show.tell,
+                )
+            except (DivergedError, InputError):
+                publish(study.stored, out.absolute(), devices[0])  # says that there is no model
+                raise
             publish(study.stored, out.absolute(), devices[0])
             if not (complete or limits.is_budget(study.ended_by)):
                 return UNFINISHED

@@ -28,7 +28,7 @@ from hpo.results import (
     write_predictions,
 )
 from hpo.search import NoCandidateError, Task, format_params
-from hpo.study import StoredStudy, best_so_far, concerns, epochs_trained
+from hpo.study import StoredStudy, as_far_as_it_got, best_so_far, concerns, epochs_trained
 
 if TYPE_CHECKING:
     from hpo.results import Decision, Interval, UntouchedScores
@@ -52,6 +52,7 @@ def finish_study(
     memory_gb: float | None = None,
     began: float | None = None,
     ended_by: str | None = None,
+    in_time: bool = False,
     models: Callable[[int], int | None] = lambda trained: None,
     tell: Tell = nobody,
 ) -> None:
@@ -67,6 +68,8 @@ def finish_study(
         memory_gb: What the rows of the refit may take, see ``WorkerSettings``.
         began: When the command began, by ``time.monotonic``.
         ended_by: The limit that ended the study before it was complete; None if it is complete.
+        in_time: Whether the model has to be there by a limit: a trial that isn't whole is then
+            refitted for as many epochs as it was scored at.
         models: Says how many models may be refitted, given the epochs that were trained; None for
             any number.
         tell: Is told of what is trained, and of the results.
@@ -86,13 +89,14 @@ def finish_study(
     assert best.config is not None and best.outcome is not None  # it has a result
     metrics = study_metrics(study, tasks, best) | {"ended_by": ended_by}
     refits = refit and study.space.refit is not None
+    tried = as_far_as_it_got(study, best) if in_time and best.outcome.pruned else best
     known = _already_written(out, metrics, refits)
     failure: Exception | None = None
     if known is not None:
         written = known
     else:
         results, failure = _results(
-            study, best, tasks, out, device, memory_gb, tell, refits, models, metrics
+            study, best, tried, tasks, out, device, memory_gb, tell, refits, models, metrics
         )
         written = metrics | results
         seconds = None if began is None else round(time.monotonic() - began, 1)
@@ -111,7 +115,7 @@ def finish_study(
         *(f"CAUTION: {line}" for line in concerns(study, tasks)),
         f"{called}: trial {best.trial}, {study.space.metric} {best.outcome.value:.3f} ± "
         f"{best.outcome.std:.3f} ({winner})",
-        *([f"  {best.outcome.pruned}"] if best.outcome.pruned else []),
+        *([f"  {best.outcome.pruned}{_shortened(written)}"] if best.outcome.pruned else []),
         *judged_lines(written),
         *front_lines(study, tasks),
     ]
@@ -207,6 +211,7 @@ def _hashes(out: Path) -> dict[str, str]:
 def _results(
     study: StoredStudy,
     best: Task,
+    tried: Task,
     tasks: list[Task],
     out: Path,
     device: str,
@@ -216,7 +221,7 @@ def _results(
     models: Callable[[int], int | None],
     metrics: dict[str, Any],
 ) -> tuple[dict[str, Any], Exception | None]:
-    """Judge the winner, refit it and predict.
+    """Judge the winner, refit it as it is in ``tried``, and predict.
 
     Returns:
         What ``metrics.json`` has of that, and what kept the refit from its end.
@@ -245,9 +250,11 @@ def _results(
     averaged = selection is not None and bool(selection.members)
     failure: Exception | None = None
     try:
-        decision = _decided(study, best, device, memory_gb, tell, folds=refits and not averaged)
+        folds = refits and not averaged and tried is best
+        decision = _decided(study, best, device, memory_gb, tell, folds=folds)
     except DivergedError as error:  # of a fold
         failure = _without_model(error, out)
+        found["refit_failed"] = str(error)
         decision = _decided(study, best, device, memory_gb, tell, folds=False)
     if decision is not None:
         trained += decision.epochs
@@ -262,9 +269,10 @@ def _results(
     if refits and failure is None:
         members = () if selection is None else selection.members
         try:
-            model, epochs = _refitted(study, best, members, out / "model", device, memory_gb, tell)
+            model, epochs = _refitted(study, tried, members, out / "model", device, memory_gb, tell)
         except (DivergedError, InputError) as error:
             failure = _without_model(error, out)
+            found["refit_failed"] = str(error)
     if model is not None:
         if decision is not None:
             model = dataclasses.replace(model, thresholds=decision.thresholds)
@@ -282,6 +290,7 @@ def _results(
         found["model"] = {
             "mb": round(model.module.megabytes(), 3),
             **model.origin,
+            **({} if tried is best else {"epochs": model.config.epochs}),
             "predicted": _predict(study, model, out, device),
         }
     elif decision is not None and judgement is not None and judgement.untouched is not None:
@@ -291,7 +300,8 @@ def _results(
         on_test = seed_probabilities(decision.trainer, best, "test")
     if decision is not None:
         right = None if on_test is None else bundle.labels_of("test") > 0
-        found["calibration"] = decision.calibration_json(on_test, right)
+        of_test = None if on_test is None else bundle.groups_of("test")
+        found["calibration"] = decision.calibration_json(on_test, right, of_test)
         write_reliability(out / "report" / "reliability.csv", decision, on_test, right)
     FloorThread(study).join()  # it is there unless the study was worked on elsewhere
     floor = stored_floor(study)
@@ -301,6 +311,12 @@ def _results(
     found["without"] = without_modalities(judgement, untouched)
     found[_LAST] = trained
     return found, failure
+
+
+def _shortened(written: dict[str, Any]) -> str:
+    """Say that the model was trained for fewer epochs than its configuration has, if it was."""
+    epochs = written.get("model", {}).get("epochs")
+    return "" if epochs is None else f"; the model was trained for {epochs:,} epochs, too"
 
 
 def _without_model(error: DivergedError | InputError, out: Path) -> Exception:

@@ -13,6 +13,7 @@ from hpo.results._class_scores import ClassScore, class_scores
 from hpo.results._decide import seed_probabilities, trainer_of
 from hpo.results._intervals import (
     F1_SCORES,
+    Groups,
     Interval,
     f1_differences,
     f1_intervals,
@@ -113,21 +114,25 @@ def judge(
         return None
     predicted = [p > 0.5 for p in mine]
     rivals, theirs = _rivals(trainer, best, tasks)
-    tied = _ties(study, predicted, rivals, theirs, truth)
+    groups = bundle.groups_of("val")
+    tied = _ties(study, predicted, rivals, theirs, truth, groups)
     on_test = seed_probabilities(trainer, best, "test") if "test" in bundle.split else None
     untouched = untouched_tuned = None
     if on_test is not None:
         right = bundle.labels_of("test") > 0
-        untouched = f1_intervals([p > 0.5 for p in on_test], right)
-        untouched_tuned = f1_intervals([p > np.asarray(thresholds) for p in on_test], right)
+        of_test = bundle.groups_of("test")
+        untouched = f1_intervals([p > 0.5 for p in on_test], right, of_test)
+        untouched_tuned = f1_intervals(
+            [p > np.asarray(thresholds) for p in on_test], right, of_test
+        )
     return Judgement(
-        validation=f1_intervals(predicted, truth),
+        validation=f1_intervals(predicted, truth, groups),
         untouched=untouched,
         untouched_tuned=untouched_tuned,
         tied=tuple(task.trial for task in tied if task.trial is not None),
         compared=len(rivals),
         thresholds=tuple(thresholds),
-        tuned=f1_intervals([p > np.asarray(thresholds) for p in mine], truth),
+        tuned=f1_intervals([p > np.asarray(thresholds) for p in mine], truth, groups),
         classes=class_scores(mine, truth, bundle.classes),
         classes_tuned=class_scores(mine, truth, bundle.classes, tuple(thresholds)),
         without=_without(trainer, best, truth),
@@ -151,7 +156,8 @@ def tied_with(
     if mine is None:
         return None
     rivals, theirs = _rivals(trainer, best, tasks)
-    return _ties(study, [p > 0.5 for p in mine], rivals, theirs, truth)
+    groups = trainer.bundle.groups_of("val")
+    return _ties(study, [p > 0.5 for p in mine], rivals, theirs, truth, groups)
 
 
 def _ties(
@@ -160,10 +166,11 @@ def _ties(
     rivals: Sequence[Task],
     theirs: Sequence[list[Predictions]],
     truth: Predictions,
+    groups: Groups,
 ) -> list[Task]:
     """Return those of the rivals whose difference may be none."""
     metric = study.space.metric if study.space.metric in F1_SCORES else "micro_f1"
-    differences = f1_differences(predicted, theirs, truth)
+    differences = f1_differences(predicted, theirs, truth, groups)
     return [
         rival
         for rival, difference in zip(rivals, differences, strict=True)
