@@ -17,7 +17,10 @@ _VERBS = {
     "features": ("hpo.features.__main__", "extract or import embeddings"),
     "dashboard": ("hpo.dashboard.__main__", "watch studies in the browser"),
     "status": ("hpo.status", "print how far a study is"),
-    "report": ("hpo.report.__main__", "write the tables and figures of a study"),
+    "report": (
+        "hpo.report.__main__",
+        "write the tables and figures of a study, or compare several",
+    ),
     "study": ("hpo.studies", "list, show, copy, delete, export or import studies"),
     "replay": ("hpo.replay", "train a trial again and compare it with the store"),
     "runs": ("hpo.runs", "list, check or prune the run store"),

@@ -1,10 +1,11 @@
 """What this machine offers, on every system that Python runs on."""
 
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["available_memory", "total_memory", "usable_cores"]
+__all__ = ["available_memory", "processor_name", "total_memory", "usable_cores"]
 
 
 def usable_cores() -> int:
@@ -23,6 +24,20 @@ def total_memory() -> int | None:
     if not hasattr(os, "sysconf"):
         return None
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def processor_name(root: Path = Path("/")) -> str:
+    """Return what the processor calls itself, or at least its architecture.
+
+    Args:
+        root: Where the kernel's files are.
+    """
+    try:
+        lines = (root / "proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
 
 
 def available_memory(root: Path = Path("/")) -> int | None:

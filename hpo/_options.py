@@ -48,7 +48,11 @@ FAILED_TASKS = 5
 
 
 def add_study_options(
-    parser: argparse.ArgumentParser, *, cache: bool, default: str | None = None
+    parser: argparse.ArgumentParser,
+    *,
+    cache: bool,
+    default: str | None = None,
+    required: bool = True,
 ) -> None:
     """Add ``--study``, ``--storage`` and ``--plugin``, and for a study that exists ``--cache``.
 
@@ -56,10 +60,11 @@ def add_study_options(
         parser: The command's.
         cache: Whether the study exists.
         default: The study without ``--study``; by default it must be given.
+        required: Whether it must be, where there is no default.
     """
     parser.add_argument(
         "--study",
-        required=default is None,
+        required=required and default is None,
         default=default,
         metavar="NAME",
         help="name of the study" + (f" (default: {default})" if default else ""),

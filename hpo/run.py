@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo._data_arguments import data_options
 from hpo._dry_run import dry_run, rehearsed
+from hpo._energy import energy_of
 from hpo._options import FAILED_TASKS, NO_CANDIDATE, ending, guarded
 from hpo._run_options import run_parser
 from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes
@@ -53,7 +54,7 @@ def _main(argv: Sequence[str] | None) -> int:
     with contextlib.ExitStack() as stack:
         show = stack.enter_context(shown(quiet=arguments.quiet, machine=arguments.json))
         try:
-            status = _carry_out(arguments, stack, show)
+            status = _carry_out(arguments, sys.argv[1:] if argv is None else argv, stack, show)
         except NoCandidateError as error:
             show.tell(Finished(NO_CANDIDATE, str(error)))
             print(
@@ -69,7 +70,12 @@ def _main(argv: Sequence[str] | None) -> int:
         return status
 
 
-def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack, show: Shown) -> int:
+def _carry_out(
+    arguments: argparse.Namespace,
+    argv: Sequence[str],
+    stack: contextlib.ExitStack,
+    show: Shown,
+) -> int:
     from hpo.dashboard import publish
     from hpo.data import divide
     from hpo.errors import DivergedError, InputError
@@ -78,7 +84,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack, show:
     from hpo.launch import place_workers, resolve_devices, resolve_precision
     from hpo.library import Limits, check_memory, open_study, space_of
     from hpo.notes import refuse_doubts
-    from hpo.report import finish_study
+    from hpo.report import CommandCost, RowFacts, finish_study, note_command
     from hpo.results import check_pick
     from hpo.search import (
         encoders_of_space,
@@ -124,6 +130,8 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack, show:
     devices = resolve_devices(arguments.devices)
     ray_plan = _ray_plan(arguments)
     used = devices if ray_plan is None else (ray_plan.device,)
+    here = devices if ray_plan is None else ("the workers of Ray",)
+    cost = CommandCost(began, here, energy_of(here))
     asked = arguments.precision or space.precision
     space = space.model_copy(update={"precision": asked})
     precision = resolve_precision(asked, used)
@@ -200,6 +208,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack, show:
         refit=not arguments.no_refit,
     )
     limits.set(study.stored)
+    note_command(study.stored, argv)
     notes = [] if arguments.warm_start is None else study.start_from(arguments.warm_start)
     for text, values in candidates:
         if not study.add(values):
@@ -246,6 +255,7 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack, show:
     def observe(tasks: "Sequence[Task]") -> None:
         watch.update(tasks)
         ahead.observe(tasks)
+        cost.observe()
 
     with _sigterm_as_interrupt():
         with _interval(arguments, show, watch):
@@ -266,7 +276,8 @@ def _carry_out(arguments: argparse.Namespace, stack: contextlib.ExitStack, show:
                     refit=refit,
                     pick=pick,
                     memory_gb=arguments.memory_gb,
-                    began=began,
+                    cost=cost,
+                    known=RowFacts(division.dataset.train, division.dataset.root),
                     ended_by=study.ended_by,
                     in_time=limits.is_budget(study.ended_by),
                     models=lambda trained: limits.models(study.stored, trained),

@@ -212,7 +212,7 @@ OPENS = re.compile(
 )
 # They read the kernel's own files or the package's, or open a path again that they have looked at.
 EXCEPT = {
-    *("hpo/_machine.py", "hpo/launch/_precision.py", "hpo/trials/_url.py"),
+    *("hpo/_energy.py", "hpo/_machine.py", "hpo/launch/_precision.py", "hpo/trials/_url.py"),
     *("hpo/features/_formats.py", "hpo/features/_weights.py", "hpo/features/_chunks.py"),
     *("hpo/images.py", "hpo/serve/_app.py"),
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from hpo.dashboard._history import spent
+from hpo.report import spent
 from hpo.search import FRONT, Task, TaskState, format_params
 from hpo.study import StoredStudy, best_so_far
 from hpo.training import metric_label

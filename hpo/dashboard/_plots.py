@@ -6,9 +6,9 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from hpo.dashboard._history import best_so_far_by_epochs, importances
+from hpo.dashboard._importance import importances
 from hpo.dashboard._plotly import Figure, plain
-from hpo.report import Curve, CurveReader, StageCurves
+from hpo.report import Curve, CurveReader, StageCurves, best_so_far_by_epochs
 from hpo.search import FRONT, Task
 from hpo.study import StoredStudy
 from hpo.training import metric_label

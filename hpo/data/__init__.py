@@ -8,7 +8,7 @@ from hpo.data._dataset import Dataset, TableUsed, keep_rows
 from hpo.data._division import Division, divide, split_line
 from hpo.data._folder import kinds_there, load_dataset, load_rows
 from hpo.data._frame import dataset_of_frame
-from hpo.data._images import IMAGE_SUFFIXES, ImageMode, url_fault
+from hpo.data._images import IMAGE_SUFFIXES, ImageMode, find_images, url_fault
 from hpo.data._label_notes import class_line
 from hpo.data._labels_as import WAYS, LabelsAs, classes_argument
 from hpo.data._parts import CaptionRule, ReadOptions
@@ -54,6 +54,7 @@ __all__ = [
     "dataset_of_arrays",
     "dataset_of_frame",
     "divide",
+    "find_images",
     "join_rows",
     "keep_rows",
     "kinds_there",

@@ -30,6 +30,7 @@ from hpo.features._parts import SourcePart, arrays_beside, beside, parts_from_re
 from hpo.features._progress import ConsoleProgress, Progress
 from hpo.features._read import read_embeddings
 from hpo.features._source import encodable, prepare_data, read_rows
+from hpo.features._thumbnail import thumbnail
 
 __all__ = [
     "DEFAULT_ENCODER",
@@ -87,5 +88,6 @@ __all__ = [
     "resolve_encoder",
     "rows_of_nan",
     "save_bundle",
+    "thumbnail",
     "union",
 ]

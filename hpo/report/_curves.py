@@ -32,6 +32,9 @@ class Curve:
         metric: Metric in percent at each step, mean over seeds; gaps are left out.
         loss: Validation loss at each step, mean over seeds; empty if it isn't stored here.
         switch: The step after which a two-step fusion trains its meta-classifier, else None.
+        train_loss: Training loss at each step, mean over seeds; empty if it isn't stored here.
+        spread: The metric of the worst and of the best seed at each step, likewise; empty with one
+            seed.
     """
 
     label: str
@@ -42,6 +45,8 @@ class Curve:
     metric: Mapping[int, float]
     loss: Mapping[int, float]
     switch: int | None
+    train_loss: Mapping[int, float] = dataclasses.field(default_factory=dict)
+    spread: Mapping[int, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +83,7 @@ class CurveReader:
         self._trials = {trial.number: trial for trial in trials}
         self._store = RunStore(study.definition.run_store)
         self._records: dict[str, tuple[EpochRecord, ...]] = {}
-        self._losses: dict[int, dict[int, float]] = {}
+        self._means: dict[tuple[int, str], dict[int, float]] = {}
 
     def read(self, table: StageTable) -> StageCurves:
         """Return the curves of a table of the study."""
@@ -99,8 +104,10 @@ class CurveReader:
                     winner=row.winner,
                     final=row.value,
                     metric=metric_curve(trial),
-                    loss=self._loss(trial),
+                    loss=self._mean(trial, "val_loss"),
                     switch=config.epochs if is_two_step(config.fusion) else None,
+                    train_loss=self._mean(trial, "train_loss"),
+                    spread=self._spread(trial),
                 )
             )
         shown = {row.trial for row in table.rows}
@@ -117,18 +124,24 @@ class CurveReader:
             tuple(dict.fromkeys(config.loss for config in configs)),
         )
 
-    def _loss(self, trial: FrozenTrial) -> dict[int, float]:
-        """Return the validation loss of a finished trial at each step, as far as it is stored."""
-        known = self._losses.get(trial.number)
-        if known is not None:
-            return known
-        curve = {
-            step: mean
-            for step, values in self.by_seed(trial, "val_loss").items()
-            if math.isfinite(mean := statistics.fmean(values))
+    def _mean(self, trial: FrozenTrial, column: str) -> dict[int, float]:
+        """Return a column of a trial at each step, mean over seeds, as far as it is stored."""
+        key = trial.number, column
+        if key not in self._means:
+            self._means[key] = {
+                step: mean
+                for step, values in self.by_seed(trial, column).items()
+                if math.isfinite(mean := statistics.fmean(values))
+            }
+        return self._means[key]
+
+    def _spread(self, trial: FrozenTrial) -> dict[int, tuple[float, float]]:
+        """Return the metric of the worst and of the best seed at each step."""
+        return {
+            step: (min(values), max(values))
+            for step, values in self.by_seed(trial, self._study.space.metric).items()
+            if len(values) > 1 and all(map(math.isfinite, values))
         }
-        self._losses[trial.number] = curve
-        return curve
 
     def by_seed(self, trial: FrozenTrial, column: str) -> dict[int, list[float]]:
         """Return a column of a finished trial's curves at each step, a value for each seed.

@@ -1,31 +1,51 @@
 """What the winner gets wrong: the validation rows, worst first, and which labels are confused."""
 
+import base64
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.report._result_tables import ResultTable
+from hpo.files import atomic_write, regular
+from hpo.report._reliability import RELIABILITY_FILE
+from hpo.report._row_facts import RowFacts
+from hpo.report._sections import ResultTable
 from hpo.results import write_csv
 from hpo.search import Task
 
 if TYPE_CHECKING:
     from hpo.results import Decision
 
-__all__ = ["ERROR_FILES", "error_tables", "report_errors", "row_losses", "write_errors"]
+__all__ = [
+    "ERROR_FILES",
+    "bring_errors",
+    "error_tables",
+    "report_errors",
+    "row_losses",
+    "write_errors",
+]
 
 #: Rows of the tables in the report; the files have all.
 _SHOWN = 20
 #: Configurations beside the winner that are asked about each row.
-_OTHERS = 5
+_OTHERS = 9
 _EPS = 1e-7
+#: Letters of a caption that the report shows; the file has all.
+_LONGEST = 200
+_THUMBNAILS = "thumbnails"
 _ROWS, _PAIRS = ERROR_FILES = ("errors.csv", "confusions.csv")
 
 
-def report_errors(folder: Path, best: Task, tasks: Sequence[Task], decision: "Decision") -> None:
+def report_errors(
+    folder: Path,
+    best: Task,
+    tasks: Sequence[Task],
+    decision: "Decision",
+    known: RowFacts | None = None,
+) -> None:
     """Write what the winner gets wrong; see ``write_errors``.
 
     Args:
@@ -33,6 +53,7 @@ def report_errors(folder: Path, best: Task, tasks: Sequence[Task], decision: "De
         best: The winner.
         tasks: All tasks of the study; the best of them whose weights are there are asked as well.
         decision: Has the thresholds, and the rows.
+        known: Captions and pictures of the labelled rows.
     """
     from hpo.results import seed_probabilities
 
@@ -44,14 +65,17 @@ def report_errors(folder: Path, best: Task, tasks: Sequence[Task], decision: "De
     scored.sort(key=lambda task: -task.outcome.value if task.outcome else 0.0)
     others = [seed_probabilities(trainer, task, "val") for task in scored[:_OTHERS]]
     bundle = trainer.bundle
+    rows = bundle.split["val"]
     write_errors(
         folder,
-        [bundle.ids[row] for row in bundle.split["val"]],
+        [bundle.ids[row] for row in rows],
         bundle.classes,
         bundle.labels_of("val") > 0,
         np.mean(found, axis=0),
         [np.mean(other, axis=0) for other in others if other is not None],
         decision.thresholds,
+        captions=None if known is None else [known.caption(int(row)) for row in rows],
+        pictures=lambda places: {} if known is None else _pictures(known, rows, places),
     )
 
 
@@ -75,15 +99,19 @@ def write_errors(
     best: NDArray[np.float32],
     others: Sequence[NDArray[np.float32]],
     thresholds: Sequence[float],
+    *,
+    captions: Sequence[str] | None = None,
+    pictures: Callable[[Sequence[int]], Mapping[int, bytes]] = lambda places: {},
 ) -> None:
-    """Write ``errors.csv`` and ``confusions.csv``.
+    """Write ``errors.csv``, ``confusions.csv``, and thumbnails of the rows that a report shows.
 
     ``errors.csv`` has a row for each validation row, the one with the largest loss first: its
-    labels, those that are predicted, missed and too many with their probabilities, its loss, and
-    the smallest loss that any of the best configurations has. Where even that is large, the label
-    may be wrong rather than the models (Northcutt et al. 2021, doi 10.1613/jair.1.12125, find such
-    labels by models that did not see them). ``confusions.csv`` counts how often one class was
-    missed where another one was predicted that isn't there.
+    labels, those that are predicted, missed and too many with their probabilities, its loss, the
+    smallest loss that any of the best configurations has, its caption, and the name of its
+    thumbnail. Where even the smallest loss is large, the label may be wrong rather than the models
+    (Northcutt et al. 2021, doi 10.1613/jair.1.12125, find such labels by models that did not see
+    them). ``confusions.csv`` counts how often one class was missed where another one was predicted
+    that isn't there.
 
     Args:
         folder: Gets the files.
@@ -93,6 +121,8 @@ def write_errors(
         best: Probabilities of the winner, [rows, K].
         others: Those of other good configurations.
         thresholds: Of the winner, one a class.
+        captions: Of the rows; None where they aren't known.
+        pictures: Gives small JPEGs of the rows at some places, as far as there are any.
     """
     predicted = best > np.asarray(thresholds)
     losses = row_losses(best, truth)
@@ -103,20 +133,25 @@ def write_errors(
             f"{classes[k]} {best[row, k]:.3f}" for k in map(int, np.flatnonzero(chosen[row]))
         )
 
+    order = [int(row) for row in np.argsort(-losses, kind="stable")]
+    doubtful = sorted(order, key=lambda row: -round(least[row], 5))  # as the table has them
+    thumbnails = _write_thumbnails(folder, pictures([*order[:_SHOWN], *doubtful[:_SHOWN]]))
     rows = [
         [
             ids[row],
-            "; ".join(classes[k] for k in map(int, np.flatnonzero(truth[row]))),
+            named(row, truth),
             named(row, predicted),
             named(row, truth & ~predicted),
             named(row, predicted & ~truth),
             f"{losses[row]:.5f}",
             f"{least[row]:.5f}",
+            "" if captions is None else captions[row],
+            thumbnails.get(row, ""),
         ]
-        for row in np.argsort(-losses, kind="stable")
+        for row in order
     ]
     head = ["ImageID", "labels", "predicted", "missed", "too many", "loss", "least_loss"]
-    write_csv(folder / _ROWS, head, rows)
+    write_csv(folder / _ROWS, [*head, "caption", "thumbnail"], rows)
     counts = (truth & ~predicted).astype(np.int64).T @ (predicted & ~truth).astype(np.int64)
     found = [(int(counts[a, b]), classes[int(a)], classes[int(b)]) for a, b in np.argwhere(counts)]
     pairs = sorted(found, key=lambda pair: (-pair[0], pair[1:]))
@@ -130,30 +165,105 @@ def error_tables(folder: Path) -> list[ResultTable]:
     if not (folder / _ROWS).is_file() or not (folder / _PAIRS).is_file():
         return []
     rows, pairs = _read(folder / _ROWS), _read(folder / _PAIRS)
-    head = ("row", "missed", "too many", "loss")
-    worst = [(row["ImageID"], row["missed"], row["too many"], row["loss"]) for row in rows[:_SHOWN]]
-    doubtful = sorted(rows, key=lambda row: -float(row["least_loss"]))[:_SHOWN]
+    # Rows of the same least loss stand as they do in the file.
+    doubtful = sorted(rows, key=lambda row: -float(row["least_loss"]))
     tables = [
-        ResultTable(
+        _row_table(
+            folder,
             "Validation rows that the winner gets most wrong",
-            head,
-            tuple(worst),
-            ("missed", "too many"),
+            rows[:_SHOWN],
+            "loss",
+            "worst_rows",
         ),
-        ResultTable(
+        _row_table(
+            folder,
             "Validation rows that all good configurations get wrong: is the label right?",
-            ("row", "labels", "predicted", "least loss"),
-            tuple((r["ImageID"], r["labels"], r["predicted"], r["least_loss"]) for r in doubtful),
-            ("labels", "predicted"),
+            doubtful[:_SHOWN],
+            "least_loss",
+            "doubtful_rows",
         ),
     ]
     if pairs:
         shown = tuple((p["missed"], p["predicted instead"], p["rows"]) for p in pairs[:_SHOWN])
         columns = ("missed", "predicted instead", "rows")
-        tables.append(
-            ResultTable("Classes that are confused", columns, shown, ("predicted instead",))
-        )
+        words = ("predicted instead",)
+        name = "Classes that are confused"
+        tables.append(ResultTable(name, columns, shown, words, key="confusions"))
     return tables
+
+
+def bring_errors(source: Path, folder: Path) -> None:
+    """Copy what is known of single rows from one report's folder to another's."""
+    paths = [source / name for name in (*ERROR_FILES, RELIABILITY_FILE)]
+    paths += sorted((source / _THUMBNAILS).glob("*.jpg"))
+    for path in paths:
+        if path.is_file():
+            with atomic_write(folder / path.relative_to(source)) as file:
+                file.write(regular(path).read_bytes())
+
+
+def _row_table(
+    folder: Path, name: str, rows: Sequence[Mapping[str, str]], loss: str, key: str
+) -> ResultTable:
+    """Return a table of rows with what was missed and what was too many, and their pictures."""
+    with_caption = any(row.get("caption") for row in rows)
+    cells = tuple(
+        (
+            row["ImageID"],
+            *([_short(row.get("caption", ""))] if with_caption else []),
+            _marked(row["labels"], row["missed"], "missed"),
+            _marked(row["predicted"], row["too many"], "too many"),
+            row[loss],
+        )
+        for row in rows
+    )
+    words = (*(["caption"] if with_caption else []), "labels", "predicted")
+    pictures = tuple(_embedded(folder / _THUMBNAILS, row.get("thumbnail", "")) for row in rows)
+    return ResultTable(
+        name,
+        ("row", *words, loss.replace("_", " ")),
+        cells,
+        words,
+        pictures=pictures if any(pictures) else (),
+        key=key,
+    )
+
+
+def _write_thumbnails(folder: Path, pictures: Mapping[int, bytes]) -> dict[int, str]:
+    """Write thumbnails, and nothing else stays in their folder; return their names."""
+    for path in (folder / _THUMBNAILS).glob("*.jpg"):
+        path.unlink()
+    names = {}
+    for place, content in pictures.items():
+        names[place] = f"{place}.jpg"
+        with atomic_write(folder / _THUMBNAILS / names[place]) as file:
+            file.write(content)
+    return names
+
+
+def _embedded(folder: Path, name: str) -> str:
+    """Return a thumbnail as a data URI; empty if there is none."""
+    path = folder / Path(name).name
+    if not name or not path.is_file():
+        return ""
+    return "data:image/jpeg;base64," + base64.b64encode(regular(path).read_bytes()).decode()
+
+
+def _pictures(known: RowFacts, rows: NDArray[np.int64], places: Sequence[int]) -> dict[int, bytes]:
+    """Return the thumbnails of some rows of a part, by their places in it."""
+    found = known.thumbnails([int(rows[place]) for place in places])
+    return {place: found[int(rows[place])] for place in places if int(rows[place]) in found}
+
+
+def _marked(labels: str, wrong: str, mark: str) -> str:
+    """Return labels with those marked that are also listed as wrong."""
+    listed = wrong.split("; ")
+    return "; ".join(f"{x} ({mark})" if x in listed else x for x in labels.split("; ") if x)
+
+
+def _short(caption: str) -> str:
+    line = " ".join(caption.split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
 def _read(path: Path) -> list[dict[str, str]]:

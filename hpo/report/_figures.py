@@ -1,4 +1,4 @@
-"""A figure for each stage, like the paper's Figures 6 to 10: metric and loss against the epoch."""
+"""A figure for each stage: metric and validation loss against the epoch."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_stage", "plain_text", "save_figure"]
+__all__ = [
+    "draw_curve",
+    "draw_stage",
+    "finish_axes",
+    "frame_losses",
+    "new_figure",
+    "plain_text",
+    "save_figure",
+    "say_outside",
+    "styles_of",
+]
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart, without the yellow,
 # which is too pale for a line on white. https://jfly.uni-koeln.de/color/
@@ -32,39 +42,46 @@ def draw_stage(stage: StageCurves) -> "Figure | None":
     """Return the figure of a stage; None while no candidate has a curve.
 
     The left panel has the metric; the right one, if the run store has curves, the validation loss.
-    A curve has a gap where a two-step fusion goes on to its meta-classifier. A grid over two
+    An open diamond is where a two-step fusion goes on to its meta-classifier. A grid over two
     parameters shows one by colour and the other by dashes.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
     curves = [curve for curve in stage.curves if curve.metric]
     if not curves:
         return None
-    styles = _styles(curves)
+    styles = styles_of(curves)
     with_loss = any(curve.loss for curve in curves)
-    entries = [f"{curve.label}   {curve.result}" for curve in curves]
-    columns = min(len(entries), 3 if max(map(len, entries)) <= _THIRD else 2)
-    rows = -(-len(entries) // columns)
-    columns = -(-len(entries) // rows)
-    figure = Figure(figsize=(_WIDTH, 3.9 + 0.22 * rows), dpi=_DPI, layout="constrained")
+    figure = new_figure(curves, styles, stage.name)
     panels = figure.subplots(1, 2 if with_loss else 1, squeeze=False)[0]
 
     for other in stage.others:
         panels[0].plot(list(other), list(other.values()), color="#BBBBBB", linewidth=0.6, zorder=1)
     for curve, style in zip(curves, styles, strict=True):
-        _draw(panels[0], curve.metric, curve, style)
+        draw_curve(panels[0], curve.metric, curve, style)
         if with_loss and curve.loss:
-            _draw(panels[1], curve.loss, curve, style)
-    _finish(panels[0], f"{stage.metric} on the validation rows", curves)
+            draw_curve(panels[1], curve.loss, curve, style)
+    finish_axes(panels[0], f"{stage.metric} on the validation rows", curves)
     _frame_metric(panels[0], curves)
     if with_loss:
         kinds = ", ".join(stage.losses)
         kinds = f"each its own: {kinds}" if len(stage.losses) > 1 else kinds
-        _finish(panels[1], f"validation loss ({kinds})", curves)
-        _frame_loss(panels[1], curves)
+        finish_axes(panels[1], f"validation loss ({kinds})", curves)
+        frame_losses(panels[1], curves, [curve.loss for curve in curves])
+    return figure
 
-    figure.suptitle(stage.name, x=0.01, ha="left", fontsize=12, fontweight="bold")
+
+def new_figure(
+    curves: Sequence[Curve], styles: Sequence[Mapping[str, Any]], title: str
+) -> "Figure":
+    """Return a figure without panels, with its title, and a legend of the curves with results."""
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    entries = [f"{curve.label}   {curve.result}" for curve in curves]
+    columns = min(len(entries), 3 if max(map(len, entries)) <= _THIRD else 2)
+    rows = -(-len(entries) // columns)
+    columns = -(-len(entries) // rows)
+    figure = Figure(figsize=(_WIDTH, 3.9 + 0.22 * rows), dpi=_DPI, layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     legend = figure.legend(
         [Line2D([], [], linewidth=1.8, **style) for style in styles],
         entries,
@@ -98,7 +115,7 @@ def save_figure(figure: "Figure", path: Path) -> None:
         figure.savefig(file, format="png", metadata={"Software": None})
 
 
-def _styles(curves: Sequence[Curve]) -> list[dict[str, Any]]:
+def styles_of(curves: Sequence[Curve]) -> list[dict[str, Any]]:
     """Return colour and dashes of each curve."""
     names = list(curves[0].params)
     if len(names) == 2:
@@ -128,27 +145,30 @@ def _distinct(values: Any) -> list[Any]:
     return found
 
 
-def _draw(
+def draw_curve(
     axes: "Axes", points: Mapping[int, float], curve: Curve, style: Mapping[str, Any]
 ) -> None:
+    """Draw a course of a candidate, with a dot at its end."""
     # The winner's line is broad and lies below, so that it doesn't hide a curve that equals it.
     width, order = (2.6, 2) if curve.winner else (1.2, 3)
-    switch = max(points) if curve.switch is None else curve.switch
-    before = {step: value for step, value in points.items() if step <= switch}
-    after = {step: value for step, value in points.items() if step > switch}
-    for part in (before, after):
-        axes.plot(list(part), list(part.values()), linewidth=width, zorder=order, **style)
+    axes.plot(list(points), list(points.values()), linewidth=width, zorder=order, **style)
     end = max(points)
+    begun = [step for step in points if curve.switch is not None and step > curve.switch]
+    if begun:
+        first = min(begun)
+        face = {"markerfacecolor": "white", "color": style["color"], "zorder": 4}
+        axes.plot([first], [points[first]], "D", markersize=5, **face)
     axes.plot([end], [points[end]], "o", markersize=4.5, color=style["color"], zorder=4)
 
 
-def _finish(axes: "Axes", title: str, curves: Sequence[Curve]) -> None:
+def finish_axes(axes: "Axes", title: str, curves: Sequence[Curve]) -> None:
+    """Give a panel of curves against epochs its title, axes and grid."""
     from matplotlib.ticker import MaxNLocator
 
     two_step = any(curve.switch is not None for curve in curves)
     axes.set_title(title, loc="left", fontsize=9.5)
     axes.set_xlabel(
-        "epoch (two-step fusions: of the heads, after the gap of the meta-classifier)"
+        "epoch (open diamond: the meta-classifier of a two-step fusion begins)"
         if two_step
         else "epoch",
         fontsize=8,
@@ -171,18 +191,28 @@ def _frame_metric(axes: "Axes", curves: Sequence[Curve]) -> None:
     low, high = min(values), max(max(curve.metric.values()) for curve in curves)
     margin = 0.05 * max(high - low, 1.0)
     axes.set_ylim(low - margin, high + margin)
-    _say_outside(axes, sum(end < low - margin for end in ends.values()), "below", 0.03)
+    say_outside(axes, sum(end < low - margin for end in ends.values()), "below", 0.03)
 
 
-def _frame_loss(axes: "Axes", curves: Sequence[Curve]) -> None:
-    """Likewise for the loss, on a logarithmic axis if the curves are far apart."""
+def frame_losses(
+    axes: "Axes", curves: Sequence[Curve], losses: Sequence[Mapping[int, float]]
+) -> None:
+    """Likewise for losses, on a logarithmic axis if the curves are far apart.
+
+    Args:
+        axes: The panel.
+        curves: The candidates.
+        losses: A loss of each; an empty one isn't drawn.
+    """
     from matplotlib.ticker import LogLocator, NullFormatter
 
     best = max(_last(curve.metric) for curve in curves)
-    with_loss = [curve for curve in curves if curve.loss]
-    near = [c for c in with_loss if _last(c.metric) >= best - _NEAR] or with_loss
-    values = [value for curve in near for value in _after_start(curve.loss)]
-    low, high = min(min(curve.loss.values()) for curve in near), max(values)
+    there = [(curve, loss) for curve, loss in zip(curves, losses, strict=True) if loss]
+    near = [loss for c, loss in there if _last(c.metric) >= best - _NEAR] or [
+        loss for _, loss in there
+    ]
+    values = [value for loss in near for value in _after_start(loss)]
+    low, high = min(min(loss.values()) for loss in near), max(values)
     if low > 0 and high / low > 8:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -194,11 +224,12 @@ def _frame_loss(axes: "Axes", curves: Sequence[Curve]) -> None:
         margin = 0.05 * max(high - low, 1e-9)
         low, high = low - margin, high + margin
     axes.set_ylim(low, high)
-    outside = sum(_last(curve.loss) > high for curve in with_loss)
-    _say_outside(axes, outside, "above", 0.97)
+    outside = sum(_last(loss) > high for _, loss in there)
+    say_outside(axes, outside, "above", 0.97)
 
 
-def _say_outside(axes: "Axes", count: int, where: str, height: float) -> None:
+def say_outside(axes: "Axes", count: int, where: str, height: float) -> None:
+    """Say in a panel how many curves end outside of its frame."""
     if count:
         axes.text(
             0.99,

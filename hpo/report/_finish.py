@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,13 @@ from hpo.events import Finishing, Result, Tell, nobody
 from hpo.features import load_bundle
 from hpo.files import file_sha256, sealed, sweep, unsealed, write_json
 from hpo.json_files import read_json
+from hpo.report._cost import CommandCost
 from hpo.report._errors import report_errors
 from hpo.report._front import front_lines
-from hpo.report._reliability import write_reliability
+from hpo.report._reliability import RELIABILITY_FILE, write_reliability
 from hpo.report._report import write_report
 from hpo.report._result_lines import judged_lines
+from hpo.report._row_facts import RowFacts
 from hpo.results import (
     FloorThread,
     listed,
@@ -50,7 +51,8 @@ def finish_study(
     refit: bool,
     pick: str | int | None = None,
     memory_gb: float | None = None,
-    began: float | None = None,
+    cost: CommandCost | None = None,
+    known: RowFacts | None = None,
     ended_by: str | None = None,
     in_time: bool = False,
     models: Callable[[int], int | None] = lambda trained: None,
@@ -66,7 +68,8 @@ def finish_study(
         refit: Whether to train on all rows and predict.
         pick: Which configuration; see ``pick_task``.
         memory_gb: What the rows of the refit may take, see ``WorkerSettings``.
-        began: When the command began, by ``time.monotonic``.
+        cost: What the command has taken so far; None where no command runs.
+        known: Captions and pictures of the labelled rows, for the report.
         ended_by: The limit that ended the study before it was complete; None if it is complete.
         in_time: Whether the model has to be there by a limit: a trial that isn't whole is then
             refitted for as many epochs as it was scored at.
@@ -90,24 +93,23 @@ def finish_study(
     metrics = study_metrics(study, tasks, best) | {"ended_by": ended_by}
     refits = refit and study.space.refit is not None
     tried = as_far_as_it_got(study, best) if in_time and best.outcome.pruned else best
-    known = _already_written(out, metrics, refits)
+    there = _already_written(out, metrics, refits)
     failure: Exception | None = None
-    if known is not None:
-        written = known
+    if there is not None:
+        written = there
     else:
         results, failure = _results(
-            study, best, tried, tasks, out, device, memory_gb, tell, refits, models, metrics
+            study, best, tried, tasks, out, device, memory_gb, tell, refits, models, metrics, known
         )
-        written = metrics | results
-        seconds = None if began is None else round(time.monotonic() - began, 1)
-        record = {
-            **written,
-            "wall_s": seconds,
+        written = {
+            **metrics,
+            **results,
+            **({"wall_s": None} if cost is None else cost.record()),
             "files": _hashes(out) if refits and failure is None else {},
         }
-        write_json(out / "metrics.json", sealed(record))
+        write_json(out / "metrics.json", sealed(written))
     if refits and failure is None:
-        _describe(study, out / "model", written, again=known is None)
+        _describe(study, out / "model", written, again=there is None)
     winner = format_params(study.strategy.params(best.config))
     top = study.best(tasks)
     called = "best" if top is not None and top.position == best.position else "picked"
@@ -138,7 +140,7 @@ def finish_study(
     for path in filter(Path.exists, paths):
         console.print(f"  {path}", highlight=False, soft_wrap=True)
     # Nobody waits for the numbers until the figures are drawn.
-    if known is None:
+    if there is None:
         write_report(study, tasks, out / "report", written)
     console.print(f"  {out / 'report'}", highlight=False, soft_wrap=True)
     if failure is not None:
@@ -220,6 +222,7 @@ def _results(
     refits: bool,
     models: Callable[[int], int | None],
     metrics: dict[str, Any],
+    known: RowFacts | None,
 ) -> tuple[dict[str, Any], Exception | None]:
     """Judge the winner, refit it as it is in ``tried``, and predict.
 
@@ -259,7 +262,7 @@ def _results(
     if decision is not None:
         trained += decision.epochs
         judgement = judge(study, best, tasks, device, decision.thresholds, trainer=decision.trainer)
-        report_errors(out / "report", best, tasks, decision)
+        report_errors(out / "report", best, tasks, decision, known)
     if selection is not None and averaged:
         decision = decide_on(selection, study.space)
     if judgement is not None:
@@ -302,7 +305,7 @@ def _results(
         right = None if on_test is None else bundle.labels_of("test") > 0
         of_test = None if on_test is None else bundle.groups_of("test")
         found["calibration"] = decision.calibration_json(on_test, right, of_test)
-        write_reliability(out / "report" / "reliability.csv", decision, on_test, right)
+        write_reliability(out / "report" / RELIABILITY_FILE, decision, on_test, right)
     FloorThread(study).join()  # it is there unless the study was worked on elsewhere
     floor = stored_floor(study)
     if floor is not None:

@@ -1,29 +1,37 @@
 """The report folder of a study, finished or not: tables, trials, figures and a page of them all."""
 
 import collections
-import logging
-import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hpo.report._cost import cost_table
 from hpo.report._curves import CurveReader
+from hpo.report._data_files import write_data
 from hpo.report._errors import ERROR_FILES, error_tables
-from hpo.report._figures import draw_stage, plain_text, save_figure
 from hpo.report._floor import floor_table, with_floor
-from hpo.report._front import draw_front
+from hpo.report._markdown import write_markdown
 from hpo.report._page import write_page
-from hpo.report._result_tables import result_tables, write_classes
-from hpo.report._table_files import write_tables, write_trials
+from hpo.report._paper import best_pipeline, place_of, starting_values, uncovered, varied
+from hpo.report._pictures import Pictures
+from hpo.report._reliability import RELIABILITY_FILE, draw_reliability, reliability_table
+from hpo.report._result_lines import verdict_lines
+from hpo.report._result_tables import (
+    pruned_table,
+    result_tables,
+    scores_table,
+    trial_intervals,
+    write_classes,
+)
+from hpo.report._sections import ResultTable, Section
+from hpo.report._table_files import stage_table, write_scores, write_trials
 from hpo.results import stored_floor
-from hpo.search import FRONT, Task, format_params
+from hpo.search import Task, format_params
 from hpo.study import StoredStudy, concerns
 from hpo.training import metric_label
 
 __all__ = ["write_report"]
-
-_log = logging.getLogger(__name__)
-_LONGEST_NAME = 80
 
 
 def write_report(
@@ -34,13 +42,15 @@ def write_report(
 ) -> list[Path]:
     """Write everything that is known of a study; what is there already is written anew.
 
-    Only reads the study, so that it may be called while workers are at it.
+    Only reads the study, so that it may be called while workers are at it. The same state of a
+    study gives the same bytes.
 
     Args:
         study: The study.
         tasks: Its tasks, as they were just read.
-        folder: Gets ``trials.csv``, ``tables.md``, ``tables.csv``, ``figures/NN_STAGE.png`` for
-            each stage with a curve, and ``index.html``; ``classes.csv`` with results.
+        folder: Gets ``trials.csv``, ``tables.csv`` with all scores, ``tables/NAME.csv`` and
+            ``tables/NAME.json`` of every table, ``figures/``, and all of it as ``tables.md`` and
+            as ``index.html``; ``classes.csv`` with results.
         results: What ``metrics.json`` has of the winner, if the study has come so far.
 
     Returns:
@@ -53,48 +63,81 @@ def write_report(
     """
     trials = study.trials.all()
     write_trials(study, trials, folder / "trials.csv")
-    floor = stored_floor(study)
     decided = study.tables(list(tasks))
+    floor = stored_floor(study)
     tables = with_floor(decided, floor, study.space.metric)
-    shown = tables if floor is None else [*tables, floor_table(floor)]
-    further = [*result_tables(results or {}), *(error_tables(folder) if results else [])]
-    said = concerns(study, tasks)
-    write_tables(study, shown, folder, further, said)
-    paths = [folder / name for name in ("trials.csv", "tables.md", "tables.csv")]
+    metric = metric_label(study.space.metric)
+    best = study.best(list(tasks))
+
+    files = [folder / "trials.csv", folder / "tables.csv"]
+    write_scores(tables if floor is None else [*tables, floor_table(floor)], files[-1])
     if results and results.get("classes"):
-        paths.append(folder / "classes.csv")
-        write_classes(results, paths[-1])
+        files.append(folder / "classes.csv")
+        write_classes(results, files[-1])
     if results:  # they are written when the winner is judged
-        paths += [folder / name for name in ERROR_FILES if (folder / name).is_file()]
-    files = [path.name for path in paths]
+        names = (*ERROR_FILES, RELIABILITY_FILE)
+        files += [folder / name for name in names if (folder / name).is_file()]
+
+    intervals = trial_intervals(results or {}, study.space.metric)
+    pictures = Pictures(folder)
     reader = CurveReader(study, trials)
-    figures: dict[int, str] = {}
-    for index, table in enumerate(decided):
-        name = f"figures/{index + 1:02d}_{_file_name(table.key)}.png"
-        try:
-            with plain_text():
-                on_front = table.key == FRONT
-                figure = draw_front(study, tasks) if on_front else draw_stage(reader.read(table))
-                if figure is None:
-                    continue
-                save_figure(figure, folder / name)
-        except Exception as error:  # the numbers and the other figures are there all the same
-            _log.warning("The figure of '%s' can't be drawn: %s", table.key, error)
-            continue
-        figures[index] = name
-        paths.append(folder / name)
-    write_page(
-        folder / "index.html",
-        f"Study {study.name}",
-        _facts(study, tasks),
-        shown,
-        metric_label(study.space.metric),
-        figures,
-        files,
-        further,
-        said,
+    stages = [
+        Section(
+            table.name,
+            stage_table(shown, metric, intervals),
+            pictures.of_table(index, table, study, tasks, partial(reader.read, table)),
+            aside=str(place_of(table) or ""),
+        )
+        for index, (table, shown) in enumerate(zip(decided, tables, strict=True))
+    ]
+    pruned = pruned_table(tasks)
+    further = [
+        *([] if pruned is None else [pruned]),
+        *([] if floor is None else [stage_table(floor_table(floor), metric)]),
+        *result_tables(results or {}),
+        *(error_tables(folder) if results else []),
+    ]
+    bins = reliability_table(folder) if results else None
+    missing = uncovered(study, decided, best)
+    found = (
+        starting_values(study),
+        varied(study),
+        *stages,
+        best_pipeline(study, best),
+        _winner(results or {}),
+        *(Section(table.name, table) for table in further),
+        *([] if bins is None else [_reliability(bins, pictures)]),
+        Section("Cost", cost_table(study, tasks, trials, results)),
+        Section("Tables and figures of the paper", text=tuple(missing)) if missing else None,
     )
-    return [*paths, folder / "index.html"]
+    sections = [section for section in found if section is not None]
+
+    said, facts, title = concerns(study, tasks), _facts(study, tasks), f"Study {study.name}"
+    data = write_data(folder / "tables", sections)
+    write_markdown(folder / "tables.md", title, facts, sections, said)
+    files.append(folder / "tables.md")
+    links = [*(path.name for path in files), "tables/"]
+    write_page(folder / "index.html", title, facts, sections, links, said)
+    return [*files, *data, *pictures.paths, folder / "index.html"]
+
+
+def _winner(results: Mapping[str, Any]) -> Section | None:
+    """Return the winner's scores with intervals, who is tied with it, and what became of it."""
+    table = scores_table(results)
+    if table is None:
+        return None
+    return Section(table.name, table, text=tuple(verdict_lines(results)))
+
+
+def _reliability(bins: ResultTable, pictures: Pictures) -> Section:
+    """Return the reliability diagram, with its numbers."""
+    drawn = pictures.drawn(
+        "reliability",
+        lambda: draw_reliability(bins),
+        "Reliability diagram",
+        "Dots on the diagonal are right as often as they say; larger ones are of more predictions",
+    )
+    return Section(bins.name, bins, drawn)
 
 
 def _facts(study: StoredStudy, tasks: Sequence[Task]) -> dict[str, str]:
@@ -114,8 +157,3 @@ def _facts(study: StoredStudy, tasks: Sequence[Task]) -> dict[str, str]:
     shown = format_params(study.strategy.params(best.config))
     score = f"{best.outcome.value:.3f} ± {best.outcome.std:.3f}"
     return {**facts, "best": f"trial {best.trial}: {score} ({shown})"}
-
-
-def _file_name(name: str) -> str:
-    """Return a stage's name in letters, digits and underscores that any file system takes."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:_LONGEST_NAME] or "stage"

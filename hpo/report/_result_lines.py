@@ -1,10 +1,11 @@
 """What ``metrics.json`` says of the winner, in the lines at the end of the screen."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from hpo.report._result_tables import without_lines
 
-__all__ = ["judged_lines"]
+__all__ = ["judged_lines", "verdict_lines"]
 
 _NO_TEST = (
     "no test part: the validation rows chose this configuration, so expect a little less on new "
@@ -22,23 +23,14 @@ def judged_lines(written: dict[str, Any]) -> list[str]:
     judged = written.get("judged")
     if judged is not None:
         lines += _both("validation", judged["validation_tuned"], judged["validation"])
-        tied, compared = judged["tied"]["trials"], judged["tied"]["compared"]
-        if tied:
-            listed = ", ".join(map(str, tied[:8])) + (", …" if len(tied) > 8 else "")
-            lines.append(
-                f"tied: {len(tied)} of the {compared} best others can't be told from it (95%, "
-                f"paired over rows): trials {listed}"
-            )
+        lines += _tied_lines(judged["tied"])
     if "ensemble" in written:
         lines.append(_ensemble_line(written["ensemble"]))
     if "test" in written:
         refitted = written.get("test_model", "refitted") == "refitted"
         name = "test, refitted" if refitted else "test, not refitted"
         lines += _both(name, written["test"], written["test_at_half"])
-        if judged is not None and judged["optimism"] is not None:
-            lines.append(f"optimism: {judged['optimism']:+.2f} from validation to test")
-    elif judged is not None:
-        lines.append(_NO_TEST)
+    lines += _optimism_lines(written)
     lines += without_lines(written)
     if "calibration" in written:
         lines += _calibration_lines(written["calibration"])
@@ -49,6 +41,43 @@ def judged_lines(written: dict[str, Any]) -> list[str]:
         model = written["model"]
         lines.append(f"model: {model['mb']:.2f} MB, trained on {model['rows']:,} rows")
     return lines
+
+
+def verdict_lines(written: Mapping[str, Any]) -> list[str]:
+    """Return what the results say of the winner beyond its scores, which a table has.
+
+    Args:
+        written: What ``metrics.json`` has.
+    """
+    judged = written.get("judged")
+    lines = [] if judged is None else _tied_lines(judged["tied"])
+    lines += [_ensemble_line(written["ensemble"])] if "ensemble" in written else []
+    lines += _optimism_lines(written)
+    if "calibration" in written:
+        lines += _calibration_lines(written["calibration"])
+    return lines
+
+
+def _tied_lines(tied: Mapping[str, Any]) -> list[str]:
+    trials = tied["trials"]
+    if not trials:
+        return []
+    listed = ", ".join(map(str, trials[:8])) + (", …" if len(trials) > 8 else "")
+    return [
+        f"tied: {len(trials)} of the {tied['compared']} best others can't be told from it (95%, "
+        f"paired over rows): trials {listed}"
+    ]
+
+
+def _optimism_lines(written: Mapping[str, Any]) -> list[str]:
+    judged = written.get("judged")
+    if judged is None:
+        return []
+    if "test" not in written:
+        return [_NO_TEST]
+    if judged["optimism"] is None:
+        return []
+    return [f"optimism: {judged['optimism']:+.2f} from validation to test"]
 
 
 def _both(name: str, tuned: dict[str, Any], plain: dict[str, Any]) -> list[str]:

@@ -1,6 +1,6 @@
-"""Tables and trials of a study as Markdown and CSV files."""
+"""Tables of a study as text and as CSV files, and its trials."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +8,11 @@ from optuna.trial import FrozenTrial
 
 from hpo.features import ChoiceCost
 from hpo.files import atomic_write
-from hpo.report._result_tables import ResultTable
+from hpo.report._sections import ResultTable
 from hpo.results import write_csv
-from hpo.search import COSTS, StageTable, TableRow
+from hpo.search import COSTS, StageTable, TableRow, param_value
 from hpo.study import StoredStudy
-from hpo.training import curve_columns, metric_label
+from hpo.training import curve_columns
 
 __all__ = [
     "ENCODER_COLUMNS",
@@ -20,8 +20,9 @@ __all__ = [
     "costs_in",
     "encoder_cells",
     "score_text",
+    "stage_table",
     "table_cells",
-    "write_tables",
+    "write_scores",
     "write_trials",
 ]
 
@@ -29,42 +30,11 @@ __all__ = [
 ENCODER_COLUMNS = ("images/s", "encoder MB")
 
 
-def write_tables(
-    study: StoredStudy,
-    tables: Sequence[StageTable],
-    folder: Path,
-    further: Sequence[ResultTable] = (),
-    concerns: Sequence[str] = (),
-) -> None:
-    """Write the tables of all stages: ``tables.md`` to read, ``tables.csv`` with all digits.
-
-    Args:
-        study: The study.
-        tables: Those of the stages.
-        folder: Where to write.
-        further: Tables of the results, which only ``tables.md`` gets.
-        concerns: What a reader has to know first; likewise.
-    """
-    metric = metric_label(study.space.metric)
+def write_scores(tables: Sequence[StageTable], path: Path) -> None:
+    """Write the scores of all stages in one file, with all digits, a row for each candidate."""
     costs = any(table.has_encoder_costs for table in tables)
-    lines = [f"# Study {study.name}", ""]
-    for concern in concerns:
-        lines += [f"> {concern}", ""]
-    for table in tables:
-        head, rows = table_cells(table, metric)
-        lines += [f"## {table.name}", "", _markdown_row(head), _markdown_row(["---"] * len(head))]
-        for row, cells in zip(table.rows, rows, strict=True):
-            marked = [f"**{cell}**" if row.winner and cell else cell for cell in cells]
-            lines.append(_markdown_row(marked))
-        lines.append("")
-    for result in further:
-        lines += [f"## {result.name}", "", _markdown_row(result.head)]
-        lines.append(_markdown_row(["---:" if number else "---" for number in result.numbers]))
-        lines += [*map(_markdown_row, result.rows), ""]
-    with atomic_write(folder / "tables.md") as file:
-        file.write("\n".join(lines).encode())
     write_csv(
-        folder / "tables.csv",
+        path,
         [
             *("stage", "candidate", "value", "std", "trial", "reference", "winner", "note"),
             *("model_mb", "latency_ms"),
@@ -159,6 +129,56 @@ def _trial_table(
     return head, rows
 
 
+def stage_table(
+    table: StageTable, metric: str, intervals: Mapping[int, Mapping[str, float]] | None = None
+) -> ResultTable:
+    """Return the table of a stage as it is shown, the winner marked, with all digits for files.
+
+    Args:
+        table: Of the study.
+        metric: Name of the metric, with its unit.
+        intervals: Of trials, by their numbers: ``low`` and ``high`` in the metric's unit; None
+            where nothing is known of them.
+    """
+    head, rows = table_cells(table, metric)
+    known = [
+        None if intervals is None or row.trial is None else intervals.get(row.trial)
+        for row in table.rows
+    ]
+    if any(known):
+        head.insert(2, "95%")
+        for cells, one in zip(rows, known, strict=True):
+            cells.insert(2, "" if one is None else f"{one['low']:.2f} to {one['high']:.2f}")
+    return ResultTable(
+        table.name,
+        tuple(head),
+        tuple(map(tuple, rows)),
+        words=("note",),
+        marked=frozenset(place for place, row in enumerate(table.rows) if row.winner),
+        records=tuple(
+            _record(row) | ({} if one is None else {"low": one["low"], "high": one["high"]})
+            for row, one in zip(table.rows, known, strict=True)
+        ),
+        key=table.key,
+    )
+
+
+def _record(row: TableRow) -> dict[str, Any]:
+    return {
+        "candidate": row.label,
+        **{f"params_{name}": param_value(value) for name, value in row.params.items()},
+        "value": row.value,
+        "std": row.std,
+        "trial": row.trial,
+        "reference": row.reference,
+        "winner": row.winner,
+        "note": row.note,
+        "model_mb": row.model_mb,
+        "latency_ms": row.latency_ms,
+        **({} if row.encoder_cost is None else row.encoder_cost._asdict()),
+    }
+
+
 def table_cells(table: StageTable, metric: str) -> tuple[list[str], list[list[str]]]:
     """Return header and cells of a table as text.
 
@@ -203,11 +223,6 @@ def encoder_cells(row: TableRow) -> list[str]:
     """Return what the encoders of a row cost as text, one for each of ``ENCODER_COLUMNS``."""
     costs = row.encoder_cost or (None, None)
     return ["" if value is None else f"{value:,.1f}" for value in costs]
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    # A reason may hold anything; a bar or a line break would end the cell.
-    return f"| {' | '.join(' '.join(c.split()).replace('|', chr(92) + '|') for c in cells)} |"
 
 
 def _cell(value: Any) -> Any:

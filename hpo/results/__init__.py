@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hpo.results._ensemble import Selection, select_ensemble
     from hpo.results._judge import Judgement, judge
     from hpo.results._lacking import count_lacking, lacking_of
+    from hpo.results._paired import RowsSeen, paired, refitted_on_test, winner_on
     from hpo.results._refit import refit_best
     from hpo.results._score_interval import score_interval
     from hpo.results._untouched import (
@@ -50,6 +51,7 @@ else:
             "_ensemble": ("Selection", "select_ensemble"),
             "_judge": ("Judgement", "judge"),
             "_lacking": ("count_lacking", "lacking_of"),
+            "_paired": ("RowsSeen", "paired", "refitted_on_test", "winner_on"),
             "_refit": ("refit_best",),
             "_score_interval": ("score_interval",),
             "_untouched": ("UntouchedScores", "probabilities_on_test", "scores_on_test"),
@@ -65,6 +67,7 @@ __all__ = [
     "FloorThread",
     "Interval",
     "Judgement",
+    "RowsSeen",
     "Selection",
     "UntouchedScores",
     "by_class",
@@ -87,9 +90,11 @@ __all__ = [
     "listed",
     "long_caption_rules",
     "model_card",
+    "paired",
     "pick_task",
     "probabilities_on_test",
     "refit_best",
+    "refitted_on_test",
     "reliability",
     "score_interval",
     "scores_on_test",
@@ -101,6 +106,7 @@ __all__ = [
     "trainer_of",
     "tune_thresholds",
     "values_by_source",
+    "winner_on",
     "without_modalities",
     "write_card",
     "write_csv",

@@ -10,6 +10,7 @@ __all__ = [
     "F1_SCORES",
     "Groups",
     "Interval",
+    "f1_compared",
     "f1_differences",
     "f1_intervals",
     "f1_scores",
@@ -94,13 +95,31 @@ def f1_differences(
         groups: The picture of each row, see ``f1_intervals``.
         seed: Of the resampling.
     """
+    return [difference for _, difference in f1_compared(first, others, truth, groups, seed)]
+
+
+def f1_compared(
+    first: Sequence[Predictions],
+    others: Sequence[Sequence[Predictions]],
+    truth: NDArray[np.bool_],
+    groups: Groups = None,
+    seed: int = 0,
+) -> list[tuple[dict[str, Interval], dict[str, Interval]]]:
+    """Return, for each of the others, its scores, and by how much the first models are better.
+
+    Args:
+        first: See ``f1_differences``; likewise ``others``, ``truth``, ``groups`` and ``seed``.
+    """
     mine = mean_scores(first, truth)
     drawn, *rest = _resampled([first, *others], truth, groups, seed)
     found = []
     for other, theirs_drawn in zip(others, rest, strict=True):
         theirs = mean_scores(other, truth)
         found.append(
-            {n: _interval(mine[n] - theirs[n], drawn[n] - theirs_drawn[n]) for n in F1_SCORES}
+            (
+                {n: _interval(theirs[n], theirs_drawn[n]) for n in F1_SCORES},
+                {n: _interval(mine[n] - theirs[n], drawn[n] - theirs_drawn[n]) for n in F1_SCORES},
+            )
         )
     return found
 

@@ -13,8 +13,8 @@ from hpo.results._class_scores import ClassScore, class_scores
 from hpo.results._decide import seed_probabilities, trainer_of
 from hpo.results._intervals import (
     F1_SCORES,
-    Groups,
     Interval,
+    f1_compared,
     f1_differences,
     f1_intervals,
     listed,
@@ -41,7 +41,8 @@ class Judgement:
         untouched_tuned: The same at ``thresholds``.
         tied: Trials that can't be told from it on the validation rows (95%, paired over rows and
             over seeds).
-        compared: How many trials it was compared with.
+        compared: The scores on the validation rows of the trials that it was compared with, at
+            0.5, by their numbers.
         thresholds: One a class.
         tuned: Its scores on the validation rows at these thresholds, which were chosen there, or
             out of fold on these rows and others.
@@ -55,7 +56,7 @@ class Judgement:
     untouched: dict[str, Interval] | None
     untouched_tuned: dict[str, Interval] | None
     tied: tuple[int, ...]
-    compared: int
+    compared: dict[int, dict[str, Interval]]
     thresholds: tuple[float, ...]
     tuned: dict[str, Interval]
     classes: dict[str, ClassScore]
@@ -78,7 +79,8 @@ class Judgement:
                 None if self.untouched_tuned is None else listed(self.untouched_tuned)
             ),
             "optimism": self.optimism(metric),
-            "tied": {"trials": list(self.tied), "compared": self.compared},
+            "tied": {"trials": list(self.tied), "compared": len(self.compared)},
+            "compared": {str(trial): listed(scores) for trial, scores in self.compared.items()},
         }
 
 
@@ -115,7 +117,8 @@ def judge(
     predicted = [p > 0.5 for p in mine]
     rivals, theirs = _rivals(trainer, best, tasks)
     groups = bundle.groups_of("val")
-    tied = _ties(study, predicted, rivals, theirs, truth, groups)
+    compared = f1_compared(predicted, theirs, truth, groups)
+    tied = _ties(study, rivals, [difference for _, difference in compared])
     on_test = seed_probabilities(trainer, best, "test") if "test" in bundle.split else None
     untouched = untouched_tuned = None
     if on_test is not None:
@@ -130,7 +133,11 @@ def judge(
         untouched=untouched,
         untouched_tuned=untouched_tuned,
         tied=tuple(task.trial for task in tied if task.trial is not None),
-        compared=len(rivals),
+        compared={
+            task.trial: scores
+            for task, (scores, _) in zip(rivals, compared, strict=True)
+            if task.trial is not None
+        },
         thresholds=tuple(thresholds),
         tuned=f1_intervals([p > np.asarray(thresholds) for p in mine], truth, groups),
         classes=class_scores(mine, truth, bundle.classes),
@@ -157,20 +164,14 @@ def tied_with(
         return None
     rivals, theirs = _rivals(trainer, best, tasks)
     groups = trainer.bundle.groups_of("val")
-    return _ties(study, [p > 0.5 for p in mine], rivals, theirs, truth, groups)
+    return _ties(study, rivals, f1_differences([p > 0.5 for p in mine], theirs, truth, groups))
 
 
 def _ties(
-    study: StoredStudy,
-    predicted: list[Predictions],
-    rivals: Sequence[Task],
-    theirs: Sequence[list[Predictions]],
-    truth: Predictions,
-    groups: Groups,
+    study: StoredStudy, rivals: Sequence[Task], differences: Sequence[dict[str, Interval]]
 ) -> list[Task]:
     """Return those of the rivals whose difference may be none."""
     metric = study.space.metric if study.space.metric in F1_SCORES else "micro_f1"
-    differences = f1_differences(predicted, theirs, truth, groups)
     return [
         rival
         for rival, difference in zip(rivals, differences, strict=True)

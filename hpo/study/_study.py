@@ -267,6 +267,16 @@ class StoredStudy:
         if study.user_attrs.get(_RESULTS) != str(folder.absolute()):
             study.set_user_attr(_RESULTS, str(folder.absolute()))
 
+    def note(self, name: str, value: str) -> None:
+        """Keep a fact on the Optuna study, where it isn't there already."""
+
+        def write() -> None:
+            study = self._base._source.study
+            if study.user_attrs.get(name) != value:
+                study.set_user_attr(name, value)
+
+        self._do(write)
+
     def shown(self) -> "Shown":
         """Return what the study shows in optuna-dashboard beyond its trials."""
         from hpo.trials import Shown
@@ -350,10 +360,7 @@ class StoredStudy:
 
         References are given only where the data is the one they hold for.
         """
-        reference = self.space.reference
-        sha256 = self.definition.dataset.get("train_csv_sha256")
-        cited = reference is not None and reference.train_csv_sha256 == sha256
-        tables = self.strategy.tables(self.tasks() if tasks is None else tasks, cited=cited)
+        tables = self.strategy.tables(self.tasks() if tasks is None else tasks, cited=self.cites)
         return [
             dataclasses.replace(
                 table,
@@ -366,6 +373,13 @@ class StoredStudy:
             )
             for table in tables
         ]
+
+    @property
+    def cites(self) -> bool:
+        """Whether its data is the one that the reference scores of its space hold for."""
+        reference = self.space.reference
+        sha256 = self.definition.dataset.get("train_csv_sha256")
+        return reference is not None and reference.train_csv_sha256 == sha256
 
     def encoder_cost(self, encoder: str | None) -> ChoiceCost | None:
         """Return what the encoders of a choice cost; None without a choice."""

@@ -12,9 +12,9 @@ from optuna_dashboard import get_note
 from rich.console import Console
 
 from hpo.dashboard import ARTIFACTS, Board, attach_files, publish
-from hpo.dashboard._history import best_so_far_by_epochs, importances
+from hpo.dashboard._importance import importances
 from hpo.dashboard._note import study_note, trial_notes
-from hpo.report import finish_study
+from hpo.report import best_so_far_by_epochs, finish_study
 from hpo.results import seed_probabilities, trainer_of
 from hpo.study import StoredStudy
 

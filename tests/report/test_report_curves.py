@@ -77,7 +77,7 @@ def test_figure_draws_the_numbers_it_is_given(stages: list[StageCurves]) -> None
     figure = draw_stage(stages[0])
     assert figure is not None
     metric, loss = figure.axes
-    drawn = [line for line in metric.lines if line.get_marker() != "o" and len(line.get_xdata())]
+    drawn = [line for line in metric.lines if line.get_marker() == "None"]
     steps = np.concatenate([line.get_xdata() for line in drawn])
     values = np.concatenate([line.get_ydata() for line in drawn])
     expected = [curve.metric for curve in stages[0].curves]
@@ -89,6 +89,34 @@ def test_figure_draws_the_numbers_it_is_given(stages: list[StageCurves]) -> None
     assert entries == [f"{curve.label}   {curve.result}" for curve in stages[0].curves]
     bold = [text.get_fontweight() == "bold" for text in figure.legends[0].get_texts()]
     assert bold == [curve.winner for curve in stages[0].curves]
+
+
+def test_a_two_step_fusion_has_one_line_and_a_mark_where_its_second_step_begins(
+    stages: list[StageCurves],
+) -> None:
+    figure = draw_stage(stages[0])
+    assert figure is not None
+    for panel in figure.axes:
+        (mark,) = [line for line in panel.lines if line.get_marker() == "D"]
+        assert list(mark.get_xdata()) == [5]
+        assert "open diamond: the meta-classifier" in panel.get_xlabel()
+        lines = [line for line in panel.lines if line.get_marker() == "None"]
+        assert [len(line.get_xdata()) for line in lines] == [4, 8]
+
+
+def test_training_loss_and_spread_are_those_of_the_runs(
+    finished: StoredStudy, stages: list[StageCurves]
+) -> None:
+    store = RunStore(finished.definition.run_store)
+    trial = finished.optuna.get_trials()[0]
+    seeds = [store.history(address).records for (address,) in trial.user_attrs["runs"]]
+    curve = stages[0].curves[0]
+    for step in range(1, 5):
+        records = [records[step - 1] for records in seeds]
+        expected = statistics.fmean(record["train_loss"] for record in records)
+        assert curve.train_loss[step] == expected
+        scores = sorted(record["micro_f1"] for record in records)
+        assert curve.spread[step] == (scores[0], scores[-1])
 
 
 def test_grid_of_two_parameters_is_told_by_colour_and_dashes() -> None:

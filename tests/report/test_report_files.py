@@ -3,7 +3,9 @@
 import base64
 import csv
 import io
+import json
 import re
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,27 @@ from PIL import Image
 from report_samples import SAMPLED, make_study, work
 from rich.console import Console
 
-from hpo.report import finish_study, write_report
+from hpo._energy import Energy
+from hpo.report import CommandCost, finish_study, write_report
 from hpo.report.__main__ import main
 from hpo.search import NoCandidateError
 from hpo.study import StoredStudy
 from hpo.training import curve_columns
 from hpo.worker import _assignment
+
+FIGURES = ("01_fusion.png", "01_fusion_close.png", "02_rate_dropout.png")
+TABLES = ("start", "ranges", "fusion", "rate_dropout", "best", "cost")
+RESULTS = (
+    "winner",
+    "reliability",
+    "floor",
+    "without",
+    "classes",
+    "worst_rows",
+    "doubtful_rows",
+    "confusions",
+)
+KINDS = ("csv", "json")
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -112,15 +129,13 @@ def test_page_shows_every_score_and_needs_nothing_else(finished: StoredStudy, re
     for row in (row for table in tables for row in table.rows):
         assert f"{row.value:.3f} ± {row.std:.3f}" in page.cells
     assert page.files == [
-        *(
-            _embedded(report / "figures" / name)
-            for name in ("01_fusion.png", "02_rate_dropout.png")
-        ),
+        *(_embedded(report / "figures" / name) for name in FIGURES),
         "trials.csv",
-        "tables.md",
         "tables.csv",
+        "tables.md",
+        "tables/",
     ]
-    assert all((report / name).is_file() for name in page.files[2:])
+    assert all((report / name).exists() for name in page.files[len(FIGURES) :])
     assert not page.tags & {"script", "link", "iframe"}
 
 
@@ -128,7 +143,7 @@ def test_figures_are_images_and_repeatable(
     finished: StoredStudy, report: Path, tmp_path: Path
 ) -> None:
     write_report(finished, finished.tasks(), tmp_path)
-    for name in ("01_fusion.png", "02_rate_dropout.png"):
+    for name in FIGURES:
         content = (report / "figures" / name).read_bytes()
         with Image.open(io.BytesIO(content)) as image:
             image.load()
@@ -188,11 +203,16 @@ def test_sampled_study_shows_its_best_trials_and_draws_the_others(tmp_path: Path
     study = make_study(tmp_path, SAMPLED)
     assert work(study)
     paths = write_report(study, study.tasks(), tmp_path / "report")
-    assert [path.name for path in paths] == [
+    assert [path.relative_to(tmp_path / "report").as_posix() for path in paths] == [
         "trials.csv",
-        "tables.md",
         "tables.csv",
-        "01_trials.png",
+        "tables.md",
+        *(
+            f"tables/{name}.{kind}"
+            for name in ("ranges", "trials", "best", "cost")
+            for kind in KINDS
+        ),
+        "figures/01_trials.png",
         "index.html",
     ]
     values = sorted((trial.value for trial in study.optuna.get_trials()), reverse=True)
@@ -213,11 +233,64 @@ def test_a_finished_study_has_the_same_folder(finished: StoredStudy, tmp_path: P
         "report/classes.csv",
         "report/confusions.csv",
         "report/errors.csv",
-        "report/figures/01_fusion.png",
-        "report/figures/02_rate_dropout.png",
+        *(f"report/figures/{name}" for name in FIGURES),
         "report/index.html",
+        "report/figures/reliability.png",
         "report/reliability.csv",
+        *(f"report/tables/{name}.{kind}" for name in (*TABLES, *RESULTS) for kind in KINDS),
     }
+
+
+def test_twice_the_same_bytes_with_all_that_a_finished_study_has(
+    finished: StoredStudy, tmp_path: Path
+) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    cost = CommandCost(time.monotonic(), ("cpu",), Energy([]))
+    finish_study(finished, console, tmp_path / "a", "cpu", refit=True, cost=cost)
+    report = tmp_path / "a/report"
+    before = {path: path.read_bytes() for path in report.rglob("*") if path.is_file()}
+    where = ["--study", "small", "--storage", finished.url]
+    assert main([*where, "--out", str(report)]) == 0
+    assert {path: path.read_bytes() for path in report.rglob("*") if path.is_file()} == before
+    assert {path.suffix for path in before} == {".csv", ".json", ".md", ".html", ".png"}
+    assert "<h2>Reliability</h2>" in before[report / "index.html"].decode()
+
+
+def test_the_winner_has_intervals_and_so_have_the_trials_it_was_compared_with(
+    finished: StoredStudy, tmp_path: Path
+) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    finish_study(finished, console, tmp_path, "cpu", refit=False)
+    judged = json.loads((tmp_path / "metrics.json").read_text())["judged"]
+    winner, *_ = json.loads((tmp_path / "report/tables/winner.json").read_text())["rows"]
+    assert winner["micro_f1_low"] == judged["validation"]["micro_f1"]["low"]
+    rows = [
+        row
+        for name in ("fusion", "rate_dropout")
+        for row in json.loads((tmp_path / f"report/tables/{name}.json").read_text())["rows"]
+    ]
+    assert {row["trial"] for row in rows if row["trial"] is not None} == set(range(5))
+    for row in rows:
+        if row["trial"] is not None:
+            assert row["low"] <= row["value"] <= row["high"]
+            same = judged["compared"].get(str(row["trial"]), judged["validation"])["micro_f1"]
+            assert (row["low"], row["high"]) == (same["low"], same["high"])
+            assert same["value"] == pytest.approx(row["value"], abs=1e-3)
+    page = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    assert '<th class="number">95%</th>' in page
+    assert "no test part: the validation rows chose" in page
+
+
+def test_results_are_found_where_they_usually_are(
+    finished: StoredStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    console = Console(file=io.StringIO(), width=200)
+    finish_study(finished, console, Path("runs/small"), "cpu", refit=False)
+    where = ["--study", "small", "--storage", finished.url]
+    assert main([*where, "--out", "elsewhere"]) == 0
+    page = Path("elsewhere/index.html").read_bytes()
+    assert page == Path("runs/small/report/index.html").read_bytes()
 
 
 def test_command_prints_its_files(
@@ -233,11 +306,11 @@ def test_command_prints_its_files(
         f"runs/small/report/{name}"
         for name in (
             "trials.csv",
-            "tables.md",
             "tables.csv",
-            "figures/01_fusion.png",
-            "figures/02_rate_dropout.png",
+            "tables.md",
             "index.html",
+            f"tables/ ({len(list(Path('runs/small/report/tables').iterdir()))} files)",
+            f"figures/ ({len(FIGURES)} files)",
         )
     ]
     assert printed.err == ""

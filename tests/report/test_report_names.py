@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from report_samples import GREEDY, make_study, work
 
-import hpo.report._report as module
+import hpo.report._pictures as module
 from hpo.report import write_report
 
 ODD = GREEDY.replace("name: fusion,", r"name: '$\frac$ [red] [/b] :smile:',")
@@ -22,6 +22,7 @@ def test_a_stage_may_have_any_name(
     paths = write_report(study, study.tasks(), tmp_path / "report")
     assert [path.name for path in paths if path.suffix == ".png"] == [
         "01_frac_red_b_smile.png",
+        "01_frac_red_b_smile_close.png",
         "02_rate_dropout.png",
     ]
     assert r"$\frac$ [red] [/b] :smile:" in (tmp_path / "report" / "index.html").read_text()
@@ -37,8 +38,11 @@ def test_a_stage_may_have_any_name(
     monkeypatch.setattr(module, "draw_stage", draw)
     with caplog.at_level(logging.WARNING):
         paths = write_report(study, study.tasks(), tmp_path / "again")
-    assert [path.name for path in paths if path.suffix == ".png"] == ["02_rate_dropout.png"]
+    assert [path.name for path in paths if path.suffix == ".png"] == [
+        "01_frac_red_b_smile_close.png",
+        "02_rate_dropout.png",
+    ]
     assert (tmp_path / "again" / "index.html").exists()
     assert [record.getMessage() for record in caplog.records] == [
-        r"The figure of '$\frac$ [red] [/b] :smile:' can't be drawn: no such glyph"
+        r"The figure 'Curves of the stage $\frac$ [red] [/b] :smile:' can't be drawn: no such glyph"
     ]

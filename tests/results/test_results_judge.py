@@ -41,7 +41,7 @@ def test_the_scores_are_those_of_the_trial(tmp_path: Path, fusion: str) -> None:
         assert interval.value == pytest.approx(outcome.metrics[name], abs=1e-6)
         assert interval.low < interval.value < interval.high
     assert found.validation["micro_f1"].value == pytest.approx(study.best_value, abs=1e-6)
-    assert found.compared == 1
+    assert len(found.compared) == 1
 
 
 def _fixed(**changes: object) -> dict[str, object]:
@@ -57,14 +57,14 @@ def test_equals_are_tied_and_others_are_not(tmp_path: Path) -> None:
     found = judged(study)
     best, *others = sorted(study.stored.tasks(), key=lambda t: -t.outcome.value)
     assert best.position == study.best_task.position
-    assert (len(others), found.compared) == (2, 2)
+    assert (len(others), len(found.compared)) == (2, 2)
     assert found.tied == (next(t.trial for t in others if t.config.lr == 0.01),)
 
 
 def test_pruned_trials_are_no_rivals(promoted: Study) -> None:
     whole = [t for t in promoted.stored.tasks() if t.outcome and not t.outcome.pruned]
     assert 2 <= len(whole) < 5
-    assert judged(promoted).compared == len(whole) - 1
+    assert len(judged(promoted).compared) == len(whole) - 1
 
 
 def test_thresholds_are_chosen_on_the_validation_rows(promoted: Study) -> None:

@@ -132,7 +132,7 @@ def test_results_have_the_front(two: Study, tmp_path: Path) -> None:
     assert metrics["best"]["model_mb"] == metrics["front"][-1]["model_mb"]
     report = tmp_path / "report"
     names = {path.name for path in (report / "figures").iterdir()}
-    assert names == {"01_trials.png", "02_front.png"}
+    assert names == {"01_trials.png", "02_front.png", "reliability.png"}
     page = (report / "index.html").read_text()
     assert "<h2>front of micro_f1 against model_mb</h2>" in page
     picture = base64.b64encode((report / "figures" / "02_front.png").read_bytes()).decode()

@@ -1,18 +1,13 @@
-"""What a study's trials say together: the best so far, what they cost, which parameters matter."""
+"""What the trials of a study took, and what they reached with it."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from hpo.search import Task
 
-__all__ = ["Spent", "best_so_far_by_epochs", "importances", "spent"]
-
-#: Different values of completed trials below which an importance says nothing.
-_FEWEST = 8
+__all__ = ["Spent", "best_so_far_by_epochs", "spent"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,23 +50,3 @@ def best_so_far_by_epochs(
     if found and epochs > found[-1][0]:
         found.append((epochs, best, found[-1][2]))
     return found
-
-
-def importances(study: optuna.Study) -> Mapping[str, float]:
-    """Return the importance of each parameter by PED-ANOVA, the largest first.
-
-    Empty where too few trials are complete, they have different parameters, as those of the stages
-    of a greedy study, or they have two values (Watanabe et al. 2023, doi 10.24963/ijcai.2023/488).
-    """
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    values = {trial.values[0] for trial in complete}
-    if len(values) < _FEWEST or len(study.directions) > 1:
-        return {}
-    common = set.intersection(*(set(trial.params) for trial in complete))
-    varied = [name for name in common if len({str(t.params[name]) for t in complete}) > 1]
-    if not varied:
-        return {}
-    found = get_param_importances(
-        study, evaluator=PedAnovaImportanceEvaluator(), params=sorted(varied)
-    )
-    return dict(sorted(found.items(), key=lambda one: -one[1]))
