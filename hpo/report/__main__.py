@@ -83,11 +83,11 @@ def _results(study: "StoredStudy", tasks: "list[Task]", out: Path) -> dict[str, 
     from hpo.report import bring_errors, read_results
 
     results = read_results(study, tasks, out.parent)
-    usual = Path("runs") / study.name
-    if results is None:
-        results = read_results(study, tasks, usual)
-        if results is not None:
-            bring_errors(usual / "report", out)
+    for usual in (study.results, Path("runs") / study.name):
+        if results is None and usual is not None:
+            results = read_results(study, tasks, usual)
+            if results is not None:
+                bring_errors(usual / "report", out)
     return results
 
 

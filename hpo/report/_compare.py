@@ -120,7 +120,7 @@ def _side(study: StoredStudy) -> _Side:
     seen = winner_on(study, found, devices)
     if isinstance(seen, str):
         return _Side(study, tasks, found, decided=best is not None, seen={}, lacking=seen)
-    out = Path("runs") / study.name
+    out = study.results or Path("runs") / study.name
     results = read_results(study, tasks, out) or {}
     model = refitted_on_test(study, out / "model", "cpu") if "model" in results else None
     parts = {**seen, **({} if model is None else {"model": model})}
