@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Of the test-suite. Much of it waits for processes, so two are worth it on any machine.
 PROCESSES ?= 2
 
-.PHONY: run test lint docs bench clean
+.PHONY: run test lint docs pictures bench clean
 
 run: .venv/.run
 	$(BIN)/python -m hpo.run --study greedy
@@ -19,6 +19,9 @@ lint: .venv/.dev
 
 docs: .venv/.dev
 	$(BIN)/python -m mkdocs build --strict
+
+pictures: .venv/.dev
+	$(BIN)/python scripts/pictures.py
 
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks

@@ -11,6 +11,7 @@ from optuna.trial import TrialState, create_trial
 from sqlalchemy import insert
 
 from hpo.models import Config
+from hpo.queue._sealed import seal
 from hpo.queue._tables import tasks as task_table
 from hpo.search import TrialOutcome
 from hpo.trials import OptunaStudy
@@ -95,7 +96,7 @@ def fill(source: OptunaStudy, trials: int, epochs: int) -> None:
                 "position": number,
                 "stage": 0,
                 "config_key": f"{number:020d}",
-                "config": json.dumps(config),
+                "config": seal(config),
                 "runs": json.dumps([f"{number:020d}"]),
                 "state": "done",
                 "owner": "benchmark:1",
@@ -103,7 +104,7 @@ def fill(source: OptunaStudy, trials: int, epochs: int) -> None:
                 "heartbeat": 0.0,
                 "attempts": 0,
                 "trial": number,
-                "outcome": json.dumps(outcome.to_json()),
+                "outcome": seal(outcome.to_json()),
             }
         )
     with storage.engine.begin() as connection:

@@ -18,7 +18,7 @@ _VERBS = {
     "dashboard": ("hpo.dashboard.__main__", "watch studies in the browser"),
     "status": ("hpo.status", "print how far a study is"),
     "report": ("hpo.report.__main__", "write the tables and figures of a study"),
-    "study": ("hpo.studies", "list the studies of a storage, delete one, or retry what failed"),
+    "study": ("hpo.studies", "list, show, copy, delete, export or import studies"),
     "replay": ("hpo.replay", "train a trial again and compare it with the store"),
     "runs": ("hpo.runs", "list, check or prune the run store"),
     "check": ("hpo.check", "read all that is stored and say what is whole"),

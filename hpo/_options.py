@@ -27,6 +27,7 @@ __all__ = [
     "add_model_options",
     "add_plugin_option",
     "add_storage_option",
+    "add_study_cache_option",
     "add_study_options",
     "add_timing_options",
     "add_wait_option",
@@ -65,13 +66,18 @@ def add_study_options(
     add_storage_option(parser)
     add_plugin_option(parser)
     if cache:
-        parser.add_argument(
-            "--cache",
-            type=Path,
-            metavar="DIR",
-            help="where this machine sees the study's features and runs (default: .hpo here or "
-            "beside the database file if it has them, else as in the study)",
-        )
+        add_study_cache_option(parser)
+
+
+def add_study_cache_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cache`` for a study that exists."""
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="where this machine sees the study's features and runs (default: .hpo here or beside "
+        "the database file if it has them, else as in the study)",
+    )
 
 
 def add_cache_option(

@@ -13,6 +13,11 @@ from typing import Any
 import pytest
 from bad_input_samples import make_home
 
+#: A browser for tests of pages; empty where there is none.
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+
 with warnings.catch_warnings():
     # It is about the folder of the lock file, where there is no session of a desktop.
     warnings.simplefilter("ignore")
@@ -84,3 +89,16 @@ def postgres() -> Iterator[Postgres]:
     server.stop("immediate")
     server.server.cleanup()
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, as Playwright gives it."""
+    if not CHROMIUM:
+        pytest.skip("there is no browser on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()

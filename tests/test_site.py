@@ -107,8 +107,8 @@ def test_every_public_name_is_explained(site: Path) -> None:
 def test_links_of_the_repository_are_links_of_the_site(site: Path) -> None:
     assert 'href="benchmarks.html"' in read(site / "index.html")
     assert 'href="contributing.html#recipes"' in read(site / "library.html")
-    assert 'src="images/report.png"' in read(site / "index.html")
-    assert (site / "images" / "report.png").is_file()
+    assert 'src="pictures/report.png"' in read(site / "index.html")
+    assert (site / "pictures" / "report.png").is_file()
     for page in site.rglob("*.html"):
         for target in re.findall(r'(?:href|src)="([^"]+)"', read(page)):
             target = html.unescape(target)

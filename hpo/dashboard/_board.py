@@ -16,8 +16,6 @@ from hpo.study import StoredStudy
 __all__ = ["Board", "publish"]
 
 _log = logging.getLogger(__name__)
-#: User attribute of a study in Optuna: the folder of its results, as the command was told.
-_RESULTS = "results"
 #: Seconds between two looks; more if one takes long, so that it takes 2% of a core at most.
 _EVERY_S = 15.0
 _SHARE = 50
@@ -73,8 +71,8 @@ class Board:
 
     def _write(self, results: Path | None) -> None:
         study = self._study
-        if results is not None and study.optuna.user_attrs.get(_RESULTS) != str(results):
-            study.optuna.set_user_attr(_RESULTS, str(results))
+        if results is not None:
+            study.results = results
         tasks, trials = study.tasks(), study.trials.all()
         if not trials:
             return
@@ -87,10 +85,10 @@ class Board:
             shown.plot(name, figure)
 
     def _results(self, tasks: list[Task]) -> Mapping[str, Any] | None:
-        folder = self._study.optuna.user_attrs.get(_RESULTS)
+        folder = self._study.results
         if folder is None:
             return None
-        found = read_results(self._study, tasks, Path(str(folder)))
+        found = read_results(self._study, tasks, folder)
         return None if found is None else {**found, "folder": str(folder)}
 
 

@@ -1,22 +1,34 @@
 """optuna-dashboard on a storage, with the notes and plots of its studies kept current."""
 
+import contextlib
 import logging
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from optuna.storages import BaseStorage, get_storage
+
 from hpo.dashboard._board import Board
+from hpo.dashboard._lean import LeanStorage
 from hpo.errors import InputError
 from hpo.queue import first_patience
 from hpo.study import Store, StoredStudy, study_names
+from hpo.trials import all_studies
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["serving"]
 
 _log = logging.getLogger(__name__)
 _EVERY_S = 15.0
+#: What the page asks for to show a study.
+_STUDY = re.compile(r"/api/studies/\d+/?")
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -44,18 +56,17 @@ def serving(
     Raises:
         InputError: The storage is no good or isn't there, or the port can't be listened on.
     """
-    from optuna.artifacts import FileSystemArtifactStore
-    from optuna_dashboard import wsgi
-
     store = first_patience(wait)(lambda: Store.open(url))
     artifacts.mkdir(parents=True, exist_ok=True)
-    app = wsgi(store.storage, artifact_store=FileSystemArtifactStore(artifacts))
+    storage = get_storage(store.storage)  # which keeps finished trials in memory
     try:
-        server = make_server(host, port, app, server_class=_Server, handler_class=_Handler)
+        server = make_server(
+            host, port, _app(storage, artifacts), server_class=_Server, handler_class=_Handler
+        )
     except (OSError, OverflowError) as error:
         raise InputError(f"--port {port}: nothing can listen on {host}:{port}: {error}") from None
     ended = threading.Event()
-    threading.Thread(target=_refresh, args=(url, ended), daemon=True).start()
+    threading.Thread(target=_refresh, args=(url, storage, ended), daemon=True).start()
     try:
         yield server
     finally:
@@ -63,8 +74,29 @@ def serving(
         server.server_close()
 
 
-def _refresh(url: str, ended: threading.Event) -> None:
+def _app(storage: BaseStorage, artifacts: Path) -> "WSGIApplication":
+    """Return optuna-dashboard, which gets lean trials where it shows all of a study."""
+    from optuna.artifacts import FileSystemArtifactStore
+    from optuna_dashboard import wsgi
+
+    files = FileSystemArtifactStore(artifacts)
+    whole = wsgi(storage, artifact_store=files)
+    # the rest needs all of a trial: it renames studies, for one, by copying their trials
+    lean = wsgi(cast(BaseStorage, LeanStorage(storage)), artifact_store=files)
+
+    def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        shows = environ["REQUEST_METHOD"] == "GET" and _STUDY.fullmatch(environ["PATH_INFO"])
+        answer: Iterable[bytes] = (lean if shows else whole)(environ, start_response)
+        return answer
+
+    return app
+
+
+def _refresh(url: str, storage: BaseStorage, ended: threading.Event) -> None:
     """Keep what all studies show current: one that nobody works on may have none of it yet."""
+    with contextlib.suppress(Exception):  # the page reads them then, and says what is wrong
+        for study in all_studies(storage):
+            storage.get_all_trials(study.id, deepcopy=False)
     boards: dict[str, Board] = {}
     while True:
         try:

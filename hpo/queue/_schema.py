@@ -12,7 +12,7 @@ from hpo.trials import dialect_of, redact
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["HEAD", "migrate"]
+__all__ = ["HEAD", "is_known_version", "migrate"]
 
 #: The version that this package works with; that of the last file in ``migrations/versions``.
 HEAD = "0005"
@@ -40,6 +40,11 @@ def migrate(engine: Engine, url: str) -> None:
     with engine.begin() as connection:
         dialect_of(engine).lock_schema(connection)
         _migrate(connection, url)
+
+
+def is_known_version(version: str) -> bool:
+    """Tell whether this package can bring tables of a version up to date, or has made them."""
+    return version <= HEAD
 
 
 def _version(engine: Engine) -> str | None:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from hpo import trials
 from hpo.queue import _study_rows as studies
 from hpo.queue._contract import MAX_ATTEMPTS, Fenced, Ledger, StudyRow
+from hpo.queue._copying import Copied, copy_study
 from hpo.queue._rows import (
     config_columns,
     new_row,
@@ -186,6 +187,34 @@ class SqlLedger(Ledger):
     def delete(self, study: str, identity: str | None = None) -> None:
         with self._transaction() as connection:
             studies.drop(connection, study, identity)
+
+    def copy(
+        self, study: str, study_id: int, target: "SqlLedger", name: str, identity: str
+    ) -> Copied | None:
+        """Copy a study to another name or another database, as a whole or not at all.
+
+        Workers may be on it: what is copied is one state of it. Optuna's tables have to be as this
+        package knows them, in both databases (``writes_trials``).
+
+        Args:
+            study: Its name.
+            study_id: Optuna's id of it.
+            target: The ledger of the database that it goes to.
+            name: The copy's name.
+            identity: The copy's identity.
+
+        Returns:
+            None, and nothing is written, if the target has a study of that name.
+
+        Raises:
+            KeyError: There is no such study.
+        """
+        engine = self._engine.execution_options(**self._dialect.one_state)
+        try:
+            with engine.begin() as source, target._transaction() as to:
+                return copy_study(source, study, study_id, to, name, identity)
+        except IntegrityError:
+            return None
 
     def open_tasks(self, study: str, tasks: Sequence[NewTask]) -> int:
         opened = 0

@@ -115,6 +115,12 @@ class StudyTrials(Trials):
     def all(self, states: Sequence[TrialState] | None = None) -> list[FrozenTrial]:
         return self._source.study.get_trials(deepcopy=False, states=states)
 
+    def unfinished(self) -> list[FrozenTrial]:
+        # not through Optuna's cache, which reads all of them the first time that it is asked
+        return self._source.backend.get_all_trials(
+            self._source.id, deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)
+        )
+
     def reconcile(self) -> None:
         # Tasks first: what has ended there stays so, and its trials are all there then.
         tasks = self._ledger.tasks(self._name)

@@ -250,6 +250,10 @@ class Trials(abc.ABC):
         """
 
     @abc.abstractmethod
+    def unfinished(self) -> list[FrozenTrial]:
+        """Return the trials that run or wait, by number, without reading those that have ended."""
+
+    @abc.abstractmethod
     def reconcile(self) -> None:
         """Give all trials the state and value that their tasks say they have.
 

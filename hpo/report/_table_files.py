@@ -83,18 +83,53 @@ def write_tables(
     )
 
 
-def write_trials(study: StoredStudy, trials: Sequence[FrozenTrial], path: Path) -> None:
+def write_trials(
+    study: StoredStudy, trials: Sequence[FrozenTrial], path: Path, kind: str = "csv"
+) -> None:
     """Write one row for each trial of the Optuna study, in the order of their numbers.
 
     The columns are number, state, stage, value and std (percent), each searched parameter, the
     score of each seed, the mean of every metric at the last epoch, the epochs that were trained
     for it rather than taken from the run store, why it was pruned or failed, and the size and
     latency of its model.
+
+    Args:
+        study: The study.
+        trials: All its trials.
+        path: The file.
+        kind: ``csv``, or ``parquet``, in which parameters with values of several types are text.
     """
+    head, rows = _trial_table(study, trials)
+    if kind == "csv":
+        write_csv(path, head, [list(map(_cell, row)) for row in rows])
+        return
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(head)}
+    table = pyarrow.table(
+        {name: pyarrow.array(_one_type(column)) for name, column in columns.items()}
+    )
+    with atomic_write(path) as file:
+        pyarrow.parquet.write_table(table, file)
+
+
+def _one_type(values: list[Any]) -> list[Any]:
+    """Return a column as it is if its values are of one type, or else as text."""
+    types = {type(value) for value in values if value is not None}
+    if len(types) < 2 or types == {int, float}:
+        return values
+    return [None if value is None else str(value) for value in values]
+
+
+def _trial_table(
+    study: StoredStudy, trials: Sequence[FrozenTrial]
+) -> tuple[list[str], list[list[Any]]]:
+    """Return the head and the rows of ``write_trials``; None where a trial has nothing."""
     params = study.strategy.distributions
     columns = curve_columns(study.definition.metrics)
     seeds = study.space.seeds
-    header = [
+    head = [
         *("number", "state", "stage", "value", "std"),
         *(f"params_{name}" for name in params),
         *(f"score_seed_{seed}" for seed in range(seeds)),
@@ -111,17 +146,17 @@ def write_trials(study: StoredStudy, trials: Sequence[FrozenTrial], path: Path) 
                 trial.number,
                 trial.state.name.lower(),
                 about.get("stage", ""),
-                _cell(trial.values[0] if trial.values else None),
-                _cell(about.get("std")),
-                *(_cell(trial.params.get(name)) for name in params),
-                *(_cell(score) for score in (scores + [None] * seeds)[:seeds]),
-                *(_cell(metrics.get(name)) for name in columns),
-                _cell(about.get("epochs_trained")),
+                trial.values[0] if trial.values else None,
+                about.get("std"),
+                *(trial.params.get(name) for name in params),
+                *(scores + [None] * seeds)[:seeds],
+                *(metrics.get(name) for name in columns),
+                about.get("epochs_trained"),
                 about.get("pruned") or about.get("failed") or "",
-                *(_cell(about.get(cost)) for cost in COSTS),
+                *(about.get(cost) for cost in COSTS),
             ]
         )
-    write_csv(path, header, rows)
+    return head, rows
 
 
 def table_cells(table: StageTable, metric: str) -> tuple[list[str], list[list[str]]]:

@@ -3,7 +3,10 @@
 from hpo.models import PluginUse
 from hpo.study._candidates import add_candidate, adopt_enqueued, warm_start
 from hpo.study._concerns import concerns, failed_tasks, retry_failed
+from hpo.study._copying import copy_study
 from hpo.study._definition import Definition
+from hpo.study._delete import delete_study, list_studies
+from hpo.study._file import check_replaceable, export_file, import_file
 from hpo.study._identity import Store, StudyGoneError
 from hpo.study._kept import kept_split
 from hpo.study._look import look, study_names
@@ -33,12 +36,18 @@ __all__ = [
     "check_bundle",
     "check_name",
     "check_plugins",
+    "check_replaceable",
     "concerns",
+    "copy_study",
+    "delete_study",
     "epochs_trained",
     "epochs_unfinished",
+    "export_file",
     "failed_tasks",
     "finished_trial",
+    "import_file",
     "kept_split",
+    "list_studies",
     "load_plugins",
     "look",
     "plugins_of",

@@ -15,7 +15,7 @@ from optuna.storages import BaseStorage
 from hpo.errors import InputError, did_you_mean
 from hpo.queue import Ledger, StudyRow, open_ledger, open_storage
 from hpo.search import TaskState
-from hpo.trials import FoundStudy, all_studies, find_study, identify, redact
+from hpo.trials import FoundStudy, all_studies, close_storage, find_study, identify, redact
 
 __all__ = ["Store", "StudyGoneError"]
 
@@ -71,6 +71,11 @@ class Store:
             InputError: It is no good; see ``open_storage`` and ``open_ledger``.
         """
         return Store(url, open_storage(url), open_ledger(url))
+
+    def close(self) -> None:
+        """Close all connections, so that a SQLite file can be moved."""
+        self.ledger.close()
+        close_storage(self.storage)
 
     def names(self) -> list[str]:
         """Return the names of hpo's studies that are in Optuna's storage as well."""

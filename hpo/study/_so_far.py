@@ -4,8 +4,6 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from optuna.trial import TrialState
-
 from hpo.search import Task, TrialOutcome, last_step, reached_length
 from hpo.study._study import StoredStudy
 from hpo.trials import last_scored
@@ -14,7 +12,6 @@ __all__ = ["TRAINED", "as_far_as_it_got", "best_so_far", "epochs_trained", "epoc
 
 #: System attribute of a trial: epochs that were trained for it before it was handed back.
 TRAINED = "hpo:epochs_trained"
-_UNFINISHED = (TrialState.WAITING, TrialState.RUNNING)
 
 
 def best_so_far(study: StoredStudy, tasks: Sequence[Task]) -> Task | None:
@@ -32,7 +29,7 @@ def best_so_far(study: StoredStudy, tasks: Sequence[Task]) -> Task | None:
         return best
     found = [task for task in tasks if task.outcome is not None and task.outcome.is_scored]
     by_position = {task.position: task for task in tasks}
-    for trial in study.trials.all(_UNFINISHED):
+    for trial in study.trials.unfinished():
         task = by_position.get(trial.user_attrs.get("task", math.nan))
         step = last_scored(trial)
         if task is None or task.config is None or task.outcome is not None or step is None:
@@ -85,7 +82,7 @@ def epochs_unfinished(study: StoredStudy, tasks: Sequence[Task]) -> int:
     paused = sum(past.trained for position in waiting for past in pauses.get(position, ()))
     handed_back = sum(
         int(trial.system_attrs.get(TRAINED, 0))
-        for trial in study.trials.all(_UNFINISHED)
+        for trial in study.trials.unfinished()
         if trial.user_attrs.get("task") in waiting
     )
     return paused + handed_back

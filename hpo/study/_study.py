@@ -59,6 +59,8 @@ __all__ = ["StoredStudy", "finished_trial"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+#: User attribute of a study in Optuna: the folder of its results.
+_RESULTS = "results"
 
 
 class StoredStudy:
@@ -239,6 +241,18 @@ class StoredStudy:
     def optuna(self) -> optuna.Study:
         """The plain Optuna study, whose own calls wait for nothing."""
         return self._do(lambda: self._base._source).study
+
+    @property
+    def results(self) -> Path | None:
+        """The folder that its results were written to last; None if none were."""
+        folder = self.optuna.user_attrs.get(_RESULTS)
+        return None if folder is None else Path(str(folder))
+
+    @results.setter
+    def results(self, folder: Path) -> None:
+        study = self.optuna
+        if study.user_attrs.get(_RESULTS) != str(folder.absolute()):
+            study.set_user_attr(_RESULTS, str(folder.absolute()))
 
     def shown(self) -> "Shown":
         """Return what the study shows in optuna-dashboard beyond its trials."""

@@ -1,18 +1,18 @@
 """Optuna, kept in one room: its storage, its tables, what its samplers and pruners say.
 
 Nothing else in the package uses a private name of Optuna or its tables. Within the room only
-``_tables``, ``_writing``, ``_reading``, ``_known``, ``_client`` and ``_server`` do, and
-``knows_optuna`` tells whether they may.
+``_tables``, ``_writing``, ``_copying``, ``_reading``, ``_known``, ``_client`` and ``_server`` do,
+and ``knows_optuna`` tells whether they may.
 """
 
 from typing import TYPE_CHECKING
 
 from hpo._lazy import exported_late
 from hpo.trials._ask import Draw, Searched, redraw, sample_config, should_prune
-from hpo.trials._database import has_tables, open_database
+from hpo.trials._database import close_storage, has_tables, open_database
 from hpo.trials._dialects import Dialect, dialect_of
 from hpo.trials._engine import engine_arguments, reporting_failure, tune
-from hpo.trials._known import knows_optuna
+from hpo.trials._known import REVISION, knows_optuna
 from hpo.trials._live import LiveTrial, NewTrial, TrialEnd
 from hpo.trials._partial import last_scored
 from hpo.trials._passing import (
@@ -36,6 +36,7 @@ from hpo.trials._url import check_exists, check_url, is_proxy
 
 if TYPE_CHECKING:
     from hpo.trials._client import storage_client
+    from hpo.trials._copying import copy_trials
     from hpo.trials._server import storage_server
     from hpo.trials._shown import Shown, attached_files
     from hpo.trials._writing import append_to_trial, create_trial, finish_trial
@@ -48,11 +49,13 @@ else:
             "_server": ("storage_server",),
             # what it imports is only needed to show something
             "_shown": ("Shown", "attached_files"),
+            "_copying": ("copy_trials",),
             "_writing": ("append_to_trial", "create_trial", "finish_trial"),
         },
     )
 
 __all__ = [
+    "REVISION",
     "SEAL",
     "SEALED_ATTRIBUTES",
     "Dialect",
@@ -71,6 +74,8 @@ __all__ = [
     "attached_files",
     "check_exists",
     "check_url",
+    "close_storage",
+    "copy_trials",
     "create_trial",
     "damage",
     "dialect_of",

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
@@ -19,7 +19,7 @@ from hpo.trials._known import knows_names, knows_optuna
 from hpo.trials._redact import redact
 from hpo.trials._url import check_url, is_proxy
 
-__all__ = ["has_tables", "open_database"]
+__all__ = ["close_storage", "has_tables", "open_database"]
 
 T = TypeVar("T")
 
@@ -62,6 +62,13 @@ def open_database(url: str) -> RDBStorage:
             storage = create(RDBStorage)
     tune(storage.engine)
     return storage
+
+
+def close_storage(storage: BaseStorage) -> None:
+    """Close the connections of a storage; it opens new ones if it is used again."""
+    storage.remove_session()
+    if isinstance(storage, RDBStorage):
+        storage.engine.dispose()
 
 
 def has_tables(url: str) -> bool:

@@ -3,6 +3,7 @@
 import abc
 import functools
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -31,6 +32,9 @@ class Dialect(abc.ABC):
     Statements for rows are made once: SQLAlchemy takes longer to make and compile one than the
     database does to carry it out. For the same reason rows go beside a statement, not into it.
     """
+
+    #: Options of a transaction that only reads, and sees one state of the database to its end.
+    one_state: Mapping[str, Any]
 
     @abc.abstractmethod
     def insert(self, table: Table) -> Any:
@@ -93,6 +97,8 @@ class Dialect(abc.ABC):
 
 
 class _SQLite(Dialect):
+    one_state = MappingProxyType({"hpo_reads_only": True})
+
     def insert(self, table: Table) -> Any:
         return sqlite.insert(table)
 
@@ -133,6 +139,8 @@ class _SQLite(Dialect):
 
 
 class _PostgreSQL(Dialect):
+    one_state = MappingProxyType({"isolation_level": "REPEATABLE READ"})
+
     #: Names the lock that is held while tables are changed; any number that nobody else uses.
     _SCHEMA_LOCK = 0x68706F  # "hpo"
 

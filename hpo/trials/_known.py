@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 from sqlalchemy import Connection, UniqueConstraint, text
 
-__all__ = ["knows_names", "knows_optuna"]
+__all__ = ["REVISION", "knows_names", "knows_optuna"]
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +22,9 @@ _log = logging.getLogger(__name__)
 REVISION = "v3.2.0.a"
 _COLUMNS = {
     "StudyModel": ("study_id", "study_name"),
+    "StudyDirectionModel": ("study_direction_id", "study_id", "direction", "objective"),
+    "StudyUserAttributeModel": ("study_user_attribute_id", "study_id", "key", "value_json"),
+    "StudySystemAttributeModel": ("study_system_attribute_id", "study_id", "key", "value_json"),
     "TrialModel": (
         *("trial_id", "number", "study_id", "state"),
         *("datetime_start", "datetime_complete"),

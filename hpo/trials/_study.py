@@ -8,10 +8,18 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage, get_storage
 
-__all__ = ["FoundStudy", "OptunaStudy", "all_studies", "find_study", "identify", "open_study"]
+__all__ = [
+    "IDENTITY",
+    "FoundStudy",
+    "OptunaStudy",
+    "all_studies",
+    "find_study",
+    "identify",
+    "open_study",
+]
 
 #: System attribute of a study that hpo made: what tells it from any other one of its name.
-_IDENTITY = "hpo:identity"
+IDENTITY = "hpo:identity"
 #: User attributes that every study of hpo's has, those of its first versions included.
 _ABOUT = ("space", "metric", "seeds", "data")
 
@@ -49,7 +57,7 @@ def find_study(storage: BaseStorage, name: str) -> FoundStudy | None:
             study_id,
             tuple(d.name.lower() for d in storage.get_study_directions(study_id)),
             storage.get_study_user_attrs(study_id),
-            storage.get_study_system_attrs(study_id).get(_IDENTITY),
+            storage.get_study_system_attrs(study_id).get(IDENTITY),
         )
     except KeyError:
         return None
@@ -64,7 +72,7 @@ def all_studies(storage: BaseStorage) -> list[FoundStudy]:
 
 def identify(storage: BaseStorage, study_id: int, identity: str) -> None:
     """Give a study the identity that the ledger has of it."""
-    storage.set_study_system_attr(study_id, _IDENTITY, identity)
+    storage.set_study_system_attr(study_id, IDENTITY, identity)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,10 +11,13 @@ from optuna.storages._rdb import models
 from sqlalchemy import Table
 
 __all__ = [
+    "DIRECTIONS",
     "PARAMS",
     "RESULTS",
     "STEPS",
     "STUDIES",
+    "STUDY_SYSTEM",
+    "STUDY_USER",
     "SYSTEM",
     "TRIALS",
     "USER",
@@ -23,6 +26,9 @@ __all__ = [
 ]
 
 STUDIES: Table = models.StudyModel.__table__
+DIRECTIONS: Table = models.StudyDirectionModel.__table__
+STUDY_USER: Table = models.StudyUserAttributeModel.__table__
+STUDY_SYSTEM: Table = models.StudySystemAttributeModel.__table__
 TRIALS: Table = models.TrialModel.__table__
 PARAMS: Table = models.TrialParamModel.__table__
 #: The values of the one or two objectives.

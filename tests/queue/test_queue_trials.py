@@ -78,6 +78,21 @@ def test_times_are_those_of_the_clock_on_the_wall(here: Process) -> None:
             assert abs(moment - datetime.now()) < timedelta(seconds=60)
 
 
+def test_unfinished_trials_are_read_by_themselves(here: Process) -> None:
+    here.open(0, 1, 2)
+    tasks = [here.claim() for _ in range(3)]
+    ended, waits, runs = [here.begin(task) for task in tasks]
+    here.trials.complete(tasks[0], ended, OUTCOME, [])
+    here.trials.append(waits, [(1, 50.0)], {})
+    here.trials.hand_back(tasks[1], waits)
+    here.trials.leave()
+    found = here.trials.unfinished()
+    assert [trial.number for trial in found] == [waits.number, runs.number]
+    assert [trial.state.name for trial in found] == ["WAITING", "RUNNING"]
+    assert found[0].intermediate_values == {1: 50.0}
+    assert [trial.user_attrs["task"] for trial in found] == [1, 2]
+
+
 def test_a_begun_task_knows_its_trial_and_its_configuration(here: Process) -> None:
     here.ledger.open_tasks(here.name, [NewTask(0, 0), NewTask(1, 0)])
     first, second = here.claim(), here.claim()

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,9 +16,6 @@ from serve_samples import CLASSES, picture, write_model
 
 from hpo.serve.__main__ import main
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
 DROP = """
 ([target, content]) => {
   const bytes = Uint8Array.from(atob(content), one => one.charCodeAt(0));
@@ -78,18 +74,6 @@ def test_it_says_where_it_is_and_answers(server: Server, place: Path) -> None:
     # What is too large is answered although it was not read to its end.
     large = httpx.post(f"{server.url}/predict", files={"image": b"\0" * 40_000_000})
     assert (large.status_code, large.json()) == (413, {"error": "The request has more than 32 MB"})
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM:
-        pytest.skip("there is no browser on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def page_of(browser: Any, server: Server) -> tuple[Any, list[str]]:
