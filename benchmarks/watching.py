@@ -5,11 +5,12 @@
 
 A study gets so many finished trials with curves, put into its store directly. Printed are the
 seconds of the commands, imports and all, of writing notes and plots for the first time and when
-nothing has changed, and until the dashboard's page in headless Chromium shows a plot, if Playwright
-and a Chromium are installed.
+nothing has changed, the processor time of the live view, and the seconds until the dashboard's page
+in headless Chromium shows a plot, if Playwright and a Chromium are installed.
 """
 
 import argparse
+import io
 import shutil
 import subprocess
 import sys
@@ -20,12 +21,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 
 import hpo
 from benchmarks._filled import fill
 from hpo.dashboard import Board
 from hpo.dashboard._server import serving
+from hpo.events import StudyWatch
 from hpo.study import StoredStudy
+from hpo.watch import Picture, View
 
 _EPOCHS = 300
 _NAME = "large"
@@ -46,6 +50,10 @@ def main() -> None:
         print(f"hpo report                    {report:6.2f}")
         print(f"notes and plots, first        {_timed(Board(study).write):6.2f}")
         print(f"notes and plots, unchanged    {_timed(Board(study).write):6.2f}")
+        first, later, frame = _live(study)
+        print(f"live view, first look         {first:6.2f}")
+        print(f"live view, a later look       {later:6.4f}")
+        print(f"live view, a drawing          {frame:6.4f}")
         page = _page(study.url, folder)
         print(f"the page shows a plot         {'no browser' if page is None else f'{page:6.2f}'}")
 
@@ -83,6 +91,23 @@ def _timed(do: Callable[[], object]) -> float:
     began = time.monotonic()
     do()
     return time.monotonic() - began
+
+
+def _live(study: StoredStudy) -> tuple[float, float, float]:
+    """Return the processor seconds of two looks at all tasks, and of a drawing."""
+    picture = Picture()
+    watch, tasks = StudyWatch(study, picture), study.tasks()
+    watch.begin()
+    console = Console(file=io.StringIO(), width=120, height=40, force_terminal=True)
+    looks = [_processor(lambda: watch.update(tasks)) for _ in range(5)]
+    frames = [_processor(lambda: console.print(View(picture))) for _ in range(9)]
+    return looks[0], min(looks[1:]), min(frames)
+
+
+def _processor(do: Callable[[], object]) -> float:
+    began = time.process_time()
+    do()
+    return time.process_time() - began
 
 
 def _page(url: str, folder: Path) -> float | None:

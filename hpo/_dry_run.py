@@ -85,9 +85,9 @@ def dry_run(
     from hpo.features import encodable, prepare_data, read_rows
     from hpo.library import define_study
     from hpo.notes import refuse_doubts
-    from hpo.report import show_plan
     from hpo.study import look, study_names
     from hpo.trials import redact
+    from hpo.watch import show_plan
 
     if options.encodes:
         dataset = read_rows(options)

@@ -5,7 +5,7 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["available_memory", "processor_name", "usable_cores"]
+__all__ = ["available_memory", "processor_name", "total_memory", "usable_cores"]
 
 
 def usable_cores() -> int:
@@ -17,6 +17,13 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def total_memory() -> int | None:
+    """Return how many bytes of memory the machine has; None on Windows, which isn't asked."""
+    if not hasattr(os, "sysconf"):
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def processor_name(root: Path = Path("/")) -> str:
@@ -49,8 +56,8 @@ def available_memory(root: Path = Path("/")) -> int | None:
         fields = {name: value for name, _, value in (line.partition(":") for line in lines)}
         found.append(int(fields["MemAvailable"].split()[0]) * 1024)
     except (OSError, KeyError, ValueError):
-        if not found and hasattr(os, "sysconf"):
-            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if not found:
+            return total_memory()
     return min(found, default=None)
 
 

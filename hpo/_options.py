@@ -32,6 +32,7 @@ __all__ = [
     "add_timing_options",
     "add_wait_option",
     "duration",
+    "ending",
     "guarded",
     "port_number",
     "positive",
@@ -243,43 +244,62 @@ def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | N
         warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
             return main(argv)
-        except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return error.status
-        except KeyboardInterrupt:
-            print("stopped; run the same command again to continue", file=sys.stderr)
-            return 130
-        except DivergedError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
-        except OSError as error:
-            named = f"'{error.filename}': " if error.filename else ""
-            print(f"error: {named}{error.strerror or error}", file=sys.stderr)
-            return 1
-        except Exception as error:
-            if (away := _trouble_of_store(error)) is not None:
-                print(f"error: {away}", file=sys.stderr)
-                return away.status
-            (first, *_) = str(error).strip().splitlines() or [""]
-            print(
-                f"error: {main.__module__} met with something unforeseen: {type(error).__name__}: "
-                f"{_scrubbed(first)}\nThe traceback is in {_keep_traceback()}. Nothing that was "
-                "stored is lost; the same command goes on once the cause is gone.",
-                file=sys.stderr,
-            )
-            return 1
+        except (Exception, KeyboardInterrupt) as error:
+            status, said = ending(error)
+            if isinstance(error, KeyboardInterrupt):
+                print(said, file=sys.stderr)
+            elif _is_foreseen(error):
+                print(f"error: {said}", file=sys.stderr)
+            else:
+                print(
+                    f"error: {main.__module__} met with something unforeseen: {said}\nThe "
+                    f"traceback is in {_keep_traceback()}. Nothing that was stored is lost; the "
+                    "same command goes on once the cause is gone.",
+                    file=sys.stderr,
+                )
+            return status
 
 
-def _trouble_of_store(error: Exception) -> InputError | None:
+def ending(error: BaseException) -> tuple[int, str]:
+    """Return the exit status of a command that an error ended, and the error in one sentence."""
+    if isinstance(error, InputError):
+        return error.status, str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return 130, "stopped; run the same command again to continue"
+    if isinstance(error, DivergedError):
+        return 1, str(error)
+    if isinstance(error, OSError):
+        named = f"'{error.filename}': " if error.filename else ""
+        return 1, f"{named}{error.strerror or error}"
+    if (away := _trouble_of_store(error)) is not None:
+        return away.status, str(away)
+    (first, *_) = str(error).strip().splitlines() or [""]
+    return 1, f"{type(error).__name__}: {_scrubbed(first)}"
+
+
+def _is_foreseen(error: Exception) -> bool:
+    known = isinstance(error, InputError | DivergedError | OSError)
+    return known or _trouble_of_store(error) is not None
+
+
+def _trouble_of_store(error: BaseException) -> InputError | None:
     """Return what is to be said of an error that comes from a store and was waited for nowhere."""
     if "sqlalchemy" not in sys.modules:
         return None  # no store was opened
-    from hpo.trials import StoreAwayError, StoreUnfitError, lasting_reason, passing_reason
+    from hpo.trials import (
+        StoreAwayError,
+        StoreUnfitError,
+        is_of_storage,
+        lasting_reason,
+        passing_reason,
+    )
 
     reason = passing_reason(error)
     if reason is not None:
         return StoreAwayError(reason)
     reason = lasting_reason(error)
+    if isinstance(error, KeyError) and is_of_storage(error):  # Optuna's, of a row that isn't there
+        reason = "rows that belong together are not all there; restore it from a backup"
     return None if reason is None else StoreUnfitError(f"The store refuses: {reason}.")
 
 

@@ -11,6 +11,7 @@ from hpo._options import (
     duration,
     positive,
 )
+from hpo._run_screen import add_screen_options
 
 __all__ = ["run_parser"]
 
@@ -155,6 +156,15 @@ def run_parser() -> argparse.ArgumentParser:
         default=20.0,
         metavar="GB",
         help="size limit of the stored weights and states, in 10^9 bytes (default: %(default)g)",
+    )
+    add_screen_options(parser)
+    add(
+        "--log-to",
+        action="append",
+        default=[],
+        metavar="TOOL[=WHERE]",
+        help="keep each trial as a run in tensorboard[=DIR], mlflow[=URI] or wandb[=PROJECT]; may "
+        "be given several times",
     )
     add_timing_options(parser)
     return parser

@@ -51,7 +51,7 @@ def _main(argv: Sequence[str] | None) -> int:
         damaged += len(faults)
         print(f"{what}: {count - len(faults)} whole, {len(faults)} damaged")
         for fault in faults:
-            print("  " + fault.replace("\\n", "\\n  "))
+            print("  " + fault.replace("\n", "\n  "))
     return 1 if damaged else 0
 
 
@@ -125,7 +125,8 @@ def _runs(folder: Path) -> Iterator[str | None]:
 def _read_study(storage: str, wait: float | None, name: str) -> object:
     from hpo.study import StoredStudy
 
-    return StoredStudy.join(storage, name, wait=wait).tasks()
+    study = StoredStudy.join(storage, name, wait=wait)
+    return study.tasks(), study.pauses(), study.trials.all()
 
 
 def _studies(storage: str, wait: float | None) -> Iterator[str | None]:

@@ -20,7 +20,8 @@ class InputError(ValueError):
     status = 2
 
     def __init__(self, problems: str | Sequence[str], title: str | None = None) -> None:
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        found = [problems] if isinstance(problems, str) else problems
+        self.problems = list(dict.fromkeys(found))  # two parts may meet with the same one
         self.title = title
         lines = self.problems
         if title is not None:

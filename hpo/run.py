@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 from hpo._data_arguments import data_options
 from hpo._dry_run import dry_run, rehearsed
 from hpo._energy import energy_of
-from hpo._options import FAILED_TASKS, NO_CANDIDATE, guarded
+from hpo._options import FAILED_TASKS, NO_CANDIDATE, ending, guarded
 from hpo._run_options import run_parser
 from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes
+from hpo._run_screen import Shown, shown
 from hpo._run_space import fusion_names, read_by, space_file
 from hpo._writable import check_folder
 
 if TYPE_CHECKING:
+    from hpo.events import StudyWatch
     from hpo.features import Bundle
     from hpo.launch import Placement, RayPlan, RayWorkers, Workers
     from hpo.library import Study
@@ -43,36 +45,46 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     arguments = run_parser().parse_args(argv)
 
+    from hpo.errors import InputError
+    from hpo.events import Finished
     from hpo.search import NoCandidateError
 
-    try:
-        return _run(arguments, sys.argv[1:] if argv is None else argv)
-    except NoCandidateError as error:
-        print(
-            f"error: {error} The tracebacks are with the failed trials, in the dashboard; once the "
-            f"cause is mended, `hpo study retry {arguments.study}` opens them again.",
-            file=sys.stderr,
-        )
-        return NO_CANDIDATE
-
-
-def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
+    if arguments.dry_run and arguments.json:
+        raise InputError("--json: tells what happens, and with --dry-run nothing does.")
     with contextlib.ExitStack() as stack:
-        return _carry_out(arguments, argv, stack)
+        show = stack.enter_context(shown(quiet=arguments.quiet, machine=arguments.json))
+        try:
+            status = _carry_out(arguments, sys.argv[1:] if argv is None else argv, stack, show)
+        except NoCandidateError as error:
+            show.tell(Finished(NO_CANDIDATE, str(error)))
+            print(
+                f"error: {error} The tracebacks are with the failed trials, in the dashboard; once "
+                f"the cause is mended, `hpo study retry {arguments.study}` opens them again.",
+                file=sys.stderr,
+            )
+            return NO_CANDIDATE
+        except (Exception, KeyboardInterrupt) as error:
+            show.tell(Finished(*ending(error)))
+            raise
+        show.tell(Finished(status))
+        return status
 
 
 def _carry_out(
-    arguments: argparse.Namespace, argv: Sequence[str], stack: contextlib.ExitStack
+    arguments: argparse.Namespace,
+    argv: Sequence[str],
+    stack: contextlib.ExitStack,
+    show: Shown,
 ) -> int:
-    from rich.console import Console
-
     from hpo.dashboard import publish
     from hpo.data import divide
+    from hpo.errors import DivergedError, InputError
+    from hpo.events import EncodingWatch, Stopped, StudyWatch
     from hpo.features import folder_defaults, prepare_data
     from hpo.launch import place_workers, resolve_devices, resolve_precision
-    from hpo.library import Limits, open_study, space_of
+    from hpo.library import Limits, check_memory, open_study, space_of
     from hpo.notes import refuse_doubts
-    from hpo.report import CommandCost, RowFacts, Screen, finish_study, note_command
+    from hpo.report import CommandCost, RowFacts, finish_study, note_command
     from hpo.results import check_pick
     from hpo.search import (
         encoders_of_space,
@@ -83,6 +95,7 @@ def _carry_out(
     from hpo.study import check_name, concerns, failed_tasks, kept_split, load_plugins
     from hpo.training import Arithmetic
     from hpo.trials import redact
+    from hpo.watch import LogProcess, parse_log_to
 
     began = time.monotonic()
     check_name(arguments.study)
@@ -92,7 +105,7 @@ def _carry_out(
         check_folder(arguments.cache, "--cache")
     candidates = [(text, parse_candidate(text)) for text in arguments.add]
     pick = None if arguments.pick is None else check_pick(arguments.pick)
-    console = Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)
+    tools = parse_log_to(arguments.log_to)
     load_plugins(arguments.plugin)
     options = data_options(arguments, device="cpu")
     if arguments.dry_run:
@@ -156,18 +169,19 @@ def _carry_out(
             candidates=[values for _, values in candidates],
             warm_start=arguments.warm_start,
             wait=arguments.wait_for_store,
-            console=console,
+            console=show.last,
         )
         return 0
     held = None
     if ray_plan is None and not (out / "metrics.json").exists():
         # Their imports take a second or two, for which the data need not wait, nor they for it.
-        held = _workers(arguments, placements, held=True)
+        held = _workers(arguments, placements, show, held=True)
         stack.callback(held.stop)
     data = prepare_data(
         replace(options, device=devices[0]),
         defaults,
         lambda dataset: divide(dataset, space.split, space.train_rows),
+        EncodingWatch(show.tell),
     )
     division = data.divide(space.split, space.train_rows)
     if arguments.strict:
@@ -201,8 +215,10 @@ def _carry_out(
             notes.append(f"--add {text}: the study has this configuration already")
     going_on = not study.stored.open_next()
     before = study.stored.tasks()
-    screen = Screen(study.stored, study.stored.plan(), console)
-    screen.show_plan(
+    watch = StudyWatch(
+        study.stored,
+        show.tell,
+        limits.seconds_left,
         [
             head,
             *row_lines(
@@ -219,58 +235,84 @@ def _carry_out(
             *(f"note: {said}" for said in concerns(study.stored, before, going_on=going_on)),
             f"{placed} · precision {study.stored.definition.precision}",
             *memory_notes(bundle, allowed),
-        ]
+        ],
     )
+    study.stored = study.stored.telling(watch.wait)
+    if tools:
+        place = arguments.cache.absolute()
+        log = LogProcess(tools, arguments.study, arguments.storage, place, arguments.plugin, out)
+        show.tell.add(stack.enter_context(log))
+    watch.begin()
     ahead = _Ahead(len(placements))
     stack.callback(ahead.join)
 
     def start() -> "Workers | RayWorkers":
         if ray_plan is not None:
             return _ray_workers(arguments, study, bundle, ray_plan)
-        return _workers(arguments, placements) if held is None else held.release()
+        check_memory(study.stored, devices[0])
+        return _workers(arguments, placements, show) if held is None else held.release()
 
     def observe(tasks: "Sequence[Task]") -> None:
-        screen.update(tasks)
+        watch.update(tasks)
         ahead.observe(tasks)
         cost.observe()
 
-    with _sigterm_as_interrupt(), screen:
-        complete = study.run(
-            start,
-            observe,
-            limits,
-        )
+    with _sigterm_as_interrupt():
+        with _interval(arguments, show, watch):
+            complete = study.run(start, observe, limits)
+        show.tell(Stopped(complete, study.ended_by))
         if complete or _has_result(study):
-            screen.stop()
             if study.stopped is not None:
-                console.print(f"stopped: {study.stopped}.", highlight=False, soft_wrap=True)
+                show.last.print(f"stopped: {study.stopped}.", highlight=False, soft_wrap=True)
             if study.ended_by is not None:
-                console.print(_ended(study), highlight=False, soft_wrap=True)
+                show.last.print(_ended(study), highlight=False, soft_wrap=True)
             refit = not arguments.no_refit
-            finish_study(
-                study.stored,
-                console,
-                out,
-                devices[0],
-                refit=refit,
-                pick=pick,
-                memory_gb=arguments.memory_gb,
-                cost=cost,
-                known=RowFacts(division.dataset.train, division.dataset.root),
-                ended_by=study.ended_by,
-                models=lambda trained: limits.models(study.stored, trained),
-            )
+            try:
+                finish_study(
+                    study.stored,
+                    show.last,
+                    out,
+                    devices[0],
+                    refit=refit,
+                    pick=pick,
+                    memory_gb=arguments.memory_gb,
+                    cost=cost,
+                    known=RowFacts(division.dataset.train, division.dataset.root),
+                    ended_by=study.ended_by,
+                    in_time=limits.is_budget(study.ended_by),
+                    models=lambda trained: limits.models(study.stored, trained),
+                    tell=show.tell,
+                )
+            except (DivergedError, InputError):
+                publish(study.stored, out.absolute(), devices[0])  # says that there is no model
+                raise
             publish(study.stored, out.absolute(), devices[0])
             if not (complete or limits.is_budget(study.ended_by)):
                 return UNFINISHED
             return FAILED_TASKS if failed_tasks(study.stored.tasks()) else 0
     ended = f"It was ended by {study.ended_by}, with no score yet. " if study.ended_by else ""
-    console.print(
+    show.last.print(
         f"The study is not complete. {ended}Run the same command again to continue.",
         highlight=False,
         soft_wrap=True,
     )
     return UNFINISHED
+
+
+@contextlib.contextmanager
+def _interval(arguments: argparse.Namespace, show: Shown, watch: "StudyWatch") -> "Iterator[None]":
+    """Find out how sure the best so far is, where somebody is shown it."""
+    from hpo.watch import IntervalProcess
+
+    if not (show.live or show.machine):
+        yield
+        return
+    cache = arguments.cache.absolute()
+    with IntervalProcess(
+        *(arguments.study, arguments.storage, cache, arguments.plugin, watch.know_interval)
+    ) as process:
+        show.tell.add(process)
+        yield
 
 
 def _results_folder(study: str) -> Path:
@@ -338,14 +380,25 @@ class _Ahead:
 
 
 def _workers(
-    arguments: argparse.Namespace, placements: "list[Placement]", *, held: bool = False
+    arguments: argparse.Namespace,
+    placements: "list[Placement]",
+    show: Shown,
+    *,
+    held: bool = False,
 ) -> "Workers":
     """Start the worker processes of a study, which need not exist yet if they are held."""
     from hpo.launch import Workers
 
-    cache, url = arguments.cache.absolute(), arguments.storage
-    settings = _settings(arguments)
-    return Workers(arguments.study, url, placements, cache, arguments.plugin, settings, held=held)
+    return Workers(
+        arguments.study,
+        arguments.storage,
+        placements,
+        arguments.cache.absolute(),
+        arguments.plugin,
+        _settings(arguments),
+        held=held,
+        relayed=show.live or show.machine,
+    )
 
 
 def _ray_workers(

@@ -37,11 +37,23 @@ from hpo.launch import ThreadWorker
 from hpo.report import finish_study
 from hpo.worker import WorkerSettings
 
-__all__ = ["Trial", "flips", "make_data", "run_fault", "run_flip", "run_in_peace", "sampled"]
+__all__ = [
+    "SPACE",
+    "Trial",
+    "flips",
+    "judge",
+    "judge_again",
+    "make_data",
+    "run",
+    "run_fault",
+    "run_flip",
+    "run_in_peace",
+    "sampled",
+]
 
 _ROWS, _TEST_ROWS, _CLASSES = 60, 8, 3
 _WIDTHS = {"image": 6, "text": 4}
-_SPACE: dict[str, Any] = {
+SPACE: dict[str, Any] = {
     "name": "faults",
     "seeds": 1,
     "split": {"kind": "tail", "val_rows": 20},
@@ -95,17 +107,25 @@ def make_data(folder: Path, *, encode: bool = False) -> None:
             np.save(embeddings / f"{name}_test.npy", test)
 
 
-def run(place: Path, data: Path, injector: Injector | None = None) -> Trial:
+def run(
+    place: Path,
+    data: Path,
+    injector: Injector | None = None,
+    space: dict[str, Any] = SPACE,
+    trials: int | None = None,
+) -> Trial:
     """Run the study in ``place`` from whatever is there to its end, as a command does.
 
     Args:
         place: For store, cache and results.
         data: The data folder.
         injector: Lets a call fail.
+        space: Of the study.
+        trials: Of a sampled study; by default those of its space.
     """
 
     def main(_: Sequence[str] | None) -> int:
-        return _carry_out(place, data)
+        return _carry_out(place, data, space, trials)
 
     errors = io.StringIO()
     with contextlib.redirect_stderr(errors), contextlib.ExitStack() as stack:
@@ -115,13 +135,14 @@ def run(place: Path, data: Path, injector: Injector | None = None) -> Trial:
     return Trial(status, errors.getvalue(), _results(place) if status == 0 else {})
 
 
-def _carry_out(place: Path, data: Path) -> int:
+def _carry_out(place: Path, data: Path, space: dict[str, Any], trials: int | None) -> int:
     embeddings = data / "embeddings"
     given = {"features": embeddings} if embeddings.exists() else {"encoder": "demo"}
     loaded = hpo.load_data(data, **given, cache=place / "cache", device="cpu", progress=False)
-    study = hpo.create_study(loaded, _SPACE, storage=f"sqlite:///{place / 's.db'}")
+    study = hpo.create_study(loaded, space, storage=f"sqlite:///{place / 's.db'}")
     settings = WorkerSettings(heartbeat=0.2, grace=1.5)
-    if not study.run(lambda: ThreadWorker(study.stored, settings), lambda tasks: None):
+    limits = study.limits(trials=trials)
+    if not study.run(lambda: ThreadWorker(study.stored, settings), lambda tasks: None, limits):
         return 3
     console = Console(file=io.StringIO(), width=120)
     finish_study(study.stored, console, place / "out", "cpu", refit=True)
@@ -169,9 +190,9 @@ def run_fault(place: Path, data: Path, fault: Fault, peace: Trial) -> list[str]:
     """
     injector = Injector(place, fault)
     first = run(place, data, injector)
-    found = _judge(first, peace)
+    found = judge(first, peace)
     if first.status != 0 and not found:
-        found = _judge_again(run(place, data), peace)
+        found = judge_again(run(place, data), peace)
     return [f"{fault}: {text}" for text in found]
 
 
@@ -195,14 +216,14 @@ def run_flip(place: Path, data: Path, file: Path, byte: int, peace: Trial) -> li
             path.unlink()
         shutil.rmtree(place / "out")
     first = run(place, data)
-    found = _judge(first, peace)
+    found = judge(first, peace)
     if first.status != 0 and not found:
         file.unlink(missing_ok=True)  # the cause is gone
-        found = _judge_again(run(place, data), peace)
+        found = judge_again(run(place, data), peace)
     return [f"{what}: {text}" for text in found]
 
 
-def _judge(trial: Trial, peace: Trial) -> list[str]:
+def judge(trial: Trial, peace: Trial) -> list[str]:
     if trial.status == 0:
         differ = [key for key, value in peace.results.items() if trial.results.get(key) != value]
         return [f"other {', '.join(differ)} than in peace"] if differ else []
@@ -213,10 +234,10 @@ def _judge(trial: Trial, peace: Trial) -> list[str]:
     return []
 
 
-def _judge_again(trial: Trial, peace: Trial) -> list[str]:
+def judge_again(trial: Trial, peace: Trial) -> list[str]:
     if trial.status != 0:
         return [f"the same command again ends with {trial.status}: {trial.printed.strip()[:600]}"]
-    return [f"run again: {text}" for text in _judge(trial, peace)]
+    return [f"run again: {text}" for text in judge(trial, peace)]
 
 
 def sampled(points: Sequence[Point], every: int = 1, only: Sequence[str] = ()) -> list[Fault]:

@@ -199,27 +199,25 @@ def _dashboard(browser: Any, folder: Path) -> bytes:
     url = f"sqlite:///{folder / 'studies.db'}"
     with serving(url, "127.0.0.1", 0, folder / ".hpo" / ARTIFACTS) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        page = browser.new_page(viewport={"width": 1300, "height": 2200})
+        page = browser.new_page(viewport={"width": 1300, "height": 4000})
         page.goto(f"http://127.0.0.1:{server.server_port}/dashboard/studies/1")
-        plots = [
-            page.wait_for_selector(f"[id='user-defined-plot:{name}'] .main-svg", timeout=120_000)
-            for name in ("best-so-far", "curves-1", "curves-2")
-        ]
-        page.wait_for_timeout(3000)  # they are animated
-        boxes = [plot.bounding_box() for plot in plots]
-        top = min(box["y"] for box in boxes)
-        bottom = max(box["y"] + box["height"] for box in boxes)
-        clip = {"x": 0, "y": top - 30, "width": 1300, "height": min(bottom - top + 60, 1050)}
-        picture: bytes = page.screenshot(clip=clip)
+        plot = page.wait_for_selector(
+            "[id='user-defined-plot:curves-2'] .main-svg", timeout=120_000
+        )
+        page.wait_for_timeout(3000)  # it is animated
+        # the row of plots that it is in, and the next one
+        clip = {"x": 62, "y": plot.bounding_box()["y"] - 20, "width": 1238, "height": 960}
+        picture: bytes = page.screenshot(clip=clip, full_page=True)
         page.close()
         server.shutdown()
     return picture
 
 
 def _report(browser: Any, folder: Path) -> bytes:
-    """Return a picture of the report from its top on."""
-    page = browser.new_page(viewport={"width": 1100, "height": 1000})
+    """Return a picture of one stage in the report."""
+    page = browser.new_page(viewport={"width": 1100, "height": 900})
     page.goto((folder / "runs" / _STUDY / "report" / "index.html").absolute().as_uri())
+    page.eval_on_selector("h2:has-text('fusion')", "heading => heading.scrollIntoView()")
     page.wait_for_timeout(500)
     picture: bytes = page.screenshot()
     page.close()

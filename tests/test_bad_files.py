@@ -42,8 +42,13 @@ EMBEDDINGS = spoilt(
             bad.array("data/emb/image_test.npy", np.ones((10, 7))),
             "image_test.npy is 7 wide, but image.npy is 6",
         ),
-        (bad.pipe(EMB), "there are image embeddings for test.csv, but none for train"),
-        (bad.folder(EMB), "there are image embeddings for test.csv, but none for tra"),
+        (bad.pipe(EMB), "image.npy is there, but is no regular file\n"),
+        (bad.folder(EMB), "image.npy is there, but is no regular file\n"),
+        (bad.pipe("data/emb/audio.npy"), "audio.npy is there, but is no regular file\n"),
+        (
+            bad.pipe("data/emb/ids.txt"),
+            "can't be used:\n  ids.txt is there, but is no regular file\n",
+        ),
         (bad.write("data/emb/ids.json", DEEP), "ids.json is not JSON\n"),
         (bad.write("data/emb/ids.txt", "a\nb\n"), "ids.txt names 2 rows, but the image embeddings"),
         (bad.write("data/emb/ids.txt", b"\xff\xfe"), "ids.txt is not UTF-8; save it as UTF-8\n"),
@@ -69,6 +74,7 @@ TABLES: list[Case] = [
                 "train.csv has no column of labels; say which",
             ),
             (bad.swap(TRAIN, "\n1.jpg", "\n0.jpg"), "ImageID '0.jpg' is on"),
+            (bad.pipe("data/test.csv"), "test.csv is there, but is no regular file\n"),
             (bad.pipe(TRAIN), "train.csv is there, but is no regular file\n"),
             (bad.folder(TRAIN), "train.csv is there, but is no regular file\n"),
             (
@@ -207,6 +213,14 @@ STORED: list[Case] = [
                 bad.stored("UPDATE alembic_version SET version_num = 'v9.9.a'"),
                 "are newer than those of Optuna",
             ),
+            (
+                bad.stored("UPDATE trials SET state = 'COMPLEUE'"),
+                "what it holds is damaged ('COMPLEUE' is not among the defined enum values",
+            ),
+            (
+                bad.stored("UPDATE trial_values SET value = value + 1"),
+                f"{STORE}what it has of trial 0 isn't what was written. Restore it from a backup",
+            ),
             (bad.write("studies.db", b"rubbish" * 100), "error: --storage sqlite:///studies.db: "),
             (bad.pipe("studies.db"), "error: --storage sqlite:///studies.db: "),
             (
@@ -220,8 +234,23 @@ STORED: list[Case] = [
     ("runs list", bad.runs('{"inputs": [1], "seed": "x"}'), "", 0),
 ]
 
+#: Nothing that is lacking is waited for.
+RUN = "run --study s --space space.yaml --data data --features data/emb --devices cpu"
+VERBS = ("status --study s", REPORT, "worker --study s", "study list", "study retry s", RUN)
+UNFIT = "error: The store can't do what hpo asks of it: no such "
+LACKING: list[Case] = [
+    *((verb, bad.stored("DROP TABLE hpo_tasks"), f"{UNFIT}table: hpo_tasks.") for verb in VERBS),
+    *((verb, bad.stored("DROP TABLE hpo_studies"), f"{UNFIT}table: hpo_stu") for verb in VERBS),
+    *(
+        (verb, bad.stored("ALTER TABLE hpo_tasks DROP COLUMN outcome"), f"{UNFIT}column: ")
+        for verb in VERBS
+        if verb not in ("study list", "study retry s")
+    ),
+    (RUN, bad.stored("DROP TABLE studies"), "error: The store refuses: rows that belong together"),
+]
 
-CASES = [*EMBEDDINGS, *TABLES, *MODELS, *STORED]
+
+CASES = [*EMBEDDINGS, *TABLES, *MODELS, *STORED, *LACKING]
 
 
 @pytest.mark.parametrize("case", CASES, ids=bad.names_of(CASES))

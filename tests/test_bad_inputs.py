@@ -95,6 +95,9 @@ PLACES: list[Case] = [
             f"--out {'x' * 300}": "x can't be written: File name too long\n",
             "--cache space.yaml": "error: --cache space.yaml is a file, but must be a folder\n",
             "--cache /proc/x": "error: --cache /proc/x can't be written: ",
+            "--set hidden=[100000,100000] --set constraints.max_model_mb=null": (
+                "error: hidden [100000, 100000] can't be trained here: weights, gradients and the "
+            ),
             "--study ../x": "error: --study ../x: its results would go to runs/../x; give their",
             "--study /tmp/x": "error: --study /tmp/x: its results would go to /tmp/x; give their ",
             f"--study {'a' * 201}": "must have 1 to 200 printable characters, but 'aaaaaaaaaaaaaa",

@@ -1,8 +1,10 @@
 """The small commands, as a user runs them on a finished study."""
 
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -104,7 +106,7 @@ search:
         timeout=200,
     )
     assert done.returncode == 4
-    assert "failed: RuntimeError: " in done.stdout
+    assert "failed: InputError: hidden [" in done.stdout and "can't be trained" in done.stdout
     assert "Traceback" not in done.stderr
     assert "error: All candidates of the stage 'layers' failed." in done.stderr
 
@@ -148,6 +150,13 @@ def test_check_says_what_is_whole(
     assert f"  {first.parent} epoch {int(epoch)} {kind}; it is made again when" in printed
     assert "models: 0 whole, 1 damaged\n" in printed
     assert f"  {tmp_path / 'none'} is no model folder: " in printed
+
+    shutil.copy(folder / "studies.db", tmp_path / "s.db")
+    with closing(sqlite3.connect(tmp_path / "s.db")) as connection, connection:
+        connection.execute("UPDATE trial_values SET value = value + 1")
+    assert check.main(["--cache", str(cache), "--storage", f"sqlite:///{tmp_path / 's.db'}"]) == 1
+    printed = capsys.readouterr().out
+    assert "  The storage is damaged: what it has of trial 0 isn't what was written. " in printed
 
 
 def test_check_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

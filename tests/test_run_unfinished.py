@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from optuna_dashboard import get_note
 
 import hpo
 import hpo.results
@@ -52,6 +53,10 @@ def home(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = Path(shutil.copytree(whole, tmp_path / "home"))
     monkeypatch.chdir(home)
     return home
+
+
+def note() -> str:
+    return get_note(hpo.load_study("s", "sqlite:///studies.db").optuna)
 
 
 def check_numbers(out: Path) -> None:
@@ -102,11 +107,14 @@ def test_the_numbers_are_written_whatever_keeps_the_refit_from_its_end(
     assert f"error: {error} {THERE}--pick refits another trial" in capsys.readouterr().err
     check_numbers(home / "out")
     assert not old.exists() and new.exists()
+    assert f"- **No model**: {error}\n" in note() and "| validation | " in note()
     monkeypatch.undo()
     monkeypatch.chdir(home)
     assert main(RUN) == 0  # the same command goes on once the cause is gone
     assert (home / "out/model/config.json").exists()
-    assert "model" in json.loads((home / "out/metrics.json").read_text())
+    written = json.loads((home / "out/metrics.json").read_text())
+    assert "model" in written and "refit_failed" not in written
+    assert "**No model**" not in note() and "- **Model**: " in note()
 
 
 def test_a_stage_that_looks_like_mathematics(

@@ -127,6 +127,8 @@ def _best(
     if "model" in results:
         model = results["model"]
         lines.append(f"- **Model**: {model['mb']:.2f} MB, trained on {model['rows']:,} rows")
+    if "refit_failed" in results:
+        lines.append(f"- **No model**: {_plain(results['refit_failed'])}")
     if results.get("folder"):
         lines.append(f"- **Results**: {_plain(results['folder'])}")
     return [*lines, ""]

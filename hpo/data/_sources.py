@@ -127,7 +127,7 @@ def find_tables(folder: Path, problems: Problems, *, labelled: bool = True) -> l
         problems.add(f"'{folder}' is not a folder, but must be one that holds train.csv")
         return []
     files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    found = _named(folder, files)
+    found = _named(folder, files, problems)
     _say_unread(files, found, problems)
     if not any(source.part == "train" for source in found):
         found += (
@@ -156,16 +156,20 @@ def find_tables(folder: Path, problems: Problems, *, labelled: bool = True) -> l
     return sorted(found, key=lambda source: order.index(source.part))
 
 
-def _named(folder: Path, files: Iterable[Path]) -> list[TableSource]:
+def _named(folder: Path, files: Iterable[Path], problems: Problems) -> list[TableSource]:
     """Return the tables whose names say which part they are."""
     found = []
     for part, names in _NAMES.items():
-        there = [
+        called = [
             path
             for suffix in _FORMATS
             for path in files
-            if path.suffix.lower() == suffix and path.stem.lower() in names and path.is_file()
+            if path.suffix.lower() == suffix and path.stem.lower() in names
         ]
+        there = [path for path in called if path.is_file()]
+        problems.add(
+            f"{path.name} is there, but is no regular file" for path in called if path not in there
+        )
         if there:
             notes = [
                 Note(f"{other.name} is there too and isn't read, but {there[0].name} is; move one")

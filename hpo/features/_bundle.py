@@ -129,6 +129,10 @@ class Bundle:
         labels: np.ndarray = self.labels[self.split[part]]
         return labels
 
+    def groups_of(self, part: str) -> NDArray[np.int64] | None:
+        """Return the numbers of the pictures of a part's rows, int64 [N_part], if there are any."""
+        return None if self.groups is None else self.groups[self.split[part]]
+
 
 @dataclass(frozen=True, eq=False)
 class NamedSource:

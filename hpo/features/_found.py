@@ -67,7 +67,11 @@ def array_files(folder: Path, problems: list[str]) -> dict[str, dict[str, Place]
     """
     found: dict[str, dict[str, Place]] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix not in SUFFIXES or path.name.startswith(".") or not path.is_file():
+        if path.suffix not in SUFFIXES or path.name.startswith("."):
+            continue
+        if not path.is_file():
+            if _is_meant(path):
+                problems.append(f"{path.name} is there, but is no regular file")
             continue
         if path.suffix == ".npy":
             if not is_list_of_names(path):
@@ -76,8 +80,7 @@ def array_files(folder: Path, problems: list[str]) -> dict[str, dict[str, Place]
         try:
             arrays = open_file(path).arrays
         except InputError as error:
-            stem = _base(path.stem)
-            if path.suffix != ".parquet" or stem in ENCODED or _NEUTRAL.fullmatch(stem):
+            if _is_meant(path):
                 problems += [f"{path.name} {problem}" for problem in error.problems]
             continue
         stem = _base(path.stem)
@@ -101,6 +104,12 @@ def array_files(folder: Path, problems: list[str]) -> dict[str, dict[str, Place]
         for key in arrays if len(arrays) > 1 else ():
             _add(found, _part_name(path, key), Place(path, key), problems)
     return found
+
+
+def _is_meant(path: Path) -> bool:
+    """Tell whether a file is surely meant to be embeddings, so that it must not be passed over."""
+    stem = _base(path.stem)
+    return path.suffix != ".parquet" or stem in ENCODED or _NEUTRAL.fullmatch(stem) is not None
 
 
 def find_arrays(

@@ -80,6 +80,9 @@ def names_beside(
         kind = _kind(path, array.lower(), part)
         if kind is None or (path.suffix == ".parquet" and path.stem == array and not alone):
             continue
+        if not path.is_file():
+            problems += [f"{path.name} is there, but is no regular file"] if kind else []
+            continue
         if kind == "" and path.stat().st_size > _LARGEST:
             continue
         try:
@@ -107,7 +110,9 @@ def _kind(path: Path, array: str, part: str) -> str | None:
 
     It is an empty text if only its content can tell, and None if it has nothing of them.
     """
-    if path.suffix.lower() not in _SUFFIXES or path.name.startswith(".") or not path.is_file():
+    if path.suffix.lower() not in _SUFFIXES or path.name.startswith("."):
+        return None
+    if path.suffix == ".npy" and not path.is_file():
         return None
     words = path.stem.lower().replace("-", "_").replace(".", "_")
     is_test = words == "test" or words.startswith("test_") or words.endswith("_test")

@@ -26,10 +26,11 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class _Rate(ProgressColumn):
-    """Items per second."""
+    """Items per second, such as ``81.4 images/s`` while ``encoding images``."""
 
     def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:.1f}/s")
+        items = task.description.split()[-1]
+        return Text("" if task.speed is None else f"{task.speed:.1f} {items}/s")
 
 
 class ConsoleProgress:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from hpo._lazy import exported_late
 from hpo.launch._devices import Placement, cuda_devices, place_workers, resolve_devices
 from hpo.launch._precision import resolve_precision
-from hpo.launch._processes import Workers
+from hpo.launch._processes import Workers, relay
 from hpo.launch._ray_plan import RayPlan, connect_ray
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = [
     "connect_ray",
     "cuda_devices",
     "place_workers",
+    "relay",
     "resolve_devices",
     "resolve_precision",
 ]

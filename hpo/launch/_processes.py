@@ -6,14 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from hpo.launch._devices import Placement
 from hpo.worker import WorkerSettings
 
-__all__ = ["Workers"]
+__all__ = ["Workers", "relay"]
 
 _log = logging.getLogger(__name__)
 _RESTARTS = 5
@@ -34,6 +36,8 @@ class Workers:
         settings: Of each worker; device and memory are those of its placement.
         held: Whether they wait, with all that they need imported, until ``release`` is called. The
             study need not exist before. If this process ends without that, they end as well.
+        relayed: Whether what they print goes to this process's standard error, for a terminal that
+            is being drawn, or a standard output that is for machines.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Workers:
         settings: WorkerSettings | None = None,
         *,
         held: bool = False,
+        relayed: bool = False,
     ) -> None:
         timing = settings or WorkerSettings()
         self._command = [
@@ -60,21 +65,30 @@ class Workers:
             self._command.append(f"--wait-for-store={timing.wait_for_store}")
         self._url = url
         self._placements = list(placements)
+        self._relayed = relayed
+        self._relays: list[threading.Thread] = []
         self._processes = [self._start(placement, held) for placement in self._placements]
         self._restarts = 0
 
     def _start(self, placement: Placement, held: bool = False) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **placement.environment, "HPO_STORAGE": self._url}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [
                 *(*self._command, "--device", placement.device),
                 *(f"--memory-gb={placement.memory_gb}", *(["--held"] if held else [])),
             ],
             env=environment,
             stdin=subprocess.PIPE if held else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if self._relayed else None,
+            stderr=subprocess.STDOUT if self._relayed else None,
             # In a terminal, Ctrl-C would reach the workers twice: from it, and from the run.
             start_new_session=True,
         )
+        if process.stdout is not None:
+            thread = threading.Thread(target=relay, args=(process.stdout,), daemon=True)
+            thread.start()
+            self._relays.append(thread)
+        return process
 
     def release(self) -> "Workers":
         """Let workers that are held begin; return self."""
@@ -116,6 +130,8 @@ class Workers:
                 process.wait(max(0.0, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
+        for thread in self._relays:
+            thread.join(1.0)
 
     def signal(self, number: int) -> None:
         """Send a signal to all workers."""
@@ -127,3 +143,10 @@ class Workers:
     def exit_codes(self) -> list[int | None]:
         """The status of each worker; None while it runs."""
         return [process.poll() for process in self._processes]
+
+
+def relay(output: IO[bytes]) -> None:
+    """Print lines as they come, wherever standard error is then."""
+    with output:
+        for line in output:
+            print(line.decode(errors="replace"), end="", file=sys.stderr, flush=True)

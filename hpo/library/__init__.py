@@ -1,5 +1,6 @@
 """The library behind ``import hpo`` and behind the command line."""
 
+from hpo.library._checks import check_memory
 from hpo.library._create import create_study, define_study, load_study, open_study
 from hpo.library._embeddings import checked_embeddings
 from hpo.library._limits import Limits
@@ -19,6 +20,7 @@ __all__ = [
     "Model",
     "Run",
     "Study",
+    "check_memory",
     "checked_embeddings",
     "create_study",
     "define_study",

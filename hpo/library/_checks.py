@@ -7,10 +7,13 @@ from pathlib import Path
 from hpo.errors import InputError
 from hpo.notes import Note
 from hpo.study import StoredStudy
+from hpo.training import check_fits
 
-__all__ = ["check_importable", "check_positive", "check_wait", "warn_of"]
+__all__ = ["check_importable", "check_memory", "check_positive", "check_wait", "warn_of"]
 
 _log = logging.getLogger(__name__)
+#: Models up to this size, in 10⁶ bytes, fit wherever PyTorch does.
+_SMALL_MB = 100.0
 
 
 def check_importable(stored: StoredStudy, plugins: Sequence[str]) -> None:
@@ -25,6 +28,21 @@ def check_importable(stored: StoredStudy, plugins: Sequence[str]) -> None:
             f"Worker processes don't have what was registered here: {listed}. Put it into a module "
             f"and pass {way}, or use workers=1, which works in this process."
         )
+
+
+def check_memory(stored: StoredStudy, device: str) -> None:
+    """Refuse to start a study on this machine if not even its smallest model fits into its memory.
+
+    Raises:
+        InputError: It doesn't.
+    """
+    found = stored.strategy.sizes.smallest()
+    if found is None or found[0] <= _SMALL_MB:
+        return
+    dimensions = stored.definition.dimensions
+    assert dimensions is not None  # sizes are known
+    config = found[1]
+    check_fits(config, dimensions.widths_of(config), dimensions.classes, device)
 
 
 def check_positive(**numbers: float | None) -> None:

@@ -8,7 +8,17 @@ from typing import Any
 from hpo._duration import seconds_of
 from hpo.errors import InputError
 from hpo.features import load_bundle
-from hpo.search import Budget, Task, TaskState, costliest, last_step, refit_epochs, trained_epochs
+from hpo.search import (
+    Budget,
+    Task,
+    TaskState,
+    costliest,
+    last_step,
+    reached_length,
+    refit_epochs,
+    refit_epochs_of,
+    trained_epochs,
+)
 from hpo.study import Definition, StoredStudy
 
 __all__ = ["Exhaustion", "Limits", "TimeLimit", "shown_time"]
@@ -16,7 +26,7 @@ __all__ = ["Exhaustion", "Limits", "TimeLimit", "shown_time"]
 #: What reading, judging and writing the results take, beside the refit: seconds, and as a share.
 _MARGIN_S = 6.0
 _MARGIN_SHARE = 0.05
-#: The share of the time that is kept back while nobody knows how long an epoch takes.
+#: The share of the time that is kept back at most while nobody knows how long an epoch takes.
 _UNKNOWN_SHARE = 0.3
 #: Of the epochs that the time is enough for, so many are promised.
 _PROMISED = 0.9
@@ -81,8 +91,20 @@ class Limits:
         if self.timeout is not None:
             named.append(f"timeout {shown_time(self.timeout)}, refit and results not included")
         if self.time_limit is not None:
-            named.append(f"time limit {shown_time(self.time_limit)}")
+            shown = f"time limit {shown_time(self.time_limit)}"
+            if self.refit:
+                shown += (
+                    "; if no trial can be whole by then, the furthest is refitted as far as it got"
+                )
+            named.append(shown)
         return " · ".join(named)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long a command that begins to train now may go on; None without a limit."""
+        if self.time_limit is None or self.began is None:
+            return self.timeout if self.time_limit is None else self.time_limit
+        return max(self.began + self.time_limit - time.monotonic(), 0.0)
 
     def reached(self, study: StoredStudy, over: bool) -> str | None:
         """Return which limit ended the work on a study, in words; None if something else did.
@@ -214,12 +236,12 @@ class TimeLimit:
         if self._first is None and at_work:
             self._first = now, trained
         self._workers = max(self._workers, at_work)
-        epochs, refit = None, self._unknown
+        epochs, refit = None, self._unknown_seconds(now)
         if self._first is not None and trained > self._first[1]:
-            rate = (trained - self._first[1]) / (now - self._first[0])
-            refit = self._refit_seconds(rate)
+            rate = (trained - self._first[1]) / (now - self._first[0]) / self._workers
+            refit = self._refit_seconds(tasks, rate, self._end - self._margin - self._closing - now)
             left = max(self._end - self._margin - refit - self._closing - now, 0.0)
-            epochs = trained + int(_PROMISED * rate * left)
+            epochs = trained + int(_PROMISED * rate * self._workers * left)
             # What one whole trial needs is promised to the last; the deadline is still there.
             epochs = max(epochs, self._study.strategy.needed_epochs(self._study))
         budget = self._limits.trial_epochs(self._study.definition)
@@ -229,13 +251,55 @@ class TimeLimit:
             epochs = budget if epochs is None else min(epochs, budget)
         self._tell(now, self._end - self._margin - refit, epochs)
 
-    def _refit_seconds(self, rate: float) -> float:
+    def _unknown_seconds(self, now: float) -> float:
+        """Return what is kept back for the refit while nobody knows how long an epoch takes.
+
+        That of what is being trained takes as long as that has taken by now.
+        """
+        if self._first is None or not self._limits.refit:
+            return 0.0
+        so_far = _REFIT_SLACK * self._growth * self._workers * (now - self._first[0])
+        return min(so_far, self._unknown)
+
+    def _refit_seconds(self, tasks: Sequence[Task], rate: float, left: float) -> float:
+        """Return what is to be kept back for the refit.
+
+        Args:
+            tasks: Of the study.
+            rate: Epochs a second of one worker, or of the refit.
+            left: Seconds for trials and the refit.
+        """
         if not self._limits.refit:
             return 0.0
-        epochs = refit_epochs(self._study.space, self._study.definition.modalities)
-        return _REFIT_SLACK * self._growth * epochs * self._workers / rate
+        space, modalities = self._study.space, self._study.definition.modalities
+        of_an_epoch = _REFIT_SLACK * self._growth / rate
+        whole = of_an_epoch * refit_epochs(space, modalities)
+        begun = [
+            (task.config, task.progress.step)
+            for task in tasks
+            if task.config is not None and task.progress is not None and task.outcome is None
+        ]
+        if not begun or self._study.strategy.best_so_far(tasks) is not None:
+            return whole
+        to_go = [
+            trained_epochs(space, config, modalities, last_step(space, config))
+            - trained_epochs(space, config, modalities, step)
+            for config, step in begun
+        ]
+        if min(to_go) / rate + whole <= left:
+            return whole
+        # No trial can be whole in time. The furthest one will be refitted for as long as it got.
+        reached = max(
+            refit_epochs_of(
+                space, config.replace(epochs=reached_length(space, config, step)), modalities
+            )
+            for config, step in begun
+        )
+        return min(whole, of_an_epoch * reached)
 
     def _tell(self, now: float, deadline: float, epochs: int | None) -> None:
+        if self._deadline is not None and now >= self._deadline:
+            return  # workers have seen it, and end
         moved = self._deadline is None or abs(deadline - self._deadline) > _SECONDS
         if moved or epochs != self._promised:
             self._deadline, self._promised = deadline, epochs

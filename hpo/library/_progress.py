@@ -1,50 +1,57 @@
-"""A bar for scripts and notebooks."""
+"""What ``optimize`` shows: a display in a notebook, a live view on a terminal, or lines."""
 
-import warnings
+import contextlib
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from hpo.events import Stopped, Stream, StudyWatch
 from hpo.search import Task
 from hpo.study import StoredStudy
+from hpo.watch import NotebookView, Screen, SharedConsole, in_notebook
 
-__all__ = ["StudyBar"]
+__all__ = ["StudyProgress"]
 
 
-class StudyBar:
-    """Shows how far a study is: a bar of tqdm's, in a notebook one of the notebook's own.
+class StudyProgress:
+    """Shows how far a study is; use it as a context manager.
 
     Args:
         study: The study.
+        seconds: How long it may go on; None without a limit.
         shown: False shows nothing.
     """
 
-    def __init__(self, study: StoredStudy, *, shown: bool) -> None:
-        self._study = study
-        self._shown = shown
-        self._bar: Any = None
+    def __init__(self, study: StoredStudy, seconds: float | None, *, shown: bool) -> None:
+        self._stack = contextlib.ExitStack()
+        self._watch: StudyWatch | None = None
+        self.is_live = False
+        if shown:
+            view: NotebookView | Screen
+            if in_notebook():
+                view = NotebookView()
+            else:
+                console = SharedConsole(stderr=True, markup=False, emoji=False)
+                view = Screen(console, brief=True)
+                self.is_live = view.is_live
+            self._view = view
+            self._tell = Stream(view)
+            self._watch = StudyWatch(study, self._tell, seconds)
 
     def __enter__(self) -> Self:
-        if self._shown:
-            with warnings.catch_warnings():
-                # Without ipywidgets a notebook gets a bar in text, of which tqdm would warn.
-                warnings.simplefilter("ignore")
-                from tqdm.auto import tqdm
-
-                total = self._study.plan().configurations
-                self._bar = tqdm(total=total, desc=self._study.name, unit="trial")
+        if self._watch is not None:
+            self._stack.enter_context(self._view)
+            self._watch.begin()
         return self
 
     def update(self, tasks: list[Task]) -> None:
         """Show the present state."""
-        if self._bar is None:
-            return
-        done = sum(task.state.ended for task in tasks)
-        outcomes = [task.outcome for task in tasks if task.outcome is not None]
-        values = [outcome.value for outcome in outcomes if outcome.is_scored]
-        self._bar.total = max(self._bar.total, len(tasks))
-        if values:
-            self._bar.set_postfix_str(f"best {max(values):.3f}", refresh=False)
-        self._bar.update(done - self._bar.n)
+        if self._watch is not None:
+            self._watch.update(tasks)
+
+    def stop(self, complete: bool, ended_by: str | None) -> None:
+        """Show how it ended; see ``Stopped``."""
+        if self._watch is not None:
+            self._tell(Stopped(complete, ended_by))
 
     def __exit__(
         self,
@@ -52,5 +59,4 @@ class StudyBar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._stack.close()

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from hpo.errors import InputError
 from hpo.features import Bundle
 from hpo.launch import Workers, place_workers, resolve_devices
-from hpo.library._checks import check_importable, check_positive
+from hpo.library._checks import check_importable, check_memory, check_positive
 from hpo.library._frames import class_frame, front_frame, leaderboard_frame, without_frame
 from hpo.library._limits import Limits
 from hpo.library._model import Model
-from hpo.library._progress import StudyBar
+from hpo.library._progress import StudyProgress
 from hpo.library._work import Crew, Observer, work_on
 from hpo.models import Config
 from hpo.results import Floor, compute_floor
@@ -21,6 +21,7 @@ from hpo.search import Task
 from hpo.study import (
     StoredStudy,
     add_candidate,
+    as_far_as_it_got,
     best_so_far,
     check_bundle,
     concerns,
@@ -104,15 +105,16 @@ class Study:
                 default half of what is free, divided by the workers.
             plugins: Modules or files that worker processes import for losses, heads, fusions and
                 metrics of your own.
-            progress: Whether to show a bar.
+            progress: Whether to show what happens: below the cell in a notebook, live on a
+                terminal, and elsewhere as a line for each trial, on standard error.
 
         Returns:
             Whether the study is complete. It may be so with failed trials, see ``concerns``.
 
         Raises:
             InputError: A device doesn't exist, a number is not above 0, workers in other processes
-                would lack a part that was registered in this one, or the study's space meant
-                something else when it was made.
+                would lack a part that was registered in this one, the study's space meant something
+                else when it was made, or not even its smallest model fits into the memory.
             NoCandidateError: All candidates of a stage failed.
         """
         check_positive(
@@ -127,17 +129,24 @@ class Study:
         if not alone:
             check_importable(stored, plugins)
 
+        shown = StudyProgress(stored, limits.seconds_left, shown=progress)
+
         def start() -> Crew:
+            check_memory(stored, placed[0])
             if alone:
                 from hpo.launch import ThreadWorker  # PyTorch takes a second, see hpo/_lazy.py
 
                 return ThreadWorker(stored, settings, self._bundle)
             placements = place_workers(placed, workers, stored.definition.threads, memory_gb)
             cache = Path(stored.definition.cache)
-            return Workers(stored.name, stored.url, placements, cache, plugins, settings)
+            return Workers(
+                *(stored.name, stored.url, placements, cache, plugins, settings),
+                relayed=shown.is_live,
+            )
 
-        with StudyBar(stored, shown=progress) as bar:
-            complete = self.run(start, bar.update, limits)
+        with shown:
+            complete = self.run(start, shown.update, limits)
+            shown.stop(complete, self._ended_by)
         for line in self.concerns:
             _log.warning("%s", line)
         return complete
@@ -377,8 +386,10 @@ class Study:
     ) -> Model:
         """Train a configuration on training and validation rows together.
 
-        Thresholds and calibration are chosen as the space says; where that takes weights of the
-        search that the run store has dropped, a warning says so, and the thresholds are 0.5.
+        After a time limit by which no trial was whole, it is trained for as many epochs as the
+        furthest was scored at. Thresholds and calibration are chosen as the space says; where that
+        takes weights of the search that the run store has dropped, a warning says so, and the
+        thresholds are 0.5.
 
         Args:
             pick: Which one: ``best`` score; ``smallest_tied``, the smallest model of those that
@@ -407,24 +418,27 @@ class Study:
         check_positive(memory_gb=memory_gb)
         check_bundle(self.stored.definition)
         space, placed = self.stored.space, resolve_devices(device)[0]
-        if not isinstance(pick, int):
-            _ = self.best_task  # says what is missing
-        tasks = self.stored.tasks()
-        picked = pick_task(self.stored, tasks, placed, pick)
-        limits = self._limits or self.limits()
+        tasks, limits = self.stored.tasks(), self._limits or self.limits()
+        if isinstance(pick, int) or self.stored.best(tasks) is not None:
+            picked = pick_task(self.stored, tasks, placed, pick)
+        else:
+            picked = self.best_task  # so far; or says what is missing
+        tried = picked
+        if limits.is_budget(self._ended_by) and picked.outcome and picked.outcome.pruned:
+            tried = as_far_as_it_got(self.stored, picked)
         most = limits.models(self.stored, epochs_trained(self.stored, tasks))
         selection = select_ensemble(
             self.stored, picked, tasks, placed, memory_gb=memory_gb, most=most
         )
         members = () if selection is None else selection.members
         trained, _ = refit_best(
-            self.stored, picked, placed, members=members, seed=seed, memory_gb=memory_gb
+            self.stored, tried, placed, members=members, seed=seed, memory_gb=memory_gb
         )
         if space.thresholds is not None or space.calibrate:
             decision = (
                 decide_on(selection, space)
                 if selection is not None and members
-                else decide(self.stored, picked, placed, memory_gb=memory_gb)
+                else decide(self.stored, picked, placed, folds=tried is picked, memory_gb=memory_gb)
             )
             if decision is None:
                 _log.warning(

@@ -6,8 +6,8 @@ from typing import Any
 from optuna.distributions import distribution_to_json
 
 from hpo.queue._study_trials import StudyTrials, shown_of
-from hpo.search import Task, TrialOutcome
-from hpo.trials import Draw, LiveTrial, NewTrial, TrialEnd
+from hpo.search import Progress, Task, TrialOutcome
+from hpo.trials import SEAL, Draw, LiveTrial, NewTrial, TrialEnd, seal_of
 
 __all__ = ["AtomicTrials"]
 
@@ -50,6 +50,18 @@ class AtomicTrials(StudyTrials):
         outcome: TrialOutcome,
         values: Sequence[tuple[int, float]],
     ) -> None:
-        objectives = tuple(self._objectives(outcome))
-        end = TrialEnd(trial.id, tuple(values), shown_of(outcome), objectives)
+        for step, value in values:
+            trial.note(step, value)
+        objectives, shown = tuple(self._objectives(outcome)), shown_of(outcome)
+        noted = {SEAL: seal_of(trial.frozen, objectives, shown)}
+        end = TrialEnd(trial.id, tuple(values), shown, objectives, noted)
         self._ledger.complete(self._name, task, outcome, end)
+
+    def hand_back(self, task: Task, trial: LiveTrial | None) -> None:
+        if trial is not None:
+            self._ledger.append(trial.id, (), {SEAL: seal_of(trial.frozen)})
+        super().hand_back(task, trial)
+
+    def pause(self, task: Task, trial: LiveTrial, progress: Progress) -> None:
+        self._ledger.append(trial.id, (), {SEAL: seal_of(trial.frozen)})
+        super().pause(task, trial, progress)

@@ -24,11 +24,18 @@ class Patience:
     Args:
         poll: Called while waiting, ten times a second; may raise to give up.
         limit: Give up after so many seconds; None never does.
+        told: Called with the reason whenever it begins to wait, and with None when it goes on.
     """
 
-    def __init__(self, poll: Callable[[], None] = lambda: None, limit: float | None = None) -> None:
+    def __init__(
+        self,
+        poll: Callable[[], None] = lambda: None,
+        limit: float | None = None,
+        told: Callable[[str | None], None] = lambda reason: None,
+    ) -> None:
         self._poll = poll
         self._limit = limit
+        self._told = told
 
     def __call__(self, action: Callable[[], T]) -> T:
         """Return what ``action`` returns; every other error than those of a store is raised.
@@ -52,10 +59,13 @@ class Patience:
                     "%s; it is waited for, %s (--wait-for-store); the next try is in %.1f s.",
                     *(reason, most, wait),
                 )
+                if not said:
+                    self._told(reason)
                 said = True
             else:
                 if said:
                     _log.warning("Going on after %.1f s.", time.monotonic() - began)
+                    self._told(None)
                 return result
             end = time.monotonic() + wait
             while time.monotonic() < end:

@@ -3,15 +3,25 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpo.errors import InputError
 from hpo.models import Config
-from hpo.queue._sealed import damage, seal, unseal
+from hpo.queue._sealed import seal, unseal
 from hpo.search import NewTask, Progress, Task, TaskState, TrialOutcome
+from hpo.trials import damage
 
-__all__ = ["config_columns", "new_row", "pauses_of", "progress_column", "task_of"]
+__all__ = [
+    "config_columns",
+    "new_row",
+    "pauses_column",
+    "pauses_of",
+    "progress_column",
+    "task_of",
+]
+
+_PAUSES = "pauses"
 
 
 def new_row(study: str, task: NewTask) -> dict[str, Any]:
@@ -40,12 +50,32 @@ def config_columns(
 
 def progress_column(progress: Progress | None) -> str | None:
     """Return the column that says how far a task is."""
-    return None if progress is None else json.dumps(dataclasses.asdict(progress))
+    return None if progress is None else seal(dataclasses.asdict(progress))
 
 
-def pauses_of(text: str | None) -> tuple[Progress, ...]:
-    """Return what the column of pauses says."""
-    return () if text is None else tuple(Progress(**raw) for raw in json.loads(text))
+def pauses_column(pauses: Sequence[Progress]) -> str:
+    """Return the column that says how far a task was whenever it was paused."""
+    return seal({_PAUSES: [dataclasses.asdict(progress) for progress in pauses]})
+
+
+def pauses_of(text: str | None, position: int) -> tuple[Progress, ...]:
+    """Return what the column of pauses says.
+
+    Args:
+        text: As it is stored; that of an earlier version is a list.
+        position: Of the task.
+
+    Raises:
+        InputError: It isn't what was written.
+    """
+    if text is None:
+        return ()
+    what = f"how far task {position} was"
+    try:
+        listed = json.loads(text) if text.startswith("[") else unseal(text, what)[_PAUSES]
+        return tuple(Progress(**raw) for raw in listed)
+    except (KeyError, TypeError, json.JSONDecodeError):
+        raise damage(what) from None
 
 
 def task_of(row: Mapping[str, Any]) -> Task:
@@ -65,6 +95,7 @@ def task_of(row: Mapping[str, Any]) -> Task:
 def _task_of(row: Mapping[str, Any]) -> Task:
     progress, outcome = row["progress"], row["outcome"]
     told = None if outcome is None else unseal(outcome, f"the outcome of task {row['position']}")
+    far = None if progress is None else unseal(progress, f"how far task {row['position']} is")
     return Task(
         position=row["position"],
         stage=row["stage"],
@@ -77,7 +108,7 @@ def _task_of(row: Mapping[str, Any]) -> Task:
         age=row["age"],
         attempts=row["attempts"],
         trial=row["trial"],
-        progress=None if progress is None else Progress(**json.loads(progress)),
+        progress=None if far is None else Progress(**far),
         outcome=None if told is None else TrialOutcome.from_json(told),
         reason=row["reason"],
         ending=row["ending"],

@@ -5,10 +5,10 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from hpo.errors import InputError
 from hpo.json_files import parse_json
+from hpo.trials import damage
 
-__all__ = ["damage", "seal", "unseal"]
+__all__ = ["seal", "unseal"]
 
 _NAME = "crc32"
 _BEFORE, _AFTER = f'"{_NAME}": "', '"}'
@@ -53,12 +53,3 @@ def unseal(text: str, what: str) -> dict[str, Any]:
 def _was_the_name(key: str) -> bool:
     """Tell whether a key is that of the checksum but for one letter."""
     return len(key) == len(_NAME) and sum(a != b for a, b in zip(key, _NAME, strict=True)) == 1
-
-
-def damage(what: str) -> InputError:
-    """Return the error that says that something in the store is not what was written."""
-    return InputError(
-        f"The storage is damaged: {what} isn't what was written. Restore it from a backup; or "
-        "delete the study (hpo study delete NAME) and run it again, which finds its runs in the "
-        "cache."
-    )

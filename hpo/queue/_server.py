@@ -8,6 +8,7 @@ import grpc
 from optuna.storages import get_storage
 from sqlalchemy.exc import DBAPIError
 
+from hpo.errors import InputError
 from hpo.queue._contract import Ledger
 from hpo.queue._remote import ERRORS
 from hpo.queue._sql import SqlLedger
@@ -60,6 +61,8 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
                 result = result(*arguments)
         except tuple(ERRORS) as error:
             context.abort(ERRORS[type(error)], str(error.args[0]))
+        except InputError as error:  # what is stored is damaged
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         except DBAPIError as error:
             # what passes the client waits for, as it would for a database of its own
             passes = passing_reason(error) is not None

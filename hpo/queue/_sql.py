@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import heapq
-import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -23,7 +22,14 @@ from hpo import trials
 from hpo.queue import _study_rows as studies
 from hpo.queue._contract import MAX_ATTEMPTS, Fenced, Ledger, StudyRow
 from hpo.queue._copying import Copied, copy_study
-from hpo.queue._rows import config_columns, new_row, pauses_of, progress_column, task_of
+from hpo.queue._rows import (
+    config_columns,
+    new_row,
+    pauses_column,
+    pauses_of,
+    progress_column,
+    task_of,
+)
 from hpo.queue._schema import migrate
 from hpo.queue._sealed import seal
 from hpo.queue._statements import check_there, claimed_once, is_done, resume, retry, write
@@ -293,8 +299,8 @@ class SqlLedger(Ledger):
             write(connection, study, task, state=_PAUSED, progress=shown)
             place = (_tasks.c.study == study) & (_tasks.c.position == task.position)
             before = connection.execute(select(_tasks.c.pauses).where(place)).scalar_one()
-            pauses = [*([] if before is None else json.loads(before)), dataclasses.asdict(progress)]
-            connection.execute(update(_tasks).where(place).values(pauses=json.dumps(pauses)))
+            pauses = pauses_column([*pauses_of(before, task.position), progress])
+            connection.execute(update(_tasks).where(place).values(pauses=pauses))
 
     def resume(self, study: str, positions: Sequence[int], ending: str | None = None) -> int:
         with self._transaction() as connection:
@@ -311,7 +317,9 @@ class SqlLedger(Ledger):
             .order_by(_tasks.c.position)
         )
         with self._reading() as connection:
-            return {position: pauses_of(raw) for position, raw in connection.execute(query)}
+            return {
+                position: pauses_of(raw, position) for position, raw in connection.execute(query)
+            }
 
     def fail(self, study: str, task: Task, reason: str) -> bool:
         last = task.attempts + 1 >= MAX_ATTEMPTS
@@ -340,7 +348,7 @@ class SqlLedger(Ledger):
                 raise
             if trial is None:
                 return
-            if not trials.append_to_trial(connection, trial.trial_id, trial.values, {}):
+            if not trials.append_to_trial(connection, trial.trial_id, trial.values, trial.noted):
                 raise Fenced(f"The trial of task {task.position} was ended by somebody else.")
             state = TrialState.PRUNED if outcome.pruned else TrialState.COMPLETE
             trials.finish_trial(

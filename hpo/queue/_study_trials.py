@@ -12,7 +12,15 @@ from hpo.models import Config
 from hpo.queue._contract import Ledger
 from hpo.queue._trials import Trials
 from hpo.search import COSTS, Progress, Task, TaskState, TrialOutcome
-from hpo.trials import Draw, LiveTrial, OptunaStudy, Searched, sample_config, should_prune
+from hpo.trials import (
+    Draw,
+    LiveTrial,
+    OptunaStudy,
+    Searched,
+    damage,
+    sample_config,
+    should_prune,
+)
 
 __all__ = ["StudyTrials", "shown_of", "state_of"]
 
@@ -67,10 +75,13 @@ class StudyTrials(Trials):
         except UpdateFinishedTrialError:  # somebody ended it, in the dashboard perhaps
             return None
         frozen = copy.deepcopy(storage.get_trial(trial_id))
+        config = Config.from_stored(frozen.user_attrs["config"])
+        if task.config is not None and config != task.config:
+            raise damage(f"what it has of trial {frozen.number}")
         self._ledger.attach(self._name, task, frozen.number)
         self._taking = None
         self._source.hold(trial_id)
-        return LiveTrial(trial_id, Config.from_stored(frozen.user_attrs["config"]), frozen)
+        return LiveTrial(trial_id, config, frozen)
 
     def should_prune(self, trial: LiveTrial) -> tuple[bool, dict[str, Any]]:
         return should_prune(self._source, trial.frozen)

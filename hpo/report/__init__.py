@@ -1,4 +1,4 @@
-"""What people see: the plan, the live screen, tables, and the report folder."""
+"""What people read of a study: tables, figures, results, and the report folder."""
 
 from hpo.report._about import about_lines, study_about
 from hpo.report._compare import write_comparison
@@ -6,31 +6,43 @@ from hpo.report._cost import CommandCost, note_command
 from hpo.report._curves import Curve, CurveReader, StageCurves
 from hpo.report._errors import bring_errors
 from hpo.report._finish import finish_study, read_results
+from hpo.report._floor import floor_lines, with_floor
 from hpo.report._report import write_report
 from hpo.report._row_facts import RowFacts
-from hpo.report._screen import Screen, show_plan
 from hpo.report._spent import best_so_far_by_epochs, spent
 from hpo.report._status import status_lines, study_status
-from hpo.report._table_files import write_trials
+from hpo.report._table_files import (
+    ENCODER_COLUMNS,
+    cost_cell,
+    costs_in,
+    encoder_cells,
+    score_text,
+    write_trials,
+)
 
 __all__ = [
+    "ENCODER_COLUMNS",
     "CommandCost",
     "Curve",
     "CurveReader",
     "RowFacts",
-    "Screen",
     "StageCurves",
     "about_lines",
     "best_so_far_by_epochs",
     "bring_errors",
+    "cost_cell",
+    "costs_in",
+    "encoder_cells",
     "finish_study",
+    "floor_lines",
     "note_command",
     "read_results",
-    "show_plan",
+    "score_text",
     "spent",
     "status_lines",
     "study_about",
     "study_status",
+    "with_floor",
     "write_comparison",
     "write_report",
     "write_trials",

@@ -155,10 +155,27 @@ class CurveReader:
         """
         config = Config.from_stored(trial.user_attrs["config"])
         steps = max(trial.intermediate_values, default=0)
-        seeds = [
-            self._seed_column(runs, config, steps, column)
-            for runs in trial.user_attrs.get("runs", [])
-        ]
+        return self._by_seed(trial.user_attrs.get("runs", []), config, steps, column)
+
+    def mean_curve(
+        self, runs: Sequence[Sequence[str]], config: Mapping[str, Any], steps: int, column: str
+    ) -> dict[int, float]:
+        """Return a column at each epoch, mean over seeds, where it was computed.
+
+        Args:
+            runs: The addresses of a trial's runs, for each seed.
+            config: Its configuration, as it is stored.
+            steps: How far it went.
+            column: See ``by_seed``.
+        """
+        found = self._by_seed(runs, Config.from_stored(config), steps, column)
+        means = {step: statistics.fmean(values) for step, values in found.items()}
+        return {step: mean for step, mean in means.items() if math.isfinite(mean)}
+
+    def _by_seed(
+        self, runs: Sequence[Sequence[str]], config: Config, steps: int, column: str
+    ) -> dict[int, list[float]]:
+        seeds = [self._seed_column(one, config, steps, column) for one in runs]
         length = min((len(seed) for seed in seeds), default=0)
         return {step + 1: [seed[step] for seed in seeds] for step in range(length)}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from hpo.errors import DivergedError, InputError
+from hpo.events import Finishing, Result, Tell, nobody
 from hpo.features import load_bundle
 from hpo.files import file_sha256, sealed, sweep, unsealed, write_json
 from hpo.json_files import read_json
@@ -28,7 +29,7 @@ from hpo.results import (
     write_predictions,
 )
 from hpo.search import NoCandidateError, Task, format_params
-from hpo.study import StoredStudy, best_so_far, concerns, epochs_trained
+from hpo.study import StoredStudy, as_far_as_it_got, best_so_far, concerns, epochs_trained
 
 if TYPE_CHECKING:
     from hpo.results import Decision, Interval, UntouchedScores
@@ -53,7 +54,9 @@ def finish_study(
     cost: CommandCost | None = None,
     known: RowFacts | None = None,
     ended_by: str | None = None,
+    in_time: bool = False,
     models: Callable[[int], int | None] = lambda trained: None,
+    tell: Tell = nobody,
 ) -> None:
     """Refit the best configuration unless that is done, write all results, and print them.
 
@@ -68,8 +71,11 @@ def finish_study(
         cost: What the command has taken so far; None where no command runs.
         known: Captions and pictures of the labelled rows, for the report.
         ended_by: The limit that ended the study before it was complete; None if it is complete.
+        in_time: Whether the model has to be there by a limit: a trial that isn't whole is then
+            refitted for as many epochs as it was scored at.
         models: Says how many models may be refitted, given the epochs that were trained; None for
             any number.
+        tell: Is told of what is trained, and of the results.
 
     Raises:
         InputError: The study has no result, or not the one that is picked; or the model would be
@@ -86,13 +92,14 @@ def finish_study(
     assert best.config is not None and best.outcome is not None  # it has a result
     metrics = study_metrics(study, tasks, best) | {"ended_by": ended_by}
     refits = refit and study.space.refit is not None
+    tried = as_far_as_it_got(study, best) if in_time and best.outcome.pruned else best
     there = _already_written(out, metrics, refits)
     failure: Exception | None = None
     if there is not None:
         written = there
     else:
         results, failure = _results(
-            study, best, tasks, out, device, memory_gb, console, refits, models, metrics, known
+            study, best, tried, tasks, out, device, memory_gb, tell, refits, models, metrics, known
         )
         written = {
             **metrics,
@@ -110,10 +117,23 @@ def finish_study(
         *(f"CAUTION: {line}" for line in concerns(study, tasks)),
         f"{called}: trial {best.trial}, {study.space.metric} {best.outcome.value:.3f} ± "
         f"{best.outcome.std:.3f} ({winner})",
-        *([f"  {best.outcome.pruned}"] if best.outcome.pruned else []),
+        *([f"  {best.outcome.pruned}{_shortened(written)}"] if best.outcome.pruned else []),
         *judged_lines(written),
         *front_lines(study, tasks),
     ]
+    tell(
+        Result(
+            folder=str(out),
+            trial=best.trial,
+            params=study.strategy.params(best.config),
+            value=best.outcome.value,
+            std=best.outcome.std,
+            scores=_scores(written),
+            predicted=written.get("model", {}).get("predicted", 0),
+            concerns=tuple(concerns(study, tasks)),
+            lines=tuple(lines),
+        )
+    )
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
     paths = [out / name for name in ("model", "predictions.csv", "metrics.json")]
@@ -125,6 +145,13 @@ def finish_study(
     console.print(f"  {out / 'report'}", highlight=False, soft_wrap=True)
     if failure is not None:
         raise failure
+
+
+def _scores(written: dict[str, Any]) -> dict[str, Any]:
+    """Return the scores of the results with their intervals, by part."""
+    judged = written.get("judged")
+    validation = {} if judged is None else {"validation": judged["validation_tuned"]}
+    return {**validation, **({"test": written["test"]} if "test" in written else {})}
 
 
 def _describe(study: StoredStudy, folder: Path, written: dict[str, Any], *, again: bool) -> None:
@@ -186,17 +213,18 @@ def _hashes(out: Path) -> dict[str, str]:
 def _results(
     study: StoredStudy,
     best: Task,
+    tried: Task,
     tasks: list[Task],
     out: Path,
     device: str,
     memory_gb: float | None,
-    console: Console,
+    tell: Tell,
     refits: bool,
     models: Callable[[int], int | None],
     metrics: dict[str, Any],
     known: RowFacts | None,
 ) -> tuple[dict[str, Any], Exception | None]:
-    """Judge the winner, refit it and predict.
+    """Judge the winner, refit it as it is in ``tried``, and predict.
 
     Returns:
         What ``metrics.json`` has of that, and what kept the refit from its end.
@@ -225,10 +253,12 @@ def _results(
     averaged = selection is not None and bool(selection.members)
     failure: Exception | None = None
     try:
-        decision = _decided(study, best, device, memory_gb, console, folds=refits and not averaged)
+        folds = refits and not averaged and tried is best
+        decision = _decided(study, best, device, memory_gb, tell, folds=folds)
     except DivergedError as error:  # of a fold
         failure = _without_model(error, out)
-        decision = _decided(study, best, device, memory_gb, console, folds=False)
+        found["refit_failed"] = str(error)
+        decision = _decided(study, best, device, memory_gb, tell, folds=False)
     if decision is not None:
         trained += decision.epochs
         judgement = judge(study, best, tasks, device, decision.thresholds, trainer=decision.trainer)
@@ -242,11 +272,10 @@ def _results(
     if refits and failure is None:
         members = () if selection is None else selection.members
         try:
-            model, epochs = _refitted(
-                study, best, members, out / "model", device, memory_gb, console
-            )
+            model, epochs = _refitted(study, tried, members, out / "model", device, memory_gb, tell)
         except (DivergedError, InputError) as error:
             failure = _without_model(error, out)
+            found["refit_failed"] = str(error)
     if model is not None:
         if decision is not None:
             model = dataclasses.replace(model, thresholds=decision.thresholds)
@@ -264,6 +293,7 @@ def _results(
         found["model"] = {
             "mb": round(model.module.megabytes(), 3),
             **model.origin,
+            **({} if tried is best else {"epochs": model.config.epochs}),
             "predicted": _predict(study, model, out, device),
         }
     elif decision is not None and judgement is not None and judgement.untouched is not None:
@@ -273,7 +303,8 @@ def _results(
         on_test = seed_probabilities(decision.trainer, best, "test")
     if decision is not None:
         right = None if on_test is None else bundle.labels_of("test") > 0
-        found["calibration"] = decision.calibration_json(on_test, right)
+        of_test = None if on_test is None else bundle.groups_of("test")
+        found["calibration"] = decision.calibration_json(on_test, right, of_test)
         write_reliability(out / "report" / RELIABILITY_FILE, decision, on_test, right)
     FloorThread(study).join()  # it is there unless the study was worked on elsewhere
     floor = stored_floor(study)
@@ -283,6 +314,12 @@ def _results(
     found["without"] = without_modalities(judgement, untouched)
     found[_LAST] = trained
     return found, failure
+
+
+def _shortened(written: dict[str, Any]) -> str:
+    """Say that the model was trained for fewer epochs than its configuration has, if it was."""
+    epochs = written.get("model", {}).get("epochs")
+    return "" if epochs is None else f"; the model was trained for {epochs:,} epochs, too"
 
 
 def _without_model(error: DivergedError | InputError, out: Path) -> Exception:
@@ -316,22 +353,21 @@ def _decided(
     best: Task,
     device: str,
     memory_gb: float | None,
-    console: Console,
+    tell: Tell,
     *,
     folds: bool,
 ) -> "Decision | None":
     """Return thresholds and calibration; folds are only trained for a refit of the winner."""
     from hpo.results import decide
 
-    with console.status("thresholds") as status:
-        return decide(
-            study,
-            best,
-            device,
-            folds=folds,
-            memory_gb=memory_gb,
-            on_step=lambda step, steps: status.update(f"folds: epoch {step}/{steps}"),
-        )
+    return decide(
+        study,
+        best,
+        device,
+        folds=folds,
+        memory_gb=memory_gb,
+        on_step=lambda step, steps: tell(Finishing("folds", step, steps)),
+    )
 
 
 def _refitted(
@@ -341,21 +377,20 @@ def _refitted(
     folder: Path,
     device: str,
     memory_gb: float | None,
-    console: Console,
+    tell: Tell,
 ) -> tuple["TrainedModel", int]:
     """Return the refitted model, from ``folder`` or trained, and its epochs."""
     from hpo.results import refit_best
 
-    with console.status("refit") as status:
-        return refit_best(
-            study,
-            best,
-            device,
-            members=members,
-            memory_gb=memory_gb,
-            kept=folder,
-            on_step=lambda step, steps: status.update(f"refit: epoch {step}/{steps}"),
-        )
+    return refit_best(
+        study,
+        best,
+        device,
+        members=members,
+        memory_gb=memory_gb,
+        kept=folder,
+        on_step=lambda step, steps: tell(Finishing("refit", step, steps)),
+    )
 
 
 def _predict(study: StoredStudy, model: "TrainedModel", out: Path, device: str) -> int:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hpo.results._lacking import count_lacking, lacking_of
     from hpo.results._paired import RowsSeen, paired, refitted_on_test, winner_on
     from hpo.results._refit import refit_best
+    from hpo.results._score_interval import score_interval
     from hpo.results._untouched import (
         UntouchedScores,
         probabilities_on_test,
@@ -52,6 +53,7 @@ else:
             "_lacking": ("count_lacking", "lacking_of"),
             "_paired": ("RowsSeen", "paired", "refitted_on_test", "winner_on"),
             "_refit": ("refit_best",),
+            "_score_interval": ("score_interval",),
             "_untouched": ("UntouchedScores", "probabilities_on_test", "scores_on_test"),
         },
     )
@@ -94,6 +96,7 @@ __all__ = [
     "refit_best",
     "refitted_on_test",
     "reliability",
+    "score_interval",
     "scores_on_test",
     "seed_probabilities",
     "select_ensemble",

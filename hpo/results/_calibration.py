@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.results._intervals import Interval, resampled_weights
+from hpo.results._intervals import Groups, Interval, resampled_weights
 from hpo.training import Calibration
 
 __all__ = [
@@ -67,7 +67,9 @@ class Calibrated:
     loss: float
 
 
-def calibration_error(models: Sequence[Probabilities], truth: Truth, seed: int = 0) -> Interval:
+def calibration_error(
+    models: Sequence[Probabilities], truth: Truth, groups: Groups = None, seed: int = 0
+) -> Interval:
     """Return the expected calibration error in percentage points, with a 95% interval.
 
     The cells of all classes are sorted into 15 bins by their probability. The error is the mean
@@ -78,10 +80,11 @@ def calibration_error(models: Sequence[Probabilities], truth: Truth, seed: int =
     Args:
         models: Probabilities [rows, K] of models that differ by their seed; pooled.
         truth: [rows, K].
+        groups: The picture of each row: pictures are drawn then, with all their rows.
         seed: Of the resampling.
     """
     gaps = _gaps(models, truth)
-    return _centred(_error(gaps), _drawn(gaps, seed), lowest=0.0)
+    return _centred(_error(gaps), _drawn(gaps, groups, seed), lowest=0.0)
 
 
 def reliability(models: Sequence[Probabilities], truth: Truth) -> list[ReliabilityBin]:
@@ -103,20 +106,26 @@ def reliability(models: Sequence[Probabilities], truth: Truth) -> list[Reliabili
     ]
 
 
-def calibrate(models: Sequence[Probabilities], truth: Truth, seed: int = 0) -> list[Calibrated]:
+def calibrate(
+    models: Sequence[Probabilities], truth: Truth, groups: Groups = None, seed: int = 0
+) -> list[Calibrated]:
     """Return what temperature scaling and Platt scaling do to rows that they were not fitted to.
 
     Args:
         models: Probabilities [rows, K] of models that were not trained on these rows.
         truth: [rows, K].
+        groups: The picture of each row, all rows of which are in one fold.
         seed: Of the folds for cross-fitting, and of the resampling.
 
     Returns:
-        One for each method; none if there are fewer rows than folds.
+        One for each method; none if there are fewer rows, or pictures, than folds.
     """
-    if len(truth) < _FOLDS:
+    pictures, place = np.unique(
+        np.arange(len(truth)) if groups is None else groups, return_inverse=True
+    )
+    if len(pictures) < _FOLDS:
         return []
-    fold = np.random.default_rng(seed).permutation(len(truth)) % _FOLDS
+    fold = (np.random.default_rng(seed).permutation(len(pictures)) % _FOLDS)[place]
     before = _gaps(models, truth)
     tried = []
     for fit in (_temperature, _platt):
@@ -126,7 +135,7 @@ def calibrate(models: Sequence[Probabilities], truth: Truth, seed: int = 0) -> l
             for model, out in zip(models, corrected, strict=True):
                 out[held] = calibration.apply(model[held])
         after = _gaps(corrected, truth)
-        drawn, drawn_after = _drawn(before, seed), _drawn(after, seed)
+        drawn, drawn_after = _drawn(before, groups, seed), _drawn(after, groups, seed)
         error, error_after = _error(before), _error(after)
         tried.append(
             Calibrated(
@@ -234,13 +243,21 @@ def _error(gaps: NDArray[np.float64]) -> float:
     return float(100 * np.abs(gaps.mean(axis=0)).sum())
 
 
-def _drawn(gaps: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+def _drawn(gaps: NDArray[np.float64], groups: Groups, seed: int) -> NDArray[np.float64]:
     """Return the error on resampled rows, [resamples]."""
     parts = [
-        100 * np.abs(weights @ gaps).sum(axis=1) / len(gaps)
-        for weights in resampled_weights(len(gaps), seed)
+        100 * np.abs(weights @ gaps).sum(axis=1) / _rows_drawn(weights, groups)
+        for weights in resampled_weights(len(gaps), seed, groups)
     ]
     return np.concatenate(parts)
+
+
+def _rows_drawn(weights: NDArray[np.float32], groups: Groups) -> int | NDArray[np.float32]:
+    """Return how many rows each resample has: always as many, unless pictures are drawn."""
+    if groups is None:
+        return int(weights.shape[1])
+    drawn: NDArray[np.float32] = weights.sum(axis=1)
+    return drawn
 
 
 def _centred(value: float, drawn: NDArray[np.float64], lowest: float = -np.inf) -> Interval:

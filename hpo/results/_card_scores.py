@@ -27,7 +27,10 @@ def scores_lines(found: Mapping[str, Any]) -> list[str]:
         best = found.get("best")
         if best is None:
             return [*lines, "None are stored with this model.", ""]
-        shown = ", ".join(f"{name} {best['metrics'][key]:.2f}" for key, name in _F1.items())
+        known = best["metrics"]  # of a trial that wasn't whole by a limit the study's own alone
+        shown = ", ".join(f"{name} {known[key]:.2f}" for key, name in _F1.items() if key in known)
+        if not shown:
+            return [*lines, "No F1 score is known of it.", ""]
         return [
             *lines,
             f"On the validation rows, at 0.5, before it was trained on them too: {shown} percent.",

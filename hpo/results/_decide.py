@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hpo.features import load_bundle
 from hpo.results._calibration import BINS, Calibrated, calibrate, calibration_error, kept
 from hpo.results._ensemble import Selection
-from hpo.results._intervals import Interval
+from hpo.results._intervals import Groups, Interval
 from hpo.results._thresholds import tune_thresholds
 from hpo.search import Space, Task
 from hpo.study import StoredStudy
@@ -30,6 +30,7 @@ class Decision:
         held_out: Probabilities of these rows by models that were not trained on them; one for each
             seed of the winner, or one for all folds. [rows, K] each.
         truth: [rows, K].
+        groups: The picture of each row, where pictures may have several.
         thresholds: One a class, for probabilities as they are.
         tried: What calibrations would do; empty where the space asks for none.
         calibration: The one to use; None where none surely helps.
@@ -40,6 +41,7 @@ class Decision:
     rows: str
     held_out: tuple[Probabilities, ...]
     truth: NDArray[np.bool_]
+    groups: Groups
     thresholds: tuple[float, ...]
     tried: tuple[Calibrated, ...]
     calibration: Calibration | None
@@ -47,16 +49,20 @@ class Decision:
     trainer: Trainer | None
 
     def calibration_json(
-        self, on_test: Sequence[Probabilities] | None, truth: NDArray[np.bool_] | None
+        self,
+        on_test: Sequence[Probabilities] | None,
+        truth: NDArray[np.bool_] | None,
+        groups: Groups = None,
     ) -> dict[str, Any]:
         """Return what is known of the calibration, JSON-ready.
 
         Args:
             on_test: Probabilities of the test part as they are, [rows, K]; None without one.
             truth: Of the test part.
+            groups: Likewise, where pictures may have several rows.
         """
         used = next((t for t in self.tried if t.calibration is self.calibration), None)
-        held = {"ece": _listed(calibration_error(self.held_out, self.truth))}
+        held = {"ece": _listed(calibration_error(self.held_out, self.truth, self.groups))}
         found: dict[str, Any] = {
             "bins": BINS,
             "rows": self.rows,
@@ -74,10 +80,12 @@ class Decision:
         if used is not None:
             held["ece_calibrated"] = _listed(used.after)
         if on_test is not None and truth is not None:
-            found["test"] = {"ece": _listed(calibration_error(on_test, truth))}
+            found["test"] = {"ece": _listed(calibration_error(on_test, truth, groups))}
             if self.calibration is not None:
                 corrected = [self.calibration.apply(model) for model in on_test]
-                found["test"]["ece_calibrated"] = _listed(calibration_error(corrected, truth))
+                found["test"]["ece_calibrated"] = _listed(
+                    calibration_error(corrected, truth, groups)
+                )
         return found
 
 
@@ -126,16 +134,18 @@ def decide(
             on_step=on_step,
         )
         held_out = [np.exp(-np.logaddexp(0, -logits))]
-        truth = bundle.labels[trainer.data_of(best.config).index("all")] > 0
+        index = trainer.data_of(best.config).index("all")
+        truth = bundle.labels[index] > 0
+        groups = None if bundle.groups is None else bundle.groups[index]
         rows = f"training and validation rows, out of {wanted.folds} folds"
     else:
         held_out = seed_probabilities(trainer, best, "val")
-        truth = bundle.labels_of("val") > 0
+        truth, groups = bundle.labels_of("val") > 0, bundle.groups_of("val")
         rows = "validation rows"
     if held_out is None:
         return None
     return dataclasses.replace(
-        _on(rows, held_out, truth, space), epochs=trainer.epochs_trained, trainer=trainer
+        _on(rows, held_out, truth, groups, space), epochs=trainer.epochs_trained, trainer=trainer
     )
 
 
@@ -148,23 +158,28 @@ def decide_on(selection: Selection, space: Space) -> Decision:
     """
     assert selection.probabilities is not None  # it has members
     rows = "validation rows, by the ensemble"
-    return _on(rows, [selection.probabilities], selection.truth, space)
+    return _on(rows, [selection.probabilities], selection.truth, selection.groups, space)
 
 
 def _on(
-    rows: str, held_out: Sequence[Probabilities], truth: NDArray[np.bool_], space: Space
+    rows: str,
+    held_out: Sequence[Probabilities],
+    truth: NDArray[np.bool_],
+    groups: Groups,
+    space: Space,
 ) -> Decision:
     """Return what a space wants chosen, by predictions of some rows."""
     thresholds = np.full(truth.shape[1], 0.5)
     if space.thresholds is not None:
         mean = np.mean(held_out, axis=0)
         thresholds = tune_thresholds(mean, truth, space.thresholds.metrics)
-    tried = tuple(calibrate(held_out, truth)) if space.calibrate else ()
+    tried = tuple(calibrate(held_out, truth, groups)) if space.calibrate else ()
     best_of_them = kept(tried)
     return Decision(
         rows=rows,
         held_out=tuple(held_out),
         truth=truth,
+        groups=groups,
         thresholds=tuple(float(t) for t in thresholds),
         tried=tried,
         calibration=None if best_of_them is None else best_of_them.calibration,

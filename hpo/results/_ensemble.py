@@ -17,7 +17,7 @@ from hpo.results._forward_selection import (
     forward_selection,
     weighted_mean,
 )
-from hpo.results._intervals import F1_SCORES
+from hpo.results._intervals import F1_SCORES, Groups
 from hpo.search import Task
 from hpo.study import StoredStudy
 from hpo.training import Member, RunStore, Trainer, open_device, refitted_megabytes
@@ -42,6 +42,7 @@ class Selection:
         epochs_trained: For candidates that the study hadn't trained.
         probabilities: Of the validation rows, by the average; None without members.
         truth: Of the validation rows, [rows, K].
+        groups: The picture of each of them, where pictures may have several rows.
     """
 
     members: tuple[Member, ...]
@@ -50,6 +51,7 @@ class Selection:
     epochs_trained: int
     probabilities: Probabilities | None
     truth: NDArray[np.bool_]
+    groups: Groups
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -124,7 +126,7 @@ def select_ensemble(
     if space.ensemble.neighbours:
         candidates += _neighbours(trainer, best.config, limit)
     probabilities = [candidate.probabilities for candidate in candidates]
-    truth = bundle.labels_of("val") > 0
+    truth, groups = bundle.labels_of("val") > 0, bundle.groups_of("val")
     metric = space.metric if space.metric in F1_SCORES else "micro_f1"
     select = functools.partial(
         forward_selection,
@@ -137,7 +139,7 @@ def select_ensemble(
     kept: list[Member] = []
     mean: Probabilities | None = None
     if len(candidates) > 1:
-        comparison = compare(probabilities, truth, metric, select)
+        comparison = compare(probabilities, truth, metric, select, groups)
     if comparison is not None and comparison.keeps:
         weights = select(probabilities, truth)
         chosen = [
@@ -155,6 +157,7 @@ def select_ensemble(
         trainer.epochs_trained,
         mean,
         truth,
+        groups,
     )
 
 

@@ -79,11 +79,11 @@ class Floor:
         """
         if "test" not in bundle.split:
             return self
-        truth = bundle.labels_of("test") > 0
+        truth, groups = bundle.labels_of("test") > 0, bundle.groups_of("test")
         lines = []
         for line in self.lines:
             given = line.baseline.predict(bundle.features.train, bundle.split["test"])
-            lines.append(dataclasses.replace(line, test=f1_intervals([given], truth)))
+            lines.append(dataclasses.replace(line, test=f1_intervals([given], truth, groups)))
         return dataclasses.replace(self, lines=tuple(lines))
 
     def to_json(self) -> dict[str, Any]:
@@ -115,11 +115,11 @@ def compute_floor(study: StoredStudy) -> Floor:
     zero_shot = None if classes is None else zero_shot_baseline(bundle, metric, classes)
     if zero_shot is not None:
         baselines.insert(1, zero_shot)
-    truth = bundle.labels_of("val") > 0
+    truth, groups = bundle.labels_of("val") > 0, bundle.groups_of("val")
     lines = []
     for baseline in baselines:
         given = baseline.predict(bundle.features.train, bundle.split["val"])
-        lines.append(FloorLine(baseline, f1_intervals([given], truth)))
+        lines.append(FloorLine(baseline, f1_intervals([given], truth, groups)))
     floor = Floor(metric, tuple(lines))
     with atomic_write(_path(study)) as file:
         file.write(_to_bytes(floor))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.results._intervals import Interval, f1_differences, f1_scores
+from hpo.results._intervals import Groups, Interval, f1_differences, f1_scores
 
 __all__ = ["Comparison", "compare", "forward_selection", "weighted_mean"]
 
@@ -102,6 +102,7 @@ def compare(
     truth: Truth,
     metric: str,
     select: Callable[[Sequence[Probabilities], Truth], Sequence[float]],
+    groups: Groups = None,
     seed: int = 0,
 ) -> Comparison:
     """Compare an average with the best single candidate, both chosen on other rows.
@@ -115,10 +116,15 @@ def compare(
         truth: [rows, K].
         metric: Decides, and chooses the single candidate.
         select: Returns the weight of each candidate from what they predict and the truth.
+        groups: The picture of each row, all rows of which are in one half.
         seed: Of the halves.
     """
-    first = np.zeros(len(truth), bool)
-    first[np.random.default_rng(seed).permutation(len(truth))[: len(truth) // 2]] = True
+    pictures, place = np.unique(
+        np.arange(len(truth)) if groups is None else groups, return_inverse=True
+    )
+    half = np.zeros(len(pictures), bool)
+    half[np.random.default_rng(seed).permutation(len(half))[: len(half) // 2]] = True
+    first = half[place]
     average, single = np.zeros_like(truth), np.zeros_like(truth)
     for chosen in (first, ~first):
         seen = [candidate[chosen] for candidate in candidates]
@@ -127,5 +133,5 @@ def compare(
         mean = weighted_mean(candidates, select(seen, truth[chosen]))
         average[~chosen] = mean[~chosen] > 0.5
         single[~chosen] = alone[~chosen] > 0.5
-    (gain,) = f1_differences([average], [[single]], truth)
+    (gain,) = f1_differences([average], [[single]], truth, groups)
     return Comparison(gain, metric)

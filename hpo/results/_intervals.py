@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "F1_SCORES",
+    "Groups",
     "Interval",
     "f1_compared",
     "f1_differences",
@@ -23,6 +24,8 @@ _RESAMPLES = 1000
 _AT_ONCE = 50
 
 Predictions = NDArray[np.bool_]
+#: The number of each row's picture, [rows], where a picture may have several rows; else None.
+Groups = NDArray[np.int64] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,21 +52,27 @@ def f1_scores(predicted: Predictions, truth: NDArray[np.bool_]) -> dict[str, flo
 
 
 def f1_intervals(
-    predicted: Sequence[Predictions], truth: NDArray[np.bool_], seed: int = 0
+    predicted: Sequence[Predictions],
+    truth: NDArray[np.bool_],
+    groups: Groups = None,
+    seed: int = 0,
 ) -> dict[str, Interval]:
     """Return the mean scores over models that differ by their seed, with intervals.
 
     Rows are drawn with replacement, and so are the models where there are several: the interval
     is that of what other rows, and other seeds, would have given (Efron and Tibshirani 1993,
-    percentile method, 1,000 resamples).
+    percentile method, 1,000 resamples). Where pictures have several rows, pictures are drawn, with
+    all rows of each (cluster bootstrap; Field and Welsh 2007, "Bootstrapping clustered data", doi
+    10.1111/j.1467-9868.2007.00593.x): what is true of one of its rows is mostly so of the others.
 
     Args:
         predicted: One for each seed, [rows, K].
         truth: [rows, K].
+        groups: The picture of each row.
         seed: Of the resampling.
     """
     scores = mean_scores(predicted, truth)
-    (drawn,) = _resampled([predicted], truth, seed)
+    (drawn,) = _resampled([predicted], truth, groups, seed)
     return {name: _interval(scores[name], drawn[name]) for name in F1_SCORES}
 
 
@@ -71,6 +80,7 @@ def f1_differences(
     first: Sequence[Predictions],
     others: Sequence[Sequence[Predictions]],
     truth: NDArray[np.bool_],
+    groups: Groups = None,
     seed: int = 0,
 ) -> list[dict[str, Interval]]:
     """Return how much better the first models are than each of the others, on the same rows.
@@ -82,24 +92,26 @@ def f1_differences(
         first: One for each seed, [rows, K].
         others: Each likewise; the number of seeds may differ.
         truth: [rows, K].
+        groups: The picture of each row, see ``f1_intervals``.
         seed: Of the resampling.
     """
-    return [difference for _, difference in f1_compared(first, others, truth, seed)]
+    return [difference for _, difference in f1_compared(first, others, truth, groups, seed)]
 
 
 def f1_compared(
     first: Sequence[Predictions],
     others: Sequence[Sequence[Predictions]],
     truth: NDArray[np.bool_],
+    groups: Groups = None,
     seed: int = 0,
 ) -> list[tuple[dict[str, Interval], dict[str, Interval]]]:
     """Return, for each of the others, its scores, and by how much the first models are better.
 
     Args:
-        first: See ``f1_differences``; likewise ``others``, ``truth`` and ``seed``.
+        first: See ``f1_differences``; likewise ``others``, ``truth``, ``groups`` and ``seed``.
     """
     mine = mean_scores(first, truth)
-    drawn, *rest = _resampled([first, *others], truth, seed)
+    drawn, *rest = _resampled([first, *others], truth, groups, seed)
     found = []
     for other, theirs_drawn in zip(others, rest, strict=True):
         theirs = mean_scores(other, truth)
@@ -153,13 +165,13 @@ def mean_scores(models: Sequence[Predictions], truth: NDArray[np.bool_]) -> dict
 
 
 def _resampled(
-    groups: Sequence[Sequence[Predictions]], truth: NDArray[np.bool_], seed: int
+    sets: Sequence[Sequence[Predictions]], truth: NDArray[np.bool_], groups: Groups, seed: int
 ) -> list[dict[str, NDArray[np.float64]]]:
-    """Return, for each group of models, the mean scores over drawn ones on drawn rows."""
-    counts = [[_Counts(predicted, truth) for predicted in models] for models in groups]
-    draws = [np.random.default_rng((seed, len(models))) for models in groups]
-    parts: list[dict[str, list[NDArray[np.float64]]]] = [{n: [] for n in F1_SCORES} for _ in groups]
-    for weights in resampled_weights(len(truth), seed):
+    """Return, for each set of models, the mean scores over drawn ones on drawn rows."""
+    counts = [[_Counts(predicted, truth) for predicted in models] for models in sets]
+    draws = [np.random.default_rng((seed, len(models))) for models in sets]
+    parts: list[dict[str, list[NDArray[np.float64]]]] = [{n: [] for n in F1_SCORES} for _ in sets]
+    for weights in resampled_weights(len(truth), seed, groups):
         for models, rng, found in zip(counts, draws, parts, strict=True):
             chosen = rng.integers(len(models), size=(len(weights), len(models)))
             scored = [model.scores(weights) for model in models]
@@ -169,8 +181,19 @@ def _resampled(
     return [{name: np.concatenate(v) for name, v in found.items()} for found in parts]
 
 
-def resampled_weights(rows: int, seed: int) -> Iterator[NDArray[np.float32]]:
-    """Yield how often each row is drawn, some resamples at a time; the same for the same seed."""
+def resampled_weights(rows: int, seed: int, groups: Groups = None) -> Iterator[NDArray[np.float32]]:
+    """Yield how often each row is drawn, some resamples at a time; the same for the same seed.
+
+    Args:
+        rows: How many there are.
+        seed: Of the draws.
+        groups: The picture of each row: pictures are drawn then, with all their rows.
+    """
+    if groups is not None:
+        pictures, place = np.unique(groups, return_inverse=True)
+        for weights in resampled_weights(len(pictures), seed):
+            yield weights[:, place]
+        return
     rng = np.random.default_rng(seed)
     for _ in range(0, _RESAMPLES, _AT_ONCE):
         drawn = rng.integers(rows, size=(_AT_ONCE, rows))

@@ -116,16 +116,20 @@ def judge(
         return None
     predicted = [p > 0.5 for p in mine]
     rivals, theirs = _rivals(trainer, best, tasks)
-    compared = f1_compared(predicted, theirs, truth)
+    groups = bundle.groups_of("val")
+    compared = f1_compared(predicted, theirs, truth, groups)
     tied = _ties(study, rivals, [difference for _, difference in compared])
     on_test = seed_probabilities(trainer, best, "test") if "test" in bundle.split else None
     untouched = untouched_tuned = None
     if on_test is not None:
         right = bundle.labels_of("test") > 0
-        untouched = f1_intervals([p > 0.5 for p in on_test], right)
-        untouched_tuned = f1_intervals([p > np.asarray(thresholds) for p in on_test], right)
+        of_test = bundle.groups_of("test")
+        untouched = f1_intervals([p > 0.5 for p in on_test], right, of_test)
+        untouched_tuned = f1_intervals(
+            [p > np.asarray(thresholds) for p in on_test], right, of_test
+        )
     return Judgement(
-        validation=f1_intervals(predicted, truth),
+        validation=f1_intervals(predicted, truth, groups),
         untouched=untouched,
         untouched_tuned=untouched_tuned,
         tied=tuple(task.trial for task in tied if task.trial is not None),
@@ -135,7 +139,7 @@ def judge(
             if task.trial is not None
         },
         thresholds=tuple(thresholds),
-        tuned=f1_intervals([p > np.asarray(thresholds) for p in mine], truth),
+        tuned=f1_intervals([p > np.asarray(thresholds) for p in mine], truth, groups),
         classes=class_scores(mine, truth, bundle.classes),
         classes_tuned=class_scores(mine, truth, bundle.classes, tuple(thresholds)),
         without=_without(trainer, best, truth),
@@ -159,7 +163,8 @@ def tied_with(
     if mine is None:
         return None
     rivals, theirs = _rivals(trainer, best, tasks)
-    return _ties(study, rivals, f1_differences([p > 0.5 for p in mine], theirs, truth))
+    groups = trainer.bundle.groups_of("val")
+    return _ties(study, rivals, f1_differences([p > 0.5 for p in mine], theirs, truth, groups))
 
 
 def _ties(

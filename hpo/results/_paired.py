@@ -122,12 +122,16 @@ def paired(first: RowsSeen, second: RowsSeen) -> dict[str, Interval] | str:
                 f"they are other rows: {len(first.ids):,} and {len(second.ids):,}, with "
                 f"{common:,} in common"
             )
+        if len(set(second.ids)) < len(second.ids):
+            return "they have several rows of a picture, in another order"
         places = {name: place for place, name in enumerate(second.ids)}
         second = second.taken(np.array([places[name] for name in first.ids]))
     differ = int((first.truth != second.truth).any(axis=1).sum())
     if differ:
         return f"{differ:,} of these rows have other labels"
-    (difference,) = f1_differences(first.predicted, [second.predicted], first.truth)
+    names, pictures = np.unique(first.ids, return_inverse=True)
+    groups = None if len(names) == len(first.ids) else pictures
+    (difference,) = f1_differences(first.predicted, [second.predicted], first.truth, groups)
     return difference
 
 

@@ -48,7 +48,7 @@ def scores_on_test(model: TrainedModel, bundle: Bundle, device: str) -> Untouche
     inputs = bundle.choosing(model.config.encoder).features.train
     truth = bundle.labels_of("test") > 0
     opened = open_device(device)
-    thresholds = np.asarray(model.thresholds)
+    thresholds, groups = np.asarray(model.thresholds), bundle.groups_of("test")
     probabilities = probabilities_on_test(model, bundle, device)
     without = {}
     for name in model.modalities if len(model.modalities) > 1 else ():
@@ -56,8 +56,8 @@ def scores_on_test(model: TrainedModel, bundle: Bundle, device: str) -> Untouche
         found = model.probabilities({**inputs, name: lacking}, opened, rows)
         without[name] = f1_scores(found > thresholds, truth)
     return UntouchedScores(
-        tuned=f1_intervals([probabilities > thresholds], truth),
-        at_half=f1_intervals([probabilities > 0.5], truth),
+        tuned=f1_intervals([probabilities > thresholds], truth, groups),
+        at_half=f1_intervals([probabilities > 0.5], truth, groups),
         classes=class_scores([probabilities], truth, model.classes, model.thresholds),
         classes_at_half=class_scores([probabilities], truth, model.classes),
         without=without,

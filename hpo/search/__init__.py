@@ -2,7 +2,14 @@
 
 from hpo.search._budget import Budget
 from hpo.search._constraints import COSTS, Constraints, Dimensions, broken_by
-from hpo.search._cost import costliest, last_step, refit_epochs, trained_epochs
+from hpo.search._cost import (
+    costliest,
+    last_step,
+    reached_length,
+    refit_epochs,
+    refit_epochs_of,
+    trained_epochs,
+)
 from hpo.search._domains import Choices, Range
 from hpo.search._encoders import encoders_of_space, space_for_sources
 from hpo.search._expected_gain import StopQuestion, expected_best, expected_gain
@@ -91,7 +98,9 @@ __all__ = [
     "param_value",
     "parse_candidate",
     "parse_setting",
+    "reached_length",
     "refit_epochs",
+    "refit_epochs_of",
     "register_search",
     "run_trial",
     "space_for_sources",

@@ -170,6 +170,16 @@ class Sizes:
         limit = self.limits.get("model_mb")
         return None if limit is None else broken_by({"model_mb": self.of(config)}, self.limits)
 
+    def smallest(self) -> tuple[float, Config] | None:
+        """Return the size of the smallest model of the space, in 10⁶ bytes, and what it is of.
+
+        None where sizes aren't known without building models.
+        """
+        if not self._all_counted():
+            return None
+        sizes = [(size, c) for c in self._all() if (size := self.of(c)) is not None]
+        return min(sizes, key=lambda pair: pair[0], default=None)
+
     def check(self) -> None:
         """Check that the space has a configuration that keeps within the limit on the size.
 
@@ -177,12 +187,10 @@ class Sizes:
             InputError: It has none, as far as that can be told before anything is trained.
         """
         limit = self.limits.get("model_mb")
-        if limit is None or not self._all_counted():
+        found = None if limit is None else self.smallest()
+        if limit is None or found is None or found[0] <= limit:
             return
-        sizes = [(size, c) for c in self._all() if (size := self.of(c)) is not None]
-        smallest, config = min(sizes, key=lambda pair: pair[0], default=(0.0, None))
-        if config is None or smallest <= limit:
-            return
+        smallest, config = found
         shown = {field: getattr(config, field) for field in self._fields[:3]}
         raise InputError(
             f"No configuration of the space keeps within max_model_mb, which is {limit:g}: the "

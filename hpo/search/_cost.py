@@ -8,7 +8,15 @@ from hpo.models import Config, head_names, is_two_step, modalities_read
 if TYPE_CHECKING:
     from hpo.search._space import Space
 
-__all__ = ["costliest", "first_seed_steps", "last_step", "refit_epochs", "trained_epochs"]
+__all__ = [
+    "costliest",
+    "first_seed_steps",
+    "last_step",
+    "reached_length",
+    "refit_epochs",
+    "refit_epochs_of",
+    "trained_epochs",
+]
 
 
 def first_seed_steps(config: Config) -> int:
@@ -50,10 +58,22 @@ def costliest(space: "Space", modalities: Sequence[str]) -> Config:
 
 def refit_epochs(space: "Space", modalities: Sequence[str]) -> int:
     """Return the epochs that the refit of a configuration trains at most; 0 without a refit."""
+    return refit_epochs_of(space, costliest(space, modalities), modalities)
+
+
+def refit_epochs_of(space: "Space", config: Config, modalities: Sequence[str]) -> int:
+    """Return the epochs that the refit of one configuration trains; 0 without a refit."""
     if space.refit is None:
         return 0
-    config = costliest(space, modalities)
     return space.refit.seeds * _of_one_seed(config, modalities, first_seed_steps(config))
+
+
+def reached_length(space: "Space", config: Config, step: int) -> int:
+    """Return how many epochs long the runs of a trial are that got to a step.
+
+    In the second step of a two-step fusion these are the epochs of its heads, which are whole.
+    """
+    return config.epochs if space.seeds_apart else min(step, config.epochs)
 
 
 def _of_one_seed(config: Config, modalities: Sequence[str], step: int) -> int:

@@ -13,7 +13,13 @@ from hpo.study._look import look, study_names
 from hpo.study._name import check_name
 from hpo.study._places import check_bundle
 from hpo.study._plugins import check_plugins, load_plugins, plugins_of
-from hpo.study._so_far import TRAINED, best_so_far, epochs_trained, epochs_unfinished
+from hpo.study._so_far import (
+    TRAINED,
+    as_far_as_it_got,
+    best_so_far,
+    epochs_trained,
+    epochs_unfinished,
+)
 from hpo.study._study import StoredStudy, finished_trial
 
 __all__ = [
@@ -25,6 +31,7 @@ __all__ = [
     "StudyGoneError",
     "add_candidate",
     "adopt_enqueued",
+    "as_far_as_it_got",
     "best_so_far",
     "check_bundle",
     "check_name",

@@ -4,11 +4,11 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from hpo.search import Task, TrialOutcome, last_step
+from hpo.search import Task, TrialOutcome, last_step, reached_length
 from hpo.study._study import StoredStudy
 from hpo.trials import last_scored
 
-__all__ = ["TRAINED", "best_so_far", "epochs_trained", "epochs_unfinished"]
+__all__ = ["TRAINED", "as_far_as_it_got", "best_so_far", "epochs_trained", "epochs_unfinished"]
 
 #: System attribute of a trial: epochs that were trained for it before it was handed back.
 TRAINED = "hpo:epochs_trained"
@@ -47,6 +47,16 @@ def best_so_far(study: StoredStudy, tasks: Sequence[Task]) -> Task | None:
         )
         found.append(dataclasses.replace(task, trial=trial.number, outcome=outcome))
     return max(found, key=_how_far, default=None)
+
+
+def as_far_as_it_got(study: StoredStudy, task: Task) -> Task:
+    """Return a task that isn't whole with a configuration of the length that it was scored at.
+
+    No schedule depends on the length, so its runs are those of that configuration.
+    """
+    assert task.config is not None and task.outcome is not None
+    length = reached_length(study.space, task.config, task.outcome.steps)
+    return dataclasses.replace(task, config=task.config.replace(epochs=length))
 
 
 def epochs_trained(study: StoredStudy, tasks: Sequence[Task]) -> int:

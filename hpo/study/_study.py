@@ -212,6 +212,19 @@ class StoredStudy:
         return other
 
     @property
+    def identity(self) -> str:
+        """What tells it from another study of its name."""
+        return self._identity
+
+    def telling(self, told: Callable[[str | None], None]) -> "StoredStudy":
+        """Return the study with calls that wait as long, and tell of it.
+
+        Args:
+            told: See ``Patience``.
+        """
+        return self.patient(Patience(limit=self.wait, told=told))
+
+    @property
     def plain(self) -> "StoredStudy":
         """The study with calls that wait for nothing."""
         other = copy.copy(self)
@@ -242,16 +255,6 @@ class StoredStudy:
         """The plain Optuna study, whose own calls wait for nothing."""
         return self._do(lambda: self._base._source).study
 
-    def note(self, name: str, value: str) -> None:
-        """Keep a fact on the Optuna study, where it isn't there already."""
-
-        def write() -> None:
-            study = self._base._source.study
-            if study.user_attrs.get(name) != value:
-                study.set_user_attr(name, value)
-
-        self._do(write)
-
     @property
     def results(self) -> Path | None:
         """The folder that its results were written to last; None if none were."""
@@ -263,6 +266,16 @@ class StoredStudy:
         study = self.optuna
         if study.user_attrs.get(_RESULTS) != str(folder.absolute()):
             study.set_user_attr(_RESULTS, str(folder.absolute()))
+
+    def note(self, name: str, value: str) -> None:
+        """Keep a fact on the Optuna study, where it isn't there already."""
+
+        def write() -> None:
+            study = self._base._source.study
+            if study.user_attrs.get(name) != value:
+                study.set_user_attr(name, value)
+
+        self._do(write)
 
     def shown(self) -> "Shown":
         """Return what the study shows in optuna-dashboard beyond its trials."""

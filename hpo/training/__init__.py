@@ -13,6 +13,7 @@ from hpo.training._curve import (
     curve_columns,
     metric_label,
 )
+from hpo.training._fits import NoRoomError, check_fits
 from hpo.training._interrupted import Interrupted
 from hpo.training._memory import copy_gb, memory_share_gb
 from hpo.training._spec import (
@@ -114,6 +115,7 @@ __all__ = [
     "MappedRows",
     "Member",
     "ModelRun",
+    "NoRoomError",
     "Numerics",
     "Part",
     "RowSource",
@@ -128,6 +130,7 @@ __all__ = [
     "TrainedModel",
     "Trainer",
     "TrainingData",
+    "check_fits",
     "check_store",
     "combined",
     "constant_micro_f1",

@@ -9,6 +9,7 @@ import torch
 
 from hpo.models import AssembledModel, Config, modalities_read
 from hpo.training._device import Device
+from hpo.training._fits import check_fits
 
 __all__ = ["latency_ms"]
 
@@ -40,6 +41,7 @@ def latency_ms(
         None if the features lack a modality that the fusion reads.
 
     Raises:
+        InputError: It can't be trained in the memory that is free.
         Exception: Whatever the model raises, such as a head that must be fitted before.
     """
     read = modalities_read(config.fusion, tuple(widths))
@@ -48,6 +50,7 @@ def latency_ms(
     rng = np.random.default_rng(0)
     row = {name: rng.standard_normal((1, widths[name])).astype(np.float16) for name in read}
     times: list[float] = []
+    check_fits(config, widths, classes, str(device.torch))
     with device.in_use():
         seen = {name: widths[name] for name in read}
         model = AssembledModel(config, seen, classes).to(device.torch).eval()

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from hpo.errors import DivergedError, InputError
 from hpo.features import parts_record
 from hpo.models import AssembledModel, Config, check_fusion, head_names, load_weights
+from hpo.training._fits import check_fits
 from hpo.training._folder import TrainedModel, widths_read
 from hpo.training._trainer import Trainer
 
@@ -56,12 +57,13 @@ def refit(
 
     Raises:
         InputError: The model is larger than ``max_model_mb``; nothing was trained, unless its
-            size only followed from that.
+            size only followed from that. Or it can't be trained in the memory that is free.
         DivergedError: The training diverged.
     """
     data = trainer.data_of(config)
     check_fusion(config.fusion, data.modalities)
     widths = widths_read(config, data.widths)
+    check_fits(config, data.widths, data.classes, str(trainer.device.torch))
     module = AssembledModel(config, widths, data.classes, data.parts)
     _check_size(module, max_model_mb)
     config = refit_config(config, data.rows("train"), data.rows("all"), epochs)

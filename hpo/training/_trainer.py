@@ -14,6 +14,7 @@ from hpo.models import Config, build_meta, build_module, check_fusion, load_weig
 from hpo.training._curve import METRICS, STANDING_METRICS, EpochRecord, constant_micro_f1
 from hpo.training._data import Part, RunData, TrainingData
 from hpo.training._device import Device
+from hpo.training._fits import check_fits
 from hpo.training._forward import forward
 from hpo.training._learner import make_learner
 from hpo.training._metrics import metric_functions
@@ -106,8 +107,11 @@ class Trainer:
             rows: ``train``, ``all`` for the refit, or what ``TrainingData.define`` has named.
 
         Raises:
-            InputError: The features lack a modality that the fusion reads.
+            InputError: The features lack a modality that the fusion reads, or the model can't be
+                trained in the memory that is free.
         """
+        data = self.data_of(config)
+        check_fits(config, data.widths, data.classes, str(self.device.torch))
         return ModelRun(self, config.epochs, *self._plan(config, seed, rows))
 
     def _plan(

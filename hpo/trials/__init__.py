@@ -15,8 +15,15 @@ from hpo.trials._engine import engine_arguments, reporting_failure, tune
 from hpo.trials._known import REVISION, knows_optuna
 from hpo.trials._live import LiveTrial, NewTrial, TrialEnd
 from hpo.trials._partial import last_scored
-from hpo.trials._passing import StoreAwayError, StoreUnfitError, lasting_reason, passing_reason
+from hpo.trials._passing import (
+    StoreAwayError,
+    StoreUnfitError,
+    is_of_storage,
+    lasting_reason,
+    passing_reason,
+)
 from hpo.trials._redact import redact
+from hpo.trials._seal import SEAL, SEALED_ATTRIBUTES, damage, seal_of
 from hpo.trials._study import (
     FoundStudy,
     OptunaStudy,
@@ -49,6 +56,8 @@ else:
 
 __all__ = [
     "REVISION",
+    "SEAL",
+    "SEALED_ATTRIBUTES",
     "Dialect",
     "Draw",
     "FoundStudy",
@@ -68,12 +77,14 @@ __all__ = [
     "close_storage",
     "copy_trials",
     "create_trial",
+    "damage",
     "dialect_of",
     "engine_arguments",
     "find_study",
     "finish_trial",
     "has_tables",
     "identify",
+    "is_of_storage",
     "is_proxy",
     "knows_optuna",
     "last_scored",
@@ -85,6 +96,7 @@ __all__ = [
     "redraw",
     "reporting_failure",
     "sample_config",
+    "seal_of",
     "should_prune",
     "storage_client",
     "storage_server",

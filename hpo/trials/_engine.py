@@ -13,6 +13,7 @@ from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
 from hpo.errors import InputError
 from hpo.trials._passing import StoreAwayError, passing_reason
+from hpo.trials._quiet import postgres_driver
 from hpo.trials._redact import redact, scrub
 
 __all__ = ["engine_arguments", "reporting_failure", "tune"]
@@ -57,7 +58,8 @@ def engine_arguments(url: URL) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": _BUSY_TIMEOUT_S}}
     timeouts = {key: value for key, value in _TIMEOUTS.items() if key not in url.query}
-    return {"pool_size": 2, "max_overflow": 2, "connect_args": timeouts}
+    driver = postgres_driver()
+    return {"pool_size": 2, "max_overflow": 2, "connect_args": timeouts, "module": driver}
 
 
 def tune(engine: Engine) -> None:

@@ -38,12 +38,14 @@ class TrialEnd:
         values: Steps that are still to be written, and their values.
         attributes: User attributes, JSON-ready.
         objectives: The value of each objective; none if nothing was trained.
+        noted: System attributes, JSON-ready.
     """
 
     trial_id: int
     values: tuple[tuple[int, float], ...]
     attributes: Mapping[str, Any]
     objectives: tuple[float, ...]
+    noted: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

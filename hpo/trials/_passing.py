@@ -3,13 +3,20 @@
 import errno
 import json
 import sqlite3
+import traceback
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 
 from hpo.errors import InputError
 
-__all__ = ["StoreAwayError", "StoreUnfitError", "lasting_reason", "passing_reason"]
+__all__ = [
+    "StoreAwayError",
+    "StoreUnfitError",
+    "is_of_storage",
+    "lasting_reason",
+    "passing_reason",
+]
 
 #: SQLSTATE codes of PostgreSQL, or the classes that they begin with (PostgreSQL, appendix A):
 #: connection exceptions; a rolled-back transaction; a read-only server, as after a failover; too
@@ -97,7 +104,27 @@ def lasting_reason(error: BaseException) -> str | None:
         return _said(error)
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
         return f"what it holds is damaged ({error})"  # Optuna's attributes are JSON
+    if _is_of_a_value(error):
+        return f"what it holds is damaged ({_first_line(str(error))})"
     return None
+
+
+def _is_of_a_value(error: BaseException) -> bool:
+    """Tell whether an error is of a stored value that can't be read, such as a date that is none.
+
+    SQLAlchemy and Optuna raise Python's own errors then, which only their place tells from others.
+    """
+    kinds = (LookupError, OverflowError, TypeError, ValueError)
+    return type(error) in kinds and is_of_storage(error)
+
+
+def is_of_storage(error: BaseException) -> bool:
+    """Tell whether SQLAlchemy, or what Optuna does with it, has raised an error."""
+    modules = [
+        str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    where = next((name for name in reversed(modules) if not name.startswith("json")), "")
+    return where.startswith(("sqlalchemy.", "optuna.storages."))
 
 
 def _passes(error: DBAPIError) -> bool:

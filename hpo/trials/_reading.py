@@ -32,6 +32,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from hpo.trials._seal import SealedParts, damage
 from hpo.trials._tables import PARAMS, RESULTS, STEPS, SYSTEM, TRIALS, USER
 
 __all__ = ["Database"]
@@ -129,6 +130,7 @@ class Database(RDBStorage):
 
         Raises:
             KeyError: There is no such study.
+            InputError: A trial isn't what was written.
         """
         question: dict[str, Any] = {"study": study_id, "after": trial_id_greater_than}
         unfinished = sorted(id_ for id_ in included_trial_ids if id_ <= trial_id_greater_than)
@@ -145,8 +147,11 @@ class Database(RDBStorage):
                 for row in rows
                 if row.trial_id != self.held or row.state != TrialState.RUNNING
             ]
+            sealed = {trial_id: SealedParts() for trial_id in wanted}
             for part in _parts(connection, wanted):
-                _add_part(trials[part.trial_id], part)
+                _add_part(trials[part.trial_id], sealed[part.trial_id], part)
+        for trial_id, parts in sealed.items():
+            parts.check(trials[trial_id])
         if not found:
             self.get_study_name_from_id(study_id)
         return list(trials.values())
@@ -173,7 +178,14 @@ def _bare_trial(row: Row[Any]) -> FrozenTrial:
     )
 
 
-def _add_part(trial: FrozenTrial, part: Sequence[Any]) -> None:
+def _add_part(trial: FrozenTrial, sealed: SealedParts, part: Sequence[Any]) -> None:
+    try:
+        _add(trial, sealed, part)
+    except (ValueError, TypeError, LookupError):
+        raise damage(f"what it has of trial {trial.number}") from None
+
+
+def _add(trial: FrozenTrial, sealed: SealedParts, part: Sequence[Any]) -> None:
     kind, _trial, _row, key, step, number, text = part
     if kind == "step":
         trial.intermediate_values[step] = number if text == "FINITE" else _NOT_FINITE[text]
@@ -181,10 +193,13 @@ def _add_part(trial: FrozenTrial, part: Sequence[Any]) -> None:
         distribution = _distribution(text)
         trial.params[key] = distribution.to_external_repr(number)
         trial.distributions[key] = distribution
+        sealed.params[key] = number, text
     elif kind == "user":
         trial.user_attrs[key] = json.loads(text)
+        sealed.user[key] = text
     elif kind == "system":
         trial.system_attrs[key] = json.loads(text)
+        sealed.system[key] = text
     else:
         values = list(trial.values or ())
         # by objective, of which there are two at most, in whatever order they come

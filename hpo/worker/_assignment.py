@@ -210,6 +210,8 @@ class Assignment:
             noted[TRAINED] = before + self._trained
         try:
             patience(lambda: self._pulse.flush(noted))
+            if trial is not None:
+                trial.remember(noted)
             self._study.patient(patience).trials.hand_back(self._task, trial)
         except (Interrupted, Fenced, KeyError, StoreUnfitError):  # the study may be gone
             return

@@ -5,6 +5,7 @@ import errno
 import torch
 
 from hpo.errors import InputError
+from hpo.training import NoRoomError
 
 __all__ = ["WorkerTroubleError", "own_trouble"]
 
@@ -28,6 +29,8 @@ def own_trouble(error: BaseException) -> str | None:
     """
     if isinstance(error, WorkerTroubleError):
         return str(error)
+    if isinstance(error, NoRoomError):
+        return f"{error} End what takes it, or let a machine with more work on the study."
     if isinstance(error, OSError):
         named = f" '{error.filename}'" if error.filename else ""
         return f"{error.strerror or error}{named}. {_advice(error)}"

@@ -142,3 +142,9 @@ def test_train_says_what_it_can_not_do(tmp_path: Path) -> None:
     ):
         assert said in message(action)
     assert not (tmp_path / "cache" / "runs").exists()
+
+
+def test_a_model_that_no_memory_holds(tmp_path: Path) -> None:
+    data, huge = array_data(tmp_path), CONFIG.replace(hidden=[100_000, 100_000])
+    for action in (lambda: hpo.train(data, huge, seeds=1), lambda: hpo.fit(data, huge)):
+        assert "hidden [100000, 100000] can't be trained here" in message(action)

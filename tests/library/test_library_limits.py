@@ -1,5 +1,8 @@
 """Limits from Python: a budget in epochs, time for a call, and what a study has when it ends."""
 
+import dataclasses
+import io
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -7,9 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from library_samples import SPACE, array_data
+from rich.console import Console
 
 import hpo
-from hpo.library._limits import TimeLimit, shown_time
+from hpo.library import _limits as module
+from hpo.library._limits import Limits, TimeLimit, shown_time
+from hpo.report import finish_study
+from hpo.search import Progress, TaskState
 
 PROMOTE: dict[str, Any] = {
     "name": "p",
@@ -140,6 +147,54 @@ def test_without_a_whole_trial_the_furthest_is_taken(tmp_path: Path) -> None:
     assert best.outcome is not None and best.outcome.pruned is not None
     assert best.outcome.pruned.startswith("not trained to its end: step ")
     assert np.isfinite(best.outcome.value)
+    began = time.monotonic()
+    assert study.refit().config.epochs == best.outcome.steps
+    console = Console(file=io.StringIO(), width=200)
+    out = tmp_path / "out"
+    ended = study.ended_by
+    finish_study(study.stored, console, out, "cpu", refit=True, ended_by=ended, in_time=True)
+    assert time.monotonic() - began < 30
+    said = f"{best.outcome.pruned}; the model was trained for {best.outcome.steps:,} epochs, too\n"
+    assert said in console.file.getvalue()  # type: ignore[attr-defined]
+    assert json.loads((out / "metrics.json").read_text())["model"]["epochs"] == best.outcome.steps
+    assert hpo.load_model(out / "model").config.epochs == best.outcome.steps
+
+
+@pytest.mark.parametrize("limit", [60.0, 900.0])
+def test_what_is_kept_back_for_the_refit(
+    limit: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of a whole trial, unless none can be whole in time: then that of the furthest."""
+    fixed = {**SPACE["fixed"], "fusion": "concat", "epochs": 1000}
+    stage = {"name": "rate", "params": {"lr": [0.001, 0.01]}}
+    space = {**SPACE, "seeds": 1, "split": {"kind": "tail", "val_rows": 40}, "fixed": fixed}
+    study = create(tmp_path, {**space, "search": {"kind": "greedy", "stages": [stage]}})
+    study.stored.open_next()
+    first, second = study.stored.tasks()
+    now, told = [100.0], list[float]()
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(TimeLimit, "_tell", lambda _, now, deadline, epochs: told.append(deadline))
+    clock = TimeLimit(study.stored, Limits(time_limit=limit, began=100.0), growth=1.5)
+
+    def step(seconds: float, *steps: int) -> float:
+        now[0] = 100.0 + seconds
+        begun = [
+            dataclasses.replace(task, state=TaskState.CLAIMED, progress=Progress(done, 1000, 50.0))
+            for task, done in zip((first, second), steps, strict=False)
+        ]
+        clock.update(begun)
+        return told[-1] - 100.0
+
+    results = 6 + 0.05 * limit
+    # nobody knows yet how long an epoch takes
+    assert step(-1) == step(0, 1) == pytest.approx(limit - results)
+    assert step(1, 1) == pytest.approx(limit - results - 1.2 * 1.5 * 1)
+    whole, one = 1.2 * 1.5 * 1000 / 10, 1.2 * 1.5 / 10  # 10 epochs a second
+    for seconds, done in ((2, 21), (10, 101), (12, 121)):
+        kept = whole if limit == 900 else one * done
+        assert step(seconds, done) == pytest.approx(limit - results - kept)
+    kept = 2 * (whole if limit == 900 else one * 121)  # each of two workers has half of the rate
+    assert step(14, 121, 20) == pytest.approx(limit - results - kept)
 
 
 def test_a_candidate_is_added_by_hand(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ import optuna
 import pytest
 import sklearn.preprocessing
 import torch
-import tqdm.auto
 from library_samples import CONFIG, SPACE, TAIL, array_data
 
 import hpo
@@ -33,7 +32,7 @@ from hpo.search import TaskState
 from hpo.worker import main as worker
 
 #: Importing something may set up the process once; all of these are here before the tests begin.
-IMPORTED = (alembic.command, open_clip, sklearn.preprocessing, tqdm.auto)
+IMPORTED = (alembic.command, open_clip, sklearn.preprocessing)
 LOGGERS = (None, "hpo", "optuna", "alembic", "sqlalchemy", "matplotlib", "py.warnings")
 COUNT = 3
 
@@ -59,8 +58,7 @@ def settings() -> dict[str, Any]:
         "numpy errors": np.geterr(),
         "matplotlib": dict(matplotlib.rcParams),
         "streams": (sys.stdout, sys.stderr, sys.excepthook, threading.excepthook),
-        # tqdm keeps one for all bars of the process
-        "threads": {thread.name for thread in threading.enumerate()} - {"tqdm_monitor"},
+        "threads": {thread.name for thread in threading.enumerate()},
         "umask": mask(),
     }
 

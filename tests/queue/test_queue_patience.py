@@ -5,12 +5,22 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
+import optuna
 import pytest
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 
-from hpo.queue import Patience, StoreAwayError, StoreUnfitError, first_patience, waiting
+from hpo.queue import (
+    Patience,
+    StoreAwayError,
+    StoreUnfitError,
+    first_patience,
+    open_storage,
+    waiting,
+)
 from hpo.queue import _patience as module
 
 
@@ -229,3 +239,41 @@ def test_a_waiting_object_waits_in_every_call(waits: list[float]) -> None:
         thing.twice(3, plus=1)  # by itself it waits for nothing
     with pytest.raises(AttributeError, match="nothing"):
         _ = patient.nothing  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE trials SET state = 'COMPLEUE'", "'COMPLEUE' is not among the defined enum values"),
+        ("UPDATE trials SET datetime_start = '2026-X'", "damaged"),
+        ("UPDATE trials SET datetime_start = 5", "damaged"),
+        ("UPDATE study_directions SET direction = 'MAXIMIZF'", "is not among the defined enum val"),
+        ("UPDATE study_system_attributes SET value_json = NULL", "damaged"),
+    ],
+)
+def test_values_that_nobody_can_read_are_damage(change: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    storage = open_storage(f"sqlite:///{path}")
+    study = optuna.create_study(storage=storage, study_name="s")
+    storage.set_study_system_attr(storage.get_study_id_from_name("s"), "a", 1)
+    study.ask()
+    storage.engine.dispose()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute(change)
+
+    def read() -> None:
+        again = open_storage(f"sqlite:///{path}?timeout=1")
+        for found in again.get_all_studies():
+            again.get_study_directions(found._study_id)
+            again.get_study_system_attrs(found._study_id)
+            again.get_all_trials(found._study_id)
+
+    with pytest.raises(StoreUnfitError, match=said):
+        Patience()(read)
+
+
+def test_errors_of_our_own_are_no_damage() -> None:
+    for error in (LookupError("x"), ValueError("x"), TypeError("x"), KeyError("x")):
+        with pytest.raises(type(error), match="x"):
+            Patience()(failing([error]))

@@ -21,7 +21,7 @@ from hpo.models import Config
 from hpo.queue import Ledger, StudyRow, open_ledger, open_storage
 from hpo.queue._wire import METHOD, from_bytes, to_bytes
 from hpo.search import NewTask, Progress, Task, TaskState
-from hpo.trials import NewTrial, TrialEnd, open_study
+from hpo.trials import NewTrial, TrialEnd, damage, open_study
 
 grpc = pytest.importorskip("grpc")
 
@@ -127,6 +127,20 @@ def test_a_missing_column_behind_the_proxy_is_not_waited_for(
         "Waiting won't help: mend the storage (its tables, the rights of its user), or use another "
         "--storage."
     )
+    ledger.close()
+
+
+def test_damage_behind_the_proxy_is_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hpo.queue import Patience, SqlLedger, StoreUnfitError
+
+    def broken(self: SqlLedger) -> list[str]:
+        raise damage("a row")
+
+    monkeypatch.setattr(SqlLedger, "studies", broken)
+    ledger = open_ledger(url)
+    said = "hpo asks of it: The storage is damaged: a row isn't what was written. Restore it from "
+    with pytest.raises(StoreUnfitError, match=said):
+        Patience()(ledger.studies)
     ledger.close()
 
 

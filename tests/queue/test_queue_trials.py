@@ -18,7 +18,7 @@ from hpo.queue import Fenced, SqlLedger
 from hpo.queue._atomic import AtomicTrials
 from hpo.queue._public import PublicTrials
 from hpo.search import NewTask, Progress, Task, TaskState
-from hpo.trials import redraw
+from hpo.trials import SEAL, redraw
 
 
 def test_the_store_decides_how_trials_are_written(
@@ -62,6 +62,9 @@ def test_a_trial_is_as_optuna_s_own(here: Process) -> None:
         storage.set_trial_user_attr(theirs, key, shown)
     storage.set_trial_state_values(theirs, TrialState.COMPLETE, [2.0])
     mine, other = here.stored()
+    if here.ledger.writes_trials:
+        crc, *counts = mine.system_attrs.pop(SEAL)
+        assert len(crc) == 8 and counts == [4, 1, "completed_rung_0"]
     assert content(mine) == content(other)
     assert [mine.number, other.number] == [0, 1] == [ours.number, 1]
 
@@ -207,6 +210,8 @@ def test_a_trial_is_taken_up_as_it_was(
     assert taken is not None
     assert (taken.id, taken.number, taken.config) == (trial.id, 0, config(0))
     assert taken.frozen.intermediate_values == {1: 50.0, 2: 60.0}
+    sealed = taken.frozen.system_attrs.pop(SEAL, None)
+    assert (sealed is not None) is here.ledger.writes_trials
     assert taken.frozen.system_attrs == {"completed_rung_0": 50.0}
     assert not here.trials.append(trial, [], {}) or there.stored()[0].state == TrialState.RUNNING
     with pytest.raises(Fenced):

@@ -6,27 +6,29 @@ from pathlib import Path
 
 import pytest
 from report_samples import GREEDY, make_study, work
-from rich.console import Console
 
 import hpo
+from hpo.events import StudyWatch
 from hpo.library import Study
-from hpo.report import Screen, write_report
+from hpo.report import write_report
 from hpo.results import compute_floor
+from hpo.watch import Screen, SharedConsole
 
 
 def shown(folder: Path, *, before: bool) -> tuple[str, str]:
     """What a screen shows of a study before and after its floor is known."""
     study = make_study(folder)
-    console = Console(file=io.StringIO(), width=150, record=True)
-    screen = Screen(study, study.plan(), console)
+    console = SharedConsole(file=io.StringIO(), width=150, record=True)
+    watch = StudyWatch(study, Screen(console))
+    watch.begin()
     if before:
         compute_floor(study)
-    screen.update(study.tasks())
+    watch.update(study.tasks())
     first = console.export_text()
     compute_floor(study)
     assert work(study)
-    screen.update(study.tasks())
-    screen.update(study.tasks())
+    watch.update(study.tasks())
+    watch.update(study.tasks())
     return first, console.export_text()
 
 

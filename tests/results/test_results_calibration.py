@@ -114,3 +114,17 @@ def test_labels_stay_as_the_thresholds_move() -> None:
     ends = calibration.apply(np.array([[0.0] * 4, [1.0] * 4, [np.nan] * 4], dtype=np.float32))
     assert np.isfinite(ends[:2]).all() and np.isnan(ends[2]).all()
     assert Calibration.from_json(calibration.to_json(), 4) == calibration
+
+
+def test_the_rows_of_a_picture_are_drawn_and_fitted_together() -> None:
+    p, y = sample(400, 1.7)
+    rows = np.repeat(np.arange(400), 3)
+    assert calibration_error([p], y, np.arange(400)) == calibration_error([p], y)
+    assert calibrate([p], y, np.arange(400)) == calibrate([p], y)
+    one, three = calibration_error([p], y), calibration_error([p[rows]], y[rows], rows)
+    assert (three.low, three.high) == pytest.approx((one.low, one.high))
+    # the fits of a fold see none of its rows, also not as copies
+    (temperature, _), (copied, _) = calibrate([p], y), calibrate([p[rows]], y[rows], rows)
+    assert copied.after.value == pytest.approx(temperature.after.value)
+    assert copied.gain.low == pytest.approx(temperature.gain.low)
+    assert calibrate([p[:12]], y[:12], np.arange(12) // 3) == []  # fewer pictures than folds

@@ -124,3 +124,20 @@ def test_a_weight_of_nothing_takes_no_part() -> None:
     weights = (0.0, 0.25, 0.75)
     expected = 0.25 * candidates[1] + 0.75 * candidates[2]
     np.testing.assert_allclose(weighted_mean(candidates, weights), expected, rtol=1e-6)
+
+
+def test_the_halves_keep_the_rows_of_a_picture_together() -> None:
+    candidates, truth = models(2, rows=90, seed=3)
+    rows = np.repeat(np.arange(90), 2)
+    seen: list[Flags] = []
+
+    def watch(half: list[Probabilities], half_truth: Flags) -> tuple[float, ...]:
+        seen.append(half_truth)
+        return 0.5, 0.5
+
+    alone = compare(candidates, truth, "micro_f1", watch)
+    found = compare([p[rows] for p in candidates], truth[rows], "micro_f1", watch, rows)
+    assert np.array_equal(seen[2], np.repeat(seen[0], 2, axis=0))
+    gains = [one.gain["micro_f1"] for one in (alone, found)]
+    assert gains[1].value == pytest.approx(gains[0].value)
+    assert gains[1].low == pytest.approx(gains[0].low)

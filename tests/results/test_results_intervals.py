@@ -124,3 +124,26 @@ def test_two_that_are_equally_good_are_seldom_told_apart() -> None:
         (found,) = f1_differences([twins[0]], [[twins[1]]], truth)
         apart += not found["micro_f1"].low <= 0 <= found["micro_f1"].high
     assert apart <= 9
+
+
+def test_where_pictures_have_several_rows_pictures_are_drawn() -> None:
+    predicted, truth = sample(150, 6)
+    alone = f1_intervals([predicted], truth)
+    assert f1_intervals([predicted], truth, np.arange(150)) == alone  # each has one row
+    # copies of a row tell nothing new: two rows a picture, in any order
+    order = np.random.default_rng(1).permutation(300)
+    rows = np.repeat(np.arange(150), 2)[order]
+    found = f1_intervals([predicted[rows]], truth[rows], rows)
+    for name, interval in alone.items():
+        assert dataclasses.astuple(found[name]) == pytest.approx(dataclasses.astuple(interval))
+    narrow = f1_intervals([predicted[rows]], truth[rows])
+    for name in AVERAGES:
+        assert 1.2 < _width(alone[name]) / _width(narrow[name]) < 1.7  # the root of 2
+    other = predicted ^ (np.random.default_rng(2).random(truth.shape) < 0.1)
+    (plain,) = f1_differences([predicted], [[other]], truth)
+    (paired,) = f1_differences([predicted[rows]], [[other[rows]]], truth[rows], rows)
+    assert _width(paired["micro_f1"]) == pytest.approx(_width(plain["micro_f1"]))
+
+
+def _width(interval: Interval) -> float:
+    return interval.high - interval.low

@@ -167,14 +167,14 @@ def test_values_of_several_types_are_text(data: Data) -> None:
 
 def test_a_store_is_not_replaced(data: Data, capsys: pytest.CaptureFixture[str]) -> None:
     finish(data, HERE, "mine")
-    before = Path("studies.db").read_bytes()
+    before = content(HERE, "mine")
     for kind in ("sqlite", "csv"):
         said = refused(capsys, "export", "mine", "--out", "studies.db", "--format", kind)
         assert said == (
             "error: --out studies.db: is a database with studies of its own, which isn't replaced; "
             "give another file.\n"
         )
-    assert Path("studies.db").read_bytes() == before
+    assert content(HERE, "mine") == before
     assert study(["export", "mine", "--out", "mine.db"]) == 0
     assert study(["export", "mine", "--out", "mine.db"]) == 0  # an export is
     finish(data, "sqlite:///mine.db", "more")

@@ -16,7 +16,10 @@ from worker_samples import (
     wait_for,
 )
 
+from hpo.models import Config
 from hpo.search import Space, TaskState
+from hpo.training import ModelRun, Trainer
+from hpo.worker import Worker, WorkerSettings
 
 #: A hidden layer whose weights fit into no address space.
 TOO_WIDE = 10**15
@@ -46,21 +49,41 @@ def test_a_configuration_that_fails_is_given_up_and_the_study_goes_on(
     assert len(failed) == 2
     for trial in failed:
         assert trial.user_attrs["task"] == 0
-        assert trial.user_attrs["failed"].startswith("RuntimeError: ")
-        assert "can't allocate memory" in trial.user_attrs["failed"]
+        assert trial.user_attrs["failed"].startswith("InputError: hidden [1000")
         assert trial.user_attrs["traceback"].startswith("Traceback (most recent call last):")
         assert "run_trial" in trial.user_attrs["traceback"]
     layers, dropout = study.tables()
     assert [row.winner for row in layers.rows] == [False, True]
     assert layers.rows[0].note == f"failed: {task.reason}"
     assert dropout.decided
-    # The smaller and smaller micro-batches of the failing one were not left to the others.
-    assert "trying again with 1 rows at once" in crew.log.read_text()
+
+
+def test_memory_that_runs_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    space = space_of({"name": "dropout", "params": {"dropout": [0.1, 0.2]}})
+    study = create_study(f"sqlite:///{tmp_path / 's.db'}", "s", space, tmp_path)
+    model = Trainer.model
+
+    def allocate(trainer: Trainer, config: Config, *rest: Any, **more: Any) -> ModelRun:
+        if config.dropout == 0.1:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to")
+        return model(trainer, config, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "model", allocate)
+        Worker(study, WorkerSettings()).run()
+    failed, done = study.tasks()
+    assert (failed.state, failed.attempts) == (TaskState.FAILED, 2)
+    assert failed.reason is not None and "can't allocate memory" in failed.reason
+    assert done.state is TaskState.DONE
+    # The smaller and smaller micro-batches of the failing one were not left to the other.
+    assert "trying again with 1 rows at once" in caplog.text
     stored = {path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()}
-    alone = create_study(f"sqlite:///{tmp_path / 'alone.db'}", "s", space, tmp_path)
-    with crew_of(alone, tmp_path / "log2") as crew:
-        crew.start()
-        assert crew.wait(60) == [5]
+    alone = space_of({"name": "dropout", "params": {"dropout": [0.2]}})
+    Worker(
+        create_study(f"sqlite:///{tmp_path / 'alone.db'}", "s", alone, tmp_path), WorkerSettings()
+    ).run()
     assert {path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()} == stored
 
 
