@@ -113,7 +113,7 @@ def run_in_terminal(
         stdout=other,
         stderr=other,
         start_new_session=True,
-        env={**os.environ, "TERM": "xterm-256color", **(environment or {})},
+        env={**_without_size(os.environ), "TERM": "xterm-256color", **(environment or {})},
     )
     os.close(other)
     written = b""
@@ -134,6 +134,11 @@ def run_in_terminal(
     finally:
         process.kill()
     return status, written.decode(errors="replace"), terminal.text
+
+
+def _without_size(environment: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what programs would believe rather than the terminal; pytest-xdist sets it."""
+    return {name: x for name, x in environment.items() if name not in ("COLUMNS", "LINES")}
 
 
 Resize = Callable[[int, int], None]

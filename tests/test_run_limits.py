@@ -47,6 +47,18 @@ def test_a_budget_in_epochs_holds_for_the_refit_as_well(
     assert metrics(folder)["ended_by"] is None
 
 
+def test_a_budget_in_epochs_holds_for_the_folds_as_well(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [*COMMAND, "--workers", "2", "--set", "thresholds.folds=2", "--set", "ensemble=null"]
+    assert run([*command, "--epoch-budget", "79"]) == 2
+    said = "The budget is 79 epochs, but must be at least 80: a trial of this space may take 20"
+    assert said in capsys.readouterr().err
+    assert run([*command, "--epoch-budget", "110"]) == 0
+    trained = metrics(folder)["epochs_trained"]
+    assert isinstance(trained, int) and 80 <= trained <= 110
+
+
 @pytest.mark.timeout(150)
 def test_a_time_limit_holds_for_the_whole_command(
     folder: Path, capsys: pytest.CaptureFixture[str]

@@ -62,10 +62,15 @@ def refit_epochs(space: "Space", modalities: Sequence[str]) -> int:
 
 
 def refit_epochs_of(space: "Space", config: Config, modalities: Sequence[str]) -> int:
-    """Return the epochs that the refit of one configuration trains; 0 without a refit."""
+    """Return the epochs that the refit of one configuration trains at most; 0 without a refit.
+
+    Those of the folds are among them, by which a refit's thresholds may be chosen.
+    """
     if space.refit is None:
         return 0
-    return space.refit.seeds * _of_one_seed(config, modalities, first_seed_steps(config))
+    folds = 0 if space.thresholds is None else space.thresholds.folds or 0
+    one = _of_one_seed(config, modalities, first_seed_steps(config))
+    return (space.refit.seeds + folds) * one
 
 
 def reached_length(space: "Space", config: Config, step: int) -> int:

@@ -39,6 +39,9 @@ from hpo.watch._view import View
 
 __all__ = ["Screen", "show_plan"]
 
+#: Columns below which bars and lines would wrap, so that lines alone are printed.
+_NARROWEST = 40
+
 _log = logging.getLogger("hpo")
 
 
@@ -62,11 +65,8 @@ class Screen:
         self._floor: Floor | None = None
         self._metric = ""
         self._live: Live | None = None
-
-    @property
-    def is_live(self) -> bool:
-        """Whether it is drawn again and again."""
-        return self._console.is_interactive
+        #: Whether it is drawn again and again, for which a terminal needs some width.
+        self.is_live = console.is_interactive and console.width >= _NARROWEST
 
     def __enter__(self) -> Self:
         return self

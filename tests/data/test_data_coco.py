@@ -133,7 +133,6 @@ def test_everything_wrong_is_listed_and_nothing_written(coco: Path, tmp_path: Pa
         "image 'b.jpg' is in the training and the test part",
         "image 'c.jpg' is in the training and the test part",
         f"image 'b.jpg' is not in '{coco / 'photos'}'",
-        f"image 'b.jpg' is not in '{coco / 'photos'}'",
     ]
     assert not (tmp_path / "out").exists()
 

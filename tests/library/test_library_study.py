@@ -92,7 +92,9 @@ def test_limits_end_a_study_early_and_the_next_call_goes_on(tmp_path: Path) -> N
     assert study.stored.counts()[TaskState.DONE] == 5
 
 
-def test_progress_is_a_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_a_line_for_each_trial(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     study = hpo.create_study(
         array_data(tmp_path / "cache"),
         {**SPACE, "split": {"kind": "tail", "val_rows": 40}},
@@ -101,9 +103,9 @@ def test_progress_is_a_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert study.optimize(workers=1)
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "small: 100%" in printed.err
-    assert "5/5" in printed.err
-    assert f"best {study.best_value:.3f}" in printed.err
+    lines = printed.err.splitlines()
+    assert [line.split()[:2] for line in lines] == [["trial", str(number)] for number in range(5)]
+    assert any(f"  {study.best_value:.3f} ± " in line for line in lines)
 
 
 def test_a_space_is_a_name_a_path_a_dictionary_or_an_object(

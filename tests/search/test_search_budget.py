@@ -23,6 +23,7 @@ from hpo.search import (
     refit_epochs,
     trained_epochs,
 )
+from hpo.search._space import Thresholds
 
 FIXED = {"lr": 0.5}
 
@@ -128,6 +129,9 @@ def test_costs_are_epochs_of_single_runs(fusion: str, epochs: int) -> None:
     config = Config(fusion=fusion, epochs=EPOCHS)
     assert trained_epochs(space, config, BOTH, last_step(space, config)) == epochs
     assert refit_epochs(space, BOTH) == epochs
+    folds = Thresholds(metrics=("micro_f1",), folds=4)
+    folded = space.model_copy(update={"thresholds": folds})
+    assert refit_epochs(folded, BOTH) == 5 * epochs
     heads = {"image": 1, "sum_joint": 1, "sum": 2, "mixed": 3}[fusion]
     assert trained_epochs(space, config, BOTH, 6) == 6 * heads
 
