@@ -7,7 +7,7 @@ from pathlib import Path
 import optuna
 import pytest
 from copy_samples import GREEDY, content, killed_at, names_in
-from identity_samples import begin, finish, tiny_data
+from identity_samples import begin, finish
 from study_samples import outcome
 
 import hpo
@@ -16,22 +16,6 @@ from hpo.features import Data
 from hpo.report import write_report
 from hpo.search import TaskState
 from hpo.studies import main as study
-
-
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Data:
-    monkeypatch.chdir(tmp_path)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return tiny_data(tmp_path)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def other(request: pytest.FixtureRequest, data: Data) -> str:
-    """A store that is not that of the working folder, and empty."""
-    if request.param == "sqlite":
-        return "sqlite:///other.db"
-    return str(request.getfixturevalue("postgres").new_url())
-
 
 HERE = "sqlite:///studies.db"
 

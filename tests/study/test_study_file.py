@@ -11,28 +11,13 @@ import optuna
 import pandas as pd
 import pytest
 from copy_samples import GREEDY, content, killed_at, names_in
-from identity_samples import begin, finish, tiny_data
+from identity_samples import begin, finish
 
 import hpo
 from hpo.features import Data
 from hpo.studies import main as study
 
 HERE = "sqlite:///studies.db"
-
-
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Data:
-    monkeypatch.chdir(tmp_path)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return tiny_data(tmp_path)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def other(request: pytest.FixtureRequest, data: Data) -> str:
-    """A store that is not that of the working folder, and empty."""
-    if request.param == "sqlite":
-        return "sqlite:///other.db"
-    return str(request.getfixturevalue("postgres").new_url())
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
