@@ -16,7 +16,7 @@ from hpo.data._columns import (
     near_misses,
 )
 from hpo.data._dataset import TableUsed
-from hpo.data._label_columns import guess_class_columns
+from hpo.data._label_columns import guess_class_columns, hardly_classes
 from hpo.data._label_values import is_missing
 from hpo.data._parts import ReadOptions, TablePart, part_notes, part_of
 from hpo.data._problems import Problems
@@ -169,12 +169,19 @@ def class_columns(
             f"its columns are {listed(table.columns)}"
         )
         return used, []
-    note = Note(
+    said = (
         f"{table.name}: the labels are its {len(guessed)} columns of zeros and ones, "
-        f"{listed(guessed)}",
-        doubtful=False,
+        f"{listed(guessed)}"
     )
-    return replace(used, labels=guessed), [note]
+    odd = hardly_classes(guessed)
+    if odd:
+        classes = [name for name in guessed if name not in odd]
+        said += (
+            f"; {listed(odd)} may be something else: "
+            + (ask("labels", ",".join(map(str, classes[:3]))) + ("…" if len(classes) > 3 else ""))
+            + " leaves it out"
+        )
+    return replace(used, labels=guessed), [Note(said, doubtful=bool(odd))]
 
 
 def left_notes(table: Table, used: Columns, ask: Callable[[str, Any], str]) -> list[Note]:
