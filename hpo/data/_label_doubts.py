@@ -112,17 +112,19 @@ def doubt_about_bits(
     Such are ``1 -1 1`` and ``yes no``: equally long rows with nothing but such words. None if they
     aren't that.
     """
-    filled = [index for index, row in enumerate(rows) if row]
-    lengths = {len(rows[index]) for index in filled}
-    words = {piece.lower() for index in filled for piece in rows[index]}
-    if len(lengths) != 1 or lengths == {1} or not any(words <= set(w) for w in _OTHER_BITS):
+    lengths = {len(row) for row in rows if row}
+    if len(lengths) != 1 or lengths == {1}:
+        return None
+    words = {piece.lower() for row in rows for piece in row}
+    if not any(words <= set(way) for way in _OTHER_BITS):
         return None
     if words <= {"0", "1"} or len(words) < 2:
         return None  # vectors of 0 and 1, or one class
     names = " and ".join(f"'{word}'" for word in sorted(words))
+    first = next(index for index, row in enumerate(rows) if row)
     return (
         f"{column} looks like vectors of {lengths.pop()} values, {names} (such as "
-        f"{cells[filled[0]]}, {place(filled[0])}), but a vector must have 0 and 1 alone; write "
+        f"{cells[first]}, {place(first)}), but a vector must have 0 and 1 alone; write "
         f"these, or say --labels-as {way} if {names} are classes (from Python labels_as='{way}')"
     )
 
@@ -136,12 +138,11 @@ def doubt_about_numbers(
         What must be said first, if rows are equally long vectors of numbers with a fraction; or
         else what should be known, if all labels are numbers and some have a fraction.
     """
-    pieces = [(index, piece) for index, row in enumerate(rows) for piece in row]
-    if not all(_NUMBER.fullmatch(piece) for _, piece in pieces):
+    pieces = {piece for row in rows for piece in row}
+    fractions = {piece for piece in pieces if _FRACTION.fullmatch(piece)}
+    if not fractions or not all(map(_NUMBER.fullmatch, pieces)):
         return None, None
-    first = next((index for index, piece in pieces if _FRACTION.fullmatch(piece)), None)
-    if first is None:
-        return None, None
+    first = next(index for index, row in enumerate(rows) if not fractions.isdisjoint(row))
     lengths = {len(row) for row in rows if row}
     shown = f"{cells[first]}, {place(first)}"
     if len(lengths) == 1 and lengths != {1}:
