@@ -12,6 +12,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hpo._duration import seconds_of
 from hpo._output import steady_output
@@ -22,6 +23,7 @@ __all__ = [
     "FAILED_TASKS",
     "LAST_PORT",
     "NO_CANDIDATE",
+    "Parser",
     "add_cache_option",
     "add_memory_option",
     "add_model_options",
@@ -45,6 +47,14 @@ LAST_PORT = 65535
 _PASSWORD = re.compile(r"(://[^\s/:@]*:|\b\w*password=)[^\s@&'\"]+", re.IGNORECASE)
 #: The study is complete, but some of its tasks failed.
 FAILED_TASKS = 5
+
+
+class Parser(argparse.ArgumentParser):
+    """A command's options; what is wrong with them is said without a URL's password."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and what is wrong, and end the command."""
+        super().error(_scrubbed(message))
 
 
 def add_study_options(

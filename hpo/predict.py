@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo._data_arguments import add_reading_options
-from hpo._options import add_cache_option, add_model_options, add_plugin_option, guarded, positive
+from hpo._options import (
+    Parser,
+    add_cache_option,
+    add_model_options,
+    add_plugin_option,
+    guarded,
+    positive,
+)
 from hpo._predict_rows import asked_rows, label_lines
 from hpo._writable import check_file, check_folder
 from hpo.errors import InputError
@@ -34,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m hpo.predict",
         description="Label rows with a trained model; only the model folder is needed.",
         allow_abbrev=False,

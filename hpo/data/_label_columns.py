@@ -96,9 +96,7 @@ def read_labels(
         read = _read_columns(cells, column, place, problems, asked)
     elif any(part.class_names for part in every):
         way = "auto" if asked is None else asked.way
-        lists = [
-            names for part in every for names in _with_names(part, str(column), problems, way)
-        ]
+        lists = [names for part in every for names in _with_names(part, str(column), problems, way)]
         as_list_of = LabelsAs("list", None if asked is None else asked.classes)
         read = encode_values(lists, place, str(column), problems, as_list_of)
     else:

@@ -237,7 +237,7 @@ def caption_lists(cells: Sequence[Any]) -> list[list[str]] | None:
     """
     if not any(type(cell) is str and looks_like_list(cell) for cell in cells[:_LOOKED_AT]):
         return None
-    found = []
+    found: list[list[str]] = []
     for cell in cells:
         if not isinstance(cell, str) or not looks_like_list(cell):
             if is_missing(cell) or cell == "":
