@@ -68,3 +68,11 @@ def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(path)
     with pytest.raises(InputError, match="must be a file"):
         read_yaml(path)
+
+
+def test_numbers_are_what_people_mean() -> None:
+    text = "[010, 1:30, 1:30.5, 1_000, 0x10, 0b11, -0, +3, .5, -1.5e3, 1e-3, 5., 1_0.5, .inf, 09]"
+    assert parse_yaml(text)[1] == [
+        *("010", "1:30", "1:30.5", 1000, 16, 3, 0, 3, 0.5, -1500.0, 0.001, 5.0, 10.5),
+        *(float("inf"), "09"),
+    ]
