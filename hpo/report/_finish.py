@@ -56,6 +56,7 @@ def finish_study(
     ended_by: str | None = None,
     in_time: bool = False,
     models: Callable[[int], int | None] = lambda trained: None,
+    enough: Callable[[], bool] = lambda: False,
     tell: Tell = nobody,
 ) -> None:
     """Refit the best configuration unless that is done, write all results, and print them.
@@ -75,6 +76,7 @@ def finish_study(
             refitted for as many epochs as it was scored at.
         models: Says how many models may be refitted, given the epochs that were trained; None for
             any number.
+        enough: Whether the refit is to be cut short; see ``refit``.
         tell: Is told of what is trained, and of the results.
 
     Raises:
@@ -99,7 +101,19 @@ def finish_study(
         written = there
     else:
         results, failure = _results(
-            study, best, tried, tasks, out, device, memory_gb, tell, refits, models, metrics, known
+            study,
+            best,
+            tried,
+            tasks,
+            out,
+            device,
+            memory_gb,
+            tell,
+            refits,
+            models,
+            enough,
+            metrics,
+            known,
         )
         written = {
             **metrics,
@@ -196,6 +210,8 @@ def _already_written(out: Path, metrics: dict[str, Any], refits: bool) -> dict[s
         names = ["model/config.json"]
         if written.get("model", {}).get("predicted"):
             names.append("predictions.csv")
+        if "cut_short" in written.get("model", {}):
+            return None  # there may be time for the rest now
         if "model" not in written or not all((out / name).exists() for name in names):
             return None
         if written.get("files", (found := _hashes(out))) != found:
@@ -221,6 +237,7 @@ def _results(
     tell: Tell,
     refits: bool,
     models: Callable[[int], int | None],
+    enough: Callable[[], bool],
     metrics: dict[str, Any],
     known: RowFacts | None,
 ) -> tuple[dict[str, Any], Exception | None]:
@@ -272,7 +289,9 @@ def _results(
     if refits and failure is None:
         members = () if selection is None else selection.members
         try:
-            model, epochs = _refitted(study, tried, members, out / "model", device, memory_gb, tell)
+            model, epochs = _refitted(
+                study, tried, members, out / "model", device, memory_gb, tell, enough
+            )
         except (DivergedError, InputError) as error:
             failure = _without_model(error, out)
             found["refit_failed"] = str(error)
@@ -378,6 +397,7 @@ def _refitted(
     device: str,
     memory_gb: float | None,
     tell: Tell,
+    enough: Callable[[], bool],
 ) -> tuple["TrainedModel", int]:
     """Return the refitted model, from ``folder`` or trained, and its epochs."""
     from hpo.results import refit_best
@@ -390,6 +410,7 @@ def _refitted(
         memory_gb=memory_gb,
         kept=folder,
         on_step=lambda step, steps: tell(Finishing("refit", step, steps)),
+        enough=enough,
     )
 
 
