@@ -105,9 +105,7 @@ def test_an_image_in_two_places_is_doubtful(tmp_path: Path) -> None:
         ("a.jpg", "a.png"),
     ],
 )
-def test_the_file_that_was_perhaps_meant_is_named(
-    tmp_path: Path, written: str, there: str
-) -> None:
+def test_the_file_that_was_perhaps_meant_is_named(tmp_path: Path, written: str, there: str) -> None:
     write_images(tmp_path / "images", (there, "other.png"))
     (tmp_path / "train.csv").write_text(f"ImageID,Labels\n{written},x\nother.png,y\n")
     (problem,) = problems_of(tmp_path)

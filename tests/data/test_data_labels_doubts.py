@@ -31,7 +31,9 @@ def test_vectors_in_other_words_than_0_and_1(
 ) -> None:
     (problem,) = refused(make_folder, cells)
     assert problem.startswith("Labels looks like vectors of ")
-    assert f"{words} (such as {cells[0]}, train.csv line 2), but a vector must have 0 and" in problem
+    assert (
+        f"{words} (such as {cells[0]}, train.csv line 2), but a vector must have 0 and" in problem
+    )
     assert f"--labels-as {way} if {words} are classes" in problem
     assert len(read(make_folder, cells, LabelsAs(way))[0]) == words.count("'") // 2
 
@@ -94,8 +96,8 @@ def test_names_as_python_prints_them(make_folder: MakeFolder) -> None:
 def test_separators_that_are_none_here(make_folder: MakeFolder) -> None:
     notes = read(make_folder, ["猫、狗", "狗", "猫"])[2]
     assert notes == [
-        "the class '猫、狗' has parts that other classes have as well; if '、' separates labels, put "
-        "';' in its place"
+        "the class '猫、狗' has parts that other classes have as well; if '、' separates labels, "
+        "put ';' in its place"
     ]
     (problem,) = refused(make_folder, ["dark blue\nred", "red"])
     assert problem.startswith("train.csv line 2: Labels 'dark blue\\nred' has a line break in it ")
@@ -127,7 +129,9 @@ def test_a_vector_beside_names_of_numbers(tmp_path: Path) -> None:
     def labels(way: str) -> Any:
         return load_dataset(tmp_path, images="ignore", labels_as=LabelsAs(way)).labels.tolist()
 
-    with pytest.raises(InputError, match="vectors of 2 zeros and ones .* --labels-as multi-hot, or"):
+    with pytest.raises(
+        InputError, match=r"vectors of 2 zeros and ones .* --labels-as multi-hot, or"
+    ):
         labels("auto")
     assert labels("multi-hot") == [[0, 1], [1, 0]]
     assert labels("list") == [[1, 1], [1, 1]]

@@ -166,9 +166,7 @@ def test_the_index_of_labels_is_compared_with_that_of_embeddings(tmp_path: Path)
     assert np.array_equal(data.features.train["image"], vectors())
     assert data.dataset.train.ids == tuple(IDS)
     test = pd.DataFrame(vectors()[:2], index=["t1", "t0"])
-    both = load_data(
-        features={"image": image}, labels=labels, test={"image": test}, cache=tmp_path
-    )
+    both = load_data(features={"image": image}, labels=labels, test={"image": test}, cache=tmp_path)
     assert both.dataset.test is not None and both.dataset.test.ids == ("t1", "t0")
     with pytest.raises(InputError, match="the same names in different orders; leave ids out"):
         load_data(features={"image": image}, labels=labels, ids=NAMES, cache=tmp_path)
