@@ -21,6 +21,7 @@ __all__ = [
     "DEFAULT_STORAGE",
     "FAILED_TASKS",
     "LAST_PORT",
+    "MOST_THREADS",
     "NO_CANDIDATE",
     "add_cache_option",
     "add_memory_option",
@@ -42,6 +43,10 @@ DEFAULT_STORAGE = "sqlite:///studies.db"
 #: Exit status where a study can't go on: all candidates of a stage failed.
 NO_CANDIDATE = 4
 LAST_PORT = 65535
+#: Threads of a process, or processes; more is a mistake that takes a machine down.
+MOST_THREADS = 4096
+#: No number of a command is larger: a system's clocks can't wait for more seconds than these.
+_MOST = 10**9
 _PASSWORD = re.compile(r"(://[^\s/:@]*:|\b\w*password=)[^\s@&'\"]+", re.IGNORECASE)
 #: The study is complete, but some of its tasks failed.
 FAILED_TASKS = 5
@@ -192,17 +197,20 @@ def add_timing_options(parser: argparse.ArgumentParser) -> None:
 def duration(text: str) -> float:
     """Return the seconds of a length of time; an argument type."""
     try:
-        return seconds_of(text)
+        seconds = seconds_of(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    if seconds > _MOST:
+        raise argparse.ArgumentTypeError(f"is {text}, but must be at most {_MOST:,} seconds")
+    return seconds
 
 
 def _seconds_or_none(text: str) -> float:
     return 0.0 if text.strip() == "0" else duration(text)
 
 
-def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
-    """Return an argument type: a number above 0."""
+def positive(kind: type[int] | type[float], most: int = _MOST) -> Callable[[str], int | float]:
+    """Return an argument type: a number above 0, and at most ``most``."""
 
     def parse(text: str) -> int | float:
         try:
@@ -215,6 +223,8 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
             raise argparse.ArgumentTypeError(f"is {text}, but must be a finite number")
         if not value > 0:
             raise argparse.ArgumentTypeError(f"is {text}, but must be above 0")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"is {text}, but must be at most {most:,}")
         return value
 
     return parse

@@ -16,6 +16,7 @@ def steady_output() -> Iterator[None]:
     A log on a full disk, a pipe that nobody reads any more, a terminal that lacks a character: what
     can't be printed is left out, or written by its code. The work goes on.
     """
+    _open_what_is_closed()
     before = sys.stdout, sys.stderr
     streams = [_Steady(stream) for stream in before]
     sys.stdout, sys.stderr = (cast(TextIO, stream) for stream in streams)
@@ -25,6 +26,25 @@ def steady_output() -> Iterator[None]:
         sys.stdout, sys.stderr = before
         for stream in streams:
             stream.end()
+
+
+def _open_what_is_closed() -> None:
+    """Let standard streams that the process was started without lead nowhere.
+
+    Otherwise the next file that is opened, such as a database, gets the number of one of them, and
+    what libraries and child processes print ends up in it.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 class _Steady:
@@ -40,7 +60,7 @@ class _Steady:
         except UnicodeEncodeError:
             encoding = self._stream.encoding
             self.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        except OSError:
+        except (OSError, ValueError):  # a ValueError of one that was closed
             pass
         return len(text)
 
@@ -51,14 +71,14 @@ class _Steady:
 
     def flush(self) -> None:
         """Write what is kept back, as far as that is possible."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
 
     def end(self) -> None:
         """Flush; what can't be written then is not tried again when the process ends."""
         try:
             self._stream.flush()
-        except OSError:
+        except (OSError, ValueError):
             with contextlib.suppress(OSError, ValueError):
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self._stream.fileno())

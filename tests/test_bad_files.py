@@ -187,6 +187,25 @@ STORED: list[Case] = [
                 bad.definition("json_remove(definition, '$.dataset')"),
                 f"{DAMAGED}dataset is missing",
             ),
+            *(
+                (
+                    bad.definition(f"json_set(definition, '$.{name}', {value})"),
+                    f"{DAMAGED}{name} can't be what hpo wrote",
+                )
+                for name, value in (
+                    ("modalities", "3"),
+                    ("metrics", "5"),
+                    ("cache", "json('[1]')"),
+                    ("bundle_key", "'../../../etc'"),
+                    ("train_rows", "1e300"),
+                    ("threads", "-1"),
+                    ("checkpoint_every", "0"),
+                    ("dataset", "json('[1]')"),
+                    ("widths", """json('{"image": "x"}')"""),
+                    ("sources", "3"),
+                    ("plugins", """json('[{"kind": 1, "name": 2, "module": 3, "sha256": 4}]')"""),
+                )
+            ),
             (
                 bad.definition("json_set(definition, '$.format', 99)"),
                 "error: The study was made by a newer version of hpo: its definition has format 99",

@@ -44,7 +44,7 @@ def _main(argv: Sequence[str] | None) -> int:
     from hpo.training import TrainedModel
 
     out = arguments.out or Path("model.onnx")
-    check_file(out, "--out")
+    check_file(out, "--out", arguments.model.glob("*"))
     if arguments.encoder and not arguments.with_encoder:
         raise InputError("--encoder says where an encoder is, so it needs --with-encoder")
     load_plugins(arguments.plugin)

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hpo.errors import InputError
 from hpo.json_files import parse_json
-from hpo.serve._queue import BusyError, Rows
+from hpo.serve._queue import BusyError, Rows, TooManyError
 from hpo.serve._rows import Asked, Reader
 
 __all__ = ["MOST_ROWS", "make_app"]
@@ -81,6 +81,9 @@ def make_app(reader: Reader, rows: Rows, *, most_bytes: int, local: bool) -> Fas
             return _refused(error.status_code, str(error.detail))
         except ClientDisconnect:
             return _refused(400, "the request ended before its end")
+        except TooManyError as error:
+            sentence = f"the request has {len(asked):,} rows, but must have {error.most:,} at most"
+            return _refused(413, sentence)
         except BusyError:
             return _refused(503, "too many rows are waiting; ask again in a few seconds")
         answers = []

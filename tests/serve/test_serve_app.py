@@ -1,5 +1,7 @@
 """What is asked over HTTP, and what is answered: probabilities as ``predict_proba`` gives them."""
 
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -206,14 +208,25 @@ def huge_png() -> bytes:
 
 
 def test_too_many_that_wait(model: hpo.Model) -> None:
-    reader = Reader(model)
-    rows = Rows(reader.answer, most=1, wait_s=0.001, waiting=0)
+    reader, held = Reader(model), threading.Event()
+
+    def answer(asked: Any) -> Any:
+        held.wait(20)
+        return reader.answer(asked)
+
+    rows = Rows(answer, most=1, wait_s=0.001, waiting=1)
+    (row,) = reader.given([PNG], ["x"])
+    rows.ask([row])
+    while rows.waiting:
+        time.sleep(0.01)
+    rows.ask([row])
     with TestClient(make_app(reader, rows, most_bytes=10**6, local=True), base_url=LOCAL) as client:
-        answer = client.post("/predict", **form([PNG], ["x"]))
-    assert (answer.status_code, answer.json()["error"]) == (
-        503,
-        "Too many rows are waiting; ask again in a few seconds",
-    )
+        found = [client.post("/predict", **form([PNG] * n, ["x"] * n)) for n in (1, 2)]
+    held.set()
+    assert [(answer.status_code, answer.json()["error"]) for answer in found] == [
+        (503, "Too many rows are waiting; ask again in a few seconds"),
+        (413, "The request has 2 rows, but must have 1 at most"),
+    ]
 
 
 def test_what_nobody_foresaw_is_said_and_the_next_request_is_answered(model: hpo.Model) -> None:
