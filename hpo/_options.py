@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hpo._duration import seconds_of
-from hpo._output import steady_output
+from hpo._output import plain, steady_output
 from hpo.errors import DivergedError, InputError
 
 __all__ = [
@@ -256,6 +256,7 @@ def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | N
             return main(argv)
         except (Exception, KeyboardInterrupt) as error:
             status, said = ending(error)
+            said = plain(said)
             if isinstance(error, KeyboardInterrupt):
                 print(said, file=sys.stderr)
             elif _is_foreseen(error):
@@ -278,6 +279,9 @@ def ending(error: BaseException) -> tuple[int, str]:
         return 130, "stopped; run the same command again to continue"
     if isinstance(error, DivergedError):
         return 1, str(error)
+    if isinstance(error, UnicodeEncodeError):
+        text = repr(error.object[max(error.start - 20, 0) : error.end + 20])
+        return 2, f"{text} has bytes that are no text in UTF-8, so it can't be used here."
     if isinstance(error, OSError):
         named = f"'{error.filename}': " if error.filename else ""
         return 1, f"{named}{error.strerror or error}"
@@ -288,7 +292,7 @@ def ending(error: BaseException) -> tuple[int, str]:
 
 
 def _is_foreseen(error: Exception) -> bool:
-    known = isinstance(error, InputError | DivergedError | OSError)
+    known = isinstance(error, InputError | DivergedError | OSError | UnicodeEncodeError)
     return known or _trouble_of_store(error) is not None
 
 
@@ -331,12 +335,19 @@ def _scrubbed(text: str) -> str:
     return _PASSWORD.sub(r"\1***", text)
 
 
+class _Plain(logging.Formatter):
+    """Formats lines in which a terminal has nothing to obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))
+
+
 @contextlib.contextmanager
 def _reporting() -> Iterator[None]:
     """Send the package's warnings to standard error, with the time, while a command runs."""
     log = logging.getLogger("hpo")
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    handler.setFormatter(_Plain("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     log.addHandler(handler)
     try:
         yield

@@ -120,6 +120,8 @@ PLACES: list[Case] = [
         {
             "--out space.yaml/x": "space.yaml' is a file, but must be a folder\n",
             "--study none": "error: --study none: sqlite:///studies.db has no such study; it has",
+            "--study '\x1b]0;a\x07'": "error: --study \\x1b]0;a\\x07: sqlite:///studies.db has no",
+            "--study '\udcff'": "error: '\\udcff' has bytes that are no text in UTF-8, so it can't",
             "--storage sqlite:///no.db": "error: --storage sqlite:///no.db: there is no such file",
             "--storage postgresql://u:secret@localhost:port/x": "u:***@localhost:port/x: the port",
             "--storage grpc://localhost:x": "error: --storage grpc://localhost:***: the port, whi",
@@ -195,6 +197,57 @@ SPACES = spoilt(
         (sampled("params: {lr: {low: 1, high: .inf}}"), "is inf, but must be a finite number"),
         (sampled("params: {lr: {low: .nan, high: 1}}"), "is nan, but must be a finite number"),
         (sampled("params: {lr: 3}"), "range is 3, but must be a valid dictionary"),
+        (sampled("params: {lr: {low: 1, high: 2, step: 1e-320}}"), "step is 9.99989e-321, which m"),
+        (
+            sampled("params: {epochs: {low: 1, high: 2147483646}}"),
+            "epochs is 1 to 2.14748e+09, but must have 1,000,000 values at most; a step makes ",
+        ),
+        (
+            space("name: x\nseeds: true\nsearch: {kind: greedy, stages: []}\n"),
+            "seeds is True, but ",
+        ),
+        (space("name: x\nscale: {width: true}\n"), "width is True, but must be a number"),
+        *(
+            (sampled(f"params: {{lr: {{low: 0.1, high: 0.2}}}}, {component}"), message)
+            for component, message in (
+                ("pruner: {name: PercentilePruner}", "PercentilePruner must have percentile\n"),
+                (
+                    "pruner: {name: PercentilePruner, percentile: 101}",
+                    "Percentile must be between 0 and 100 inclusive, but got percentile=101\n",
+                ),
+                (
+                    "pruner: {name: HyperbandPruner, min_resource: -1}",
+                    "min_resource is -1, but must be a whole number from 1 to 2,147,483,647\n",
+                ),
+                (
+                    "pruner: {name: HyperbandPruner, reduction_factor: 1}",
+                    "The value of `reduction_factor` is 1, but must be `reduction_factor >= 2`\n",
+                ),
+                (
+                    "pruner: {name: HyperbandPruner, min_resource: 9, max_resource: 3}",
+                    "max_resource must be at least min_resource\n",
+                ),
+                (
+                    "pruner: {name: PatientPruner, patience: 2, wrapped: {name: PatientPruner}}",
+                    "PatientPruner must have patience\n",
+                ),
+                ("pruner: {name: ThresholdPruner}", "Either lower or upper must be specified\n"),
+                ("pruner: {name: ThresholdPruner, lower: x}", "lower is 'x', but must be a number"),
+                (
+                    "sampler: {name: TPESampler, gamma: 3}",
+                    "gamma is 3, but must be left out: it is",
+                ),
+                ("sampler: {name: TPESampler, group: 3}", "group is 3, but must be true or false"),
+                (
+                    "sampler: {name: GPSampler, n_startup_trials: x}",
+                    "n_startup_trials is 'x', but ",
+                ),
+                (
+                    "sampler: {name: NSGAIISampler, population_size: 1}",
+                    "`population_size` must be ",
+                ),
+            )
+        ),
         (bad.write("data/hpo.yaml", b"encoder: caf\xe9\n"), "data/hpo.yaml: not YAML: it isn't UT"),
         (bad.write("data/hpo.yaml", "1: 2\n"), "unknown key '1'; allowed: encoder, set, columns"),
         (bad.write("data/hpo.yaml", "plugin: x.py\n"), "unknown key 'plugin'"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo._output import steady_output
+from hpo._output import plain, steady_output
 
 PRINTS = """
 import sys
@@ -84,3 +84,21 @@ def test_streams_that_are_closed(tmp_path: Path) -> None:
     number, *_ = (tmp_path / "numbers").read_text().split()
     assert int(number) > 2
     assert (tmp_path / "file").read_bytes() == b""
+
+
+TITLE = "\x1b]0;a title\x07"
+
+
+def test_a_terminal_obeys_nothing_that_comes_from_outside(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plain(f"a\tb\r\n{TITLE}\x1b[2J\u202e\rπ") == (
+        "a\tb\r\n\\x1b]0;a title\\x07\\x1b[2J\\u202e\\rπ"
+    )
+    with steady_output():
+        print(f"{TITLE}\x1b[1mbold\x1b[0m")  # nothing is drawn in a file
+    assert capsys.readouterr().out == "\\x1b]0;a title\\x07\\x1b[1mbold\\x1b[0m\n"
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with steady_output():
+        print(f"{TITLE}\x1b[1mbold\x1b[0m")
+    assert capsys.readouterr().out == "\\x1b]0;a title\\x07\x1b[1mbold\x1b[0m\n"

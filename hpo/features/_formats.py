@@ -148,6 +148,8 @@ def _open_zip(path: Path) -> ArrayFile:
         for name in arrays.files:
             try:
                 found[name] = arrays[name]
+            except MemoryError:
+                raise InputError(f"has an array '{name}' that memory can't hold") from None
             except Exception as error:
                 if not isinstance(error, ValueError) or "pickle" not in str(error):
                     raise InputError(f"has a damaged array '{name}'") from None

@@ -45,6 +45,8 @@ def read_parquet(
             floats = [f.name for f in schema if types.is_floating(f.type)] if vectors else []
             texts = [f.name for f in schema if _is_text(types, f.type)]
             rows = int(file.metadata.num_rows)
+            if len(set(schema.names)) < len(schema.names):
+                raise ValueError("it has two columns of one name")
             table = file.read(columns=[*texts, *(listed or floats)])
             table.validate(full=True)
             columns = {

@@ -98,12 +98,15 @@ def write_report(
         )
         for index, (table, shown) in enumerate(zip(decided, tables, strict=True))
     ]
+    wrong: list[ResultTable] = []
+    if results:
+        wrong = _read(partial(error_tables, folder, changed), wrong, ERROR_FILES[0])
     pruned = pruned_table(tasks)
     further = [
         *([] if pruned is None else [pruned]),
         *([] if floor is None else [stage_table(floor_table(floor), metric)]),
         *result_tables(results or {}),
-        *(_read(partial(error_tables, folder, changed), [], ERROR_FILES[0]) if results else []),
+        *wrong,
     ]
     shows_bins = bool(results) and RELIABILITY_FILE not in changed
     bins = _read(partial(reliability_table, folder), None, RELIABILITY_FILE) if shows_bins else None

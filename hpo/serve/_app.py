@@ -197,8 +197,8 @@ class _LocalNames:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower()
-            name = host if host.endswith("]") else host.rpartition(":")[0] or host
-            if name not in _LOCAL:
+            name, _, port = (host, "", "") if host.endswith("]") else host.rpartition(":")
+            if (name or port) not in _LOCAL or (name and port and not port.isdecimal()):
                 answer = _refused(403, f"ask for it as one of {', '.join(_LOCAL)}, not {host[:80]}")
                 await answer(scope, receive, send)
                 return
@@ -206,4 +206,6 @@ class _LocalNames:
 
 
 def _refused(status: int, sentence: str) -> JSONResponse:
-    return JSONResponse({"error": sentence[:1].upper() + sentence[1:]}, status)
+    # A key in the JSON of a request may have half a character.
+    shown = (sentence[:1].upper() + sentence[1:]).encode(errors="backslashreplace").decode()
+    return JSONResponse({"error": shown}, status)

@@ -1,5 +1,6 @@
 """What the fields of a definition may be where it is stored, which may be a file that was sent."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ __all__ = ["wrong_fields"]
 def wrong_fields(raw: Mapping[str, Any]) -> list[str]:
     """Return the names of the fields that no version of hpo wrote so."""
     return [name for name, is_right in _RULES.items() if name in raw and not is_right(raw[name])]
+
+
+_MODALITY = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def _is_text(value: object) -> bool:
@@ -26,8 +30,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_size(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and value > 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _are_texts(value: object) -> bool:
@@ -42,7 +45,7 @@ def _are_widths(value: object) -> bool:
 _RULES: dict[str, Callable[[Any], bool]] = {
     "cache": _is_text,
     "bundle_key": _is_name,
-    "modalities": lambda value: _are_texts(value) and bool(value),
+    "modalities": lambda value: _are_texts(value) and all(map(_MODALITY.fullmatch, value)),
     "train_rows": _is_count,
     "threads": _is_count,
     "checkpoint_every": _is_count,

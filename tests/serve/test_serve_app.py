@@ -158,6 +158,10 @@ REFUSED = {
         {"content": b"[" * 100_000, "headers": {"content-type": "application/json"}},
         "The request's JSON can't be read",
     ),
+    "half a character": (
+        {"content": b'{"\\ud800": 1}', "headers": {"content-type": "application/json"}},
+        "\\ud800",
+    ),
     "a list": ({"json": [1]}, "The JSON must be an object of embeddings: "),
     "words": (
         {"json": {"image": [["a"] * 64], "text": [["1"] * 64]}},
@@ -253,6 +257,8 @@ def test_what_nobody_foresaw_is_said_and_the_next_request_is_answered(model: hpo
 def test_only_under_the_names_of_this_machine(client: TestClient, model: hpo.Model) -> None:
     for host in ("127.0.0.1:8000", "localhost:1", "localhost", "[::1]:80", "[::1]"):
         assert client.get("/health", headers={"host": host}).status_code == 200
+    for host in ("127.0.0.1:8000, evil.example", "[::1]:evil", ":80", ""):
+        assert client.get("/health", headers={"host": host}).status_code == 403
     answer = client.get("/health", headers={"host": "evil.example"})
     assert answer.status_code == 403
     assert answer.json()["error"].endswith("not evil.example")
