@@ -1,157 +1,151 @@
 """``hpo run --dry-run``: the whole plan, and nothing is encoded, stored or trained."""
 
-import contextlib
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
 
 from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes
+from hpo._run_request import Request
+from hpo.data import Dataset, Division, divide
+from hpo.errors import InputError, did_you_mean
+from hpo.features import (
+    DEFAULT_ENCODER,
+    ENCODED,
+    DataOptions,
+    FolderDefaults,
+    encodable,
+    prepare_data,
+    read_rows,
+    reads_images,
+)
+from hpo.library import define_study
+from hpo.notes import refuse_doubts
+from hpo.search import Space
+from hpo.study import Definition, look, plugins_of, study_names
+from hpo.training import METRICS, Arithmetic
+from hpo.trials import redact
+from hpo.watch import show_plan
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from hpo.data import Dataset, Division
-    from hpo.features import DataOptions, FolderDefaults
-    from hpo.library import Limits
-    from hpo.search import Space
-    from hpo.study import Definition
-    from hpo.training import Arithmetic
-
-__all__ = ["dry_run", "rehearsed"]
+__all__ = ["dry_run"]
 
 
-def rehearsed(options: "DataOptions", stack: contextlib.ExitStack) -> "DataOptions":
-    """Return options that leave the cache alone: what is made goes into a folder that is removed.
+@dataclass(frozen=True)
+class _Rehearsed:
+    """What is known of a study without any work.
 
-    Args:
-        options: Those of the run.
-        stack: Removes it.
+    Attributes:
+        division: The rows, and how they are divided.
+        definition: What the study will be.
+        features: Lines about its embeddings.
+        notes: Lines about what is doubtful.
+        memory: Lines about rows that workers will not hold.
     """
-    from hpo.features import DEMO_DATA
 
-    there = options.folder / "train.csv"  # of the demo, if it was rendered before
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hpo-dry-run-"))
-    data = str(options.folder) if options.data == DEMO_DATA and there.exists() else options.data
-    return replace(options, data=data, cache=Path(folder))
+    division: Division
+    definition: Definition
+    features: list[str]
+    notes: list[str]
+    memory: list[str]
 
 
-def dry_run(
-    options: "DataOptions",
-    defaults: "FolderDefaults",
-    space: "Space",
-    arithmetic: "Arithmetic",
-    *,
-    study: str,
-    storage: str,
-    real_cache: Path,
-    allowed: Sequence[float],
-    head: str,
-    placed: str,
-    limits: "Limits",
-    candidates: Sequence[Mapping[str, Any]],
-    warm_start: str | None,
-    wait: float | None,
-    console: "Console",
-) -> None:
+def dry_run(request: Request, console: Console) -> None:
     """Print the plan of a run.
 
     Embeddings that exist already are read and checked as a run does, in a folder that is thrown
     away. What is to be encoded is counted alone, so what follows from its embeddings isn't known.
 
     Args:
-        options: Where the data comes from; its cache is a folder that will be thrown away.
-        defaults: What the data folder says.
-        space: What is searched.
-        arithmetic: How workers compute.
-        study: The study's name.
-        storage: The storage URL.
-        real_cache: The cache of the run that this is a rehearsal of.
-        allowed: What each worker may hold of the rows, in 10⁹ bytes.
-        head: The first line of the plan.
-        placed: Where workers will be.
-        limits: What may end the study.
-        candidates: What is to be tried first.
-        warm_start: A study whose best configurations are.
-        wait: Seconds for which a store that is away is waited for.
+        request: What is asked for; the cache of its options is a folder that is thrown away.
         console: Where to print.
 
     Raises:
         InputError: As the run.
     """
-    from hpo.data import divide
-    from hpo.errors import InputError, did_you_mean
-    from hpo.features import encodable, prepare_data, read_rows
-    from hpo.library import define_study
-    from hpo.notes import refuse_doubts
-    from hpo.study import look, study_names
-    from hpo.trials import redact
-    from hpo.watch import show_plan
-
-    if options.encodes:
-        dataset = read_rows(options)
-        division = divide(dataset, space.split, space.train_rows)
-        if options.strict:
-            refuse_doubts((*dataset.notes, *division.notes))
-        space = space.model_copy(update={"split": division.spec})
-        modalities = options.modalities or encodable(dataset, options)
-        definition = _unencoded(space, division, modalities, arithmetic)
-        features = _to_encode(options, defaults, dataset, real_cache)
-        notes, memory = [f"note: {note}" for note in (*dataset.notes, *division.notes)], []
-    else:
-        data = prepare_data(
-            options, defaults, lambda rows: divide(rows, space.split, space.train_rows)
-        )
-        division = data.divide(space.split, space.train_rows)
-        if options.strict:
-            refuse_doubts(division.notes)
-        space = space.model_copy(update={"split": division.spec})
-        bundle = data.bundle_of(division)
-        dataset = data.dataset
-        definition = define_study(
-            data, space, bundle, arithmetic=arithmetic, checkpoint_every=1, run_store_gb=1.0
-        )
-        features = feature_lines(data)
-        notes = [
-            *(f"note: {note}" for note in (*data.notes, *division.notes)),
-            *scaling_notes(data, space),
-        ]
-        memory = memory_notes(bundle, allowed)
-    board = look(storage, study, definition, same_data=options.encodes, wait=wait)
+    arguments, encodes = request.arguments, request.options.encodes
+    storage, wait = arguments.storage, arguments.wait_for_store
+    known = _counted(request) if encodes else _read(request)
+    definition, dataset = known.definition, known.division.dataset
+    board = look(storage, arguments.study, definition, same_data=encodes, wait=wait)
+    limits = request.limits
     limits.trial_epochs(definition)  # says what is wrong
     strategy = definition.capped().strategy()
-    for values in candidates:
+    for _, values in request.candidates:
         strategy.point(values)  # likewise
+    warm_start = arguments.warm_start
     if warm_start is not None and warm_start not in (names := study_names(storage, wait)):
         raise InputError(
             f"--warm-start {warm_start}: {redact(storage)} has no such study"
             f"{did_you_mean(warm_start, names)}."
         )
     test_rows = 0 if dataset.test is None else len(dataset.test)
+    folder, defaults = request.options.folder, request.defaults
     about = [
-        head,
-        *row_lines(options.folder, division, test_rows, features, defaults),
-        *notes,
+        request.head,
+        *row_lines(folder, known.division, test_rows, known.features, defaults),
+        *known.notes,
         *([str(limits)] if str(limits) else []),
         *([] if warm_start is None else [f"warm start from {warm_start}, where the study is new"]),
-        placed,
-        *memory,
+        f"{request.placed} · precision {request.arithmetic.precision}",
+        *known.memory,
     ]
     show_plan(console, about, strategy.plan(board), definition.space)
     console.print("Nothing was encoded, stored or trained (--dry-run).")
 
 
-def _unencoded(
-    space: "Space",
-    division: "Division",
-    modalities: Sequence[str],
-    arithmetic: "Arithmetic",
-) -> "Definition":
-    """Return what a study will be, as far as it is known before anything is encoded."""
-    from hpo.study import Definition, plugins_of
-    from hpo.training import METRICS
+def _counted(request: Request) -> _Rehearsed:
+    """Read the rows, and count what would be encoded."""
+    options, space = request.options, request.space
+    dataset = read_rows(options)
+    division = divide(dataset, space.split, space.train_rows)
+    notes = (*dataset.notes, *division.notes)
+    if options.strict:
+        refuse_doubts(notes)
+    space = space.model_copy(update={"split": division.spec})
+    modalities = options.modalities or encodable(dataset, options)
+    return _Rehearsed(
+        division,
+        _unencoded(space, division, modalities, request.arithmetic),
+        _to_encode(options, request.defaults, dataset, request.arguments.cache),
+        [f"note: {note}" for note in notes],
+        [],
+    )
 
+
+def _read(request: Request) -> _Rehearsed:
+    """Read rows and embeddings."""
+    space = request.space
+    data = prepare_data(
+        request.options,
+        request.defaults,
+        lambda rows: divide(rows, space.split, space.train_rows),
+    )
+    division = data.divide(space.split, space.train_rows)
+    if request.options.strict:
+        refuse_doubts(division.notes)
+    space = space.model_copy(update={"split": division.spec})
+    bundle = data.bundle_of(division)
+    definition = define_study(
+        data, space, bundle, arithmetic=request.arithmetic, checkpoint_every=1, run_store_gb=1.0
+    )
+    notes = [f"note: {note}" for note in (*data.notes, *division.notes)]
+    return _Rehearsed(
+        division,
+        definition,
+        feature_lines(data),
+        [*notes, *scaling_notes(data, space)],
+        memory_notes(bundle, request.allowed),
+    )
+
+
+def _unencoded(
+    space: Space,
+    division: Division,
+    modalities: Sequence[str],
+    arithmetic: Arithmetic,
+) -> Definition:
+    """Return what a study will be, as far as it is known before anything is encoded."""
     return Definition(
         space=space,
         cache="",
@@ -170,11 +164,9 @@ def _unencoded(
 
 
 def _to_encode(
-    options: "DataOptions", defaults: "FolderDefaults", dataset: "Dataset", cache: Path
+    options: DataOptions, defaults: FolderDefaults, dataset: Dataset, cache: Path
 ) -> list[str]:
     """Say what would be encoded, and with what."""
-    from hpo.features import DEFAULT_ENCODER, ENCODED, encodable, reads_images
-
     asked = options.encoder or defaults.encoder or DEFAULT_ENCODER
     encoders = [asked] if isinstance(asked, str) else list(asked.values())
     names = [name for name in options.modalities or encodable(dataset, options) if name in ENCODED]

@@ -5,10 +5,10 @@ finds the last stage complete can open the next one.
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -26,6 +26,9 @@ from hpo.search._values import Change, Frozen, Given, checked_values
 from hpo.training import head_runs
 
 __all__ = ["Candidate", "GreedySearch", "GreedyStage", "GreedyStrategy", "Stage"]
+
+#: Grids that a strategy remembers: those of all stages, decided and as they are assumed.
+_GRIDS = 64
 
 
 class Stage(Frozen):
@@ -172,7 +175,7 @@ class GreedyStrategy(Strategy):
             return (*values, self.modalities[0])
         return values
 
-    @cached_property
+    @functools.cached_property
     def distributions(self) -> Mapping[str, BaseDistribution]:
         """Categorical over all values that any stage tries or fixes.
 
@@ -209,7 +212,7 @@ class GreedyStrategy(Strategy):
             best = best.updated({"fusion": self.modalities[0]})
         stages: list[GreedyStage] = []
         for index, stage in enumerate(self._search.stages):
-            candidates = self._candidates(stage, best.updated(stage.fixed))
+            candidates = self._grid(index, best.updated(stage.fixed))
             scores = [math.nan if c.skipped else score(c) for c in candidates]
             winner = _winner(candidates, scores, stage.name)
             stages.append(GreedyStage(index, stage.name, candidates, winner))
@@ -346,8 +349,14 @@ class GreedyStrategy(Strategy):
 
         return self.stages(score)
 
-    def _candidates(self, stage: Stage, base: FixedValues) -> tuple[Candidate, ...]:
+    @functools.cached_property
+    def _grid(self) -> Callable[[int, FixedValues], tuple[Candidate, ...]]:
+        """What ``_candidates`` returns, which is asked for again and again."""
+        return functools.lru_cache(maxsize=_GRIDS)(self._candidates)
+
+    def _candidates(self, index: int, base: FixedValues) -> tuple[Candidate, ...]:
         """Return the candidates of a stage; equal ones stand once, at the first place."""
+        stage = self._search.stages[index]
         grid: dict[str, Candidate] = {}
         for position, values in enumerate(itertools.product(*stage.params.values())):
             params = dict(zip(stage.params, values, strict=True))

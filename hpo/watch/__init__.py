@@ -3,7 +3,7 @@
 from hpo.watch._console import SharedConsole
 from hpo.watch._interval import IntervalProcess
 from hpo.watch._json_lines import JsonLines
-from hpo.watch._log_to import LogProcess, parse_log_to
+from hpo.watch._log_to import LogProcess, LogTo, parse_log_to
 from hpo.watch._notebook import NotebookView, in_notebook
 from hpo.watch._picture import Picture
 from hpo.watch._screen import Screen, show_plan
@@ -13,6 +13,7 @@ __all__ = [
     "IntervalProcess",
     "JsonLines",
     "LogProcess",
+    "LogTo",
     "NotebookView",
     "Picture",
     "Screen",
