@@ -35,6 +35,7 @@ __all__ = [
     "duration",
     "ending",
     "guarded",
+    "model_files",
     "port_number",
     "positive",
 ]
@@ -147,6 +148,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="[NAME=]PATH",
         help="where the model's encoder is on this machine (default: where it was in training)",
     )
+
+
+def model_files(folder: Path) -> list[Path]:
+    """Return the files of a model's folder that are read."""
+    return [folder / name for name in ("config.json", "model.safetensors")]
 
 
 def add_plugin_option(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ from hpo._options import (
     add_model_options,
     add_plugin_option,
     guarded,
+    model_files,
     positive,
 )
 from hpo._predict_rows import asked_rows, label_lines
@@ -273,9 +274,9 @@ def _by_source(
 
 def _read_files(arguments: argparse.Namespace, folders: Mapping[str, str]) -> list[Path]:
     """Return files that are read, which mustn't be written to."""
-    found = [*arguments.model.glob("*"), *map(Path, arguments.images)]
+    found = [*model_files(arguments.model), *map(Path, arguments.images)]
     if arguments.data is not None:
-        found += [p for kind in ("train", "test") for p in Path(arguments.data).glob(f"{kind}*")]
+        found += [p for kind in ("train", "test") for p in Path(arguments.data).glob(f"{kind}.*")]
     return [*found, *(path for folder in folders.values() for path in Path(folder).glob("*"))]
 
 

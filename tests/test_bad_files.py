@@ -309,7 +309,7 @@ STORED: list[Case] = [
             ),
             (
                 bad.stored(f"UPDATE trial_user_attributes SET value_json = '{DEEP}'"),
-                "The store refuses: what it holds is damaged (it is nested too deeply).",
+                "what it holds is damaged (it is nested too deeply). Waiting won't help: mend the",
             ),
             (bad.stored("UPDATE hpo_tasks SET state = 'zz'"), f"{STORE}what it has of task "),
             (

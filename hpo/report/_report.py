@@ -98,15 +98,15 @@ def write_report(
         )
         for index, (table, shown) in enumerate(zip(decided, tables, strict=True))
     ]
-    wrong: list[ResultTable] = []
+    mistakes: list[ResultTable] = []
     if results:
-        wrong = _read(partial(error_tables, folder, changed), wrong, ERROR_FILES[0])
+        mistakes = _read(partial(error_tables, folder, changed), mistakes, ERROR_FILES[0])
     pruned = pruned_table(tasks)
     further = [
         *([] if pruned is None else [pruned]),
         *([] if floor is None else [stage_table(floor_table(floor), metric)]),
         *result_tables(results or {}),
-        *wrong,
+        *mistakes,
     ]
     shows_bins = bool(results) and RELIABILITY_FILE not in changed
     bins = _read(partial(reliability_table, folder), None, RELIABILITY_FILE) if shows_bins else None

@@ -7,13 +7,12 @@ from typing import Any
 
 __all__ = ["wrong_fields"]
 
+_MODALITY = re.compile(r"[a-z][a-z0-9_]*")
+
 
 def wrong_fields(raw: Mapping[str, Any]) -> list[str]:
     """Return the names of the fields that no version of hpo wrote so."""
     return [name for name, is_right in _RULES.items() if name in raw and not is_right(raw[name])]
-
-
-_MODALITY = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def _is_text(value: object) -> bool:
