@@ -237,6 +237,7 @@ def _finish(
             ended_by=study.ended_by,
             in_time=in_budget,
             models=lambda trained: limits.models(stored, trained),
+            enough=limits.refit_is_over,
             tell=show.tell,
         )
     except (DivergedError, InputError):

@@ -77,6 +77,21 @@ def test_a_time_limit_holds_for_the_whole_command(
     assert (folder / "runs/best/report/index.html").is_file()
 
 
+def test_a_refit_that_would_pass_the_time_limit_is_cut_short_and_goes_on_later(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [*COMMAND, "--trials", "2", "--set", "ensemble=null"]
+    with monkeypatch.context() as slow:
+        slow.setattr("hpo.library._limits.Limits.refit_is_over", lambda limits: True)
+        assert run(command) == 0
+    said = "its training was cut short by the time limit: 10 of 20 epochs; the same command with"
+    assert said in capsys.readouterr().out
+    assert hpo.load_model(folder / "runs/best/model").config.epochs == 10
+    assert run(command) == 0
+    assert "cut short" not in capsys.readouterr().out
+    assert hpo.load_model(folder / "runs/best/model").config.epochs == 20
+
+
 def test_candidates_and_another_study_s_best_come_first(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

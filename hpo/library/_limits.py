@@ -31,6 +31,8 @@ _UNKNOWN_SHARE = 0.3
 #: Of the epochs that the time is enough for, so many are promised.
 _PROMISED = 0.9
 _REFIT_SLACK = 1.2
+#: The share of that which comes after the refit.
+_AFTER_REFIT = 0.5
 #: Before the deadline nothing is begun any more, so that finalists can be brought to their end.
 _CLOSING_S = 2.0
 _CLOSING_SHARE = 0.05
@@ -147,6 +149,13 @@ class Limits:
         """
         trials = study.trials_asked if self.trials is None else self.trials
         study.ledger.limit(study.name, self.timeout, trials, self.trial_epochs(study.definition))
+
+    def refit_is_over(self) -> bool:
+        """Tell whether a refit that goes on would leave no time for the predictions."""
+        if self.time_limit is None or self.began is None:
+            return False
+        kept_back = (_MARGIN_S + _MARGIN_SHARE * self.time_limit) * _AFTER_REFIT
+        return time.monotonic() > self.began + self.time_limit - kept_back
 
     def models(self, study: StoredStudy, trained: int) -> int | None:
         """Return how many models the budget lets be refitted; None for any number.

@@ -40,6 +40,11 @@ def judged_lines(written: dict[str, Any]) -> list[str]:
     if "model" in written:
         model = written["model"]
         lines.append(f"model: {model['mb']:.2f} MB, trained on {model['rows']:,} rows")
+        if "cut_short" in model:
+            lines.append(
+                f"  its training was cut short by the time limit: {model['cut_short']}; the same "
+                "command with more time goes on"
+            )
     return lines
 
 

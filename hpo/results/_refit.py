@@ -40,6 +40,7 @@ def refit_best(
     memory_gb: float | None = None,
     kept: Path | None = None,
     on_step: _OnStep = lambda step, steps: None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> tuple[TrainedModel, int]:
     """Return the model of a task's configuration, trained on training and validation rows.
 
@@ -57,6 +58,7 @@ def refit_best(
         memory_gb: What the rows may take, see ``WorkerSettings``.
         kept: A model folder; the model in it is returned if it is this one.
         on_step: Called with steps done and steps in all.
+        enough: Whether to cut the training short; see ``refit``.
 
     Raises:
         InputError: The model would be larger than the space allows, or the space meant something
@@ -102,6 +104,7 @@ def refit_best(
             origin=origin,
             epochs=rule.epochs,
             on_step=steps.count,
+            enough=enough,
         )
         for member in tried
     ]
@@ -112,7 +115,15 @@ def refit_best(
     if len(models) == 1:
         return models[0], trainer.epochs_trained
     widths = trainer.data_of(planned[0].config).widths
-    return combined(models, planned, widths), trainer.epochs_trained
+    trained = [
+        dataclasses.replace(member, config=model.config)
+        for member, model in zip(planned, models, strict=True)
+    ]
+    whole = combined(models, trained, widths)
+    cut = [model.origin["cut_short"] for model in models if "cut_short" in model.origin]
+    if cut:
+        whole = dataclasses.replace(whole, origin={**whole.origin, "cut_short": ", ".join(cut)})
+    return whole, trainer.epochs_trained
 
 
 def _with_seeds(members: Sequence[Member], rule: Refit) -> list[Member]:

@@ -77,8 +77,10 @@ def epochs_unfinished(study: StoredStudy, tasks: Sequence[Task]) -> int:
         study: The study.
         tasks: All its tasks.
     """
-    pauses = study.pauses()
     waiting = {task.position for task in tasks if task.outcome is None}
+    if not waiting:
+        return 0  # of thousands of trials it takes time to see that
+    pauses = study.pauses()
     paused = sum(past.trained for position in waiting for past in pauses.get(position, ()))
     handed_back = sum(
         int(trial.system_attrs.get(TRAINED, 0))

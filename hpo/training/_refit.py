@@ -5,7 +5,14 @@ from typing import Any, Literal
 
 from hpo.errors import DivergedError, InputError
 from hpo.features import parts_record
-from hpo.models import AssembledModel, Config, check_fusion, head_names, load_weights
+from hpo.models import (
+    AssembledModel,
+    Config,
+    check_fusion,
+    head_names,
+    is_two_step,
+    load_weights,
+)
 from hpo.training._fits import check_fits
 from hpo.training._folder import TrainedModel, widths_read
 from hpo.training._trainer import Trainer
@@ -43,6 +50,7 @@ def refit(
     origin: Mapping[str, Any],
     epochs: Literal["keep", "steps"] = "keep",
     on_step: Callable[[int, int], None] = lambda step, steps: None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> TrainedModel:
     """Train ``config`` on training and validation rows together and assemble the model.
 
@@ -54,6 +62,9 @@ def refit(
         origin: Kept with the model.
         epochs: ``keep`` or ``steps``; see ``refit_config``.
         on_step: Called with steps done and steps in all.
+        enough: Whether to stop here, asked from half of the epochs on. The model is then that of a
+            configuration with fewer epochs, and its origin says ``cut_short``. A two-step fusion
+            isn't cut.
 
     Raises:
         InputError: The model is larger than ``max_model_mb``; nothing was trained, unless its
@@ -68,12 +79,18 @@ def refit(
     _check_size(module, max_model_mb)
     config = refit_config(config, data.rows("train"), data.rows("all"), epochs)
     run = trainer.model(config, seed, rows="all")
+    can_be_cut, cut_short = not is_two_step(config.fusion), {}
     while not run.done:
         run.advance()
         on_step(run.step, run.steps)
+        if can_be_cut and not run.done and 2 * run.step >= run.steps and enough():
+            cut_short = {"cut_short": f"{run.step:,} of {run.steps:,} epochs"}
+            break
     if run.ended is not None:
         raise DivergedError(f"The refit diverged: {run.ended}.")
     run.finish()
+    if cut_short:
+        config = config.replace(epochs=run.step)
     heads = head_names(config.fusion, data.modalities)
     for name, spec in zip(heads, run.specs, strict=False):
         load_weights(module.heads[name], trainer.weights(spec, config.epochs))
@@ -91,7 +108,7 @@ def refit(
         classes=tuple(data.bundle.classes),
         thresholds=(0.5,) * data.classes,
         features=parts_record(data.bundle.parts),
-        origin={**origin, "seed": seed, "rows": data.rows("all")},
+        origin={**origin, "seed": seed, "rows": data.rows("all"), **cut_short},
     )
 
 

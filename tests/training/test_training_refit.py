@@ -140,6 +140,41 @@ def test_refit_can_be_interrupted_and_reports_its_steps(tmp_path: Path, bundle: 
         assert torch.equal(second.module.state_dict()[name], tensor)
 
 
+@pytest.mark.parametrize(("enough", "epochs"), [(0, 3), (4, 4), (6, 6)])
+def test_a_refit_that_is_cut_short_is_that_of_fewer_epochs_and_can_go_on(
+    tmp_path: Path, bundle: Bundle, enough: int, epochs: int
+) -> None:
+    steps: list[int] = []
+    cut = fit(
+        make_trainer(tmp_path / "a", bundle),
+        on_step=lambda step, _: steps.append(step),
+        enough=lambda: steps[-1] >= enough,
+    )
+    assert steps == list(range(1, epochs + 1))
+    assert cut.config.epochs == epochs
+    assert cut.origin.get("cut_short") == (None if epochs == 6 else f"{epochs} of 6 epochs")
+    assert same_weights(cut, fit(make_trainer(tmp_path / "b", bundle), short(epochs)))
+    whole = make_trainer(tmp_path / "a", bundle)
+    assert same_weights(fit(whole), fit(make_trainer(tmp_path / "c", bundle)))
+    assert whole.epochs_trained == 6 - epochs
+
+
+def test_a_two_step_fusion_is_not_cut(tmp_path: Path, bundle: Bundle) -> None:
+    config = CONFIG.model_copy(update={"fusion": "sum"})
+    model = fit(make_trainer(tmp_path, bundle), config, enough=lambda: True)
+    assert model.config.epochs == 6
+    assert "cut_short" not in model.origin
+
+
+def short(epochs: int) -> Config:
+    return CONFIG.model_copy(update={"epochs": epochs})
+
+
+def same_weights(a: TrainedModel, b: TrainedModel) -> bool:
+    other = b.module.state_dict()
+    return all(torch.equal(other[name], x) for name, x in a.module.state_dict().items())
+
+
 def test_model_above_the_limit_is_not_trained(tmp_path: Path, bundle: Bundle) -> None:
     trainer = make_trainer(tmp_path, bundle)
     config = CONFIG.model_copy(update={"hidden": (20_000,)})
