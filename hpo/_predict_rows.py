@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo._output import plain
 from hpo.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ def label_lines(
         thresholds: Above which probability a row has a class, for each.
     """
     lines = []
-    for name, row in zip(ids[:_SHOWN], probabilities, strict=False):
+    classes = [plain(name) for name in classes]
+    for name, row in zip(map(plain, ids[:_SHOWN]), probabilities, strict=False):
         if np.isnan(row).any():
             lines.append(f"{name}: no labels, as its image can't be read")
             continue

@@ -68,3 +68,9 @@ def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(path)
     with pytest.raises(InputError, match="must be a file"):
         read_yaml(path)
+
+
+@pytest.mark.parametrize("value", ['!!int ""', '!!float "_"', "!!bool x", "!!timestamp x"])
+def test_a_tag_that_does_not_fit(value: str) -> None:
+    with pytest.raises(ValueError, match="a value isn't what its tag says"):
+        parse_yaml(f"a: {value}\n")

@@ -45,15 +45,18 @@ def read_parquet(
             floats = [f.name for f in schema if types.is_floating(f.type)] if vectors else []
             texts = [f.name for f in schema if _is_text(types, f.type)]
             rows = int(file.metadata.num_rows)
+            if len(set(schema.names)) < len(schema.names):
+                raise ValueError("it has two columns of one name")
             table = file.read(columns=[*texts, *(listed or floats)])
-    except (OSError, ValueError) as error:  # pyarrow's own are subclasses of these
+            table.validate(full=True)
+            columns = {
+                name: [str(value) for value in table.column(name).to_pylist()]
+                for name in texts
+                if not table.column(name).null_count
+            }
+    except Exception as error:  # damaged files raise nearly anything
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
         raise InputError(f"{prefix}can't be read as Parquet: {reason.rstrip('.')}") from None
-    columns = {}
-    for name in texts:
-        column = table.column(name)
-        if not column.null_count:
-            columns[name] = [str(value) for value in column.to_pylist()]
     arrays = {name: _stacked(table.column(name), f"{prefix}column '{name}'") for name in listed}
     if not listed and floats:
         arrays[""] = np.stack([table.column(name).to_numpy() for name in floats], axis=1)
