@@ -210,7 +210,7 @@ def _hpo(
             late,
             images,
             FileHashes(place),
-            ChunkStore(place / "chunks"),
+            ChunkStore(place / "chunks", "chunks"),
             batch_size=_BATCH,
             threads=cores,
         )

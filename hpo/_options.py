@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from hpo._duration import seconds_of
-from hpo._output import steady_output
+from hpo._output import plain, steady_output
 from hpo.errors import DivergedError, InputError
 
 __all__ = [
     "DEFAULT_STORAGE",
     "FAILED_TASKS",
     "LAST_PORT",
+    "MOST_THREADS",
     "NO_CANDIDATE",
     "Parser",
     "add_cache_option",
@@ -36,6 +37,7 @@ __all__ = [
     "duration",
     "ending",
     "guarded",
+    "model_files",
     "port_number",
     "positive",
 ]
@@ -44,6 +46,10 @@ DEFAULT_STORAGE = "sqlite:///studies.db"
 #: Exit status where a study can't go on: all candidates of a stage failed.
 NO_CANDIDATE = 4
 LAST_PORT = 65535
+#: Threads of a process, or processes; more is a mistake that takes a machine down.
+MOST_THREADS = 4096
+#: No number of a command is larger: a system's clocks can't wait for more seconds than these.
+_MOST = 10**9
 _PASSWORD = re.compile(r"(://[^\s/:@]*:|\b\w*password=)[^\s@&'\"]+", re.IGNORECASE)
 #: The study is complete, but some of its tasks failed.
 FAILED_TASKS = 5
@@ -154,6 +160,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def model_files(folder: Path) -> list[Path]:
+    """Return the files of a model's folder that are read."""
+    return [folder / name for name in ("config.json", "model.safetensors")]
+
+
 def add_plugin_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--plugin``."""
     parser.add_argument(
@@ -202,17 +213,20 @@ def add_timing_options(parser: argparse.ArgumentParser) -> None:
 def duration(text: str) -> float:
     """Return the seconds of a length of time; an argument type."""
     try:
-        return seconds_of(text)
+        seconds = seconds_of(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    if seconds > _MOST:
+        raise argparse.ArgumentTypeError(f"is {text}, but must be at most {_MOST:,} seconds")
+    return seconds
 
 
 def _seconds_or_none(text: str) -> float:
     return 0.0 if text.strip() == "0" else duration(text)
 
 
-def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
-    """Return an argument type: a number above 0."""
+def positive(kind: type[int] | type[float], most: int = _MOST) -> Callable[[str], int | float]:
+    """Return an argument type: a number above 0, and at most ``most``."""
 
     def parse(text: str) -> int | float:
         try:
@@ -225,6 +239,8 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
             raise argparse.ArgumentTypeError(f"is {text}, but must be a finite number")
         if not value > 0:
             raise argparse.ArgumentTypeError(f"is {text}, but must be above 0")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"is {text}, but must be at most {most:,}")
         return value
 
     return parse
@@ -256,6 +272,7 @@ def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | N
             return main(argv)
         except (Exception, KeyboardInterrupt) as error:
             status, said = ending(error)
+            said = plain(said)
             if isinstance(error, KeyboardInterrupt):
                 print(said, file=sys.stderr)
             elif _is_foreseen(error):
@@ -278,6 +295,9 @@ def ending(error: BaseException) -> tuple[int, str]:
         return 130, "stopped; run the same command again to continue"
     if isinstance(error, DivergedError):
         return 1, str(error)
+    if isinstance(error, UnicodeEncodeError):
+        text = repr(error.object[max(error.start - 20, 0) : error.end + 20])
+        return 2, f"{text} has bytes that are no text in UTF-8, so it can't be used here."
     if isinstance(error, OSError):
         named = f"'{error.filename}': " if error.filename else ""
         return 1, f"{named}{error.strerror or error}"
@@ -288,7 +308,7 @@ def ending(error: BaseException) -> tuple[int, str]:
 
 
 def _is_foreseen(error: Exception) -> bool:
-    known = isinstance(error, InputError | DivergedError | OSError)
+    known = isinstance(error, InputError | DivergedError | OSError | UnicodeEncodeError)
     return known or _trouble_of_store(error) is not None
 
 
@@ -331,12 +351,19 @@ def _scrubbed(text: str) -> str:
     return _PASSWORD.sub(r"\1***", text)
 
 
+class _Plain(logging.Formatter):
+    """Formats lines in which a terminal has nothing to obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))
+
+
 @contextlib.contextmanager
 def _reporting() -> Iterator[None]:
     """Send the package's warnings to standard error, with the time, while a command runs."""
     log = logging.getLogger("hpo")
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    handler.setFormatter(_Plain("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     log.addHandler(handler)
     try:
         yield

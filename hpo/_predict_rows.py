@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo._output import plain
 from hpo.errors import InputError
 
 if TYPE_CHECKING:
@@ -87,8 +88,9 @@ def label_lines(
         thresholds: Above which probability a row has a class, for each.
     """
     lines = []
+    classes = [plain(name) for name in classes]
     for written, row in zip(ids[:_SHOWN], probabilities, strict=False):
-        name = _on_a_line(written)
+        name = plain(written).replace("\n", "\\n")
         if np.isnan(row).any():
             lines.append(f"{name}: no labels, as its image can't be read")
             continue
@@ -99,11 +101,6 @@ def label_lines(
     if len(ids) > _SHOWN:
         lines.append(f"… and {len(ids) - _SHOWN:,} more rows")
     return lines
-
-
-def _on_a_line(name: str) -> str:
-    """Return a name without line breaks and whatever else a terminal doesn't print."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
 def _check(arguments: argparse.Namespace, encoded: Collection[str], reads: Collection[str]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hpo._data_arguments import add_source_options
 from hpo._options import (
+    MOST_THREADS,
     Parser,
     add_memory_option,
     add_study_options,
@@ -35,13 +36,13 @@ def run_parser() -> argparse.ArgumentParser:
     add_source_options(parser, default="demo")
     add(
         "--workers",
-        type=positive(int),
+        type=positive(int, MOST_THREADS),
         metavar="N",
         help="number of workers (default: one per GPU, or one per CPU core)",
     )
     add(
         "--threads",
-        type=positive(int),
+        type=positive(int, MOST_THREADS),
         default=1,
         metavar="N",
         help="per worker, on a CPU (default: 1)",

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from hpo.errors import InputError
@@ -9,6 +10,7 @@ from hpo.files import temporary_beside
 
 __all__ = ["check_file", "check_folder"]
 
+_DATABASE = b"SQLite format 3\0"
 # As much as a file of results takes at least: on a full disk empty files can still be made.
 _BYTES = 4096
 
@@ -34,19 +36,34 @@ def check_folder(path: Path, option: str) -> None:
         raise InputError(f"{option} {path} can't be written: {_reason(error)}") from None
 
 
-def check_file(path: Path, option: str) -> None:
-    """Check that a file can be written.
+def check_file(
+    path: Path, option: str, reads: Iterable[Path] = (), *, may_be_database: bool = False
+) -> None:
+    """Check that a file can be written, and that nothing is lost if it is replaced.
 
     Args:
         path: The file.
         option: What named it.
+        reads: Files that the command reads, as far as they are there.
+        may_be_database: Whether it may be a database that is there; the caller looks at it.
 
     Raises:
-        InputError: It is a folder, or its folder can't be written to.
+        InputError: It is a folder, its folder can't be written to, or it mustn't be replaced.
     """
     if path.is_dir():
         raise InputError(f"{option} {path} is a folder, but must be a file")
     check_folder(path.absolute().parent, option)
+    try:
+        if any(one.exists() and path.samefile(one) for one in reads if path.exists()):
+            raise InputError(f"{option} {path} is a file that is read here; give another one")
+        if not may_be_database and path.is_file():
+            with path.open("rb") as file:
+                if file.read(len(_DATABASE)) == _DATABASE:
+                    raise InputError(
+                        f"{option} {path} is a database, which isn't replaced; give another file"
+                    )
+    except OSError as error:
+        raise InputError(f"{option} {path} can't be written: {_reason(error)}") from None
 
 
 def _try(folder: Path) -> None:

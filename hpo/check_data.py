@@ -15,6 +15,7 @@ import numpy as np
 
 from hpo._data_arguments import add_row_options, data_options
 from hpo._options import Parser, guarded
+from hpo._output import plain
 from hpo._run_plan import feature_lines
 from hpo.errors import InputError
 from hpo.images import open_image, read_image
@@ -63,12 +64,11 @@ def _main(argv: Sequence[str] | None) -> int:
         data = prepare_data(options, defaults)
         dataset, notes = data.dataset, data.notes
         lines += feature_lines(data)
-    print(f"data {options.folder}")
-    for line in [*_table_lines(dataset), *lines, *_part_lines(dataset), *_class_lines(dataset)]:
-        print(line)
-    print("\n".join(_sample_lines(dataset)))
-    for note in notes:
-        print(f"{'doubtful' if note.doubtful else 'note'}: {note}")
+    shown = [f"data {options.folder}", *_table_lines(dataset), *lines, *_part_lines(dataset)]
+    shown += [*_class_lines(dataset), *_sample_lines(dataset)]
+    shown += [f"{'doubtful' if note.doubtful else 'note'}: {note}" for note in notes]
+    for line in shown:
+        print(plain(line))
     if arguments.strict:
         refuse_doubts(notes)
     doubts = sum(note.doubtful for note in notes)

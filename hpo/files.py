@@ -220,4 +220,6 @@ def content_key(value: Any, length: int = 20) -> str:
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` atomically as indented JSON with a final line break."""
     with atomic_write(path) as file:
-        file.write((json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+        # A path's bytes that are no text are written as JSON writes any character by its code.
+        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        file.write(text.encode(errors="backslashreplace"))

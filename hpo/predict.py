@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from hpo._data_arguments import add_reading_options
 from hpo._options import (
+    MOST_THREADS,
     Parser,
     add_cache_option,
     add_model_options,
     add_plugin_option,
     guarded,
+    model_files,
     positive,
 )
 from hpo._predict_rows import asked_rows, label_lines
@@ -109,7 +111,13 @@ def _parser() -> argparse.ArgumentParser:
         help="refuse rows that aren't read without doubt, instead of a note",
     )
     add_cache_option(parser)
-    add("--threads", type=positive(int), default=1, metavar="N", help="on a CPU (default: 1)")
+    add(
+        "--threads",
+        type=positive(int, MOST_THREADS),
+        default=1,
+        metavar="N",
+        help="on a CPU (default: 1)",
+    )
     add("--devices", default="auto", metavar="auto|cpu|cuda:0", help="default: %(default)s")
     add_plugin_option(parser)
     return parser
@@ -247,22 +255,30 @@ def _by_source(
                 f"--missing is {name}, but must be of several modalities that the model reads; it "
                 f"reads {', '.join(model.modalities)}"
             )
+    read = _read_files(arguments, folders)
     for name in ("out", "probabilities"):
         path = getattr(arguments, name)
         if path is not None:
             try:
-                check_file(path, f"--{name}")
+                check_file(path, f"--{name}", read)
             except InputError as error:
                 problems += error.problems
-    if arguments.probabilities is not None and arguments.probabilities == (
-        arguments.out or Path("predictions.csv")
-    ):
+    out = arguments.out or Path("predictions.csv")
+    if arguments.probabilities is not None and arguments.probabilities.resolve() == out.resolve():
         problems.append(
             f"--out and --probabilities are both {arguments.probabilities}, but must differ"
         )
     if problems:
         raise InputError(problems)
     return {source: Path(folder) for source, folder in folders.items()}, places
+
+
+def _read_files(arguments: argparse.Namespace, folders: Mapping[str, str]) -> list[Path]:
+    """Return files that are read, which mustn't be written to."""
+    found = [*model_files(arguments.model), *map(Path, arguments.images)]
+    if arguments.data is not None:
+        found += [p for kind in ("train", "test") for p in Path(arguments.data).glob(f"{kind}.*")]
+    return [*found, *(path for folder in folders.values() for path in Path(folder).glob("*"))]
 
 
 def _read(

@@ -199,7 +199,7 @@ def _export(arguments: argparse.Namespace) -> int:
             f"--out {out}: its ending must be one of {', '.join(_ENDINGS)}, or --format must say "
             "what is written."
         )
-    check_file(out, "--out")
+    check_file(out, "--out", may_be_database=True)
     check_replaceable(out)
     if kind == "sqlite":
         copied = export_file(arguments.storage, arguments.name, out, arguments.wait_for_store)

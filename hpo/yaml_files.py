@@ -89,6 +89,9 @@ def parse_yaml(text: str) -> tuple[yaml.Node | None, Any]:
         return node, loader.construct_document(node)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from None
+    except (LookupError, AttributeError, TypeError, ArithmeticError) as error:
+        # PyYAML's constructors raise them of a value with a tag that doesn't fit, such as !!int "".
+        raise ValueError(f"a value isn't what its tag says ({error!r})") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     finally:

@@ -2,10 +2,16 @@
 
 import json
 import shutil
+import struct
+import warnings
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import bad_input_samples as bad
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from bad_input_samples import DEEP, PIPE, Case, spoilt
 
@@ -15,6 +21,54 @@ PREDICT = "predict --model model --data data --features data/emb --devices cpu -
 REPORT = "report --study s"
 EMB = "data/emb/image.npy"
 _SHAPE = "{'descr': '<f2', 'fortran_order': False, 'shape': %s, }"
+
+
+def instead(suffix: str, write: Callable[[Path], None]) -> bad.Spoil:
+    """Replace the embeddings of images by a file of another format."""
+
+    def spoil(home: Path) -> None:
+        for name in ("image", "image_test"):
+            (home / f"data/emb/{name}.npy").unlink()
+        write(home / f"data/emb/image.{suffix}")
+
+    return spoil
+
+
+def archived(path: Path, content: bytes) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("image.npy", content)
+
+
+def npy(rows: int, content: bytes) -> bytes:
+    line = (_SHAPE % f"({rows}, 6)").encode()
+    line += b" " * (63 - (len(line) + 10) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(line)) + line + content
+
+
+def says_too_much(path: Path) -> None:
+    archived(path, npy(10**13, bytes(100)))
+
+
+def cut_inside(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savez_compressed(path, image=rng.normal(size=(60, 6)))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def twice(path: Path) -> None:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
+        warnings.simplefilter("ignore")
+        for _ in range(2):
+            archive.writestr("image.npy", npy(60, bytes(720)))
+
+
+def two_columns(path: Path) -> None:
+    column = pyarrow.array([[1.0] * 6] * 60)
+    pyarrow.parquet.write_table(pyarrow.Table.from_arrays([column] * 2, ["image"] * 2), path)
+
+
 EMBEDDINGS = spoilt(
     IMPORT,
     [
@@ -42,6 +96,11 @@ EMBEDDINGS = spoilt(
             bad.array("data/emb/image_test.npy", np.ones((10, 7))),
             "image_test.npy is 7 wide, but image.npy is 6",
         ),
+        (instead("npz", says_too_much), "image.npz has an array 'image' that memory can't hold\n"),
+        (instead("npz", cut_inside), "image.npz has a damaged array 'image'\n"),
+        (instead("npz", twice), "image.npz is damaged: it has two arrays of one name\n"),
+        (instead("parquet", two_columns), "can't be read as Parquet: it has two columns of one na"),
+        (bad.write("data/emb/ids.csv", "x" * 200_000), "ids.csv can't be read as a table: field l"),
         (bad.pipe(EMB), "image.npy is there, but is no regular file\n"),
         (bad.folder(EMB), "image.npy is there, but is no regular file\n"),
         (bad.pipe("data/emb/audio.npy"), "audio.npy is there, but is no regular file\n"),
@@ -187,6 +246,25 @@ STORED: list[Case] = [
                 bad.definition("json_remove(definition, '$.dataset')"),
                 f"{DAMAGED}dataset is missing",
             ),
+            *(
+                (
+                    bad.definition(f"json_set(definition, '$.{name}', {value})"),
+                    f"{DAMAGED}{name} can't be what hpo wrote",
+                )
+                for name, value in (
+                    ("modalities", "3"),
+                    ("metrics", "5"),
+                    ("cache", "json('[1]')"),
+                    ("bundle_key", "'../../../etc'"),
+                    ("train_rows", "1e300"),
+                    ("threads", "-1"),
+                    ("checkpoint_every", "0"),
+                    ("dataset", "json('[1]')"),
+                    ("widths", """json('{"image": "x"}')"""),
+                    ("sources", "3"),
+                    ("plugins", """json('[{"kind": 1, "name": 2, "module": 3, "sha256": 4}]')"""),
+                )
+            ),
             (
                 bad.definition("json_set(definition, '$.format', 99)"),
                 "error: The study was made by a newer version of hpo: its definition has format 99",
@@ -204,6 +282,17 @@ STORED: list[Case] = [
                 f"{STORE}the configuration of a task ",
             ),
             (bad.stored("UPDATE hpo_tasks SET outcome = '{}'"), f"{STORE}what it has of task "),
+            (
+                bad.stored(
+                    "UPDATE hpo_tasks SET outcome = "
+                    "json_set(json_remove(outcome, '$.crc32'), '$.value', 'x')"
+                ),
+                f"{STORE}what it has of task ",
+            ),
+            (
+                bad.stored(f"UPDATE trial_user_attributes SET value_json = '{DEEP}'"),
+                "what it holds is damaged (it is nested too deeply). Waiting won't help: mend the",
+            ),
             (bad.stored("UPDATE hpo_tasks SET state = 'zz'"), f"{STORE}what it has of task "),
             (
                 bad.stored("UPDATE hpo_version SET version_num = '9999'"),
@@ -262,3 +351,16 @@ def test_one_sentence_and_an_exit_status(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     bad.check(case, shutil.copytree(whole, tmp_path / "home"), monkeypatch, capsys)
+
+
+def test_what_unpacks_to_more_than_the_memory_is_left_packed(
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("hpo.features._formats.available_memory", lambda: 500)
+    spoil = instead("npz", lambda path: archived(path, npy(60, bytes(720))))
+    said = "image.npz has 848 bytes when it is unpacked, and 500 bytes of memory are free; save "
+    home = shutil.copytree(whole, tmp_path / "home")
+    bad.check((IMPORT, spoil, said), home, monkeypatch, capsys)

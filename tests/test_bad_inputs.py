@@ -68,7 +68,12 @@ VALUES: list[Case] = [
             f"--set lr={'[' * 5000}": "the value is not YAML: it is nested too deeply",
             "--set budget.time_limit=.inf": "time_limit is inf, but ",
             "--set constraints.max_model_mb=.nan": "max_model_mb is nan, but must be a finite num",
-            "--seeds 100000000000": "seeds is 100000000000, but must be less than or equal to 1000",
+            "--seeds 100000": "seeds is 100000, but must be less than or equal to 1000",
+            "--trials 10000000000": "argument --trials: is 10000000000, but must be at most 1,000",
+            "--workers 5000": "argument --workers: is 5000, but must be at most 4,096\n",
+            "--timeout 1e308": "argument --timeout: is 1e308, but must be at most 1,000,000,000\n",
+            "--time-limit 99999999h": "is 99999999h, but must be at most 1,000,000,000 seconds\n",
+            "--set 'lr=!!int \"\"'": "the value is not YAML: a value isn't what its tag says",
             "--add lr": "error: --add lr: must be name=value,name=value with each name once",
             "--workers x": "argument --workers: 'x' is not a whole number\n",
             "--workers 0": "argument --workers: is 0, but must be above 0\n",
@@ -76,6 +81,7 @@ VALUES: list[Case] = [
             "--timeout nan": "argument --timeout: is nan, but must be a finite number\n",
             "--memory-gb inf": "argument --memory-gb: is inf, but must be a finite number\n",
             "--time-limit x": "argument --time-limit: ",
+            "--devices cuda:²": "error: --devices cuda:²: 'cuda:²' must be auto, cpu or cuda:N\n",
             "--devices cuda:99": "error: --devices cuda:99: 'cuda:99' is not here",
             "--precision x": "error: --precision is 'x', but must be one of: float32, tf32",
             "--pick x": "error: --pick x: must be best, smallest_tied or the number of a ",
@@ -118,6 +124,8 @@ PLACES: list[Case] = [
         {
             "--out space.yaml/x": "space.yaml' is a file, but must be a folder\n",
             "--study none": "error: --study none: sqlite:///studies.db has no such study; it has",
+            "--study '\x1b]0;a\x07'": "error: --study \\x1b]0;a\\x07: sqlite:///studies.db has no",
+            "--study '\udcff'": "error: '\\udcff' has bytes that are no text in UTF-8, so it can't",
             "--storage sqlite:///no.db": "error: --storage sqlite:///no.db: there is no such file",
             "--storage postgresql://u:secret@localhost:port/x": "u:***@localhost:port/x: the port",
             "--storage grpc://localhost:x": "error: --storage grpc://localhost:***: the port, whi",
@@ -127,6 +135,11 @@ PLACES: list[Case] = [
         PREDICT,
         {
             "--out data": "error: --out data is a folder, but must be a file\n",
+            "--out data/test.csv": "--out data/test.csv is a file that is read here; give another",
+            "--out data/emb/image.npy": "error: --out data/emb/image.npy is a file that is read he",
+            "--out model/config.json": "error: --out model/config.json is a file that is read here",
+            "--out studies.db": "--out studies.db is a database, which isn't replaced; give anot",
+            "--probabilities ./p.csv": "error: --out and --probabilities are both p.csv, but must ",
             "--out data/train.csv/x": "data/train.csv is a file, but must be a folder\n",
             "--probabilities /proc/x/y": "error: --probabilities /proc/x can't be written: ",
             "--model none": "error: none is no model folder: config.json: No such file or direct",
@@ -192,6 +205,57 @@ SPACES = spoilt(
             "step of epochs is 0.5, but must be a whole number, as epochs is one\n",
         ),
         (sampled("params: {lr: 3}"), "range is 3, but must be a valid dictionary"),
+        (sampled("params: {lr: {low: 1, high: 2, step: 1e-320}}"), "step is 9.99989e-321, which m"),
+        (
+            sampled("params: {epochs: {low: 1, high: 2147483646}}"),
+            "epochs is 1 to 2.14748e+09, but must have 1,000,000 values at most; a step makes ",
+        ),
+        (
+            space("name: x\nseeds: true\nsearch: {kind: greedy, stages: []}\n"),
+            "seeds is True, but ",
+        ),
+        (space("name: x\nscale: {width: true}\n"), "width is True, but must be a number"),
+        *(
+            (sampled(f"params: {{lr: {{low: 0.1, high: 0.2}}}}, {component}"), message)
+            for component, message in (
+                ("pruner: {name: PercentilePruner}", "PercentilePruner must have percentile\n"),
+                (
+                    "pruner: {name: PercentilePruner, percentile: 101}",
+                    "Percentile must be between 0 and 100 inclusive, but got percentile=101\n",
+                ),
+                (
+                    "pruner: {name: HyperbandPruner, min_resource: -1}",
+                    "min_resource is -1, but must be a whole number from 1 to 2,147,483,647\n",
+                ),
+                (
+                    "pruner: {name: HyperbandPruner, reduction_factor: 1}",
+                    "The value of `reduction_factor` is 1, but must be `reduction_factor >= 2`\n",
+                ),
+                (
+                    "pruner: {name: HyperbandPruner, min_resource: 9, max_resource: 3}",
+                    "max_resource must be at least min_resource\n",
+                ),
+                (
+                    "pruner: {name: PatientPruner, patience: 2, wrapped: {name: PatientPruner}}",
+                    "PatientPruner must have patience\n",
+                ),
+                ("pruner: {name: ThresholdPruner}", "Either lower or upper must be specified\n"),
+                ("pruner: {name: ThresholdPruner, lower: x}", "lower is 'x', but must be a number"),
+                (
+                    "sampler: {name: TPESampler, gamma: 3}",
+                    "gamma is 3, but must be left out: it is",
+                ),
+                ("sampler: {name: TPESampler, group: 3}", "group is 3, but must be true or false"),
+                (
+                    "sampler: {name: GPSampler, n_startup_trials: x}",
+                    "n_startup_trials is 'x', but ",
+                ),
+                (
+                    "sampler: {name: NSGAIISampler, population_size: 1}",
+                    "`population_size` must be ",
+                ),
+            )
+        ),
         (bad.write("data/hpo.yaml", b"encoder: caf\xe9\n"), "data/hpo.yaml: not YAML: it isn't UT"),
         (bad.write("data/hpo.yaml", "1: 2\n"), "unknown key '1'; allowed: encoder, set, columns"),
         (bad.write("data/hpo.yaml", "plugin: x.py\n"), "unknown key 'plugin'"),

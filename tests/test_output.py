@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo._output import steady_output
+from hpo._output import plain, steady_output
 
 PRINTS = """
 import sys
@@ -60,3 +60,45 @@ def test_a_log_on_a_full_disk() -> None:
             [sys.executable, "-c", PRINTS], stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert (done.returncode, done.stderr) == (7, "done\n")
+
+
+CLOSED = """
+import os, sys
+from hpo._output import steady_output
+with steady_output():
+    print("line")
+    print("line", file=sys.stderr)
+    print(os.open("file", os.O_CREAT | os.O_WRONLY), sys.stdin.read(), file=open("numbers", "w"))
+    sys.stdout.close()
+    print("line")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such shell")
+def test_streams_that_are_closed(tmp_path: Path) -> None:
+    """What is opened next doesn't get their numbers, to which libraries print."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"'{sys.executable}' -c '{CLOSED}' <&- >&- 2>&-"], cwd=tmp_path
+    )
+    assert done.returncode == 0
+    number, *_ = (tmp_path / "numbers").read_text().split()
+    assert int(number) > 2
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+TITLE = "\x1b]0;a title\x07"
+
+
+def test_a_terminal_obeys_nothing_that_comes_from_outside(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plain(f"a\tb\r\n{TITLE}\x1b[2J\u202e\rπ") == (
+        "a\tb\r\n\\x1b]0;a title\\x07\\x1b[2J\\u202e\\rπ"
+    )
+    with steady_output():
+        print(f"{TITLE}\x1b[1mbold\x1b[0m")  # nothing is drawn in a file
+    assert capsys.readouterr().out == "\\x1b]0;a title\\x07\\x1b[1mbold\\x1b[0m\n"
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with steady_output():
+        print(f"{TITLE}\x1b[1mbold\x1b[0m")
+    assert capsys.readouterr().out == "\\x1b]0;a title\\x07\x1b[1mbold\x1b[0m\n"

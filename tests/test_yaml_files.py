@@ -76,3 +76,9 @@ def test_numbers_are_what_people_mean() -> None:
         *("010", "1:30", "1:30.5", 1000, 16, 3, 0, 3, 0.5, -1500.0, 0.001, 5.0, 10.5),
         *(float("inf"), "09"),
     ]
+
+
+@pytest.mark.parametrize("value", ['!!int ""', '!!float "_"', "!!bool x", "!!timestamp x"])
+def test_a_tag_that_does_not_fit(value: str) -> None:
+    with pytest.raises(ValueError, match="a value isn't what its tag says"):
+        parse_yaml(f"a: {value}\n")

@@ -4,7 +4,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo._options import Parser, add_cache_option, add_model_options, add_plugin_option, guarded
+from hpo._options import (
+    Parser,
+    add_cache_option,
+    add_model_options,
+    add_plugin_option,
+    guarded,
+    model_files,
+)
 from hpo._writable import check_file
 
 __all__ = ["main"]
@@ -43,7 +50,7 @@ def _main(argv: Sequence[str] | None) -> int:
     from hpo.training import TrainedModel
 
     out = arguments.out or Path("model.onnx")
-    check_file(out, "--out")
+    check_file(out, "--out", model_files(arguments.model))
     if arguments.encoder and not arguments.with_encoder:
         raise InputError("--encoder says where an encoder is, so it needs --with-encoder")
     load_plugins(arguments.plugin)

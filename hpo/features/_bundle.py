@@ -281,6 +281,8 @@ def _load(folder: Path) -> Bundle:
     keys, key = _keys(content, rows, classes, fingerprint, sources, several)
     if key != about["key"] or keys != {name: source.key for name, source in named.items()}:
         raise InputError("bundle.json is damaged: its key isn't that of its content", title)
+    if key != folder.name:
+        raise InputError(f"it has the content of another one, {key}", title)
     for source in named.values():
         problems += _check(source.features, labels, split, classes, ids, test_ids)
     if problems:

@@ -29,18 +29,21 @@ CHUNK_SECONDS = 20.0
 class ChunkStore:
     """One folder of chunks whose rows have the same width and dtype.
 
-    A chunk that is read and whose checksum is wrong is deleted, and its items count as missing:
-    everything in the store can be made again. One that can't be read stays.
+    A chunk that is read and whose checksum is wrong, or that is another folder's, is deleted, and
+    its items count as missing: everything in the store can be made again. One that can't be read
+    stays.
 
     Args:
         folder: Where the chunks are; made at the first ``append``.
+        of: What the rows are of, such as the encoder and the modality, wherever the folder is.
 
     Raises:
         OSError: A chunk can't be read, several times in a row.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, of: str) -> None:
         self.folder = folder
+        self._of = of
         self._places: dict[bytes, tuple[Path, int]] = {}
         sweep(folder)
         for path, keys, _ in self._read_all():
@@ -63,7 +66,8 @@ class ChunkStore:
         path = self.folder / f"{hashlib.sha256(raw).hexdigest()[:20]}.safetensors"
         rows = np.ascontiguousarray(rows)
         stored_keys = np.frombuffer(raw, dtype=np.uint8).reshape(len(keys), KEY_BYTES)
-        content = save({"keys": stored_keys, "rows": rows}, {"sum": _checksum(stored_keys, rows)})
+        said = {"sum": _checksum(stored_keys, rows), "of": self._of}
+        content = save({"keys": stored_keys, "rows": rows}, said)
         with atomic_write(path) as file:
             file.write(content)
         self._remember(path, stored_keys)
@@ -82,7 +86,7 @@ class ChunkStore:
             wanted.setdefault(path, []).append((position, row))
         for path, pairs in wanted.items():
             try:
-                _, rows = _read(path)
+                _, rows = self._read(path)
             except _DamagedError as error:
                 raise InputError(
                     f"{error}; run the same command again to encode it anew."
@@ -93,13 +97,16 @@ class ChunkStore:
     def width(self) -> int:
         """Return D; the store must not be empty."""
         path, _ = next(iter(self._places.values()))
-        return int(_read(path)[1].shape[1])
+        return int(self._read(path)[1].shape[1])
 
     def items(self) -> Iterator[tuple[bytes, np.ndarray]]:
         """Yield every key with its row [D], one chunk in memory at a time."""
         for _, keys, rows in self._read_all():
             for key, row in zip(keys, rows, strict=True):
                 yield key.tobytes(), row
+
+    def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
+        return read_again(lambda: _read_once(path, self._of))
 
     def _remember(self, path: Path, keys: np.ndarray) -> None:
         for row, key in enumerate(keys):
@@ -109,7 +116,7 @@ class ChunkStore:
         # Sorted, so that of two rows for one key every process takes the same one.
         for path in sorted(self.folder.glob("*.safetensors")):
             try:
-                keys, rows = _read(path)
+                keys, rows = self._read(path)
             except FileNotFoundError:
                 continue  # another process found it damaged
             except _DamagedError:
@@ -156,11 +163,7 @@ class _DamagedError(Exception):
     """A chunk that isn't what ``append`` wrote."""
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    return read_again(lambda: _read_once(path))
-
-
-def _read_once(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_once(path: Path, of: str) -> tuple[np.ndarray, np.ndarray]:
     with regular(path).open("rb"):
         pass  # says what the system has against it, in the system's words
     try:
@@ -173,6 +176,8 @@ def _read_once(path: Path) -> tuple[np.ndarray, np.ndarray]:
     old = said.get("crc32") == str(_bytes_checksum(keys, rows)) and "sum" not in said
     if not old and said.get("sum") != _checksum(keys, rows):
         raise _DamagedError(f"the checksum of '{path}' is wrong")
+    if said.get("of", of) != of:  # earlier versions didn't say
+        raise _DamagedError(f"'{path}' is of {said['of']}, not of {of}")
     return keys, rows
 
 

@@ -41,7 +41,7 @@ def encode_classes(classes: Sequence[str], info: FeatureInfo, store: Path, devic
     if folder is None:
         return
     prompts = [PROMPT.format(name) for name in classes]
-    chunks, keys = ChunkStore(folder), _keys(classes)
+    chunks, keys = ChunkStore(folder, f"classes {folder.name}"), _keys(classes)
     if all(key in chunks for key in keys):
         return
     try:
@@ -65,7 +65,7 @@ def class_embeddings(
     folder = _folder(classes, info, store)
     if folder is None:
         return None
-    chunks, keys = ChunkStore(folder), _keys(classes)
+    chunks, keys = ChunkStore(folder, f"classes {folder.name}"), _keys(classes)
     if not all(key in chunks for key in keys):
         return None
     rows = np.empty((len(keys), chunks.width()), np.float32)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hpo.features._choice import parse_choice
 from hpo.features._modalities import ENCODED
-from hpo.files import write_json
+from hpo.files import sealed, unsealed, write_json
 from hpo.json_files import read_json
 
 __all__ = [
@@ -72,7 +72,8 @@ def note_speed(file: Path, reads: str, items: int, seconds: float) -> None:
     """
     known = _speeds(file)
     if items > known.get(reads, {}).get("items", 0) and seconds > 0:
-        write_json(file, {**known, reads: {"items": items, "seconds": seconds}})
+        told = {**known, reads: {"items": items, "seconds": seconds}}
+        write_json(file, sealed({"of": file.stem, **told}))
 
 
 def encoder_cost(file: Path, weights: Path, device: str) -> EncoderCost:
@@ -94,10 +95,16 @@ def encoder_cost(file: Path, weights: Path, device: str) -> EncoderCost:
 
 def _speeds(file: Path) -> dict[str, Any]:
     try:
-        known: dict[str, Any] = read_json(file)
-    except (OSError, ValueError):
+        known = unsealed(read_json(file))
+        if known.pop("of", file.stem) != file.stem:
+            return {}
+        return {
+            reads: {"items": int(about["items"]), "seconds": float(about["seconds"])}
+            for reads, about in known.items()
+            if about["items"] > 0 and about["seconds"] > 0
+        }
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError):
         return {}  # it is measured again whenever something is encoded
-    return known
 
 
 def choice_cost(encoder: str, sources: Mapping[str, Mapping[str, Any]]) -> ChoiceCost:

@@ -121,7 +121,10 @@ def extract_features(
             cost = encoder_cost(speeds, spec.weights, device)
             return replace(found, counts=counts, cost=cost, notes=_notes(spec, captions, images))
 
-    stores = {name: ChunkStore(encoded_folder(store, encoder_key, name)) for name in names}
+    stores = {
+        name: ChunkStore(encoded_folder(store, encoder_key, name), f"{encoder_key} {name}")
+        for name in names
+    }
     with LateModel(spec, device, threads) as model:
         # Captions first: they are quick, and show early that the encoder works.
         for name, one in captions.items():

@@ -145,6 +145,8 @@ def _load(folder: Path) -> Features:
         checksum = content.pop("checksum", None)  # earlier versions had none
         if checksum is not None and checksum != content_key(content):
             raise InputError("info.json is damaged: its checksum is wrong", title)
+        if content["key"] != folder.name:
+            raise InputError(f"it has the content of another one, {content['key']}", title)
         key, rows, info = content["key"], content["rows"], FeatureInfo(**content["info"])
         sums = content.get("crc32", {})
         widths = {name: int(width) for name, width in info.widths.items()}
@@ -153,7 +155,7 @@ def _load(folder: Path) -> Features:
         raise
     except FileNotFoundError:
         raise InputError("there is no file info.json", title) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, ArithmeticError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"info.json is damaged: {error!r}", title) from error
     problems: list[str] = []
     arrays: dict[str, dict[str, np.ndarray]] = {"train": {}, "test": {}}

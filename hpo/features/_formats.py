@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hpo._machine import available_memory
 from hpo.errors import InputError
 from hpo.features._modalities import name_fault
 from hpo.features._name_texts import NAMING, name_texts
@@ -124,27 +125,39 @@ def torch_content(path: Path) -> Any:
 def _open_zip(path: Path) -> ArrayFile:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError):
+            members = archive.infolist()
+    # Damaged files raise nearly anything, here as below.
+    except Exception as error:
+        if isinstance(error, OSError):
+            raise
         raise InputError("is cut off or damaged: its table of contents can't be read") from None
+    names = [member.filename for member in members]
+    if len(set(names)) < len(names):
+        raise InputError("is damaged: it has two arrays of one name")
     if any("/code/" in name or name.endswith("/constants.pkl") for name in names):
         raise InputError("is a TorchScript archive, which is a program and no array")
     if any(name.endswith("data.pkl") for name in names):
         return _sorted_out(_tensors(torch_content(path)))
     if not names or not all(name.endswith(".npy") for name in names):
         raise InputError("is a ZIP archive of other things than arrays")
+    size, free = sum(member.file_size for member in members), available_memory()
+    if free is not None and size > free:
+        raise InputError(
+            f"has {size:,} bytes when it is unpacked, and {free:,} bytes of memory are free; save "
+            "its arrays as .npy, which need none"
+        )
     found = {}
     with np.load(path, allow_pickle=False) as arrays:
         for name in arrays.files:
             try:
                 found[name] = arrays[name]
-            except ValueError as error:
-                if "pickle" not in str(error):
+            except MemoryError:
+                raise InputError(f"has an array '{name}' that memory can't hold") from None
+            except Exception as error:
+                if not isinstance(error, ValueError) or "pickle" not in str(error):
                     raise InputError(f"has a damaged array '{name}'") from None
                 advice = _OBJECTS.format("it as numbers or as texts (dtype=str)")
                 raise InputError(f"has an array '{name}' that {advice}") from None
-            except (OSError, zipfile.BadZipFile, EOFError):
-                raise InputError(f"has a damaged array '{name}'") from None
     return _sorted_out(found)
 
 
@@ -245,13 +258,18 @@ def _numbers(tensor: Any) -> np.ndarray:
         if tensor.is_quantized:
             tensor = tensor.dequantize()
         if tensor.layout != torch.strided:
+            if tensor.numel() * tensor.itemsize > available_memory():
+                raise InputError("has a sparse tensor that memory can't hold as plain numbers")
             tensor = tensor.to_dense()
         tensor = tensor.resolve_conj().resolve_neg()
         if tensor.dtype == torch.bfloat16 or (tensor.is_floating_point() and tensor.itemsize < 2):
             tensor = tensor.float()
         numbers: np.ndarray = tensor.numpy()
-    except (TypeError, RuntimeError):
-        raise InputError(f"is a tensor of {kind}, which isn't read; make it float32") from None
+    # NumPy hasn't got all kinds of numbers.
+    except (TypeError, RuntimeError, NotImplementedError):
+        raise InputError(
+            f"has a tensor that is {str(kind).replace('torch.', '')}, but must have plain numbers"
+        ) from None
     return numbers
 
 

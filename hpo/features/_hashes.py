@@ -23,7 +23,7 @@ class FileHashes:
     """
 
     def __init__(self, store: Path) -> None:
-        chunks = ChunkStore(store / "file_hashes")
+        chunks = ChunkStore(store / "file_hashes", "file_hashes")
         self._values = {version: row.tobytes() for version, row in chunks.items()}
         self._writer = ChunkWriter(chunks)
 

@@ -80,7 +80,7 @@ def find_long(
     }
     if not perhaps:
         return set()
-    counts = ChunkStore(store / "caption_tokens" / encoder_key)
+    counts = ChunkStore(store / "caption_tokens" / encoder_key, f"caption_tokens {encoder_key}")
     new = [key for key in perhaps if key not in counts]
     if new:
         tokenizer = tokenizer_of(encoder)

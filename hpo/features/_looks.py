@@ -41,7 +41,7 @@ class Looks:
     """
 
     def __init__(self, store: Path) -> None:
-        chunks = ChunkStore(store / "image_looks")
+        chunks = ChunkStore(store / "image_looks", "image_looks")
         self._values = {content: Look(int(row[0])) for content, row in chunks.items()}
         self._writer = ChunkWriter(chunks)
 

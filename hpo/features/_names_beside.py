@@ -182,7 +182,10 @@ def _read(path: Path, kind: str, count: int) -> dict[str, Sequence[str]]:
             lines.pop()
         headed = len(lines) == count + 1 and NAMING.fullmatch(lines[0].strip().lower())
         return {kind: lines[1:] if headed else lines}
-    return _of_table(text, "\t" if suffix == ".tsv" else ",", kind, count)
+    try:
+        return _of_table(text, "\t" if suffix == ".tsv" else ",", kind, count)
+    except csv.Error as error:
+        raise InputError(f"can't be read as a table: {error}") from None
 
 
 def _of_json(content: Any, kind: str) -> dict[str, Sequence[str]]:

@@ -62,17 +62,20 @@ def read_parquet(path: Path, called: str | None = None, *, vectors: bool = True)
             floats = [f.name for f in schema if types.is_floating(f.type) and f.name not in texts]
             floats = floats if vectors else []
             rows = int(file.metadata.num_rows)
+            if len(set(schema.names)) < len(schema.names):
+                raise ValueError("it has two columns of one name")
             table = file.read(columns=[*texts, *(listed or floats)])
-    except (OSError, ValueError) as error:  # pyarrow's own are subclasses of these
+            table.validate(full=True)
+            whole = any(not table.column(name).null_count for name in texts)
+            names = {
+                name: name_texts(table.column(name).to_pylist())
+                for name in texts
+                if not (whole and table.column(name).null_count)
+            }
+    except Exception as error:  # damaged files raise nearly anything
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
         raise InputError(f"{prefix}can't be read as Parquet: {reason.rstrip('.')}") from None
-    whole = any(not table.column(name).null_count for name in texts)
-    columns = {}
-    for name in texts:
-        column = table.column(name)
-        values = None if whole and column.null_count else name_texts(column.to_pylist())
-        if values is not None:
-            columns[name] = values
+    columns = {name: values for name, values in names.items() if values is not None}
     arrays = {name: _stacked(table.column(name), f"{prefix}column '{name}'") for name in listed}
     if listed or not floats:
         return ParquetFile(arrays, columns, rows, ())

@@ -62,7 +62,7 @@ def resolve_devices(text: str, cuda_devices: Callable[[], int] = cuda_devices) -
         kind, _, index = name.partition(":")
         if name == "cpu":
             continue
-        if kind != "cuda" or not (index.isdigit() or (index == "" and name == "cuda")):
+        if kind != "cuda" or not (index.isdecimal() or (index == "" and name == "cuda")):
             problems.append(f"--devices {text}: '{name}' must be auto, cpu or cuda:N")
         elif int(index or 0) >= (count := cuda_devices()):
             problems.append(f"--devices {text}: '{name}' is not here; CUDA devices: {count}")

@@ -109,10 +109,22 @@ def _task_of(row: Mapping[str, Any]) -> Task:
         attempts=row["attempts"],
         trial=row["trial"],
         progress=None if far is None else Progress(**far),
-        outcome=None if told is None else TrialOutcome.from_json(told),
+        outcome=None if told is None else _outcome_of(told),
         reason=row["reason"],
         ending=row["ending"],
     )
+
+
+def _outcome_of(raw: Mapping[str, Any]) -> TrialOutcome:
+    """Return a stored outcome, by which a study decides.
+
+    Raises:
+        ValueError: It has no numbers where they must be.
+    """
+    found = TrialOutcome.from_json(raw)
+    if not (isinstance(found.value, int | float) and isinstance(found.std, int | float)):
+        raise ValueError("the score must be a number")
+    return found
 
 
 @functools.lru_cache(maxsize=4096)

@@ -42,7 +42,8 @@ def write_data(folder: Path, sections: Sequence[Section]) -> list[Path]:
         write_csv(folder / f"{name}.csv", columns, cells)
         with atomic_write(folder / f"{name}.json") as file:
             record = {"name": section.name, "rows": rows}
-            file.write(json.dumps(record, ensure_ascii=False, indent=1).encode() + b"\n")
+            text = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
+            file.write(text.encode(errors="backslashreplace"))
         paths += [folder / f"{name}.csv", folder / f"{name}.json"]
     return paths
 

@@ -2,7 +2,7 @@
 
 import base64
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ERROR_FILES",
+    "THUMBNAILS",
     "bring_errors",
     "error_tables",
     "report_errors",
@@ -35,7 +36,8 @@ _OTHERS = 9
 _EPS = 1e-7
 #: Letters of a caption that the report shows; the file has all.
 _LONGEST = 200
-_THUMBNAILS = "thumbnails"
+#: Their folder in that of the report.
+THUMBNAILS = "thumbnails"
 _ROWS, _PAIRS = ERROR_FILES = ("errors.csv", "confusions.csv")
 
 
@@ -160,9 +162,14 @@ def write_errors(
     )
 
 
-def error_tables(folder: Path) -> list[ResultTable]:
-    """Return the beginnings of what ``write_errors`` wrote, if it is there, for the report."""
-    if not (folder / _ROWS).is_file() or not (folder / _PAIRS).is_file():
+def error_tables(folder: Path, without: Collection[str] = ()) -> list[ResultTable]:
+    """Return the beginnings of what ``write_errors`` wrote, if it is there, for the report.
+
+    Args:
+        folder: Of the report.
+        without: Files that are left out, by their names in it.
+    """
+    if any(name in without or not (folder / name).is_file() for name in ERROR_FILES):
         return []
     rows, pairs = _read(folder / _ROWS), _read(folder / _PAIRS)
     # Rows of the same least loss stand as they do in the file.
@@ -174,6 +181,7 @@ def error_tables(folder: Path) -> list[ResultTable]:
             rows[:_SHOWN],
             "loss",
             "worst_rows",
+            without,
         ),
         _row_table(
             folder,
@@ -181,6 +189,7 @@ def error_tables(folder: Path) -> list[ResultTable]:
             doubtful[:_SHOWN],
             "least_loss",
             "doubtful_rows",
+            without,
         ),
     ]
     if pairs:
@@ -195,7 +204,7 @@ def error_tables(folder: Path) -> list[ResultTable]:
 def bring_errors(source: Path, folder: Path) -> None:
     """Copy what is known of single rows from one report's folder to another's."""
     paths = [source / name for name in (*ERROR_FILES, RELIABILITY_FILE)]
-    paths += sorted((source / _THUMBNAILS).glob("*.jpg"))
+    paths += sorted((source / THUMBNAILS).glob("*.jpg"))
     for path in paths:
         if path.is_file():
             with atomic_write(folder / path.relative_to(source)) as file:
@@ -203,7 +212,12 @@ def bring_errors(source: Path, folder: Path) -> None:
 
 
 def _row_table(
-    folder: Path, name: str, rows: Sequence[Mapping[str, str]], loss: str, key: str
+    folder: Path,
+    name: str,
+    rows: Sequence[Mapping[str, str]],
+    loss: str,
+    key: str,
+    without: Collection[str],
 ) -> ResultTable:
     """Return a table of rows with what was missed and what was too many, and their pictures."""
     with_caption = any(row.get("caption") for row in rows)
@@ -218,7 +232,10 @@ def _row_table(
         for row in rows
     )
     words = (*(["caption"] if with_caption else []), "labels", "predicted")
-    pictures = tuple(_embedded(folder / _THUMBNAILS, row.get("thumbnail", "")) for row in rows)
+    pictures = tuple(
+        "" if f"{THUMBNAILS}/{name}" in without else _embedded(folder / THUMBNAILS, name)
+        for name in (row.get("thumbnail", "") for row in rows)
+    )
     return ResultTable(
         name,
         ("row", *words, loss.replace("_", " ")),
@@ -231,12 +248,12 @@ def _row_table(
 
 def _write_thumbnails(folder: Path, pictures: Mapping[int, bytes]) -> dict[int, str]:
     """Write thumbnails, and nothing else stays in their folder; return their names."""
-    for path in (folder / _THUMBNAILS).glob("*.jpg"):
+    for path in (folder / THUMBNAILS).glob("*.jpg"):
         path.unlink()
     names = {}
     for place, content in pictures.items():
         names[place] = f"{place}.jpg"
-        with atomic_write(folder / _THUMBNAILS / names[place]) as file:
+        with atomic_write(folder / THUMBNAILS / names[place]) as file:
             file.write(content)
     return names
 

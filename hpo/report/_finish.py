@@ -1,6 +1,8 @@
 """The end of a study: refit, model folder, predictions, metrics, and the last lines on screen."""
 
+import functools
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from hpo.report._means import Means
 from hpo.report._report import write_report
 from hpo.report._result_lines import judged_lines
 from hpo.report._row_facts import RowFacts
+from hpo.report._row_files import row_file_sums
 from hpo.results import (
     pick_task,
     study_metrics,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["finish_study", "read_results"]
 
+_log = logging.getLogger(__name__)
 _EPOCHS = "epochs_trained"  # of metrics.json; known at the end
 #: Temporary files that nobody wrote to for so long are nobody's any more.
 _STALE_S = 3600.0
@@ -103,6 +107,7 @@ def finish_study(
             **results,
             **({"wall_s": None} if cost is None else cost.record()),
             "files": _hashes(out) if refits and failure is None else {},
+            "report_files": row_file_sums(out / "report"),
         }
         write_json(out / "metrics.json", sealed(written))
     if refits and failure is None:
@@ -164,18 +169,33 @@ def _describe(study: StoredStudy, folder: Path, written: dict[str, Any], *, agai
 def read_results(study: StoredStudy, tasks: list[Task], out: Path) -> dict[str, Any] | None:
     """Return what ``metrics.json`` in a folder has, if it is of this study as it stands."""
     try:
-        raw = read_json(out / "metrics.json")
+        raw = _read(out / "metrics.json")
         chosen = [task for task in tasks if task.outcome and task.trial == raw["best"]["trial"]]
         return _written(out, study_metrics(study, tasks, chosen[0])) if chosen else None
-    except (OSError, ValueError, KeyError, TypeError, NoCandidateError):
+    except (KeyError, TypeError, NoCandidateError):
         return None
+
+
+@functools.cache  # said once of a file, however often it is looked at
+def _warn(path: Path, trouble: str) -> None:
+    _log.warning("The results %s are left out: %s. hpo run writes them anew.", path, trouble)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what ``metrics.json`` has; nothing if it isn't there, or with a warning, damaged."""
+    try:
+        return unsealed(read_json(path))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        _warn(path, f"the file can't be read ({error.strerror})")
+    except (ValueError, TypeError) as error:
+        _warn(path, f"the file is damaged ({error})")
+    return {}
 
 
 def _written(out: Path, metrics: dict[str, Any]) -> dict[str, Any] | None:
-    try:
-        written = unsealed(read_json(out / "metrics.json"))
-    except (OSError, ValueError, TypeError):
-        return None
+    written = _read(out / "metrics.json")
     if _EPOCHS not in written:  # it was written before the refit
         return None
     same = {key: written.get(key) for key in metrics}

@@ -40,7 +40,7 @@ def write_markdown(
             lines += [f"![{picture.alt}]({picture.path})", ""]
             lines += [picture.caption, ""] if picture.caption else []
     with atomic_write(path) as file:
-        file.write("\n".join(lines).encode())
+        file.write("\n".join(lines).encode(errors="backslashreplace"))
 
 
 def _table(table: ResultTable) -> list[str]:

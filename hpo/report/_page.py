@@ -77,7 +77,7 @@ def write_page(
     links = " · ".join(f'<a href="{escape(f, quote=True)}">{escape(f)}</a>' for f in files)
     lines += [f"<h2>Files</h2>\n<p>{links}</p>", "</body>\n</html>", ""]
     with atomic_write(path) as file:
-        file.write("\n".join(lines).encode())
+        file.write("\n".join(lines).encode(errors="backslashreplace"))
 
 
 def _section(section: Section, folder: Path) -> list[str]:

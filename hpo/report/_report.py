@@ -1,10 +1,12 @@
 """The report folder of a study, finished or not: tables, trials, figures and a page of them all."""
 
 import collections
-from collections.abc import Mapping, Sequence
+import csv
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hpo.report._cost import cost_table
 from hpo.report._curves import CurveReader
@@ -24,6 +26,7 @@ from hpo.report._result_tables import (
     trial_intervals,
     write_classes,
 )
+from hpo.report._row_files import ROW_FILES, changed_files
 from hpo.report._sections import ResultTable, Section
 from hpo.report._table_files import stage_table, write_scores, write_trials
 from hpo.results import stored_floor
@@ -32,6 +35,9 @@ from hpo.study import StoredStudy, concerns
 from hpo.training import metric_label
 
 __all__ = ["write_report"]
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 def write_report(
@@ -74,9 +80,11 @@ def write_report(
     if results and results.get("classes"):
         files.append(folder / "classes.csv")
         write_classes(results, files[-1])
+    changed: set[str] = set()
     if results:  # they are written when the winner is judged
-        names = (*ERROR_FILES, RELIABILITY_FILE)
-        files += [folder / name for name in names if (folder / name).is_file()]
+        changed = changed_files(folder, results.get("report_files", {}))
+        paths = [folder / name for name in ROW_FILES if name not in changed]
+        files += [path for path in paths if path.is_file()]
 
     intervals = trial_intervals(results or {}, study.space.metric)
     pictures = Pictures(folder)
@@ -90,14 +98,18 @@ def write_report(
         )
         for index, (table, shown) in enumerate(zip(decided, tables, strict=True))
     ]
+    mistakes: list[ResultTable] = []
+    if results:
+        mistakes = _read(partial(error_tables, folder, changed), mistakes, ERROR_FILES[0])
     pruned = pruned_table(tasks)
     further = [
         *([] if pruned is None else [pruned]),
         *([] if floor is None else [stage_table(floor_table(floor), metric)]),
         *result_tables(results or {}),
-        *(error_tables(folder) if results else []),
+        *mistakes,
     ]
-    bins = reliability_table(folder) if results else None
+    shows_bins = bool(results) and RELIABILITY_FILE not in changed
+    bins = _read(partial(reliability_table, folder), None, RELIABILITY_FILE) if shows_bins else None
     missing = uncovered(study, decided, best)
     found = (
         starting_values(study),
@@ -119,6 +131,15 @@ def write_report(
     links = [*(path.name for path in files), "tables/"]
     write_page(folder / "index.html", title, facts, sections, links, said)
     return [*files, *data, *pictures.paths, folder / "index.html"]
+
+
+def _read(read: Callable[[], T], nothing: T, name: str) -> T:
+    """Return what a file of single rows has; earlier versions kept no checksums of these."""
+    try:
+        return read()
+    except (ValueError, LookupError, TypeError, csv.Error) as error:
+        _log.warning("%s can't be read, so the report leaves it out: %s", name, error)
+        return nothing
 
 
 def _winner(results: Mapping[str, Any]) -> Section | None:

@@ -74,7 +74,7 @@ def write_card(folder: Path, card: str) -> None:
     """Write a card into a model folder; what people said of the licence in one there is kept."""
     text = with_license_of(card, folder / CARD)
     with atomic_write(folder / CARD) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="backslashreplace"))
 
 
 def _what(model: TrainedModel) -> list[str]:

@@ -121,8 +121,9 @@ def compute_floor(study: StoredStudy) -> Floor:
         given = baseline.predict(bundle.features.train, bundle.split["val"])
         lines.append(FloorLine(baseline, f1_intervals([given], truth, groups)))
     floor = Floor(metric, tuple(lines))
-    with atomic_write(_path(study)) as file:
-        file.write(_to_bytes(floor))
+    path = _path(study)
+    with atomic_write(path) as file:
+        file.write(_to_bytes(floor, path.stem))
     return floor
 
 
@@ -137,6 +138,8 @@ def stored_floor(study: StoredStudy) -> Floor | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if about.pop("checksum") != _checksum(about, tensors):
                 raise ValueError("its checksum is wrong")
+            if about.get("of", path.stem) != path.stem:  # earlier versions didn't say
+                raise ValueError("it is that of other data")
             lines = tuple(
                 FloorLine(
                     Baseline(
@@ -205,8 +208,9 @@ def _path(study: StoredStudy) -> Path:
     return Path(definition.cache) / "floors" / f"{key}.safetensors"
 
 
-def _to_bytes(floor: Floor) -> bytes:
+def _to_bytes(floor: Floor, of: str) -> bytes:
     about: dict[str, Any] = {
+        "of": of,
         "metric": floor.metric,
         "lines": [
             {

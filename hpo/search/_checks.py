@@ -1,9 +1,7 @@
 """Errors of a search-space file: where they are, what the rule is, which word was meant."""
 
-import dataclasses
 import inspect
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, get_args
 
 import yaml
@@ -12,35 +10,18 @@ from pydantic import BaseModel, ValidationError
 from hpo.errors import did_you_mean
 from hpo.features import Sources, check_choice
 from hpo.models import CHOICES, field_names, is_value_name, option_names, typed_value
+from hpo.search._arguments import check_arguments
+from hpo.search._problem import Problem
 from hpo.search._registry import PRUNERS, SAMPLERS
 from hpo.search._values import Place
 
 __all__ = [
-    "Problem",
     "check_component",
     "check_config_name",
     "check_config_value",
     "explain",
     "locate",
 ]
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """A broken rule at a place in the file, such as ``("search", "stages", 0, "params")``."""
-
-    place: Place
-    message: str
-
-    def at(self, path: Path | str, lines: Mapping[Place, int], origins: Mapping[Place, str]) -> str:
-        """Return the message behind file and line, or behind the setting that brought it in."""
-        for length in range(len(self.place), 0, -1):
-            if self.place[:length] in origins:
-                return f"{origins[self.place[:length]]}: {self.message}"
-        for length in range(len(self.place), -1, -1):
-            if self.place[:length] in lines:
-                return f"{path}:{lines[self.place[:length]]}: {self.message}"
-        return f"{path}: {self.message}"
 
 
 def locate(node: yaml.Node) -> tuple[dict[Place, int], list[Problem]]:
@@ -121,7 +102,7 @@ def check_component(place: Place, kind: str, value: Any) -> list[Problem]:
     ]
     if "wrapped" in value:
         problems += check_component((*place, "wrapped"), kind, value["wrapped"])
-    return problems
+    return problems or check_arguments(place, registry[name], value)
 
 
 def explain(model: type[BaseModel], raw: Mapping[str, Any]) -> list[Problem]:

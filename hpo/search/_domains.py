@@ -18,6 +18,12 @@ from hpo.search._values import Change, Frozen, checked_values
 __all__ = ["Choices", "Domain", "Range", "changed_domain", "check_conditions", "distribution_of"]
 
 
+#: Of a range: more than can be told apart, and some of them are listed.
+_MOST_STEPS = 10**9
+#: Of lengths, all of which are listed.
+_MOST_LENGTHS = 10**6
+
+
 class _Conditional(Frozen):
     """A domain that may exist under a condition only.
 
@@ -77,6 +83,8 @@ class Range(_Conditional):
             raise ValueError(f"low is {self.low}, but must be at most high, {self.high}")
         if self.log and (self.low <= 0 or self.step is not None):
             raise ValueError("log needs low > 0 and no step")
+        if self.step is not None and (self.high - self.low) / self.step > _MOST_STEPS:
+            raise ValueError(f"step is {self.step:g}, which makes more than {_MOST_STEPS:,} values")
         return self
 
     def holds(self, value: Any) -> bool:
@@ -143,6 +151,14 @@ def check_conditions(params: Mapping[str, Choices | Range]) -> dict[str, Choices
         ValueError: A condition names what isn't searched, or what it can't be.
     """
     checked: dict[str, Choices | Range] = {}
+    lengths = params.get("epochs")
+    if isinstance(lengths, Range):
+        step = int(lengths.step or 1)
+        if (lengths.high - lengths.low) / max(step, 1) > _MOST_LENGTHS:
+            raise ValueError(
+                f"epochs is {lengths}, but must have {_MOST_LENGTHS:,} values at most; a step "
+                "makes them fewer"
+            )
     for field, domain in params.items():
         if fault := step_fault(field, domain):
             raise ValueError(fault)

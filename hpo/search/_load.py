@@ -13,13 +13,13 @@ from hpo.errors import InputError, did_you_mean
 from hpo.features import ENCODED, Sources
 from hpo.models import CHOICES, is_value_name
 from hpo.search._checks import (
-    Problem,
     check_component,
     check_config_name,
     check_config_value,
     explain,
     locate,
 )
+from hpo.search._problem import Problem
 from hpo.search._space import SEARCHES, Space
 from hpo.search._values import Given, Place
 from hpo.yaml_files import parse_yaml, read_yaml

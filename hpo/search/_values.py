@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_args
 
 from pydantic import (
     BaseModel,
@@ -13,6 +13,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from hpo.models import rule_of, typed_value
 
@@ -52,11 +53,19 @@ class Frozen(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_yes_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        kind = cls.model_fields[info.field_name or ""].annotation
-        if isinstance(value, bool) and kind in (int, float, int | None, float | None):
-            raise ValueError(f"{info.field_name} is {value}, but must be a number")
+    def _no_truth(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false where a number must be, which pydantic takes for 1 and 0."""
+        if isinstance(value, bool) and info.field_name is not None:
+            kinds = _kinds_in(cls.model_fields[info.field_name].annotation)
+            if kinds & {int, float} and bool not in kinds:
+                raise PydanticCustomError("number_type", "Input should be a number")
         return value
+
+
+def _kinds_in(annotation: Any) -> set[Any]:
+    """Return the types that an annotation is made of."""
+    inner = get_args(annotation)
+    return {kind for one in inner for kind in _kinds_in(one)} if inner else {annotation}
 
 
 _Factor = Annotated[float, Field(ge=1e-6, le=1e6)]

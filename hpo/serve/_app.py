@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hpo.errors import InputError
 from hpo.json_files import parse_json
-from hpo.serve._queue import BusyError, Rows
+from hpo.serve._queue import BusyError, Rows, TooManyError
 from hpo.serve._rows import Asked, Reader
 
 __all__ = ["MOST_ROWS", "make_app"]
@@ -81,6 +81,9 @@ def make_app(reader: Reader, rows: Rows, *, most_bytes: int, local: bool) -> Fas
             return _refused(error.status_code, str(error.detail))
         except ClientDisconnect:
             return _refused(400, "the request ended before its end")
+        except TooManyError as error:
+            sentence = f"the request has {len(asked):,} rows, but must have {error.most:,} at most"
+            return _refused(413, sentence)
         except BusyError:
             return _refused(503, "too many rows are waiting; ask again in a few seconds")
         answers = []
@@ -194,8 +197,8 @@ class _LocalNames:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").lower()
-            name = host if host.endswith("]") else host.rpartition(":")[0] or host
-            if name not in _LOCAL:
+            name, _, port = (host, "", "") if host.endswith("]") else host.rpartition(":")
+            if (name or port) not in _LOCAL or (name and port and not port.isdecimal()):
                 answer = _refused(403, f"ask for it as one of {', '.join(_LOCAL)}, not {host[:80]}")
                 await answer(scope, receive, send)
                 return
@@ -203,4 +206,6 @@ class _LocalNames:
 
 
 def _refused(status: int, sentence: str) -> JSONResponse:
-    return JSONResponse({"error": sentence[:1].upper() + sentence[1:]}, status)
+    # A key in the JSON of a request may have half a character.
+    shown = (sentence[:1].upper() + sentence[1:]).encode(errors="backslashreplace").decode()
+    return JSONResponse({"error": shown}, status)

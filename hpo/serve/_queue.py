@@ -8,7 +8,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-__all__ = ["BusyError", "Rows"]
+__all__ = ["BusyError", "Rows", "TooManyError"]
+
+
+class TooManyError(Exception):
+    """A request has more rows than may wait at all.
+
+    Args:
+        most: So many may wait.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
 
 
 class BusyError(Exception):
@@ -53,7 +65,10 @@ class Rows:
 
         Raises:
             BusyError: Too many are waiting; none of these is put into it.
+            TooManyError: These alone are too many.
         """
+        if len(rows) > self._waiting:
+            raise TooManyError(self._waiting)
         with self._lock:
             if self._count + len(rows) > self._waiting:
                 raise BusyError

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from hpo.errors import InputError
 from hpo.models import PluginUse, default_of, field_names, neutral
 from hpo.search import Dimensions, Space, Strategy, make_strategy
+from hpo.study._fields import wrong_fields
 from hpo.training import TRAINER_VERSION, Arithmetic
 
 __all__ = ["Definition"]
@@ -182,7 +183,7 @@ class Definition:
                 "with it."
             )
         number = raw.get("format", 1)
-        if not isinstance(number, int) or number > _FORMAT:
+        if not isinstance(number, int) or isinstance(number, bool) or number > _FORMAT:
             raise InputError(
                 "The study was made by a newer version of hpo: its definition has format "
                 f"{number!r}, but this one knows them up to {_FORMAT}. Upgrade hpo to go on with "
@@ -206,6 +207,9 @@ class Definition:
         lacking = [name for name in _NEEDED if name not in raw]
         if lacking:
             raise InputError(_DAMAGED.format(f"{', '.join(lacking)} is missing"))
+        wrong = wrong_fields(raw)
+        if wrong:
+            raise InputError(_DAMAGED.format(f"{', '.join(wrong)} can't be what hpo wrote"))
         return Definition(
             **{
                 "trainer": None,
@@ -237,9 +241,12 @@ class Definition:
     def plugins_in(raw: Mapping[str, Any]) -> tuple[PluginUse, ...]:
         """Return the users' own parts that a stored definition needs before it can be read."""
         try:
-            return tuple(PluginUse(**plugin) for plugin in raw.get("plugins", ()))
+            found = tuple(PluginUse(**plugin) for plugin in raw.get("plugins", ()))
         except (AttributeError, TypeError):
             raise InputError(_DAMAGED.format("it is not what hpo writes")) from None
+        if not all(isinstance(x, str) for plugin in found for x in dataclasses.astuple(plugin)):
+            raise InputError(_DAMAGED.format("plugins can't be what hpo wrote"))
+        return found
 
     def differences(self, other: "Definition") -> list[str]:
         """Return what decides the results and is different in ``other``, in words."""

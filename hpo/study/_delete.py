@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 from pathlib import Path
 
 import optuna
@@ -13,9 +14,12 @@ from hpo.errors import InputError, did_you_mean
 from hpo.queue import first_patience
 from hpo.search import TaskState
 from hpo.study._identity import Store
-from hpo.trials import all_studies, attached_files, check_exists, find_study, redact
+from hpo.trials import all_studies, attached_files, check_exists, damage, find_study, redact
 
 __all__ = ["Deleted", "StudyLine", "delete_study", "list_studies"]
+
+#: What Optuna and its dashboard call artifacts: UUIDs.
+_ARTIFACT = re.compile(r"[0-9A-Za-z_-]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,18 +146,25 @@ def _own_artifacts(storage: BaseStorage, name: str) -> set[str]:
     attached: dict[str, set[str]] = {}
     for found in all_studies(storage):
         study = optuna.load_study(study_name=found.name, storage=storage)
-        metas = get_all_artifact_meta(study)
-        for trial in study.get_trials(deepcopy=False):
-            metas += get_all_artifact_meta(trial, storage=storage)
-        attributes = storage.get_study_system_attrs(found.id)
-        attached[found.name] = {meta.artifact_id for meta in metas} | attached_files(attributes)
+        try:
+            metas = get_all_artifact_meta(study)
+            for trial in study.get_trials(deepcopy=False):
+                metas += get_all_artifact_meta(trial, storage=storage)
+            attributes = storage.get_study_system_attrs(found.id)
+            ids = {str(meta.artifact_id) for meta in metas} | attached_files(attributes)
+        except (TypeError, ValueError, LookupError):
+            raise damage(f"what it has of files of the study '{found.name}'") from None
+        attached[found.name] = ids
     return attached.pop(name).difference(*attached.values())
 
 
 def _remove(folder: Path, artifacts: set[str]) -> int:
-    """Remove the files of artifacts; return how many there were."""
+    """Remove the files of artifacts; return how many there were.
+
+    A study that came from elsewhere may have anything for an id, paths to other files among it.
+    """
     store, removed = FileSystemArtifactStore(str(folder)), 0
-    for artifact in artifacts:
+    for artifact in filter(_ARTIFACT.fullmatch, artifacts):
         with contextlib.suppress(ArtifactNotFound):
             store.remove(artifact)
             removed += 1

@@ -28,6 +28,14 @@ _MARK, _DIGITS = b"hpo-study-sha256:", 64
 _SEAL = re.compile(_MARK + b"([0-9a-f]{%d})" % _DIGITS)
 _BLANK = b"0" * _DIGITS
 _SQLITE = b"SQLite format 3\0"
+#: What SQLite has in columns of a declared type; all others have text.
+_HELD = {
+    "INT": "integer",
+    "BOOL": "integer",
+    "FLOAT": "real integer",
+    "DOUBLE": "real integer",
+    "NUMERIC": "real integer",
+}
 
 
 def export_file(url: str, name: str, path: Path, wait: float | None = None) -> Copied:
@@ -169,6 +177,7 @@ def _unpack(path: Path, to: Path) -> None:
             str((connection.execute(f"SELECT version_num FROM {table}").fetchone() or ("none",))[0])
             for table in ("alembic_version", "hpo_version")
         ]
+        odd = _of_other_types(connection)
     optuna, ledger = versions
     if optuna != REVISION:
         raise InputError(
@@ -180,6 +189,30 @@ def _unpack(path: Path, to: Path) -> None:
             f"{path}: a newer version of hpo wrote it: its tables hpo_* have version {ledger}. "
             "Update hpo (pip install -U hpo)."
         )
+    if odd:
+        raise InputError(
+            f"{path}: {', '.join(odd)} can't be what hpo wrote; export the study anew."
+        )
+
+
+def _of_other_types(connection: sqlite3.Connection) -> list[str]:
+    """Return the columns, as ``table.column``, that hold values of other types than they say.
+
+    SQLite takes a text for a number, which every other database refuses.
+    """
+    found = []
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    for table in (name.replace('"', '""') for (name,) in tables):
+        columns = connection.execute(f'PRAGMA table_info("{table}")').fetchall()
+        for _, column, declared, *_ in columns:
+            kinds = next((held for kind, held in _HELD.items() if kind in declared.upper()), "text")
+            query = (
+                f'SELECT 1 FROM "{table}" WHERE "{column}" IS NOT NULL '
+                f'AND instr(?, typeof("{column}")) = 0 LIMIT 1'
+            )
+            if connection.execute(query, [kinds]).fetchone():
+                found.append(f"{table}.{column}")
+    return found
 
 
 @contextlib.contextmanager

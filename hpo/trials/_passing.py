@@ -104,6 +104,8 @@ def lasting_reason(error: BaseException) -> str | None:
         return _said(error)
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
         return f"what it holds is damaged ({error})"  # Optuna's attributes are JSON
+    if isinstance(error, RecursionError) and _modules(error)[-1].startswith("json"):
+        return "what it holds is damaged (it is nested too deeply)"
     if _is_of_a_value(error):
         return f"what it holds is damaged ({_first_line(str(error))})"
     return None
@@ -120,11 +122,15 @@ def _is_of_a_value(error: BaseException) -> bool:
 
 def is_of_storage(error: BaseException) -> bool:
     """Tell whether SQLAlchemy, or what Optuna does with it, has raised an error."""
-    modules = [
-        str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)
-    ]
-    where = next((name for name in reversed(modules) if not name.startswith("json")), "")
+    modules = reversed(_modules(error))
+    where = next((name for name in modules if not name.startswith("json")), "")
     return where.startswith(("sqlalchemy.", "optuna.storages."))
+
+
+def _modules(error: BaseException) -> list[str]:
+    """Return the modules that an error went through, the one that raised it last."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return [str(frame.f_globals.get("__name__")) for frame, _ in frames] or [""]
 
 
 def _passes(error: DBAPIError) -> bool:

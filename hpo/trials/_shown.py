@@ -144,7 +144,7 @@ def attached_files(attributes: Mapping[str, Any]) -> set[str]:
         attributes: The study's system attributes.
     """
     texts = [text for key, text in attributes.items() if key.startswith(_FILES)]
-    return {meta["artifact_id"] for meta in map(json.loads, texts) if meta is not None}
+    return {str(meta["artifact_id"]) for meta in map(json.loads, texts) if meta is not None}
 
 
 def _hash(content: str) -> str:

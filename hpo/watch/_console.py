@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
+from hpo._output import plain
+
 __all__ = ["Drawing", "SharedConsole"]
 
 _PER_SECOND = 4
@@ -26,9 +28,10 @@ class SharedConsole(Console):
         self.turn = threading.RLock()
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print as ``Console.print`` does."""
+        """Print as ``Console.print`` does; a terminal obeys nothing in a text."""
+        shown = [plain(one) if isinstance(one, str) else one for one in objects]
         with self.turn:
-            super().print(*objects, **options)
+            super().print(*shown, **options)
 
 
 class Drawing:

@@ -1,5 +1,6 @@
 """A study in TensorBoard: a folder of event files for each trial, with its hyperparameters."""
 
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 )
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from hpo.files import sweep, temporary_beside
 from hpo.watch._tracker import Curves, final_values, plain_params
 
 __all__ = ["open_tracker"]
@@ -42,8 +44,17 @@ class _TensorBoard:
         return self._of_trial(event).exists()
 
     def trial(self, event: Mapping[str, Any], curves: Curves) -> None:
-        """Write a trial's folder."""
+        """Write a trial's folder, which is there as a whole or not at all."""
         folder = self._of_trial(event)
+        made = temporary_beside(folder)
+        try:
+            self._write(made, event, curves)
+            if not folder.exists():  # another command may keep the same study
+                made.rename(folder)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+
+    def _write(self, folder: Path, event: Mapping[str, Any], curves: Curves) -> None:
         writer = EventFileWriter(str(folder))
         try:
             _session(writer, metadata.SESSION_START_INFO_TAG, _begin(event["params"]))
@@ -91,7 +102,9 @@ def open_tracker(study: Mapping[str, Any], where: str | None, out: Path) -> _Ten
     """
     folder = out / "tensorboard" if where is None else Path(where)
     # A study that was deleted and made again under its name has trials of the same numbers.
-    return _TensorBoard(folder / f"{study['study'].replace('/', '-')}-{study['identity'][:6]}")
+    place = folder / f"{study['study'].replace('/', '-')}-{study['identity'][:6]}"
+    sweep(place)  # what killed commands left
+    return _TensorBoard(place)
 
 
 def _begin(params: Mapping[str, Any]) -> HParamsPluginData:

@@ -261,3 +261,33 @@ def test_missing_folders(dataset: Dataset, store: Path, features: Features) -> N
     shutil.rmtree(store / "features" / features.key)
     with pytest.raises(InputError, match=r"there is no file info\.json$"):
         load_bundle(folder)
+
+
+def test_what_has_the_content_of_another_one_is_not_taken_for_it(
+    dataset: Dataset, store: Path, features: Features, tmp_path: Path
+) -> None:
+    mine = saved_folder(store, save_bundle(store, dataset, features, SPLIT))
+    for path in (tmp_path / "embeddings").iterdir():
+        np.save(path, np.load(path) * 2)
+    others = import_features(tmp_path / "embeddings", 6, 3, store)
+    other = saved_folder(store, save_bundle(store, dataset, others, SPLIT))
+    shutil.rmtree(mine)
+    shutil.copytree(other, mine)
+    with pytest.raises(InputError) as caught:
+        load_bundle(mine)
+    assert str(caught.value).splitlines() == [
+        f"The bundle '{mine}' can't be used:",
+        f"  it has the content of another one, {other.name}",
+    ]
+    # what is damaged is made again
+    assert save_bundle(store, dataset, features, SPLIT).key == mine.name
+    here = store / "features" / others.key
+    shutil.rmtree(here)
+    shutil.copytree(store / "features" / features.key, here)
+    with pytest.raises(InputError, match=f"it has the content of another one, {features.key}$"):
+        load_bundle(other)
+    again = import_features(tmp_path / "embeddings", 6, 3, store)
+    assert again.key == others.key
+    np.testing.assert_array_equal(
+        again.train["image"], np.load(tmp_path / "embeddings" / "image.npy")
+    )

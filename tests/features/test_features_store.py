@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from hpo.features import ConsoleProgress
 from hpo.features._chunks import ChunkStore
@@ -23,12 +25,12 @@ def key(number: int) -> bytes:
 
 
 def test_chunks_of_two_writers(tmp_path: Path) -> None:
-    one, two = ChunkStore(tmp_path), ChunkStore(tmp_path)
+    one, two = ChunkStore(tmp_path, "a"), ChunkStore(tmp_path, "a")
     rows = np.arange(12, dtype=np.float16).reshape(6, 2)
     one.append([key(0), key(1), key(2)], rows[:3])
     two.append([key(3), key(4)], rows[3:5])
     two.append([key(5)], rows[5:])
-    store = ChunkStore(tmp_path)
+    store = ChunkStore(tmp_path, "a")
     assert len(store) == 6 and store.width() == 2
     assert key(4) in store and key(4) not in one and key(6) not in store
     out = np.zeros((5, 2), np.float16)
@@ -41,14 +43,14 @@ def test_chunks_of_two_writers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
 def test_damaged_chunk_counts_as_missing(damage: str, tmp_path: Path) -> None:
-    store = ChunkStore(tmp_path)
+    store = ChunkStore(tmp_path, "a")
     store.append([key(0)], np.ones((1, 2), np.float16))
     store.append([key(1)], np.ones((1, 2), np.float16))
     path = sorted(tmp_path.iterdir())[0]
     content = path.read_bytes()
     flipped = content[:-1] + bytes([content[-1] ^ 1])
     path.write_bytes({"cut": content[:-1], "flip": flipped, "empty": b""}[damage])
-    assert len(ChunkStore(tmp_path)) == 1
+    assert len(ChunkStore(tmp_path, "a")) == 1
     assert not path.exists()
 
 
@@ -60,7 +62,7 @@ def test_what_killed_processes_left_is_removed_after_a_day(tmp_path: Path) -> No
         path.touch()
     for path in (old, old_folder):
         os.utime(path, (time.time() - 100_000,) * 2)
-    ChunkStore(tmp_path)
+    ChunkStore(tmp_path, "a")
     assert list(tmp_path.iterdir()) == [new]
 
 
@@ -125,7 +127,7 @@ def test_a_chunk_that_can_not_be_read_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A network file system has its hiccups, which say nothing of what is stored."""
-    ChunkStore(tmp_path).append([key(0)], np.ones((1, 2), np.float16))
+    ChunkStore(tmp_path, "a").append([key(0)], np.ones((1, 2), np.float16))
     (path,) = tmp_path.iterdir()
     real, failing = Path.open, [2]
 
@@ -137,17 +139,39 @@ def test_a_chunk_that_can_not_be_read_stays(
 
     monkeypatch.setattr("hpo.files.time.sleep", lambda _: None)
     monkeypatch.setattr(Path, "open", stale)
-    assert len(ChunkStore(tmp_path)) == 1
+    assert len(ChunkStore(tmp_path, "a")) == 1
     failing[0] = 100
     with pytest.raises(OSError, match="Stale file handle"):
-        ChunkStore(tmp_path)
+        ChunkStore(tmp_path, "a")
     failing[0] = 0
-    assert len(ChunkStore(tmp_path)) == 1
+    assert len(ChunkStore(tmp_path, "a")) == 1
 
 
 def test_a_chunk_of_another_type_is_damaged(tmp_path: Path) -> None:
-    store = ChunkStore(tmp_path)
+    store = ChunkStore(tmp_path, "a")
     store.append([key(0)], np.ones((1, 2), np.float16))
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes().replace(b'"F16"', b'"I16"'))
-    assert len(ChunkStore(tmp_path)) == 0
+    assert len(ChunkStore(tmp_path, "a")) == 0
+
+
+def test_a_chunk_of_another_folder_is_damaged(tmp_path: Path) -> None:
+    """Such as the embeddings of another encoder, which have the same keys."""
+    mine, theirs = (ChunkStore(tmp_path / name, name) for name in ("mine", "theirs"))
+    for store in (mine, theirs):
+        store.append([key(0)], np.ones((1, 2), np.float16))
+    (path,) = (tmp_path / "theirs").iterdir()
+    path.replace(tmp_path / "mine" / path.name)
+    assert len(ChunkStore(tmp_path / "mine", "mine")) == 0
+
+
+def test_a_chunk_of_an_earlier_version_does_not_say_of_what_it_is(tmp_path: Path) -> None:
+    store = ChunkStore(tmp_path, "a")
+    store.append([key(0)], np.ones((1, 2), np.float16))
+    (path,) = tmp_path.iterdir()
+    with safe_open(path, framework="numpy") as file:
+        rows = {name: file.get_tensor(name) for name in ("keys", "rows")}
+        said = file.metadata()
+    assert said.pop("of") == "a"
+    path.write_bytes(save(rows, said))
+    assert len(ChunkStore(tmp_path, "b")) == 1

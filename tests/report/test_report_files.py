@@ -341,3 +341,28 @@ def test_command_refuses_what_it_cannot_do(
     file.write_text("")
     assert main(["--study", "small", "--storage", finished.url, "--out", str(file)]) == 2
     assert capsys.readouterr().err == f"error: --out {file} is a file, but must be a folder\n"
+
+
+def test_what_was_changed_is_left_out_and_named(
+    finished: StoredStudy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    finish_study(finished, console, tmp_path, "cpu", refit=False)
+    report, where = tmp_path / "report", ["--study", "small", "--storage", finished.url]
+
+    def page_after(path: Path, old: bytes, new: bytes) -> str:
+        whole = path.read_bytes()
+        assert old in whole
+        path.write_bytes(whole.replace(old, new, 1))
+        assert main([*where, "--out", str(report)]) == 0
+        path.write_bytes(whole)
+        return (report / "index.html").read_text(encoding="utf-8")
+
+    assert "Reliability" not in page_after(report / "reliability.csv", b"0.", b"1.")
+    assert "reliability.csv isn't what was written, so the report le" in capsys.readouterr().err
+    assert "gets most wrong" not in page_after(report / "errors.csv", b"0.", b"1.")
+    assert "errors.csv isn't what was written, so the report leaves" in capsys.readouterr().err
+    assert "Reliability" not in page_after(tmp_path / "metrics.json", b"1", b"2")
+    assert "metrics.json are left out: the file is damaged (its check" in capsys.readouterr().err
+    assert main([*where, "--out", str(report)]) == 0
+    assert "Reliability" in (report / "index.html").read_text(encoding="utf-8")

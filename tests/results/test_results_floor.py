@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from results_samples import CLASSES, PROMOTE, SPLIT, TEST, arrays, finish, study_of
+from safetensors import safe_open
 from sklearn.linear_model import Ridge
 from sklearn.metrics import f1_score
 
@@ -17,6 +18,7 @@ from hpo.features import Bundle, load_bundle
 from hpo.library import Study
 from hpo.results import FloorThread, compute_floor, f1_scores, stored_floor
 from hpo.results._baselines import constant_baseline, linear_baseline, zero_shot_baseline
+from hpo.results._floor import _to_bytes
 
 TRAIN, VAL, UNTOUCHED = slice(0, 180), slice(240, 300), slice(180, 240)
 
@@ -218,4 +220,22 @@ def test_a_floor_that_was_changed_is_computed_again(
         assert stored_floor(study.stored) is None
     assert "can't be read and is computed again: its checksum is wrong" in caplog.text
     assert study.floor().to_json() == floor.to_json()
+    assert stored_floor(study.stored) is not None
+
+
+def test_the_floor_of_other_data_is_not_taken_for_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = created(tmp_path)
+    floor = study.floor()
+    (path,) = (tmp_path / "cache" / "floors").iterdir()
+    other = path.with_name("0123456789abcdef0123.safetensors")
+    with safe_open(path, framework="numpy") as file:
+        about = json.loads(file.metadata()["floor"])
+    assert about["of"] == path.stem
+    theirs = path.read_bytes()
+    path.write_bytes(_to_bytes(floor, other.stem))
+    assert stored_floor(study.stored) is None
+    assert "computed again: it is that of other data" in caplog.text
+    path.write_bytes(theirs)
     assert stored_floor(study.stored) is not None

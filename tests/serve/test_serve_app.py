@@ -1,5 +1,7 @@
 """What is asked over HTTP, and what is answered: probabilities as ``predict_proba`` gives them."""
 
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -156,6 +158,10 @@ REFUSED = {
         {"content": b"[" * 100_000, "headers": {"content-type": "application/json"}},
         "The request's JSON can't be read",
     ),
+    "half a character": (
+        {"content": b'{"\\ud800": 1}', "headers": {"content-type": "application/json"}},
+        "\\ud800",
+    ),
     "a list": ({"json": [1]}, "The JSON must be an object of embeddings: "),
     "words": (
         {"json": {"image": [["a"] * 64], "text": [["1"] * 64]}},
@@ -206,14 +212,25 @@ def huge_png() -> bytes:
 
 
 def test_too_many_that_wait(model: hpo.Model) -> None:
-    reader = Reader(model)
-    rows = Rows(reader.answer, most=1, wait_s=0.001, waiting=0)
+    reader, held = Reader(model), threading.Event()
+
+    def answer(asked: Any) -> Any:
+        held.wait(20)
+        return reader.answer(asked)
+
+    rows = Rows(answer, most=1, wait_s=0.001, waiting=1)
+    (row,) = reader.given([PNG], ["x"])
+    rows.ask([row])
+    while rows.waiting:
+        time.sleep(0.01)
+    rows.ask([row])
     with TestClient(make_app(reader, rows, most_bytes=10**6, local=True), base_url=LOCAL) as client:
-        answer = client.post("/predict", **form([PNG], ["x"]))
-    assert (answer.status_code, answer.json()["error"]) == (
-        503,
-        "Too many rows are waiting; ask again in a few seconds",
-    )
+        found = [client.post("/predict", **form([PNG] * n, ["x"] * n)) for n in (1, 2)]
+    held.set()
+    assert [(answer.status_code, answer.json()["error"]) for answer in found] == [
+        (503, "Too many rows are waiting; ask again in a few seconds"),
+        (413, "The request has 2 rows, but must have 1 at most"),
+    ]
 
 
 def test_what_nobody_foresaw_is_said_and_the_next_request_is_answered(model: hpo.Model) -> None:
@@ -240,6 +257,8 @@ def test_what_nobody_foresaw_is_said_and_the_next_request_is_answered(model: hpo
 def test_only_under_the_names_of_this_machine(client: TestClient, model: hpo.Model) -> None:
     for host in ("127.0.0.1:8000", "localhost:1", "localhost", "[::1]:80", "[::1]"):
         assert client.get("/health", headers={"host": host}).status_code == 200
+    for host in ("127.0.0.1:8000, evil.example", "[::1]:evil", ":80", ""):
+        assert client.get("/health", headers={"host": host}).status_code == 403
     answer = client.get("/health", headers={"host": "evil.example"})
     assert answer.status_code == 403
     assert answer.json()["error"].endswith("not evil.example")

@@ -216,6 +216,8 @@ def test_bad_input_is_one_sentence(
         ("UPDATE alembic_version SET version_num = 'v9'", "its tables are of Optuna's revision v9"),
         ("CREATE VIEW v AS SELECT 1", "has other tables than hpo study export writes."),
         ("DROP TABLE hpo_version", "has other tables than hpo study export writes."),
+        ("UPDATE study_directions SET objective = 'x'", "objective can't be what hpo wrote"),
+        ("UPDATE hpo_studies SET definition = x'00'", "hpo_studies.definition can't be what hpo"),
     ],
 )
 def test_what_is_well_sealed_may_still_be_another(

@@ -1,5 +1,6 @@
 """``hpo study``: what a storage has, and the end of a study."""
 
+import json
 from pathlib import Path
 
 import optuna
@@ -111,3 +112,20 @@ def test_wrong_input_is_one_error(
     assert study(["delete", "mine", "--artifact-dir", "none"]) == 2
     assert "--artifact-dir none: there is no such folder." in capsys.readouterr().err
     assert hpo.load_study("mine").is_complete
+
+
+def test_an_id_that_is_no_id_deletes_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A study that came from elsewhere may say anything of its files."""
+    monkeypatch.chdir(tmp_path)
+    mine = begin(tiny_data(tmp_path), "sqlite:///studies.db", "mine")
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "note.txt").write_text("mine")
+    meta = {"artifact_id": "../note.txt", "filename": "x", "mimetype": "y", "encoding": None}
+    storage, number = mine.optuna._storage, mine.optuna._study_id
+    for key in ("artifacts:a", "dashboard:artifacts:0:a"):
+        storage.set_study_system_attr(number, key, json.dumps(meta))
+    assert study(["delete", "mine", "--artifact-dir", "artifacts"]) == 0
+    assert "0 artifacts" in capsys.readouterr().out
+    assert (tmp_path / "note.txt").exists()

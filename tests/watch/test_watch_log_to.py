@@ -111,6 +111,25 @@ def test_tensorboard_has_a_folder_for_each_trial(logged: Path) -> None:
     assert "result/validation/micro_f1" in whole.Tags()["scalars"]
 
 
+def test_a_folder_of_tensorboard_is_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Half of one would be taken for kept by the next command."""
+    from hpo.watch._tensorboard import open_tracker
+
+    tracker = open_tracker({"study": "a/b", "identity": "0123456789"}, None, tmp_path)
+    event = {
+        **{"event": "trial_ended", "trial": 3, "params": {"lr": 0.1}, "state": "done"},
+        **{"value": 50.0, "std": 0.0, "steps": 2, "epochs_trained": 2},
+    }
+    with pytest.raises(AttributeError):
+        tracker.trial(event, {"val_loss": {1: 0.5}, "broken": [1]})  # type: ignore[dict-item]
+    assert not tracker.has(event)
+    assert list(tmp_path.glob("tensorboard/*/*")) == []
+    tracker.trial(event, {"val_loss": {1: 0.5}})
+    assert tracker.has(event)
+    (folder,) = tmp_path.glob("tensorboard/*/*")
+    assert folder.name == "trial-00003" and folder.parent.name == "a-b-012345"
+
+
 def test_mlflow_has_runs_within_that_of_the_study(logged: Path) -> None:
     client = MlflowClient(tracking_uri=f"sqlite:///{logged / 'runs' / 'small' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("small")
