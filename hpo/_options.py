@@ -12,6 +12,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hpo._duration import seconds_of
 from hpo._output import plain, steady_output
@@ -23,6 +24,7 @@ __all__ = [
     "LAST_PORT",
     "MOST_THREADS",
     "NO_CANDIDATE",
+    "Parser",
     "add_cache_option",
     "add_memory_option",
     "add_model_options",
@@ -51,6 +53,14 @@ _MOST = 10**9
 _PASSWORD = re.compile(r"(://[^\s/:@]*:|\b\w*password=)[^\s@&'\"]+", re.IGNORECASE)
 #: The study is complete, but some of its tasks failed.
 FAILED_TASKS = 5
+
+
+class Parser(argparse.ArgumentParser):
+    """A command's options; what is wrong with them is said without a URL's password."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and what is wrong, and end the command."""
+        super().error(_scrubbed(message))
 
 
 def add_study_options(

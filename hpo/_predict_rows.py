@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["AskedRows", "asked_rows", "label_lines"]
 
 _SHOWN = 50
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,14 @@ def asked_rows(
         return _of_folder(arguments, encoded)
     given = {"image": bool(arguments.images), "text": bool(arguments.caption)}
     missing = tuple(name for name in reads if name in given and not given[name])
+    notes: list[Note] = []
     return AskedRows(
-        _given_rows(arguments.images, arguments.caption),
+        _given_rows(arguments.images, arguments.caption, notes),
         "what was given",
         tuple(dict.fromkeys((*arguments.missing, *missing))),
         from_table=False,
         to_file=any(Path(path).is_dir() for path in arguments.images),
+        notes=tuple(notes),
     )
 
 
@@ -86,7 +89,8 @@ def label_lines(
     """
     lines = []
     classes = [plain(name) for name in classes]
-    for name, row in zip(map(plain, ids[:_SHOWN]), probabilities, strict=False):
+    for written, row in zip(ids[:_SHOWN], probabilities, strict=False):
+        name = plain(written).replace("\n", "\\n")
         if np.isnan(row).any():
             lines.append(f"{name}: no labels, as its image can't be read")
             continue
@@ -110,6 +114,12 @@ def _check(arguments: argparse.Namespace, encoded: Collection[str], reads: Colle
         problems.append("there is nothing to predict: give --data, --images or --caption")
     if asked and arguments.features:
         problems.append(f"--features has the rows of a data folder, so it can't go with {asked[0]}")
+    problems += [
+        f"{flag} {text!r} is empty, but must be {what}"
+        for flag, what in (("--images", "a file or a folder"), ("--caption", "a text"))
+        for text in given[flag]
+        if not text.strip()
+    ]
     listed = ", ".join(reads)
     problems += [
         f"{flag} is given, but the model reads {listed} alone"
@@ -159,9 +169,20 @@ def _of_folder(arguments: argparse.Namespace, encoded: Collection[str]) -> Asked
     )
 
 
-def _given_rows(images: Sequence[str], captions: Sequence[str]) -> "Rows":
-    """Return a row for each image, those in folders included, or for each caption."""
+def _is_shown(file: Path, folder: Path) -> bool:
+    """Say whether it is a file that isn't hidden, nor in a hidden folder or one of macOS's own."""
+    inner = file.relative_to(folder).parts
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in inner)
+    return not hidden and file.is_file()
+
+
+def _given_rows(images: Sequence[str], captions: Sequence[str], notes: "list[Note]") -> "Rows":
+    """Return a row for each image, those in folders included, or for each caption.
+
+    ``notes`` takes what was passed over in folders. Hidden files are, as everywhere.
+    """
     from hpo.data import IMAGE_SUFFIXES, Rows, url_fault
+    from hpo.notes import Note
 
     problems = []
     paths: list[Path] = []
@@ -169,11 +190,14 @@ def _given_rows(images: Sequence[str], captions: Sequence[str]) -> "Rows":
     for text in images:
         path = Path(text)
         if path.is_dir():
-            found = sorted(
-                one
-                for one in path.rglob("*")
-                if one.suffix.lower() in IMAGE_SUFFIXES and one.is_file()
-            )
+            files = sorted(one for one in path.rglob("*") if _is_shown(one, path))
+            found = [one for one in files if one.suffix.lower() in IMAGE_SUFFIXES]
+            others = [str(one.relative_to(path)) for one in files if one not in set(found)]
+            if others:
+                listed = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
+                what = "1 file is" if len(others) == 1 else f"{len(others):,} files are"
+                passed = f"--images {text}: {what} passed over, as the name is no image's: {listed}"
+                notes.append(Note(passed))
             if not found:
                 problems.append(f"--images {text}: the folder has no images in it")
             paths += found

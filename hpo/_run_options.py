@@ -6,6 +6,7 @@ from pathlib import Path
 from hpo._data_arguments import add_source_options
 from hpo._options import (
     MOST_THREADS,
+    Parser,
     add_memory_option,
     add_study_options,
     add_timing_options,
@@ -22,7 +23,7 @@ DEFAULT_STUDY = "best"
 
 def run_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m hpo.run",
         description="Run a study to its end, then refit and predict. Run it again to resume.",
         allow_abbrev=False,

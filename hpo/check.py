@@ -1,12 +1,11 @@
 """``hpo check``: what is stored, and whether it is whole."""
 
-import argparse
 import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from hpo._options import add_cache_option, add_wait_option, guarded
+from hpo._options import Parser, add_cache_option, add_wait_option, guarded
 from hpo.errors import InputError
 
 __all__ = ["main"]
@@ -18,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hpo check",
         description="Read everything that is stored and say what is whole.",
         allow_abbrev=False,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpo._data_arguments import add_row_options, data_options
-from hpo._options import guarded
+from hpo._options import Parser, guarded
 from hpo._output import plain
 from hpo._run_plan import feature_lines
 from hpo.errors import InputError
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m hpo.check_data",
         description="Print what would be read of a data folder: tables, columns, parts, classes, "
         "some rows with their images, and what is doubtful.",

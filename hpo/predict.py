@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hpo._data_arguments import add_reading_options
 from hpo._options import (
     MOST_THREADS,
+    Parser,
     add_cache_option,
     add_model_options,
     add_plugin_option,
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m hpo.predict",
         description="Label rows with a trained model; only the model folder is needed.",
         allow_abbrev=False,

@@ -1,11 +1,10 @@
 """``hpo proxy``: serve one database to many workers over gRPC."""
 
-import argparse
 import signal
 import sys
 from collections.abc import Sequence
 
-from hpo._options import DEFAULT_STORAGE, LAST_PORT, add_wait_option, guarded, positive
+from hpo._options import DEFAULT_STORAGE, LAST_PORT, Parser, add_wait_option, guarded, positive
 
 __all__ = ["main"]
 
@@ -19,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hpo proxy",
         description="Serve one database to many workers over gRPC.",
         allow_abbrev=False,

@@ -1,13 +1,12 @@
 """``hpo replay``: train a trial again from nothing, and compare with what the store has of it."""
 
-import argparse
 import math
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hpo._options import add_study_options, guarded
+from hpo._options import Parser, add_study_options, guarded
 
 __all__ = ["main"]
 
@@ -18,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hpo replay",
         description="Train a trial again and compare it with what is stored, bit by bit.",
         allow_abbrev=False,

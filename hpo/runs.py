@@ -1,11 +1,10 @@
 """``hpo runs``: list, check or prune the run store."""
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
 
-from hpo._options import add_cache_option, guarded, positive
+from hpo._options import Parser, add_cache_option, guarded, positive
 
 __all__ = ["main"]
 
@@ -16,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hpo runs",
         description="List, check or prune the stored training runs.",
         allow_abbrev=False,

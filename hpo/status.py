@@ -1,11 +1,10 @@
 """``hpo status``: how far a study is that others run."""
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 
-from hpo._options import FAILED_TASKS, add_study_options, guarded
+from hpo._options import FAILED_TASKS, Parser, add_study_options, guarded
 
 __all__ = ["main"]
 
@@ -16,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hpo status",
         description="Print how far a study is: what is done and in progress, and the best so far. "
         "Nothing is changed.",

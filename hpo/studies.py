@@ -6,7 +6,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hpo._options import add_plugin_option, add_storage_option, add_study_cache_option, guarded
+from hpo._options import (
+    Parser,
+    add_plugin_option,
+    add_storage_option,
+    add_study_cache_option,
+    guarded,
+)
 from hpo._writable import check_file
 from hpo.errors import InputError
 
@@ -28,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hpo study",
         description="List, show, copy, delete, export and import the studies of a storage, or try "
         "again what failed in one.",

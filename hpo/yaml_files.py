@@ -17,13 +17,32 @@ _MOST_BYTES = 2**20
 _MOST_NODES = 20_000
 
 
+_INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
+
+
 class _Loader(yaml.SafeLoader):
-    """Reads ``1e-3`` as a number, as YAML 1.2 does and people mean it; in YAML 1.1 it is text."""
+    """Reads numbers as people mean them, and YAML 1.2 does.
+
+    In YAML 1.1 ``1e-3`` is text, ``010`` is 8 and ``1:30`` is 90; here the last two are text.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - a table of the base class
+        first: [rule for rule in rules if rule[0] not in (_INT, _FLOAT)]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+\Z"),
+    _INT,
+    re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)\Z"),
+    list("-+0123456789"),
+)
+_Loader.add_implicit_resolver(
+    _FLOAT,
+    re.compile(
+        r"[-+]?(?:(?:\.[0-9][0-9_]*|[0-9][0-9_]*\.[0-9_]*)(?:[eE][-+]?[0-9]+)?"
+        r"|[0-9][0-9_]*[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))\Z|\.(?:nan|NaN|NAN)\Z"
+    ),
     list("-+.0123456789"),
 )
 

@@ -13,9 +13,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-import torch
 from bad_input_samples import DEEP, PIPE, Case, spoilt
-from safetensors.torch import save_file
 
 IMPORT = "features --data data --features data/emb"
 CHECK = "data check data --features data/emb"
@@ -66,14 +64,6 @@ def twice(path: Path) -> None:
             archive.writestr("image.npy", npy(60, bytes(720)))
 
 
-def eight_bits(path: Path) -> None:
-    save_file({"image": torch.ones(60, 6).to(torch.float8_e4m3fn)}, path)
-
-
-def sparse(path: Path) -> None:
-    torch.save(torch.eye(60, 6).to_sparse(), path)
-
-
 def two_columns(path: Path) -> None:
     column = pyarrow.array([[1.0] * 6] * 60)
     pyarrow.parquet.write_table(pyarrow.Table.from_arrays([column] * 2, ["image"] * 2), path)
@@ -109,14 +99,6 @@ EMBEDDINGS = spoilt(
         (instead("npz", says_too_much), "image.npz has an array 'image' that memory can't hold\n"),
         (instead("npz", cut_inside), "image.npz has a damaged array 'image'\n"),
         (instead("npz", twice), "image.npz is damaged: it has two arrays of one name\n"),
-        (
-            instead("safetensors", eight_bits),
-            "has a tensor that is float8_e4m3fn, strided on cpu, ",
-        ),
-        (
-            instead("pt", sparse),
-            "has a tensor that is float32, sparse_coo on cpu, but must have pl",
-        ),
         (instead("parquet", two_columns), "can't be read as Parquet: it has two columns of one na"),
         (bad.write("data/emb/ids.csv", "x" * 200_000), "ids.csv can't be read as a table: field l"),
         (bad.pipe(EMB), "image.npy is there, but is no regular file\n"),

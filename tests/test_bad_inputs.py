@@ -40,6 +40,10 @@ VALUES: list[Case] = [
             "--set lr=0": "lr is 0, but must be greater than 0",
             "--set lr=true": "lr is True, but must be a number",
             "--set lr=abc": "lr is 'abc', but must be a valid number",
+            "--set epochs=1:30": "epochs is '1:30', but must be a valid integer",
+            "--set seeds=true": "seeds is True, but must be a number",
+            "--set split.val_rows=true": "val_rows is True, but must be a number",
+            "--classes none.txt": "error: --classes none.txt: there is no such file",
             "--set lr=[1]": "lr is [1], but must be a valid number",
             "--set lr=null": "lr is None, but must be a valid number",
             "--set lr=2020-01-01": "lr is datetime.date(2020, 1, 1), but must be a valid number",
@@ -196,6 +200,10 @@ SPACES = spoilt(
         (sampled("sampler: 3, params: {lr: {low: 1, high: 2}}"), "sampler is 3, but "),
         (sampled("params: {lr: {low: 1, high: .inf}}"), "is inf, but must be a finite number"),
         (sampled("params: {lr: {low: .nan, high: 1}}"), "is nan, but must be a finite number"),
+        (
+            sampled("params: {epochs: {low: 1, high: 3, step: 0.5}}"),
+            "step of epochs is 0.5, but must be a whole number, as epochs is one\n",
+        ),
         (sampled("params: {lr: 3}"), "range is 3, but must be a valid dictionary"),
         (sampled("params: {lr: {low: 1, high: 2, step: 1e-320}}"), "step is 9.99989e-321, which m"),
         (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hpo.__main__ import main
-from hpo._options import guarded
+from hpo._options import Parser, guarded
 from hpo.errors import DivergedError, InputError
 
 
@@ -77,3 +77,9 @@ def test_a_password_is_not_printed_nor_kept(capsys: pytest.CaptureFixture[str]) 
 def test_a_refit_that_diverged(capsys: pytest.CaptureFixture[str]) -> None:
     assert raising(DivergedError("The refit diverged.")) == 1
     assert capsys.readouterr().err == "error: The refit diverged.\n"
+
+
+def test_arguments_are_echoed_without_passwords(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        Parser(prog="x").parse_args(["--storage", "postgresql://u:secret/9@h/db"])
+    assert "unrecognized arguments: --storage postgresql://u:***@h/db" in capsys.readouterr().err

@@ -52,7 +52,7 @@ def test_images_one_by_one(tmp_path: Path, command: Callable[..., list[str]]) ->
 def test_a_folder_of_images(tmp_path: Path, command: Callable[..., list[str]]) -> None:
     write_model(tmp_path / "model", "image", encoder="demo")
     write_images(tmp_path / "data", 3)
-    (tmp_path / "data" / "images" / "notes.txt").touch()
+    (tmp_path / "data" / "images" / ".notes.txt").touch()
     (tmp_path / "data" / "images" / "more").mkdir()
     (tmp_path / "data" / "images" / "1.png").rename(tmp_path / "data/images/more/1.png")
     found = command("--images", "data/images")
@@ -143,3 +143,35 @@ def test_labelled_rows_are_predicted_where_there_are_no_others(
     (tmp_path / "data" / "val.csv").write_text("image,Labels\n1.png,a\n")
     command("--data", "data")
     assert (tmp_path / "predictions.csv").read_text().splitlines()[1].startswith("0.png,")
+
+
+def test_names_that_a_terminal_can_t_print() -> None:
+    probabilities = np.array([[0.9], [0.9]])
+    assert label_lines(["a\nb", "\x1b[31mred"], probabilities, ["x"], [0.5]) == [
+        "a\\nb: x 0.900",
+        "\\x1b[31mred: x 0.900",
+    ]
+
+
+def test_files_that_are_passed_over_are_counted(
+    tmp_path: Path, command: Callable[..., list[str]]
+) -> None:
+    write_model(tmp_path / "model", "image", encoder="demo")
+    write_images(tmp_path / "data", 1)
+    images = tmp_path / "data" / "images"
+    for name in ("a.heic", "b", ".ipynb_checkpoints/0.png", "__MACOSX/._0.png", "._0.png"):
+        (images / name).parent.mkdir(exist_ok=True)
+        (images / name).write_bytes(b"x")
+    found = command("--images", "data/images")
+    note = "--images data/images: 2 files are passed over, as the name is no image's: a.heic, b"
+    assert found[1:3] == ["predicted 1 row of what was given, 3 classes", f"note: {note}"]
+    assert command("--images", "data/images", "--strict", status=2)[-1].strip() == note
+
+
+def test_empty_arguments_are_refused(tmp_path: Path, command: Callable[..., list[str]]) -> None:
+    write_model(tmp_path / "model", "sum", encoder="demo")
+    said = command("--images", "", "--caption", " ", status=2)
+    assert said[:2] == [
+        "error: --images '' is empty, but must be a file or a folder",
+        "--caption ' ' is empty, but must be a text",
+    ]

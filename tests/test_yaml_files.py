@@ -70,6 +70,14 @@ def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
         read_yaml(path)
 
 
+def test_numbers_are_what_people_mean() -> None:
+    text = "[010, 1:30, 1:30.5, 1_000, 0x10, 0b11, -0, +3, .5, -1.5e3, 1e-3, 5., 1_0.5, .inf, 09]"
+    assert parse_yaml(text)[1] == [
+        *("010", "1:30", "1:30.5", 1000, 16, 3, 0, 3, 0.5, -1500.0, 0.001, 5.0, 10.5),
+        *(float("inf"), "09"),
+    ]
+
+
 @pytest.mark.parametrize("value", ['!!int ""', '!!float "_"', "!!bool x", "!!timestamp x"])
 def test_a_tag_that_does_not_fit(value: str) -> None:
     with pytest.raises(ValueError, match="a value isn't what its tag says"):

@@ -1,13 +1,12 @@
 """``hpo dashboard``: watch the studies of a storage in the browser."""
 
-import argparse
 import contextlib
 import ipaddress
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo._options import add_storage_option, guarded, port_number
+from hpo._options import Parser, add_storage_option, guarded, port_number
 
 __all__ = ["main"]
 
@@ -18,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hpo dashboard",
         description="Watch the studies of a storage in the browser, with optuna-dashboard: trials, "
         "notes, plots and files.",

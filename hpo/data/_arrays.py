@@ -42,6 +42,10 @@ def dataset_of_arrays(
     problems = Problems()
     title = problems_title(None)
     columns = getattr(labels, "columns", None)
+    if hasattr(labels, "detach"):
+        labels = labels.detach().cpu().numpy()
+    elif hasattr(labels, "toarray"):
+        labels = labels.toarray()
     if columns is not None or (isinstance(labels, np.ndarray) and labels.dtype.kind != "O"):
         matrix: np.ndarray | None = np.asarray(labels)
         lists: Sequence[Any] = ()
@@ -53,7 +57,10 @@ def dataset_of_arrays(
     if len(names) != count:
         problems.add(f"there are {len(names)} ids, but {count} rows of labels")
     if matrix is not None and matrix.ndim != 2:
-        problems.add(f"the labels have shape {list(matrix.shape)}, but must be [rows, classes]")
+        problems.add(
+            f"the labels have shape {list(matrix.shape)}, but must be [rows, classes]"
+            + ("; a label for each row is list(labels)" if matrix.ndim == 1 else "")
+        )
     if not count:
         problems.add("there are no labels, but must be some of one row at least")
     problems.raise_if_any(title)

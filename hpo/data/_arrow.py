@@ -120,6 +120,8 @@ def _cells(column: Any, unpack: Path | None) -> list[Any]:
     if _is_list(pa, kind) and pa.types.is_struct(kind.value_type):
         return [_only_one(scalar.as_py(), unpack) for chunk in column.chunks for scalar in chunk]
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        if (texts := _texts(column)) is not None:
+            return texts
         return [
             None if (cell := scalar.as_py()) is None else embedded_image({"bytes": cell}, unpack)
             for chunk in column.chunks
@@ -127,6 +129,15 @@ def _cells(column: Any, unpack: Path | None) -> list[Any]:
         ]
     values: list[Any] = column.to_pylist()
     return values
+
+
+def _texts(column: Any) -> list[Any] | None:
+    """Return bytes as text, which programs such as Spark write so; None if any is no UTF-8."""
+    cells = column.to_pylist()
+    try:
+        return [None if cell is None else cell.decode() for cell in cells]
+    except UnicodeDecodeError:
+        return None
 
 
 def _is_list(pa: Any, kind: Any) -> bool:

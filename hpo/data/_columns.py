@@ -26,7 +26,10 @@ _GUESSES: dict[str, tuple[tuple[str, ...], ...]] = {
             *("imageid", "image_id", "image", "image_path", "imagepath"),
             *("file", "filename", "file_name", "filepath", "file_path"),
         ),
-        ("images", "img", "img_path", "image_file", "image_name", "picture", "photo", "path"),
+        (
+            *("images", "img", "img_path", "image_file", "image_name", "picture", "photo", "path"),
+            "fname",
+        ),
         ("url", "image_url", "img_url"),
     ),
     "caption": (("caption", "text"), ("captions", "sentence", "sentences", "description")),

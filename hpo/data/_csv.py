@@ -44,6 +44,7 @@ _BLANK_AND_QUOTE = re.compile(r',[ \t]+"')
 _QUOTED = re.compile(r'"[^"]*"')
 _SEPARATORS = (",", "\t", ";", "|")
 _SAID = re.compile(r'"?sep=([,;|\t])"?', re.IGNORECASE)  # a first line that is Excel's own
+_MARK = "\ufeff"  # a byte order mark; programs that put files together write several
 _CALLED = {"\t": "tabs", ";": "';'", "|": "'|'"}
 
 _Records = tuple[list[Sequence[str]], list[int], list[str]]
@@ -117,6 +118,14 @@ def read_csv(
             )
             notes.append(Note(unescaped, doubtful=False))
     problems.add(f"{name} {fault}" for fault in faults)
+    problems.add(
+        f"{name} line {line} has the names of the columns again, as where tables were put one "
+        "behind the other; delete the line"
+        for record, line in zip(records, lines, strict=True)
+        if header[0] in record[0]
+        and len(header) > 1
+        and [field.strip().lstrip(_MARK) for field in record] == header
+    )
     if not records and not faults:
         problems.add(f"{name} has a header but no rows")
     if records and not text.endswith(("\n", "\r")):
@@ -142,7 +151,7 @@ def _decode(content: bytes, name: str, problems: Problems) -> str | None:
         problems.add(f"{name} is UTF-16, or no text; save it as UTF-8")
         return None
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig").lstrip(_MARK)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         byte = content[error.start]

@@ -81,7 +81,7 @@ def dataset_of_frame(
     found = []
     for one, its, source in tables:
         part = part_of(one, its, problems, index=list(source.index))
-        notes += part_notes(part)
+        notes += part_notes(part, one)
         found.append(with_captions(part, captions, problems, encodes=images == "exist"))
     notes += [note for one in found for note in one.notes]
     parts = [one.part.rows for one in found]

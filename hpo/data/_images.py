@@ -2,10 +2,12 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
+from urllib.parse import unquote
 
 from hpo.notes import Note
 
@@ -13,7 +15,10 @@ __all__ = ["IMAGE_SUFFIXES", "ImageMode", "Pictures", "find_images", "url_fault"
 
 ImageMode = Literal["exist", "ignore"]
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
+    *(".jfif", ".avif", ".ppm"),
+)
 _FOLDERS = ("data", "images", ".")
 _PART_FOLDERS = {
     "train": ("train",),
@@ -100,6 +105,7 @@ class _Finder:
         places = ["data/", "images/", "the data folder itself", *parts]
         self._places = ", ".join(places[:-1]) + f" or {places[-1]}"
         self._tree: dict[str, list[Path]] | None = None
+        self._alike: dict[str, list[Path]] | None = None
         self._suffixed: dict[str, int] = {}
         self._elsewhere = 0
         self._several: list[str] = []
@@ -114,7 +120,8 @@ class _Finder:
             relative = PurePath(image_id)
         parts = relative.parts + PurePath(image_id.replace("\\", "/")).parts
         if not image_id or relative.is_absolute() or ".." in parts or "\0" in image_id:
-            return self._root, f"ImageID '{image_id}' must be a file's path inside the data folder"
+            rule = f"ImageID '{image_id}' must be a file's path inside the data folder"
+            return self._root, rule + self._nearly(image_id)
         for name in dict.fromkeys((image_id, image_id.replace("\\", "/"))):
             found = self._in_folders(name)
             if found:
@@ -197,7 +204,41 @@ class _Finder:
                 where = " and ".join(f"'{p.relative_to(self._root)}'" for p in found[:2])
                 more = f" and {len(found) - 2} more" if len(found) > 2 else ""
                 fault = f"image '{image_id}' may be {where}{more}; write the folder in the ImageID"
-        return self._root / relative, fault
+                return self._root / relative, fault
+        return self._root / relative, fault + self._nearly(image_id)
+
+    def _nearly(self, image_id: str) -> str:
+        """Return a hint at the one file whose name is nearly that of an image, or an empty text."""
+        if self._tree is None:
+            self._tree = _tree(self._root)
+        if self._alike is None:
+            self._alike = {}
+            for paths in self._tree.values():
+                for path in paths:
+                    self._alike.setdefault(_loosely(path.name), []).append(path)
+        found = self._alike.get(_loosely(image_id), [])
+        if len(found) != 1:
+            return ""
+        there = unicodedata.normalize("NFC", found[0].name)
+        same = there == unicodedata.normalize("NFC", PurePath(image_id).name) and (
+            found[0].name != PurePath(image_id).name
+        )
+        how = ", whose accents are other characters (NFC and NFD)" if same else ""
+        return f"; there is '{found[0].relative_to(self._root)}'{how}"
+
+
+def _loosely(name: str) -> str:
+    """Return what is left of a name without what programs and people change in it.
+
+    That are folders, case, the suffix, leading zeros, how accents are written, ``%20`` for a blank,
+    quotes and blanks around it, and the ``.0`` of a number.
+    """
+    text = unquote(name.strip(" \t'\"")).replace("\\", "/").rpartition("/")[2]
+    text = unicodedata.normalize("NFC", text).casefold()
+    stem, dot, suffix = text.rpartition(".")
+    if dot and (f".{suffix}" in IMAGE_SUFFIXES or (suffix == "0" and stem.isdigit())):
+        text = stem
+    return text.lstrip("0") or text
 
 
 def _is_file(path: Path) -> bool:

@@ -77,6 +77,7 @@ def split_cells(
     rows = [[p for part in cell.split(SEPARATORS[way]) if (p := part.strip())] for cell in bare]
     if not certain:
         problems.add(_mixed(bare, rows, way, place, column))
+        problems.add(_broken(bare, rows, way, place, column))
         problems.add(_lists_among_names(bare, lists, place, column))
     return Pieces(bare, rows, way, notes)
 
@@ -133,6 +134,23 @@ def _mixed(
             if any(" " in piece and piece.replace(" ", "").isdecimal() for piece in row)
         ]
     return []
+
+
+def _broken(
+    cells: Sequence[str], rows: Sequence[Sequence[str]], way: str, place: Place, column: str
+) -> list[str]:
+    """Say which cells have line breaks that may separate labels, beside what separates them."""
+    return [
+        f"{place(index)}: {column} {cell!r} has a line break in it beside other separators; write "
+        "';' in its place if it separates labels, or a blank if it doesn't"
+        for index, cell in enumerate(cells)
+        if ("\n" in cell or "\r" in cell)
+        and (
+            any(len(line.split()) > 1 for line in cell.splitlines())
+            if way == "blanks"
+            else any(len(piece.splitlines()) > 1 for piece in rows[index])
+        )
+    ]
 
 
 def _entity_in(cell: str) -> str:

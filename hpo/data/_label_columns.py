@@ -1,12 +1,13 @@
 """The labels of all parts: a column of labels, or a column of zeros and ones for each class."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hpo.data._columns import Columns, as_list, listed
+from hpo.data._label_doubts import vector_length
 from hpo.data._label_notes import class_notes
 from hpo.data._label_values import encode_values, is_missing
 from hpo.data._labels import Labels
@@ -16,9 +17,16 @@ from hpo.data._problems import Problems
 from hpo.data._table import Table
 from hpo.notes import Note
 
-__all__ = ["PartLabels", "guess_class_columns", "has_labels", "read_labels"]
+__all__ = ["PartLabels", "guess_class_columns", "hardly_classes", "has_labels", "read_labels"]
 
 _NO_CLASS = -1  # in place of the number of a class, as ``datasets`` writes it
+#: Names of columns of zeros and ones that are hardly classes, in lower case.
+_NO_CLASSES = frozenset(
+    (
+        *("fold", "kfold", "split", "part", "train", "val", "valid", "test", "index", "idx", "id"),
+        *("is_train", "is_val", "is_valid", "is_test", "istrain", "isvalid", "istest", "width"),
+    )
+)
 _BITS: Mapping[str, float] = {
     **dict.fromkeys(("0", "0.0", "false"), 0.0),
     **dict.fromkeys(("1", "1.0", "true"), 1.0),
@@ -36,6 +44,11 @@ def guess_class_columns(table: Table, used: Columns) -> tuple[Any, ...]:
         return ()
     bits = all(_bit(cell) in (0, 1) for name in others for cell in table.columns[name])
     return tuple(others) if bits else ()
+
+
+def hardly_classes(names: Iterable[Any]) -> list[Any]:
+    """Return those of some columns of zeros and ones whose names say something else."""
+    return [name for name in names if str(name).strip().lower() in _NO_CLASSES]
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,8 @@ def read_labels(
     if isinstance(column, tuple):
         read = _read_columns(cells, column, place, problems, asked)
     elif any(part.class_names for part in every):
-        lists = [names for part in every for names in _with_names(part, str(column), problems)]
+        way = "auto" if asked is None else asked.way
+        lists = [names for part in every for names in _with_names(part, str(column), problems, way)]
         as_list_of = LabelsAs("list", None if asked is None else asked.classes)
         read = encode_values(lists, place, str(column), problems, as_list_of)
     else:
@@ -133,9 +147,26 @@ def has_labels(part: TablePart) -> bool:
     )
 
 
-def _with_names(part: TablePart, column: str, problems: Problems) -> list[list[str]]:
-    """Put names for the numbers of classes, which may be others in each table."""
+def _with_names(part: TablePart, column: str, problems: Problems, way: str) -> list[list[str]]:
+    """Put names for the numbers of classes, which may be others in each table.
+
+    Cells may also be vectors of zeros and ones, if ``way`` is multi-hot.
+    """
     names, place = part.class_names, part.rows.place
+    vectors = [cell for cell in part.labels or () if isinstance(cell, list | tuple)]
+    looks = vector_length([[str(bit) for bit in vector] for vector in vectors]) == len(names)
+    if way == "multi-hot" and looks:
+        return [
+            [] if is_missing(cell) else [name for name, bit in zip(names, cell, strict=True) if bit]
+            for cell in part.labels or ()
+        ]
+    if way != "list" and looks:
+        problems.add(
+            f"{column} looks like vectors of {len(names)} zeros and ones (such as {vectors[0]}, "
+            f"{part.rows.source}), but could also be lists of the classes '{names[0]}' and "
+            f"'{names[1]}' by their numbers. Say which: --labels-as multi-hot, or --labels-as list "
+            "(from Python labels_as='…')"
+        )
     if not names:
         problems.add(
             f"{part.rows.source} has no names for the classes in {column}, but other tables have"

@@ -13,7 +13,10 @@ from hpo.json_files import parse_json
 
 __all__ = ["looks_like_list", "parse_list"]
 
-_CALLS = ("array", "list", "tuple", "set", "frozenset", "Index")
+_CALLS = (
+    *("array", "list", "tuple", "set", "frozenset", "Index", "tensor", "deque"),
+    *("dict_keys", "dict_values"),
+)
 _LOOKS = re.compile(rf"\s*(?:[\[({{]|(?:(?:np|numpy)\.)?(?:{'|'.join(_CALLS)})\()")
 _CLOSES = {"[": "]", "(": ")", "{": "}"}
 _TOKEN = re.compile(

@@ -16,7 +16,12 @@ _EXAMPLES = 3
 _WHOLE = re.compile(r"0*(\d+?)(?:\.0*)?")  # 1, 01 and 1.0
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?[\d.,]+")
-_JOINTS = ("/", "+", "&")  # what may separate labels, and stands in names as well
+# What may separate labels, and stands in names as well.
+_JOINTS = ("/", "+", "&", "，", "、", "；", "｜", "<br>")
+#: A name as Python prints it, or in quotes.
+_PRINTED = re.compile(
+    r"[bBuU]?([\"']).*\1|(?:np|numpy)\.\w+\(.*\)|(?:tensor|ClassLabel)\(.*\)?", re.DOTALL
+)
 _AS_FLOAT = re.compile(r"\d+\.0")
 _JOINT = re.compile(r"(?<=[^\W\d_])[\s_-]+(?=\w)|(?<=\w)[\s_-]+(?=[^\W\d_])")
 
@@ -84,6 +89,15 @@ def class_notes(classes: Sequence[str], labels: np.ndarray) -> list[Note]:
                     f"'{mark}' separates labels, put ';' in its place"
                 )
             )
+    printed = [name for name in classes if _PRINTED.fullmatch(name)]
+    if printed:
+        also = f" (and {len(printed) - 1} more)" if len(printed) > 1 else ""
+        notes.append(
+            Note(
+                f"the class {printed[0]}{also} is called as Python prints a value, quotes and all; "
+                "write the bare name if it isn't meant so"
+            )
+        )
     if all(_AS_FLOAT.fullmatch(name) for name in classes):
         notes.append(
             Note(

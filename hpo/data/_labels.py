@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,9 +10,13 @@ import numpy as np
 from hpo.data._label_cells import Pieces, split_cells
 from hpo.data._label_doubts import (
     BITS,
+    MISSING_WORDS,
+    doubt_about_bits,
     doubt_about_blanks,
+    doubt_about_commas,
     doubt_about_digits,
     doubt_about_missing,
+    doubt_about_numbers,
     doubt_about_vectors,
     vector_length,
 )
@@ -70,6 +75,9 @@ def encode_pieces(
     with all ways to read them.
     """
     rows, classes, notes = pieces.rows, asked.classes, list(pieces.notes)
+    if none := MISSING_WORDS.intersection(asked.no_label):
+        rows = [[piece for piece in row if piece not in none] for row in rows]
+        pieces = replace(pieces, rows=rows)
     digits = _as_digits(rows)
     if asked.way == "multi-hot":
         return _vectors(pieces, digits or rows, place, column, problems, classes)
@@ -80,7 +88,7 @@ def encode_pieces(
         listed = classes is not None and {p for row in rows for p in row} <= set(classes)
         if length is not None and not listed:
             problems.add(doubt_about_vectors(pieces.cells, rows, pieces.way, place, column))
-        elif classes is None and pieces.way != "list":
+        elif classes is None:
             notes += _doubts_of_names(pieces, place, column, problems)
     if classes is not None:
         known = set(classes)
@@ -138,17 +146,20 @@ def _sort(names: set[str]) -> tuple[str, ...]:
 
 def _doubts_of_names(pieces: Pieces, place: Place, column: str, problems: Problems) -> list[Note]:
     """Add what names could be otherwise to ``problems``; return what should be known of them."""
-    way = pieces.way
-    problems.add(doubt_about_missing(pieces.cells, way, place, column))
-    if way != "blanks":
-        return []
-    digits = doubt_about_digits(pieces.cells, place, column)
-    if digits is not None:
-        problems.add(digits)
-    doubt, note = doubt_about_blanks(pieces.rows, place, column)
-    if doubt is not None:
-        problems.add(doubt)
-    return [] if note is None else [note]
+    cells, rows, way = pieces.cells, pieces.rows, pieces.way
+    problems.add(doubt_about_missing(cells, rows, way, place, column))
+    doubts = [doubt_about_bits(cells, rows, way, place, column)]
+    doubt, note = doubt_about_numbers(cells, rows, way, place, column)
+    doubts.append(doubt)
+    notes = [note]
+    if way == "commas":
+        notes.append(doubt_about_commas(rows))
+    elif way == "blanks":
+        doubt, note = doubt_about_blanks(rows, place, column)
+        doubts += [doubt_about_digits(cells, place, column), doubt]
+        notes.append(note)
+    problems.add(doubt for doubt in doubts if doubt is not None)
+    return [note for note in notes if note is not None]
 
 
 def _as_digits(rows: Sequence[Sequence[str]]) -> list[list[str]] | None:

@@ -17,6 +17,7 @@ SEPARATORS: dict[str, str | None] = {
     "semicolons": ";",
     "bars": "|",
 }
+_LISTS = (".txt", ".csv", ".tsv", ".json", ".names", ".yaml", ".list")  # files of class names
 #: All ways to write labels that can be asked for, and what a cell is then.
 WAYS: dict[str, str] = {
     "auto": "what can be read without doubt",
@@ -72,8 +73,9 @@ class LabelsAs:
                 problems.append("the list of classes is empty, but must have one at least")
         if problems:
             raise InputError(problems)
-        words = (no_label,) if isinstance(no_label, str) else tuple(no_label or ())
-        return cls(way or "auto", names, tuple(word.strip() for word in words))
+        several = isinstance(no_label, list | tuple | set | frozenset)
+        words = () if no_label is None else tuple(no_label) if several else (no_label,)
+        return cls(way or "auto", names, tuple(str(word).strip() for word in words))
 
 
 def check_classes(classes: Sequence[str]) -> list[str]:
@@ -95,6 +97,8 @@ def classes_argument(text: str) -> tuple[str, ...]:
     """
     path = Path(text)
     if not path.is_file():
+        if path.suffix.lower() in _LISTS and "," not in text:
+            raise InputError(f"--classes {text}: there is no such file")
         return tuple(name.strip() for name in text.split(","))
     try:
         lines = regular(path).read_text(encoding="utf-8-sig").splitlines()

@@ -8,9 +8,12 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from hpo.data._columns import Columns, as_list
 from hpo.data._embedded import EmbeddedImage
 from hpo.data._label_doubts import MISSING_WORDS
+from hpo.data._label_lists import looks_like_list, parse_list
 from hpo.data._label_values import is_missing
 from hpo.data._problems import Problems
 from hpo.data._rows import Rows
@@ -20,6 +23,8 @@ from hpo.notes import Note
 __all__ = ["SPLIT_VALUES", "CaptionRule", "ReadOptions", "TablePart", "part_notes", "part_of"]
 
 SPLIT_VALUES = ("train", "val", "test")
+_LOOKED_AT = 1000  # cells, of which one must be a list for all to be looked at
+_PRINTED = re.compile(r"b(?P<quote>['\"]).*(?P=quote)|[\[{(]\s*['\"{].*[\]})]", re.DOTALL)
 _ROUNDED = re.compile(r"\d[.,]\d+[eE]\+\d+")
 _CALLED = {name: name for name in SPLIT_VALUES} | dict.fromkeys(
     ("valid", "validation", "dev"), "val"
@@ -137,19 +142,38 @@ def part_of(
     )
 
 
-def part_notes(part: TablePart) -> list[Note]:
-    """Say which names and captions look like something else than was meant.
+def part_notes(part: TablePart, table: Table) -> list[Note]:
+    """Say which names and captions look like something else than was meant, or were converted.
 
     Args:
         part: The rows.
+        table: What they were read from.
     """
-    notes = []
+    columns = as_list(part.used.caption) if part.used.caption is not None else []
+    notes = [
+        Note(f"{table.name}: the {column} column has lists of captions as text", doubtful=False)
+        for column in columns
+        if caption_lists(table.columns[column]) is not None
+    ]
     rounded = [name for name in part.rows.ids if _ROUNDED.fullmatch(name)]
     if rounded:
         notes.append(
             Note(
                 f"{part.rows.source}: {len(rounded):,} names such as '{rounded[0]}' look like "
                 "numbers that a spreadsheet has rounded"
+            )
+        )
+    printed = [
+        text
+        for texts in part.captions or ()
+        for text in texts
+        if text[-1] in "'\"]})" and _PRINTED.fullmatch(text)
+    ]
+    if printed:
+        notes.append(
+            Note(
+                f"{part.rows.source}: {len(printed):,} captions look like values that a program "
+                f"printed, such as {_shown(printed[0])}, and are read as such; write the bare text"
             )
         )
     missing = [text for texts in part.captions or () for text in texts if text in MISSING_WORDS]
@@ -188,12 +212,13 @@ def _captions(
     found: list[list[str]] = [[] for _ in range(len(table))]
     faults = []
     for column in as_list(used.caption):
-        for row, cell in enumerate(table.columns[column]):
+        cells = table.columns[column]
+        for row, cell in enumerate(caption_lists(cells) or cells):
             if type(cell) is str:
                 if cell:
                     found[row].append(cell)
                 continue
-            several = list(cell) if isinstance(cell, list | tuple) else [cell]
+            several = list(cell) if isinstance(cell, list | tuple | np.ndarray) else [cell]
             wrong = [one for one in several if not isinstance(one, str) and not is_missing(one)]
             if wrong:
                 faults.append(
@@ -201,6 +226,31 @@ def _captions(
                 )
             found[row] += [text for text in several if isinstance(text, str) and text]
     problems.add(faults)
+    return found
+
+
+def caption_lists(cells: Sequence[Any]) -> list[list[str]] | None:
+    """Return captions that are lists in JSON's or Python's spelling, as pandas writes them.
+
+    Returns:
+        None unless every cell that isn't empty is such a list, of texts alone.
+    """
+    if not any(type(cell) is str and looks_like_list(cell) for cell in cells[:_LOOKED_AT]):
+        return None
+    found: list[list[str]] = []
+    for cell in cells:
+        if not isinstance(cell, str) or not looks_like_list(cell):
+            if is_missing(cell) or cell == "":
+                found.append([])
+                continue
+            return None
+        try:
+            texts = parse_list(cell)
+        except ValueError:
+            return None
+        if not all(isinstance(text, str) or text is None for text in texts):
+            return None
+        found.append([text for text in texts if text])
     return found
 
 

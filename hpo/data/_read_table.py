@@ -16,7 +16,7 @@ from hpo.data._columns import (
     near_misses,
 )
 from hpo.data._dataset import TableUsed
-from hpo.data._label_columns import guess_class_columns
+from hpo.data._label_columns import guess_class_columns, hardly_classes
 from hpo.data._label_values import is_missing
 from hpo.data._parts import ReadOptions, TablePart, part_notes, part_of
 from hpo.data._problems import Problems
@@ -108,8 +108,10 @@ def read_source(
         return None
     if labels:
         notes += left_notes(table, used, as_asked)
+    if is_test and labels:
+        notes += _other_labels(table, used, classes)
     part = part_of(table, used, problems, first=first)
-    notes += part_notes(part)
+    notes += part_notes(part, table)
     captioned = with_captions(part, options.captions, problems, encodes=options.encodes)
     return ReadTable(
         source,
@@ -169,12 +171,19 @@ def class_columns(
             f"its columns are {listed(table.columns)}"
         )
         return used, []
-    note = Note(
+    said = (
         f"{table.name}: the labels are its {len(guessed)} columns of zeros and ones, "
-        f"{listed(guessed)}",
-        doubtful=False,
+        f"{listed(guessed)}"
     )
-    return replace(used, labels=guessed), [note]
+    odd = hardly_classes(guessed)
+    if odd:
+        classes = [name for name in guessed if name not in odd]
+        said += (
+            f"; {listed(odd)} may be something else: "
+            + (ask("labels", ",".join(map(str, classes[:3]))) + ("…" if len(classes) > 3 else ""))
+            + " leaves it out"
+        )
+    return replace(used, labels=guessed), [Note(said, doubtful=bool(odd))]
 
 
 def left_notes(table: Table, used: Columns, ask: Callable[[str, Any], str]) -> list[Note]:
@@ -198,6 +207,38 @@ def left_notes(table: Table, used: Columns, ask: Callable[[str, Any], str]) -> l
     ]
     what = "1 column isn't" if len(unused) == 1 else f"{len(unused)} columns aren't"
     return [*notes, Note(f"{table.name}: {what} read: {listed(unused)}", doubtful=False)]
+
+
+def _other_labels(table: Table, used: Columns, classes: Any) -> list[Note]:
+    """Say which columns of rows to predict may be labels, but are called otherwise than before.
+
+    Args:
+        table: The table.
+        used: What is read of it.
+        classes: The column or columns of labels in the table of the labelled rows.
+    """
+    if used.labels is not None or classes is None:
+        return []
+    unused = unused_columns(table.columns, used)
+    called = as_list(classes)
+    there = [name for name in unused if name in called]
+    if there:
+        lacking = [name for name in called if name not in there]
+        return [
+            Note(
+                f"{table.name} has {len(there)} of the {len(called)} columns of labels and lacks "
+                f"{listed(lacking)}, so its labels aren't read; add these, or delete the others"
+            )
+        ]
+    near = near_misses(Columns(image="", caption="", split=""), unused).get("labels")
+    if near is None:
+        return []
+    return [
+        Note(
+            f"{table.name}: '{near}' isn't read, but may be the column of labels, which is called "
+            f"{listed(called)} elsewhere; name it so, or delete it"
+        )
+    ]
 
 
 def unused_columns(names: Iterable[Any], used: Columns) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -130,12 +130,9 @@ def find_tables(folder: Path, problems: Problems, *, labelled: bool = True) -> l
     found = _named(folder, files, problems)
     _say_unread(files, found, problems)
     if not any(source.part == "train" for source in found):
-        found += (
-            _saved(folder, problems)
-            or _sharded(folder, problems)
-            or _downloaded(folder, files)
-            or _beside_images(folder)
-        )
+        found += _elsewhere(folder, files, problems)
+    else:
+        found = [_beside_others(one, _elsewhere(folder, files, Problems())) for one in found]
     if not any(source.part == "train" for source in found) and not problems:
         found += _only_one(files, folder, {path for one in found for path in one.paths})
     if labelled and not any(source.part == "train" for source in found) and not problems:
@@ -154,6 +151,26 @@ def find_tables(folder: Path, problems: Problems, *, labelled: bool = True) -> l
             problems.add(f"{' and '.join(same)} are both there, but must be one; move one away")
     order = ("train", "val", "test")
     return sorted(found, key=lambda source: order.index(source.part))
+
+
+def _elsewhere(folder: Path, files: Sequence[Path], problems: Problems) -> list[TableSource]:
+    """Return tables that aren't files of their own in the folder."""
+    return (
+        _saved(folder, problems)
+        or _sharded(folder, problems)
+        or _downloaded(folder, files)
+        or _beside_images(folder)
+    )
+
+
+def _beside_others(source: TableSource, others: Sequence[TableSource]) -> TableSource:
+    """Return a table, which tells of another of its part that is not read."""
+    notes = [
+        Note(f"{other.name} is there too and isn't read, but {source.name} is; move one")
+        for other in others
+        if other.part == source.part
+    ]
+    return replace(source, notes=(*source.notes, *notes))
 
 
 def _named(folder: Path, files: Iterable[Path], problems: Problems) -> list[TableSource]:

@@ -1,8 +1,8 @@
 """How labelled rows are divided, as a search space says it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from hpo.data._dataset import Dataset
 from hpo.errors import InputError
@@ -20,8 +20,19 @@ __all__ = [
 ]
 
 
+def _number(value: Any, info: ValidationInfo) -> Any:
+    """Refuse yes and no, which Python takes for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError(f"{info.field_name} is {value}, but must be a number")
+    return value
+
+
+_Whole = Annotated[int, BeforeValidator(_number)]
+_Share = Annotated[float, BeforeValidator(_number)]
+
+
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class _Spec(_Frozen):
@@ -32,7 +43,7 @@ class _Spec(_Frozen):
         rare_classes: Whether rare classes are kept, left out of the labels, or an error.
     """
 
-    min_rows_per_class: int = Field(default=1, ge=1)
+    min_rows_per_class: _Whole = Field(default=1, ge=1)
     rare_classes: Literal["keep", "drop", "error"] = "keep"
 
 
@@ -48,8 +59,8 @@ class TailSplit(_Spec):
     """
 
     kind: Literal["tail"]
-    val_rows: int = Field(ge=1)
-    test_rows: int = Field(default=0, ge=0)
+    val_rows: _Whole = Field(ge=1)
+    test_rows: _Whole = Field(default=0, ge=0)
 
 
 class StratifiedSplit(_Spec):
@@ -65,9 +76,9 @@ class StratifiedSplit(_Spec):
     """
 
     kind: Literal["stratified"]
-    val_fraction: float = Field(default=0.2, gt=0, lt=1)
-    test_fraction: float = Field(default=0.0, ge=0, lt=1)
-    seed: int = Field(default=0, ge=0, lt=2**32)
+    val_fraction: _Share = Field(default=0.2, gt=0, lt=1)
+    test_fraction: _Share = Field(default=0.0, ge=0, lt=1)
+    seed: _Whole = Field(default=0, ge=0, lt=2**32)
 
 
 class ColumnSplit(_Spec):
@@ -83,8 +94,8 @@ class ColumnSplit(_Spec):
     """
 
     kind: Literal["column"]
-    val_fraction: float | None = Field(default=None, gt=0, lt=1)
-    seed: int = Field(default=0, ge=0, lt=2**32)
+    val_fraction: _Share | None = Field(default=None, gt=0, lt=1)
+    seed: _Whole = Field(default=0, ge=0, lt=2**32)
 
 
 class OfficialSplit(_Frozen):
@@ -96,7 +107,7 @@ class OfficialSplit(_Frozen):
     """
 
     train_csv_sha256: str
-    val_rows: int = Field(ge=1)
+    val_rows: _Whole = Field(ge=1)
 
 
 class AutoSplit(_Spec):
@@ -112,10 +123,10 @@ class AutoSplit(_Spec):
     """
 
     kind: Literal["auto"]
-    val_fraction: float = Field(default=0.2, gt=0, lt=1)
-    test_fraction: float = Field(default=0.0, ge=0, lt=1)
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    val_rows: int | None = Field(default=None, ge=1)
+    val_fraction: _Share = Field(default=0.2, gt=0, lt=1)
+    test_fraction: _Share = Field(default=0.0, ge=0, lt=1)
+    seed: _Whole = Field(default=0, ge=0, lt=2**32)
+    val_rows: _Whole | None = Field(default=None, ge=1)
     official: OfficialSplit | None = None
 
     @property

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo._options import guarded
+from hpo._options import Parser, guarded
 from hpo.data._coco import convert_coco
 
 __all__ = ["main"]
@@ -37,7 +37,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hpo coco", description="Make a data folder from the annotation files of COCO."
     )
     add = parser.add_argument

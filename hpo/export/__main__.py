@@ -1,11 +1,11 @@
 """``hpo export --model DIR --format onnx --out FILE``: a model for other programs."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from hpo._options import (
+    Parser,
     add_cache_option,
     add_model_options,
     add_plugin_option,
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hpo export",
         description="Write a model as one file that other programs can compute.",
         allow_abbrev=False,

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from hpo._data_arguments import add_source_options, data_options
-from hpo._options import guarded
+from hpo._options import Parser, guarded
 from hpo._writable import check_folder
 from hpo.features import folder_defaults, prepare_data
 
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m hpo.features",
         description="Encode a data folder, or import embeddings that exist already.",
         allow_abbrev=False,

@@ -114,6 +114,11 @@ def _open_shards(
     numbered: dict[int, Path] = {}
     for path in sorted(folder.glob("*.npy")):
         number = _number(path, stem)
+        if number in numbered:
+            problems.append(
+                f"{prefix}{stem}/ has {numbered[number].name} and {path.name}, which both have the "
+                f"number {number}; remove the one that is wrong"
+            )
         if number is not None:
             numbered[number] = path
     absent = sorted(set(range(max(numbered, default=-1) + 1)) - set(numbered))
@@ -143,8 +148,10 @@ def _read_metadata(folder: Path, prefix: str, problems: list[str]) -> Mapping[in
             continue
         try:
             called = f"{prefix}metadata/{path.name}"
-            _, columns, rows = read_parquet(path, called, vectors=False)
-            found[number] = columns, rows
+            table = read_parquet(path, called, vectors=False)
+            if number in found:
+                problems.append(f"{called}: another file has the number {number} as well")
+            found[number] = table.columns, table.rows
         except InputError as error:
             problems += error.problems
             if "pyarrow" in str(error):

@@ -12,11 +12,12 @@ import numpy as np
 from hpo._machine import available_memory
 from hpo.errors import InputError
 from hpo.features._modalities import name_fault
+from hpo.features._name_texts import NAMING, name_texts
 from hpo.features._parquet import read_parquet
 from hpo.files import regular
 from hpo.json_files import parse_json
 
-__all__ = ["SUFFIXES", "ArrayFile", "open_file", "open_npy", "torch_content"]
+__all__ = ["SUFFIXES", "ArrayFile", "array_of", "open_file", "open_npy", "torch_content"]
 
 SUFFIXES = (".npy", ".npz", ".pt", ".pth", ".safetensors", ".parquet")
 """Of files that may hold embeddings."""
@@ -39,11 +40,13 @@ class ArrayFile:
         arrays: Arrays of numbers by name; the name is empty in a file of one that has none.
         columns: Texts that name the rows of the arrays, one each, by name.
         beside: Names of numbers that are no embeddings, such as the norm of each row.
+        made_of: The columns of numbers that the array was made of, if that isn't one column.
     """
 
     arrays: Mapping[str, np.ndarray]
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     beside: tuple[str, ...] = ()
+    made_of: tuple[str, ...] = ()
 
 
 def open_file(path: Path) -> ArrayFile:
@@ -58,8 +61,8 @@ def open_file(path: Path) -> ArrayFile:
         if start.startswith(_NPY):
             return _sorted_out({"": open_npy(path)})
         if start.startswith(_PARQUET):
-            arrays, columns, _ = read_parquet(path)
-            return ArrayFile(arrays, columns)
+            table = read_parquet(path)
+            return ArrayFile(table.arrays, table.columns, made_of=table.made_of)
         if start.startswith(_ZIP):
             return _open_zip(path)
         if start.startswith(_PICKLE):
@@ -174,8 +177,8 @@ def _open_safetensors(path: Path) -> ArrayFile:
             value = parse_json(text)
         except ValueError:
             continue
-        if _is_names(value):
-            columns[name] = [str(one) for one in value]
+        if isinstance(value, list) and (texts := name_texts(value)) is not None:
+            columns[name] = texts
     return ArrayFile(opened.arrays, columns, opened.beside)
 
 
@@ -208,29 +211,70 @@ def _tensors(content: Any) -> dict[str, Any]:
     }
 
 
+def array_of(value: Any) -> np.ndarray:
+    """Return numbers in memory as an array: a tensor, a DataFrame, a sparse matrix, lists, ….
+
+    What is masked or missing is NaN.
+
+    Raises:
+        InputError: They can't be one; the message goes on after their name.
+    """
+    if hasattr(value, "detach"):
+        return _numbers(value)
+    if isinstance(value, np.ma.MaskedArray):
+        if not np.ma.getmaskarray(value).any():
+            return np.asarray(value)
+        return np.asarray(np.where(np.ma.getmaskarray(value), np.nan, np.asarray(value)))
+    if hasattr(value, "toarray"):
+        return np.asarray(value.toarray())
+    types = list(value.dtypes) if hasattr(value, "columns") else []
+    if types and all(getattr(kind, "kind", "O") in "fiu" for kind in types):
+        if not all(isinstance(kind, np.dtype) for kind in types):
+            return np.asarray(value.to_numpy(dtype=np.float64, na_value=np.nan))
+        return np.asarray(value)
+    if hasattr(value, "to_numpy") and not hasattr(value, "columns"):
+        value = list(value)  # a Series, whose cells may be vectors
+    try:
+        if isinstance(value, list | tuple) and any(hasattr(one, "detach") for one in value):
+            return np.stack([array_of(one) for one in value])
+        return np.asarray(value)
+    except (ValueError, TypeError):
+        raise InputError(
+            "can't be made an array [rows, width]; its rows must be numbers, of one length"
+        ) from None
+
+
 def _numbers(tensor: Any) -> np.ndarray:
+    """Return a tensor of any kind as an array.
+
+    Raises:
+        InputError: NumPy has no such type.
+    """
     import torch
 
-    tensor = tensor.detach()
-    if tensor.dtype == torch.bfloat16:
-        tensor = tensor.float()
+    kind = tensor.dtype
     try:
+        tensor = tensor.detach().cpu()
+        if tensor.is_quantized:
+            tensor = tensor.dequantize()
+        if tensor.layout != torch.strided:
+            if tensor.numel() * tensor.itemsize > available_memory():
+                raise InputError("has a sparse tensor that memory can't hold as plain numbers")
+            tensor = tensor.to_dense()
+        tensor = tensor.resolve_conj().resolve_neg()
+        if tensor.dtype == torch.bfloat16 or (tensor.is_floating_point() and tensor.itemsize < 2):
+            tensor = tensor.float()
         numbers: np.ndarray = tensor.numpy()
-    # NumPy hasn't got all kinds of numbers, nor sparse or quantized tensors, or those of a device.
+    # NumPy hasn't got all kinds of numbers.
     except (TypeError, RuntimeError, NotImplementedError):
-        kind = f"{tensor.dtype}, {tensor.layout} on {tensor.device}"
         raise InputError(
-            f"has a tensor that is {kind.replace('torch.', '')}, but must have plain numbers"
+            f"has a tensor that is {str(kind).replace('torch.', '')}, but must have plain numbers"
         ) from None
     return numbers
 
 
 def _is_names(value: object) -> bool:
-    return (
-        isinstance(value, list | tuple)
-        and bool(value)
-        and all(isinstance(one, str | int) and not isinstance(one, bool) for one in value)
-    )
+    return isinstance(value, list | tuple) and name_texts(value) is not None
 
 
 def _sorted_out(found: Mapping[str, Any]) -> ArrayFile:
@@ -244,7 +288,14 @@ def _sorted_out(found: Mapping[str, Any]) -> ArrayFile:
     scalars: list[str] = []
     for name, value in found.items():
         if not isinstance(value, np.ndarray):
-            columns[name] = [str(one) for one in value]
+            columns[name] = name_texts(value) or []
+        elif (
+            value.dtype.kind == "f"
+            and value.ndim == 1
+            and NAMING.fullmatch(name.lower())
+            and (texts := name_texts(value.tolist())) is not None
+        ):
+            columns[name] = texts
         elif value.dtype.kind == "S":
             columns[name] = [one.decode("utf-8", "replace") for one in value.ravel().tolist()]
         elif value.dtype.kind in "UTiu" and (value.ndim == 1 or value.dtype.kind in "UT"):

@@ -10,11 +10,11 @@ import numpy as np
 
 from hpo.errors import InputError
 from hpo.features._arrays import checked, open_array
-from hpo.features._formats import SUFFIXES, ArrayFile, open_file
+from hpo.features._formats import SUFFIXES, ArrayFile, array_of, open_file
 from hpo.features._modalities import ENCODED, ENDINGS, name_fault
 from hpo.features._names_beside import is_list_of_names, names_beside
 
-__all__ = ["Found", "array_files", "find_arrays", "found_in_memory"]
+__all__ = ["Found", "array_files", "find_arrays", "found_in_memory", "index_names"]
 
 # What a file may be called that doesn't say of what its embeddings are.
 _NAMELESS = re.compile(r"arr_\d+")  # as np.savez calls arrays that have no name
@@ -35,6 +35,7 @@ class Found:
         holds: ``train`` or ``test`` for the rows of one part, ``both`` where those of test.csv
             may follow.
         unread: Names of numbers in the file that are no embeddings.
+        made_of: The columns of numbers that the array was made of, if that isn't one column.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Found:
     holds: str = "train"
     perhaps: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     unread: Sequence[str] = ()
+    made_of: Sequence[str] = ()
 
     def __len__(self) -> int:
         return sum(len(array) for array in self.arrays)
@@ -129,6 +131,7 @@ def find_arrays(
             path = place.path
             beside_columns: Mapping[str, Sequence[str]] = {}
             unread: Sequence[str] = ()
+            made_of: Sequence[str] = ()
             array: np.ndarray | None
             if place.key is None:
                 called = path.name
@@ -141,7 +144,7 @@ def find_arrays(
                 array = checked(opened[path].arrays[place.key], called, problems[name])
                 beside_columns = opened[path].columns
                 problems[name] += _of_no_rows(opened[path], path.name)
-                unread = opened[path].beside
+                unread, made_of = opened[path].beside, opened[path].made_of
             if array is None:
                 continue
             if array.dtype == np.int8 and unread:
@@ -163,22 +166,37 @@ def find_arrays(
                 f"the ImageIDs in {'test_' if part == 'test' else ''}ids.txt beside it, one a line"
             )
             found[part, name] = Found(
-                called, [array], beside.columns, where, ids, part, beside.perhaps, unread
+                called, [array], beside.columns, where, ids, part, beside.perhaps, unread, made_of
             )
     return found
 
 
 def found_in_memory(value: Any, called: str, part: str, problems: list[str]) -> Found | None:
     """Take an array or a DataFrame, whose index names the rows unless it only counts them."""
-    array = checked(np.asarray(value), called, problems)
+    try:
+        array = checked(array_of(value), called, problems)
+    except InputError as error:
+        problems += [f"{called} {problem}" for problem in error.problems]
+        return None
     if array is None:
         return None
-    columns: dict[str, Sequence[str]] = {}
-    index = getattr(value, "index", None)
-    if hasattr(value, "to_numpy") and index is not None and type(index).__name__ != "RangeIndex":
-        columns["ids"] = [str(label) for label in index]
+    names = index_names(value)
+    columns: dict[str, Sequence[str]] = {} if names is None else {"ids": names}
     certain = "a DataFrame with the ImageIDs as its index"
     return Found(called, [array], columns, f"the index of {called}", certain, part)
+
+
+def index_names(value: Any) -> list[str] | None:
+    """Return what the index of a DataFrame or Series calls its rows; None if it only counts them.
+
+    One that was turned round, or of which every second row was taken, does not only count.
+    """
+    index = getattr(value, "index", None)
+    if not hasattr(value, "to_numpy") or index is None:
+        return None
+    if type(index).__name__ == "RangeIndex" and index.step == 1:
+        return None
+    return [str(label) for label in index]
 
 
 def _add(found: dict[str, dict[str, Place]], stem: str, place: Place, problems: list[str]) -> None:

@@ -127,7 +127,17 @@ def import_features(
     advice = as_flag if modalities is None else None
     title = folder_title(folder)
     features = _take(ordered, faults, problems, store, title, tables, advice, skip_absent)
-    notes = [*notes_on(ordered), *features.notes, *type_notes(found.values())]
+    unread = [files[name]["test"] for name in names if "test" in files.get(name, {})]
+    notes = [
+        *notes_on(ordered),
+        *features.notes,
+        *type_notes(found.values()),
+        *(
+            Note(f"{one.path.name} isn't read, as there are no rows to predict", doubtful=False)
+            for one in unread
+            if not test_rows and one.key is None
+        ),
+    ]
     return replace(features, notes=tuple(notes))
 
 

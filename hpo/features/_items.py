@@ -223,7 +223,7 @@ class Images:
         """Say for each part which rows have an image that can't be encoded, and why."""
         return {
             part: {
-                index: f"{rows.place(index)}: image '{path.parent.name}/{path.name}' "
+                index: f"{rows.place(index)}: image '{'/'.join(path.parts[-2:])}' "
                 + self._faults[path]
                 for index, path in enumerate(rows.images or ())
                 if path in self._faults

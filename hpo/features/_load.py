@@ -13,8 +13,9 @@ from hpo.errors import InputError
 from hpo.features._data import Data
 from hpo.features._data_options import DataOptions, folder_defaults
 from hpo.features._encoder import DEFAULT_ENCODER
+from hpo.features._found import index_names
 from hpo.features._gather import ArraySource, Encoding
-from hpo.features._load_arguments import check_arguments, is_several
+from hpo.features._load_arguments import check_arguments, check_listed, is_several
 from hpo.features._long_captions import LongCaptions, check_rule
 from hpo.features._modalities import ENCODED, present_in, reads_images
 from hpo.features._progress import Progress
@@ -128,6 +129,8 @@ def load_data(
     check_arguments(
         source, features, encoder, labels, ids, test, columns, captions, skip_test=skip_test
     )
+    check_listed(classes, "classes")
+    check_listed(modalities, "modalities")
     check_folder(Path(cache), "cache")
     options = DataOptions(
         data=_called(source),
@@ -152,34 +155,39 @@ def load_data(
                 "alone"
             )
     several = is_several(features)
+    encodes = features is None or encoder is not None
     test_arrays = test if isinstance(test, Mapping) else {}
     given = _Given(
         arrays=features if isinstance(features, Mapping) and not several else None,
         test_arrays=test_arrays,
         imported=_imported(features, test_arrays, source is not None) if several else {},
         encoders=_encoders(encoder, several),
-        has_rows=source is not None,
+        compared=source is not None or any(map(_is_named, _values_of(features))),
     )
     if isinstance(source, str | Path):
         data = _of_folder(options, given, progress)
     else:
         if source is None:
+            if given.compared:
+                ids = _ids_of(labels, ids)
             rows = _count(test_arrays)
             dataset = dataset_of_arrays(
                 labels, labels_as=options.labels_as, ids=ids, test_rows=rows
             )
+            if rows:
+                dataset = _with_test_rows(dataset, test_arrays)
         else:
             dataset = dataset_of_frame(
                 source,
                 test=None if isinstance(test, Mapping) else test,
                 columns=columns,
                 captions=captions,
-                images="exist" if features is None or given.encoders else "ignore",
+                images="exist" if encodes and reads_images(modalities or ENCODED) else "ignore",
                 skip_bad_images=skip_bad_images,
                 labels_as=options.labels_as,
             )
             if test_arrays:
-                dataset = _with_test_rows(dataset, _count(test_arrays))
+                dataset = _with_test_rows(dataset, test_arrays)
         data = _of_rows(dataset, options, given, progress)
     if strict:
         refuse_doubts(data.notes)
@@ -198,14 +206,14 @@ class _Given:
         test_arrays: Those of rows to predict, likewise.
         imported: Several sources of embeddings that exist already, by name.
         encoders: Several encoders, by name.
-        has_rows: Whether there is a source, whose rows the arrays may be paired with wrongly.
+        compared: Whether there are names of rows that the arrays may be paired with wrongly.
     """
 
     arrays: Mapping[str, Any] | None
     test_arrays: Mapping[str, Any]
     imported: Mapping[str, Path | ArraySource]
     encoders: Mapping[str, str]
-    has_rows: bool
+    compared: bool
 
     @property
     def are_named(self) -> bool:
@@ -265,7 +273,7 @@ def _of_rows(
     if isinstance(options.features, Path):
         existing = options.features
     elif given.arrays is not None:
-        existing = ArraySource(given.arrays, given.test_arrays, paired=given.has_rows)
+        existing = ArraySource(given.arrays, given.test_arrays, paired=given.compared)
     if existing is not None:
         dataset, found = imported_data(dataset, existing, _importing(options), options.modalities)
     else:
@@ -333,15 +341,56 @@ def _to_encode(dataset: "Dataset") -> tuple[str, ...]:
     return names
 
 
-def _with_test_rows(dataset: "Dataset", count: int) -> "Dataset":
-    """Add as many unnamed rows to predict."""
+def _with_test_rows(dataset: "Dataset", arrays: Mapping[str, Any]) -> "Dataset":
+    """Add rows to predict: named by the index of a DataFrame of theirs, else by their numbers."""
     from hpo.data import Rows
 
-    ids = tuple(f"test_{index}" for index in range(count))
-    return replace(dataset, test=Rows(ids, ("",) * count, None, table="test"))
+    count = _count(arrays)
+    names = next(filter(None, map(index_names, _values_of(arrays))), None)
+    ids = tuple(names or (f"test_{index}" for index in range(count)))
+    return replace(dataset, test=Rows(ids, ("",) * len(ids), None, table="test"))
 
 
 def _count(arrays: Mapping[str, Any]) -> int:
     """Return how many rows the arrays have; if they differ, ``import_arrays`` says which do."""
-    inner = [a for v in arrays.values() for a in (v.values() if isinstance(v, Mapping) else [v])]
-    return max((np.shape(array)[0] for array in inner if np.ndim(array)), default=0)
+    return max((_length(array) for array in _values_of(arrays)), default=0)
+
+
+def _length(array: Any) -> int:
+    shape = getattr(array, "shape", None)
+    if shape is not None:
+        return int(shape[0]) if len(shape) else 0
+    return len(array) if isinstance(array, Sequence) else 0
+
+
+def _values_of(features: Any) -> list[Any]:
+    """Return all arrays of a mapping, those of several sources included; none of anything else."""
+    if not isinstance(features, Mapping):
+        return []
+    return [
+        array
+        for value in features.values()
+        for array in (value.values() if isinstance(value, Mapping) else [value])
+    ]
+
+
+def _is_named(array: Any) -> bool:
+    return index_names(array) is not None
+
+
+def _ids_of(labels: Any, ids: Sequence[str] | None) -> Sequence[str] | None:
+    """Return the names of rows: those given, else what the index of the labels calls them.
+
+    Raises:
+        InputError: Both are there, with the same names in different orders.
+    """
+    names = index_names(labels)
+    if names is None or ids is None:
+        return names if ids is None else ids
+    given = [str(name) for name in ids]
+    if given != names and sorted(given) == sorted(names):
+        raise InputError(
+            "ids and the index of the labels have the same names in different orders; leave ids "
+            "out, or put the labels in their order"
+        )
+    return ids

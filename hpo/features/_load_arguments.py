@@ -7,7 +7,7 @@ from typing import Any
 
 from hpo.errors import InputError
 
-__all__ = ["check_arguments", "is_several"]
+__all__ = ["check_arguments", "check_listed", "is_several"]
 
 
 def check_arguments(
@@ -35,6 +35,12 @@ def check_arguments(
             f"features is of type {type(features).__name__}, but must be a folder or a mapping of "
             "names to arrays"
         )
+    if isinstance(features, Mapping):
+        problems += [
+            f"features has the key {name!r}, but must have names of modalities, such as 'image'"
+            for name in features
+            if not isinstance(name, str)
+        ]
     several = is_several(features)
     problems += _source_problems(features, test) if several else []
     if not isinstance(encoder, str) and encoder is not None:
@@ -44,6 +50,12 @@ def check_arguments(
             f"test is of type {type(test).__name__}, but must be a DataFrame or a mapping of "
             "names to arrays"
         )
+    problems += [
+        f"columns is of type {type(columns).__name__}, but must be a mapping such as "
+        "{'labels': 'tags'}"
+        for _ in range(columns is not None and not isinstance(columns, Mapping))
+    ]
+    problems += _label_problems(labels, ids)
     if source is None:
         if labels is None:
             problems.append("there is neither a source nor labels, but must be one of them")
@@ -83,6 +95,37 @@ def check_arguments(
         problems.append(f"captions is {captions!r}, but must be 'mean', 'first' or 'each'")
     if problems:
         raise InputError(problems, "These arguments don't make data:")
+
+
+def _label_problems(labels: object, ids: object) -> list[str]:
+    """Say what is wrong with labels and names that are no list of what each row has."""
+    problems = []
+    if isinstance(labels, Mapping):
+        problems.append(
+            "labels is a mapping, but must have one entry a row, in order; give "
+            "labels=list(given.values()) and ids=list(given)"
+        )
+    if isinstance(labels, str | bytes | set | frozenset):
+        problems.append(
+            f"labels is of type {type(labels).__name__}, but must have one entry a row, in order"
+        )
+    if isinstance(ids, str | bytes | Mapping | set | frozenset):
+        problems.append(
+            f"ids is of type {type(ids).__name__}, but must be a list with a name for each row"
+        )
+    return problems
+
+
+def check_listed(values: object, called: str) -> None:
+    """Refuse what is given in the place of a list of names, but has no order or is one text.
+
+    Raises:
+        InputError: It is that.
+    """
+    if isinstance(values, str | bytes | set | frozenset | Mapping):
+        raise InputError(
+            f"{called} is of type {type(values).__name__}, but must be a list of names, in order"
+        )
 
 
 def _source_problems(features: Any, test: object) -> list[str]:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,16 +9,17 @@ from typing import Any
 
 from hpo.errors import InputError
 from hpo.features._formats import open_npy
+from hpo.features._name_texts import NAMING, name_texts
 from hpo.features._parquet import read_parquet
 from hpo.files import regular
 from hpo.json_files import parse_json
 
 __all__ = ["Beside", "is_list_of_names", "names_beside"]
 
-_KIND = re.compile(r"(image_?|img_?|row_?)?(id|name|key|path|file|file_?name|caption)s?")
 _TABLES = ("metadata", "meta", "index", "manifest", "rows", "train", "test")
 # Files with other names are read only up to this size, in bytes.
 _LARGEST = 100_000_000
+_NOT_READ = (".pkl", ".pickle", ".joblib", ".xlsx", ".feather", ".h5")
 _SUFFIXES = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet", ".npy")
 
 
@@ -48,8 +48,8 @@ class Beside:
 def is_list_of_names(path: Path) -> bool:
     """Say whether a file ``.npy`` names rows, by its name and since it isn't [rows, width]."""
     stem = path.stem.removesuffix("_test").lower()
-    is_kind = bool(_KIND.fullmatch(stem))
-    if not is_kind and not _KIND.fullmatch(stem.partition("_")[2]):
+    is_kind = bool(NAMING.fullmatch(stem))
+    if not is_kind and not NAMING.fullmatch(stem.partition("_")[2]):
         return False
     try:
         return open_npy(path).ndim == 1
@@ -78,6 +78,12 @@ def names_beside(
     beside = Beside()
     for path in sorted(folder.iterdir()):
         kind = _kind(path, array.lower(), part)
+        if path.suffix.lower() in _NOT_READ and NAMING.fullmatch(path.stem.lower()):
+            problems.append(
+                f"{path.name} names rows, but isn't read; write one a line into "
+                f"{path.stem.lower()}.txt, or move it away"
+            )
+            continue
         if kind is None or (path.suffix == ".parquet" and path.stem == array and not alone):
             continue
         if not path.is_file():
@@ -93,6 +99,11 @@ def names_beside(
         if kind == "":
             same = {name: values for name, values in columns.items() if len(values) == count}
             beside.perhaps |= {path.name: same} if same else {}
+            continue
+        if not columns and kind not in _TABLES and kind != "names":
+            problems.append(
+                f"{path.name} has no {kind} that can be read; write one a line into {kind}.txt"
+            )
             continue
         lengths = {len(values) for values in columns.values()} - {count}
         if lengths:
@@ -124,7 +135,7 @@ def _kind(path: Path, array: str, part: str) -> str | None:
         bare = bare.removeprefix(word) if word.endswith("_") else bare.removesuffix(word)
     bare = bare.removeprefix(f"{array}_test_")
     own = bare.removeprefix(f"{array}_")
-    if _KIND.fullmatch(own) and (path.suffix != ".npy" or is_list_of_names(path)):
+    if NAMING.fullmatch(own) and (path.suffix != ".npy" or is_list_of_names(path)):
         return own
     if path.suffix == ".npy":
         return None
@@ -148,7 +159,7 @@ def _read(path: Path, kind: str, count: int) -> dict[str, Sequence[str]]:
             return {kind: [one.decode("utf-8", "replace") for one in values.tolist()]}
         return {kind: [str(one) for one in values.tolist()]}
     if suffix == ".parquet":
-        return dict(read_parquet(path, vectors=False)[1])
+        return dict(read_parquet(path, vectors=False).columns)
     try:
         text = regular(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
@@ -169,7 +180,7 @@ def _read(path: Path, kind: str, count: int) -> dict[str, Sequence[str]]:
         lines = text.removesuffix("\n").split("\n") if text else []
         while len(lines) > count and not lines[-1].strip():
             lines.pop()
-        headed = len(lines) == count + 1 and _KIND.fullmatch(lines[0].strip().lower())
+        headed = len(lines) == count + 1 and NAMING.fullmatch(lines[0].strip().lower())
         return {kind: lines[1:] if headed else lines}
     try:
         return _of_table(text, "\t" if suffix == ".tsv" else ",", kind, count)
@@ -179,23 +190,31 @@ def _read(path: Path, kind: str, count: int) -> dict[str, Sequence[str]]:
 
 def _of_json(content: Any, kind: str) -> dict[str, Sequence[str]]:
     if isinstance(content, list) and content:
-        if all(isinstance(one, str | int) for one in content):
-            return {kind: [str(one) for one in content]}
         if all(isinstance(one, dict) for one in content):
-            return {
-                str(name): [str(one[name]) for one in content]
-                for name in content[0]
-                if all(isinstance(one.get(name), str | int) for one in content)
-            }
+            keys = dict.fromkeys(key for one in content for key in one)
+            return _named({key: [one.get(key) for one in content] for key in keys})
+        return _named({kind: content})
     if isinstance(content, dict) and content:
-        if sorted(map(str, content.values())) == sorted(map(str, range(len(content)))):
+        numbers = sorted(map(str, range(len(content))))
+        if sorted(map(str, content.values())) == numbers:
             return {kind: sorted(content, key=lambda name: int(content[name]))}
-        return {
-            str(name): [str(one) for one in values]
-            for name, values in content.items()
-            if isinstance(values, list) and all(isinstance(one, str | int) for one in values)
-        }
+        if sorted(content) == numbers:  # what stands at each place
+            return _named({kind: [content[str(n)] for n in range(len(content))]})
+        return _named({name: _as_listed(values) for name, values in content.items()})
     return {}
+
+
+def _as_listed(values: Any) -> list[Any]:
+    """Return a column of JSON as a list; pandas writes it as an object by row."""
+    if isinstance(values, dict) and all(name.isdecimal() for name in values):
+        return list(values.values())
+    return values if isinstance(values, list) else []
+
+
+def _named(columns: Mapping[Any, list[Any]]) -> dict[str, Sequence[str]]:
+    """Return those of some columns that can name rows."""
+    found = {str(name): name_texts(values) for name, values in columns.items()}
+    return {name: texts for name, texts in found.items() if texts is not None}
 
 
 def _of_table(text: str, delimiter: str, kind: str, count: int) -> dict[str, Sequence[str]]:

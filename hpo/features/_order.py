@@ -1,5 +1,6 @@
 """Embeddings in the order of our rows: by what lies beside them, or on trust, which is said."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -121,6 +122,11 @@ def type_notes(found: Iterable[Found]) -> list[Note]:
         if one.unread:
             unread = ", ".join(one.unread)
             notes.append(Note(f"{one.name}: {unread} beside it isn't read", doubtful=False))
+        if one.made_of:
+            ends = f"'{one.made_of[0]}' to '{one.made_of[-1]}'"
+            alike = len({re.sub(r"\d+$", "", name) for name in one.made_of}) == 1
+            text = f"{one.name}: its {len(one.made_of):,} columns of floats, {ends}, are one vector"
+            notes.append(Note(text, doubtful=not alike))
         types = {array.dtype.name for array in one.arrays}
         if "float64" in types:
             notes.append(Note(f"{one.name} is float64, and kept as float16", doubtful=False))

@@ -3,23 +3,39 @@
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hpo.errors import InputError
+from hpo.features._name_texts import NAMING, name_texts
 from hpo.files import regular
 
-__all__ = ["read_parquet"]
+__all__ = ["ParquetFile", "read_parquet"]
 
 
-def read_parquet(
-    path: Path, called: str | None = None, *, vectors: bool = True
-) -> tuple[Mapping[str, np.ndarray], Mapping[str, Sequence[str]], int]:
-    """Return the arrays [n, D], the columns of texts and whole numbers, and n of a file.
+class ParquetFile(NamedTuple):
+    """What a Parquet file holds.
+
+    Attributes:
+        arrays: Arrays [n, D] by name.
+        columns: Columns of texts and whole numbers, which may name the rows.
+        rows: n.
+        made_of: The columns of floats that are the one array with no name, if there is one.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    columns: Mapping[str, Sequence[str]]
+    rows: int
+    made_of: tuple[str, ...]
+
+
+def read_parquet(path: Path, called: str | None = None, *, vectors: bool = True) -> ParquetFile:
+    """Read a Parquet file of embeddings, or of what lies beside them.
 
     A column of lists of numbers is an array of its name; without any, all columns of floats
-    together are one array with no name.
+    together are one array with no name. A column of texts that lacks some is one only where no
+    other is whole.
 
     Args:
         path: The file.
@@ -42,25 +58,29 @@ def read_parquet(
         with parquet.ParquetFile(regular(path)) as file:
             schema = file.schema_arrow
             listed = [f.name for f in schema if _is_list(types, f.type)] if vectors else []
-            floats = [f.name for f in schema if types.is_floating(f.type)] if vectors else []
-            texts = [f.name for f in schema if _is_text(types, f.type)]
+            texts = [f.name for f in schema if _is_text(types, f.type) or _is_naming(types, f)]
+            floats = [f.name for f in schema if types.is_floating(f.type) and f.name not in texts]
+            floats = floats if vectors else []
             rows = int(file.metadata.num_rows)
             if len(set(schema.names)) < len(schema.names):
                 raise ValueError("it has two columns of one name")
             table = file.read(columns=[*texts, *(listed or floats)])
             table.validate(full=True)
-            columns = {
-                name: [str(value) for value in table.column(name).to_pylist()]
+            whole = any(not table.column(name).null_count for name in texts)
+            names = {
+                name: name_texts(table.column(name).to_pylist())
                 for name in texts
-                if not table.column(name).null_count
+                if not (whole and table.column(name).null_count)
             }
     except Exception as error:  # damaged files raise nearly anything
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
         raise InputError(f"{prefix}can't be read as Parquet: {reason.rstrip('.')}") from None
+    columns = {name: values for name, values in names.items() if values is not None}
     arrays = {name: _stacked(table.column(name), f"{prefix}column '{name}'") for name in listed}
-    if not listed and floats:
-        arrays[""] = np.stack([table.column(name).to_numpy() for name in floats], axis=1)
-    return arrays, columns, rows
+    if listed or not floats:
+        return ParquetFile(arrays, columns, rows, ())
+    arrays[""] = np.stack([table.column(name).to_numpy() for name in floats], axis=1)
+    return ParquetFile(arrays, columns, rows, tuple(floats))
 
 
 def _is_list(types: Any, kind: Any) -> bool:
@@ -71,7 +91,20 @@ def _is_list(types: Any, kind: Any) -> bool:
 
 
 def _is_text(types: Any, kind: Any) -> bool:
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_integer(kind))
+    if types.is_dictionary(kind):
+        return _is_text(types, kind.value_type)
+    return bool(
+        types.is_string(kind)
+        or types.is_large_string(kind)
+        or types.is_integer(kind)
+        or types.is_binary(kind)
+        or types.is_large_binary(kind)
+    )
+
+
+def _is_naming(types: Any, field: Any) -> bool:
+    """Say whether a column of floats may have whole numbers as names."""
+    return bool(types.is_floating(field.type)) and bool(NAMING.fullmatch(field.name.lower()))
 
 
 def _stacked(column: Any, called: str) -> np.ndarray:

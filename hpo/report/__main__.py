@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo._options import FAILED_TASKS, NO_CANDIDATE, add_study_options, guarded
+from hpo._options import FAILED_TASKS, NO_CANDIDATE, Parser, add_study_options, guarded
 from hpo._writable import check_folder
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m hpo.report",
         description="Write the tables and figures of a study, finished or not; or several studies "
         "side by side.",

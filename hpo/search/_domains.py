@@ -135,6 +135,15 @@ def changed_domain(field: str, domain: Choices | Range, change: Change) -> Choic
     return domain.model_copy(update=ends)
 
 
+def step_fault(field: str, domain: Choices | Range) -> str | None:
+    """Say that a step doesn't fit a field of whole numbers, or return None."""
+    if isinstance(domain, Choices) or domain.step is None or not is_whole_number(field):
+        return None
+    if float(domain.step).is_integer():
+        return None
+    return f"step of {field} is {domain.step:g}, but must be a whole number, as {field} is one"
+
+
 def check_conditions(params: Mapping[str, Choices | Range]) -> dict[str, Choices | Range]:
     """Return domains whose conditions have values of the right type.
 
@@ -151,6 +160,8 @@ def check_conditions(params: Mapping[str, Choices | Range]) -> dict[str, Choices
                 "makes them fewer"
             )
     for field, domain in params.items():
+        if fault := step_fault(field, domain):
+            raise ValueError(fault)
         if domain.when and any(_owner(name) == field for name in params):
             raise ValueError(f"{field} can't have a condition, since parameters of it are searched")
         when = {name: _condition(field, name, domain, params) for name in domain.when}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from hpo._options import (
     LAST_PORT,
+    Parser,
     add_cache_option,
     add_model_options,
     add_plugin_option,
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hpo serve",
         description="Serve a model over HTTP: POST /predict, GET /health, and a page to drop a "
         "picture on.",

@@ -1,6 +1,7 @@
 """Storage URLs: what they may be."""
 
 import os
+import re
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
@@ -11,6 +12,14 @@ from hpo.trials._redact import is_ambiguous, redact
 
 __all__ = ["check_exists", "check_url", "is_proxy"]
 
+#: What may stand behind the ``?`` of a SQLite URL that isn't one of SQLite's own.
+_OF_SQLITE = {
+    "timeout",
+    "isolation_level",
+    "detect_types",
+    "check_same_thread",
+    "cached_statements",
+}
 _NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "ceph"}
 
 
@@ -28,6 +37,10 @@ def check_url(url: str) -> URL:
             SQLite on a network file system, whose locks can't be trusted.
     """
     shown = redact(url)
+    if url != url.strip():
+        raise InputError(
+            f"--storage {shown.strip()}: a blank stands before or behind it; take it off."
+        )
     if is_ambiguous(url):
         raise InputError(
             f"--storage {shown}: there is more than one @ in it. Special characters of a user's "
@@ -57,8 +70,9 @@ def check_url(url: str) -> URL:
             raise InputError(
                 f"--storage {shown}: the driver is missing; pip install 'hpo[grpc]'."
             ) from None
-        if not parsed.host or not parsed.port:
-            raise InputError(f"--storage {shown}: must be grpc://HOST:PORT.")
+        beside = parsed.username or parsed.password or parsed.database or parsed.query
+        if not parsed.host or not parsed.port or beside:
+            raise InputError(f"--storage {shown}: must be grpc://HOST:PORT, and nothing more.")
         return parsed
     if backend == "postgresql":
         try:
@@ -76,6 +90,14 @@ def check_url(url: str) -> URL:
         )
     if not parsed.database or parsed.database == ":memory:":
         raise InputError(f"--storage {shown}: must name a file, since workers are processes.")
+    if os.name != "nt" and re.match(r"[A-Za-z]:[\\/]", parsed.database):
+        raise InputError(f"--storage {shown}: is a path of Windows, but this machine has another.")
+    unread = {} if "uri" in parsed.query else parsed.query.keys() - _OF_SQLITE
+    if unread:
+        raise InputError(
+            f"--storage {shown}: SQLite has no {' and no '.join(sorted(unread))}, so what stands "
+            "behind the ? isn't used; leave it out."
+        )
     path = Path(parsed.database)
     folder = path.absolute().parent
     if not folder.is_dir():

@@ -1,13 +1,12 @@
 """The process that scores trials again for ``IntervalProcess``."""
 
-import argparse
 import dataclasses
 import json
 import os
 import sys
 from collections.abc import Sequence
 
-from hpo._options import add_study_options, guarded
+from hpo._options import Parser, add_study_options, guarded
 
 __all__ = ["main"]
 
@@ -18,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser = Parser(allow_abbrev=False)
     add_study_options(parser, cache=True)
     arguments = parser.parse_args(argv)
     if hasattr(os, "nice"):

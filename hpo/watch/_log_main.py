@@ -1,6 +1,5 @@
 """The process that keeps what happens to a study in other tools, for ``LogProcess``."""
 
-import argparse
 import contextlib
 import importlib
 import json
@@ -11,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo._options import add_study_options, guarded
+from hpo._options import Parser, add_study_options, guarded
 
 if TYPE_CHECKING:
     from hpo.report import CurveReader
@@ -28,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser = Parser(allow_abbrev=False)
     add_study_options(parser, cache=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--to", action="append", required=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hpo._options import (
     FAILED_TASKS,
     NO_CANDIDATE,
+    Parser,
     add_memory_option,
     add_study_options,
     add_timing_options,
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m hpo.worker",
         description="Work on a study until it is complete, from any process or machine.",
         allow_abbrev=False,

@@ -1,9 +1,12 @@
 """Several captions of a picture."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
-from data_samples import problems_of, read, said, write_images
+import numpy as np
+import pytest
+from data_samples import NAMES, frame, notes, problems_of, read, said, texts, write_images
 
 
 def several(folder: Path) -> None:
@@ -63,3 +66,20 @@ def test_the_rows_of_a_picture_must_agree(tmp_path: Path) -> None:
         "train.csv line 3: the labels of 'a' are 'y', but 'x' on train.csv line 2; the rows of a "
         "picture must agree"
     ]
+
+
+@pytest.mark.parametrize("spell", [str, json.dumps, lambda texts: str(np.array(texts))])
+def test_lists_of_captions_as_text(tmp_path: Path, spell: Callable[[list[str]], str]) -> None:
+    write_images(tmp_path)
+    several = [["a cat", "it's a cat"], ["b"], ["c", "d"]]
+    cells = [*map(spell, several), ""]
+    frame(image=NAMES, caption=cells, labels=texts()).to_csv(tmp_path / "train.csv", index=False)
+    dataset = read(tmp_path)
+    assert dataset.train.captions == ("a cat", "b", "c", "")
+    assert dataset.train.further == (("it's a cat",), (), ("d",), ())
+    assert notes(dataset)[0] == "train.csv: the caption column has lists of captions as text"
+    cells[3] = "none"
+    frame(image=NAMES, caption=cells, labels=texts()).to_csv(tmp_path / "train.csv", index=False)
+    dataset = read(tmp_path)
+    assert dataset.train.captions == tuple(cells)
+    assert notes(dataset)[0].startswith("train.csv: 3 captions look like values that a program pri")

@@ -284,3 +284,14 @@ def test_what_spreadsheets_write_around_a_table() -> None:
     assert read("ImageID,Labels,,\n1.jpg,a,1,2\n")[1] == [
         "train.csv has 2 columns without a name; name them, or delete them"
     ]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_headers_again_are_refused_and_byte_order_marks_taken_off(mark: str) -> None:
+    rows = "0.jpg,1,a\n"
+    header = "ImageID,Labels,Caption\n"
+    assert read(f"\ufeff{mark}{header}{rows}")[0] == read(header + rows)[0]
+    assert read(header + rows + mark + header + rows)[1] == [
+        "train.csv line 3 has the names of the columns again, as where tables were put one behind "
+        "the other; delete the line"
+    ]

@@ -101,7 +101,8 @@ def test_all_problems_are_listed_together(make_folder) -> None:
         "train.csv line 4: ImageID '' must be a file's path inside the data folder",
         "train.csv line 6: image 'gone.png' is not in data/, images/ or the data folder itself",
         "test.csv line 3: image 'd.png' is not in data/, images/ or the data folder itself",
-        "test.csv line 4: ImageID '../a.png' must be a file's path inside the data folder",
+        "test.csv line 4: ImageID '../a.png' must be a file's path inside the data folder; there "
+        "is 'data/a.png'",
     ]
 
 

@@ -90,3 +90,37 @@ def test_an_image_in_two_places_is_doubtful(tmp_path: Path) -> None:
     assert note.doubtful and str(note).startswith(
         "train.csv: 1 ImageIDs, such as '0.png', are in more than one of data/, images/ or the data"
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "there"),
+    [
+        ("a.PNG", "a.png"),
+        ("/kaggle/input/a.png", "a.png"),
+        ("C:\\d\\a.png", "a.png"),
+        ("my%20cat.png", "my cat.png"),
+        ("12.0", "12.png"),
+        ("12.png", "00012.png"),
+        ("'a.png'", "a.png"),
+        ("a.jpg", "a.png"),
+    ],
+)
+def test_the_file_that_was_perhaps_meant_is_named(tmp_path: Path, written: str, there: str) -> None:
+    write_images(tmp_path / "images", (there, "other.png"))
+    (tmp_path / "train.csv").write_text(f"ImageID,Labels\n{written},x\nother.png,y\n")
+    (problem,) = problems_of(tmp_path)
+    assert problem.endswith(f"; there is 'images/{there}'")
+
+
+def test_accents_that_look_alike_are_told(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", ("cafe\u0301.png", "other.png"))
+    (tmp_path / "train.csv").write_text("ImageID,Labels\ncaf\u00e9.png,x\nother.png,y\n")
+    (problem,) = problems_of(tmp_path)
+    assert problem.endswith("cafe\u0301.png', whose accents are other characters (NFC and NFD)")
+
+
+def test_all_formats_that_are_read_are_found_without_a_suffix(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", ("0.jfif", "1.avif", "2.ppm"))
+    (tmp_path / "train.csv").write_text("ImageID,Labels\n0,x\n1,y\n2,x\n")
+    paths = read(tmp_path).train.images
+    assert paths is not None and [path.name for path in paths] == ["0.jfif", "1.avif", "2.ppm"]

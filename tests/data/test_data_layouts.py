@@ -358,3 +358,19 @@ def test_parts_in_formats_that_are_not_read_are_refused(tmp_path: Path, name: st
         f"{name} is of a format that isn't read; save it as CSV (UTF-8), JSON or Parquet, or move "
         "it away"
     ]
+
+
+def test_a_layout_beside_a_table_is_doubtful(tmp_path: Path) -> None:
+    frame(image=NAMES, labels=texts()).to_csv(tmp_path / "train.csv", index=False)
+    (tmp_path / "data").mkdir()
+    frame().to_parquet(tmp_path / "data/train-00000-of-00001.parquet")
+    dataset = load_dataset(tmp_path, images="ignore")
+    assert [note.text for note in dataset.notes if note.doubtful] == [
+        "train-*.parquet is there too and isn't read, but train.csv is; move one"
+    ]
+
+
+def test_bytes_that_are_text(tmp_path: Path) -> None:
+    table = frame(image=NAMES, caption=[c.encode() for c in CAPTIONS], labels=LABELS)
+    table.to_parquet(tmp_path / "train.parquet")
+    assert load_dataset(tmp_path, images="ignore").train.captions == CAPTIONS

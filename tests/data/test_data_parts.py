@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from data_samples import NAMES, notes, problems_of, read, said, write_images
 
 from hpo.data import kinds_there, load_dataset
@@ -58,3 +59,35 @@ def test_no_image_at_all(tmp_path: Path) -> None:
     dataset = read(tmp_path, optional=("images",))
     assert dataset.has == ("captions",) and dataset.train.images is None
     assert notes(dataset) == ["no row has an image, and nothing here reads one"]
+
+
+@pytest.mark.parametrize(
+    ("test", "said_of_it"),
+    [
+        (
+            "ImageID,label,Caption\n9.png,cat,x\n",
+            "test.csv: 'label' isn't read, but may be the column of labels, which is called "
+            "'Labels' elsewhere; name it so, or delete it",
+        ),
+        ("ImageID,Caption,note\n9.png,x,y\n", None),
+    ],
+)
+def test_labels_to_predict_under_another_name_are_told(
+    tmp_path: Path, test: str, said_of_it: str | None
+) -> None:
+    (tmp_path / "train.csv").write_text("ImageID,Labels,Caption\n0.png,cat,a\n1.png,dog,b\n")
+    (tmp_path / "test.csv").write_text(test)
+    dataset = load_dataset(tmp_path, images="ignore")
+    assert dataset.test_labels is None
+    doubts = [note.text for note in dataset.notes if note.doubtful]
+    assert doubts == ([] if said_of_it is None else [said_of_it])
+
+
+def test_a_part_of_the_columns_of_classes_is_told(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("ImageID,cat,dog,Caption\n0.png,1,0,a\n1.png,0,1,b\n")
+    (tmp_path / "test.csv").write_text("ImageID,cat,Caption\n9.png,1,x\n")
+    doubts = [note.text for note in load_dataset(tmp_path, images="ignore").notes if note.doubtful]
+    assert doubts == [
+        "test.csv has 1 of the 2 columns of labels and lacks 'dog', so its labels aren't read; add "
+        "these, or delete the others"
+    ]

@@ -141,6 +141,8 @@ def test_a_fraction_that_leaves_a_part_empty_is_refused() -> None:
             StratifiedSplit(kind="stratified", val_fraction=0.2),
         ),
         ({"kind": "column"}, ColumnSplit(kind="column")),
+        ({"kind": "tail", "val_rows": "50"}, TailSplit(kind="tail", val_rows=50)),
+        ({"kind": "tail", "val_rows": 1e2}, TailSplit(kind="tail", val_rows=100)),
     ],
 )
 def test_specs_are_read_from_yaml_values(value: dict[str, object], spec: object) -> None:
@@ -151,7 +153,8 @@ def test_specs_are_read_from_yaml_values(value: dict[str, object], spec: object)
     ("value", "message"),
     [
         ({"kind": "tail", "val_rows": 0}, "greater than or equal to 1"),
-        ({"kind": "tail", "val_rows": True}, "valid integer"),
+        ({"kind": "tail", "val_rows": True}, "val_rows is True, but must be a number"),
+        ({"kind": "tail", "val_rows": 1.5}, "valid integer"),
         ({"kind": "tail", "val_rows": 1, "seed": 0}, "Extra inputs are not permitted"),
         ({"kind": "stratified", "val_fraction": 1.0}, "less than 1"),
         ({"kind": "random"}, "'tail', 'stratified', 'column'"),

@@ -195,3 +195,25 @@ def test_tables_of_another_optuna_are_refused_with_the_way_on(
     with closing(sqlite3.connect("my old.db")) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE name LIKE 'hpo%'")
         assert tables.fetchall() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("grpc://me:pass9@h:1", "grpc://me:***@h:1: must be grpc://HOST:PORT, and nothing more."),
+        ("grpc://h:1/x?token=pass9", "token=***: must be grpc://HOST:PORT, and nothing more."),
+        ("sqlite:///a.db?mode=ro", "SQLite has no mode, so what stands behind the ? isn't used; "),
+        ("sqlite:///a.db?password=pass9", "a.db?password=***: SQLite has no password, so what "),
+        ("sqlite:///a.db ", "sqlite:///a.db: a blank stands before or behind it; take it off."),
+        ("sqlite:///C:\\x\\a.db", "is a path of Windows, but this machine has another."),
+    ],
+)
+def test_what_would_not_be_used_is_refused(url: str, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_url(url)
+    assert said in str(caught.value)
+    assert "pass9" not in str(caught.value)
+
+
+def test_a_timeout_of_sqlite_is_taken() -> None:
+    assert check_url("sqlite:///a.db?timeout=5").query == {"timeout": "5"}
