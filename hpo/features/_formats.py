@@ -258,7 +258,8 @@ def _numbers(tensor: Any) -> np.ndarray:
         if tensor.is_quantized:
             tensor = tensor.dequantize()
         if tensor.layout != torch.strided:
-            if tensor.numel() * tensor.itemsize > available_memory():
+            free = available_memory()
+            if free is not None and tensor.numel() * tensor.itemsize > free:
                 raise InputError("has a sparse tensor that memory can't hold as plain numbers")
             tensor = tensor.to_dense()
         tensor = tensor.resolve_conj().resolve_neg()
