@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hpo.errors import InputError
-from hpo.files import temporary_beside
+from hpo.files import regular, temporary_beside
 
 __all__ = ["check_file", "check_folder"]
 
@@ -57,7 +57,7 @@ def check_file(
         if any(one.exists() and path.samefile(one) for one in reads if path.exists()):
             raise InputError(f"{option} {path} is a file that is read here; give another one")
         if not may_be_database and path.is_file():
-            with path.open("rb") as file:
+            with regular(path).open("rb") as file:
                 if file.read(len(_DATABASE)) == _DATABASE:
                     raise InputError(
                         f"{option} {path} is a database, which isn't replaced; give another file"

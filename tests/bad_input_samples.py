@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import hpo
-import hpo.launch
+import hpo._run_crew
 from hpo.__main__ import main
 
 Spoil = Callable[[Path], object]
@@ -238,7 +238,7 @@ def check(
     """Run a command in a folder of its own, and see that one sentence is all that comes of it."""
     command, spoil, said, *status = case
     monkeypatch.chdir(home)
-    monkeypatch.setattr(hpo.launch, "Workers", _NoWorkers)
+    monkeypatch.setattr(hpo._run_crew, "Workers", _NoWorkers)
     if spoil is not None:
         spoil(home)
     try:

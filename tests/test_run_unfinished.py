@@ -97,7 +97,7 @@ def test_the_numbers_are_written_whatever_keeps_the_refit_from_its_end(
         assert before["best"]["value"] > 0 and "judged" in before  # a kill loses none of it
         raise error
 
-    monkeypatch.setattr(hpo.results, "refit_best", fails)
+    monkeypatch.setattr("hpo.report._results.refit_best", fails)
     (home / "out").mkdir()
     old, new = home / "out/.metrics.json.0.tmp", home / "out/.metrics.json.1.tmp"
     for path in (old, new):

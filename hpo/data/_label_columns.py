@@ -23,10 +23,11 @@ _NO_CLASS = -1  # in place of the number of a class, as ``datasets`` writes it
 #: Names of columns of zeros and ones that are hardly classes, in lower case.
 _NO_CLASSES = frozenset(
     (
-        *("fold", "kfold", "split", "part", "train", "val", "valid", "test", "index", "idx", "id"),
+        *("fold", "kfold", "split", "part", "val", "valid", "test", "index", "idx", "id"),
         *("is_train", "is_val", "is_valid", "is_test", "istrain", "isvalid", "istest", "width"),
     )
 )
+_OTHER_PARTS = frozenset(("val", "valid", "test"))
 _BITS: Mapping[str, float] = {
     **dict.fromkeys(("0", "0.0", "false"), 0.0),
     **dict.fromkeys(("1", "1.0", "true"), 1.0),
@@ -48,7 +49,10 @@ def guess_class_columns(table: Table, used: Columns) -> tuple[Any, ...]:
 
 def hardly_classes(names: Iterable[Any]) -> list[Any]:
     """Return those of some columns of zeros and ones whose names say something else."""
-    return [name for name in names if str(name).strip().lower() in _NO_CLASSES]
+    known = {name: str(name).strip().lower() for name in names}
+    # COCO has a class called train, but hardly beside one called val.
+    parts = {"train"} if _OTHER_PARTS & set(known.values()) else set()
+    return [name for name, word in known.items() if word in _NO_CLASSES | parts]
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from hpo.errors import InputError
 from hpo.features._name_texts import NAMING, name_texts
 from hpo.files import regular
 
-__all__ = ["ParquetFile", "read_parquet"]
+__all__ = ["ParquetTable", "read_parquet"]
 
 
-class ParquetFile(NamedTuple):
+class ParquetTable(NamedTuple):
     """What a Parquet file holds.
 
     Attributes:
@@ -30,7 +30,7 @@ class ParquetFile(NamedTuple):
     made_of: tuple[str, ...]
 
 
-def read_parquet(path: Path, called: str | None = None, *, vectors: bool = True) -> ParquetFile:
+def read_parquet(path: Path, called: str | None = None, *, vectors: bool = True) -> ParquetTable:
     """Read a Parquet file of embeddings, or of what lies beside them.
 
     A column of lists of numbers is an array of its name; without any, all columns of floats
@@ -78,9 +78,9 @@ def read_parquet(path: Path, called: str | None = None, *, vectors: bool = True)
     columns = {name: values for name, values in names.items() if values is not None}
     arrays = {name: _stacked(table.column(name), f"{prefix}column '{name}'") for name in listed}
     if listed or not floats:
-        return ParquetFile(arrays, columns, rows, ())
+        return ParquetTable(arrays, columns, rows, ())
     arrays[""] = np.stack([table.column(name).to_numpy() for name in floats], axis=1)
-    return ParquetFile(arrays, columns, rows, tuple(floats))
+    return ParquetTable(arrays, columns, rows, tuple(floats))
 
 
 def _is_list(types: Any, kind: Any) -> bool:

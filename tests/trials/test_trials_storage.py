@@ -96,7 +96,7 @@ def test_a_connection_that_broke_while_idle_is_replaced(
             "sqlite:////no/such/place/a.db",
             "--storage sqlite:////no/such/place/a.db: the folder /no/such/place doesn't exist.",
         ),
-        ("grpc://host", "--storage grpc://host: must be grpc://HOST:PORT."),
+        ("grpc://host", "--storage grpc://host: must be grpc://HOST:PORT, and nothing more."),
     ],
 )
 def test_a_bad_url_is_refused_in_words(url: str, message: str) -> None:
