@@ -11,6 +11,7 @@ from pyarrow import parquet
 from test_data_labels import read, refused
 
 from hpo.data import LabelsAs, classes_argument, load_dataset
+from hpo.data._label_columns import hardly_classes
 from hpo.errors import InputError
 
 MakeFolder = Callable[..., Path]
@@ -141,3 +142,9 @@ def test_words_for_nothing_may_be_numbers_and_lists_must_be_there() -> None:
     assert LabelsAs.of(None, None, 0).no_label == ("0",)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"--classes none\.txt: there is no such file"):
         classes_argument("none.txt")
+
+
+def test_columns_of_zeros_and_ones_that_are_hardly_classes() -> None:
+    assert hardly_classes(["cat", "Fold", "is_train"]) == ["Fold", "is_train"]
+    assert hardly_classes(["boat", "train", "bus"]) == []  # COCO has these
+    assert hardly_classes(["cat", "train", "val"]) == ["train", "val"]
