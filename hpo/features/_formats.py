@@ -267,7 +267,7 @@ def _numbers(tensor: Any) -> np.ndarray:
             tensor = tensor.float()
         numbers: np.ndarray = tensor.numpy()
     # NumPy hasn't got all kinds of numbers.
-    except (TypeError, RuntimeError, NotImplementedError):
+    except (TypeError, RuntimeError):
         raise InputError(
             f"has a tensor that is {str(kind).replace('torch.', '')}, but must have plain numbers"
         ) from None

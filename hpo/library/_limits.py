@@ -154,7 +154,7 @@ class Limits:
         """Tell whether a refit that goes on would leave no time for the predictions."""
         if self.time_limit is None or self.began is None:
             return False
-        kept_back = (_MARGIN_S + _MARGIN_SHARE * self.time_limit) * _AFTER_REFIT
+        kept_back = _AFTER_REFIT * _margin(self.time_limit)
         return time.monotonic() > self.began + self.time_limit - kept_back
 
     def models(self, study: StoredStudy, trained: int) -> int | None:
@@ -173,8 +173,7 @@ class Limits:
             split = load_bundle(study.definition.bundle).split
             growth = (len(split["train"]) + len(split["val"])) / len(split["train"])
             now = time.monotonic()
-            margin = _MARGIN_S + _MARGIN_SHARE * self.time_limit
-            left = max(self.began + self.time_limit - margin - now, 0.0)
+            left = max(self.began + self.time_limit - _margin(self.time_limit) - now, 0.0)
             rate = trained / max(now - self.began, _SECONDS)
             room.append(int(left * rate / (_REFIT_SLACK * growth * one)))
         return min(room, default=None)
@@ -225,7 +224,7 @@ class TimeLimit:
         self._growth = growth
         began = time.monotonic() if limits.began is None else limits.began
         self._end = began + limits.time_limit
-        self._margin = _MARGIN_S + _MARGIN_SHARE * limits.time_limit
+        self._margin = _margin(limits.time_limit)
         self._closing = _CLOSING_S + _CLOSING_SHARE * limits.time_limit
         self._unknown = _UNKNOWN_SHARE * limits.time_limit
         self._first: tuple[float, int] | None = None
@@ -347,6 +346,11 @@ class Exhaustion:
             return False
         self._since = time.monotonic() if self._since is None else self._since
         return time.monotonic() - self._since >= _IDLE_S
+
+
+def _margin(time_limit: float) -> float:
+    """Return the seconds of a limit that are kept back for the results, beside the refit."""
+    return _MARGIN_S + _MARGIN_SHARE * time_limit
 
 
 def shown_time(seconds: float) -> str:
