@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from hpo.search import Task, TaskState, format_params
-from hpo.study import StoredStudy, best_so_far, concerns, epochs_trained
+from hpo.study._concerns import concerns
+from hpo.study._so_far import best_so_far, epochs_trained
+from hpo.study._study import StoredStudy
 
 __all__ = ["status_lines", "study_status"]
 
