@@ -25,8 +25,7 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args(argv)
 
-    from hpo.report import status_lines, study_status
-    from hpo.study import StoredStudy, failed_tasks, load_plugins
+    from hpo.study import StoredStudy, failed_tasks, load_plugins, status_lines, study_status
 
     load_plugins(arguments.plugin)
     wait = arguments.wait_for_store

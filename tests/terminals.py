@@ -1,5 +1,6 @@
 """A pseudo-terminal, and what a person would see on it."""
 
+import codecs
 import contextlib
 import fcntl
 import os
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+_UNFINISHED = re.compile(r"\x1b(\[[0-9;?]*)?$")
 _ESCAPE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])")
 
 
@@ -27,9 +29,15 @@ class Terminal:
         self.columns = columns
         self.lines: list[list[str]] = [[]]
         self.row = self.column = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
 
-    def write(self, text: str) -> None:
-        """Write to it."""
+    def write(self, written: bytes) -> None:
+        """Write to it; what is cut within a character or a sequence is completed by the next."""
+        text = self._rest + self._decoder.decode(written)
+        unfinished = _UNFINISHED.search(text)
+        self._rest = unfinished[0] if unfinished else ""
+        text = text[: len(text) - len(self._rest)]
         position = 0
         while position < len(text):
             found = _ESCAPE.match(text, position)
@@ -126,7 +134,7 @@ def run_in_terminal(
             if not piece:
                 break
             written += piece
-            terminal.write(piece.decode(errors="replace"))
+            terminal.write(piece)
             seen(terminal.text, resize)
     os.close(controller)
     try:

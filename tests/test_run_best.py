@@ -64,7 +64,7 @@ def test_best_is_what_runs_without_a_study(
     found = json.loads((tmp_path / "runs/best/metrics.json").read_text())
     study = hpo.load_study("best")
     trials = study.optuna.get_trials()
-    assert len(trials) == 12
+    assert len(trials) == 10
     alone = len(modalities) == 1
     fusions = {"sum_joint", "mixed_joint"} if not alone else {*modalities}
     assert {trial.params["fusion"] for trial in trials} <= fusions

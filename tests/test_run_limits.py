@@ -174,7 +174,7 @@ def test_a_timeout_leaves_the_best_so_far_and_going_on_improves_it(
         (["--add", "lr"], "--add lr: must be name=value,name=value with each name once"),
         (["--add", "lr=1,lr=2"], "--add lr=1,lr=2: must be name=value,name=value"),
         (["--add", "lr=5"], "lr is 5.0, but must be 0.0005 to 0.002"),
-        (["--add", "hidden=[7,7]"], "hidden is 7-7, but must be one of 512, 1024"),
+        (["--add", "fusion=sum"], "fusion is sum, but must be one of sum_joint, mixed_joint"),
         (["--warm-start", "nothing"], "--warm-start nothing: "),
     ],
 )

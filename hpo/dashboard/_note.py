@@ -7,7 +7,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hpo.report import spent
-from hpo.search import FRONT, Task, TaskState, format_params
+from hpo.search import FRONT, Task, TaskState, format_params, format_score
 from hpo.study import StoredStudy, best_so_far
 from hpo.training import metric_label
 
@@ -101,7 +101,7 @@ def _best(
     if best is None or best.config is None or best.outcome is None:
         return ["No trial has ended yet."]
     decided = study.best(list(tasks)) is not None
-    score = f"{best.outcome.value:.3f} ± {best.outcome.std:.3f}"
+    score = format_score(best.outcome.value, best.outcome.std)
     lines = [
         f"## {'Best' if decided else 'Best so far'}: trial {best.trial}, {score}",
         "",
@@ -150,7 +150,7 @@ def _stages(study: StoredStudy, tasks: Sequence[Task]) -> list[str]:
             done = sum(row.value is not None for row in table.rows)
             lines.append(f"| {_plain(table.name)} | {done} of {len(table.rows)} done | |")
         else:
-            score = f"{winner.value:.3f} ± {winner.std:.3f}"
+            score = format_score(winner.value, winner.std)
             lines.append(f"| {_plain(table.name)} | {_plain(winner.label)} | {score} |")
     return [*lines, ""]
 

@@ -1,8 +1,8 @@
 """Embeddings: encoders, the on-disk store, imported arrays, and the bundle that trains a head."""
 
-from hpo.features._arrays import as_float16, fits_float16
-from hpo.features._asked import asked_sources, named_values
-from hpo.features._bundle import Bundle, load_bundle, save_bundle
+from typing import TYPE_CHECKING
+
+from hpo._lazy import exported_late
 from hpo.features._choice import (
     EncoderChoice,
     Sources,
@@ -11,26 +11,116 @@ from hpo.features._choice import (
     parse_choice,
     union,
 )
-from hpo.features._classes import PROMPT, class_embeddings
 from hpo.features._cost import ChoiceCost, EncoderCost, choice_cost
-from hpo.features._data import Data
-from hpo.features._data_options import DEMO_DATA, DataOptions, folder_defaults
-from hpo.features._encode import LateModel
-from hpo.features._encoder import DEFAULT_ENCODER, DEMO_ENCODER, Encoder, resolve_encoder
-from hpo.features._extract import extract_features
-from hpo.features._features import Counts, FeatureInfo, Features, load_features
-from hpo.features._folder_defaults import FolderDefaults, read_folder_defaults
-from hpo.features._import import import_arrays, import_features
-from hpo.features._import_names import modality_names
-from hpo.features._load import load_data
-from hpo.features._long_captions import LONG_CAPTIONS, LongCaptions
 from hpo.features._modalities import ENCODED, in_order, reads_images
-from hpo.features._partial import encode_present, rows_of_nan
-from hpo.features._parts import SourcePart, arrays_beside, beside, parts_from_record, parts_record
-from hpo.features._progress import ConsoleProgress, Progress
-from hpo.features._read import read_embeddings
-from hpo.features._source import encodable, prepare_data, read_rows
-from hpo.features._thumbnail import thumbnail
+
+if TYPE_CHECKING:
+    from hpo.features._arrays import as_float16, fits_float16
+    from hpo.features._asked import asked_sources, named_values
+    from hpo.features._bundle import Bundle, load_bundle, save_bundle
+    from hpo.features._classes import PROMPT, class_embeddings
+    from hpo.features._data import Data
+    from hpo.features._data_options import DEMO_DATA, DataOptions, folder_defaults
+    from hpo.features._encode import LateModel
+    from hpo.features._encoder import DEFAULT_ENCODER, DEMO_ENCODER, Encoder, resolve_encoder
+    from hpo.features._extract import extract_features
+    from hpo.features._features import Counts, FeatureInfo, Features, load_features
+    from hpo.features._folder_defaults import FolderDefaults, read_folder_defaults
+    from hpo.features._import import import_arrays, import_features
+    from hpo.features._import_names import modality_names
+    from hpo.features._load import load_data
+    from hpo.features._long_captions import LONG_CAPTIONS, LongCaptions
+    from hpo.features._partial import encode_present, rows_of_nan
+    from hpo.features._parts import (
+        SourcePart,
+        arrays_beside,
+        beside,
+        parts_from_record,
+        parts_record,
+    )
+    from hpo.features._progress import ConsoleProgress, Progress
+    from hpo.features._read import read_embeddings
+    from hpo.features._source import encodable, prepare_data, read_rows
+    from hpo.features._thumbnail import thumbnail
+else:
+    __getattr__ = exported_late(
+        __name__,
+        {
+            "_arrays": (
+                "as_float16",
+                "fits_float16",
+            ),
+            "_asked": (
+                "asked_sources",
+                "named_values",
+            ),
+            "_bundle": (
+                "Bundle",
+                "load_bundle",
+                "save_bundle",
+            ),
+            "_classes": (
+                "PROMPT",
+                "class_embeddings",
+            ),
+            "_data": ("Data",),
+            "_data_options": (
+                "DEMO_DATA",
+                "DataOptions",
+                "folder_defaults",
+            ),
+            "_encode": ("LateModel",),
+            "_encoder": (
+                "DEFAULT_ENCODER",
+                "DEMO_ENCODER",
+                "Encoder",
+                "resolve_encoder",
+            ),
+            "_extract": ("extract_features",),
+            "_features": (
+                "Counts",
+                "FeatureInfo",
+                "Features",
+                "load_features",
+            ),
+            "_folder_defaults": (
+                "FolderDefaults",
+                "read_folder_defaults",
+            ),
+            "_import": (
+                "import_arrays",
+                "import_features",
+            ),
+            "_import_names": ("modality_names",),
+            "_load": ("load_data",),
+            "_long_captions": (
+                "LONG_CAPTIONS",
+                "LongCaptions",
+            ),
+            "_partial": (
+                "encode_present",
+                "rows_of_nan",
+            ),
+            "_parts": (
+                "SourcePart",
+                "arrays_beside",
+                "beside",
+                "parts_from_record",
+                "parts_record",
+            ),
+            "_progress": (
+                "ConsoleProgress",
+                "Progress",
+            ),
+            "_read": ("read_embeddings",),
+            "_source": (
+                "encodable",
+                "prepare_data",
+                "read_rows",
+            ),
+            "_thumbnail": ("thumbnail",),
+        },
+    )
 
 __all__ = [
     "DEFAULT_ENCODER",

@@ -306,8 +306,8 @@ class TimeLimit:
         return min(whole, of_an_epoch * reached)
 
     def _tell(self, now: float, deadline: float, epochs: int | None) -> None:
-        if self._deadline is not None and now >= self._deadline:
-            return  # workers have seen it, and end
+        if self._deadline is not None and now >= self._deadline - _SECONDS:
+            return  # workers see it, and end
         moved = self._deadline is None or abs(deadline - self._deadline) > _SECONDS
         if moved or epochs != self._promised:
             self._deadline, self._promised = deadline, epochs

@@ -15,6 +15,7 @@ from hpo.launch import resolve_devices, resolve_precision
 from hpo.library._checks import warn_of
 from hpo.library._model import Model
 from hpo.models import Config
+from hpo.search import format_score
 from hpo.training import METRICS, Arithmetic
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class Run:
         return together.groupby(level="epoch").mean()
 
     def __repr__(self) -> str:
-        return f"Run({self.metric} {self.score:.3f} ± {self.std:.3f}, {len(self.scores)} seeds)"
+        score, count = format_score(self.score, self.std), len(self.scores)
+        return f"Run({self.metric} {score}, {count} seed{'' if count == 1 else 's'})"
 
 
 def train(

@@ -10,7 +10,6 @@ from hpo.report._floor import floor_lines, with_floor
 from hpo.report._report import write_report
 from hpo.report._row_facts import RowFacts
 from hpo.report._spent import best_so_far_by_epochs, spent
-from hpo.report._status import status_lines, study_status
 from hpo.report._table_files import (
     ENCODER_COLUMNS,
     cost_cell,
@@ -39,9 +38,7 @@ __all__ = [
     "read_results",
     "score_text",
     "spent",
-    "status_lines",
     "study_about",
-    "study_status",
     "with_floor",
     "write_comparison",
     "write_report",

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from hpo.queue import redact
-from hpo.report._status import status_lines, study_status
 from hpo.search import Task
-from hpo.study import StoredStudy
+from hpo.study import StoredStudy, status_lines, study_status
 from hpo.training import metric_label
 
 __all__ = ["about_lines", "study_about"]

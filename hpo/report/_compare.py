@@ -16,7 +16,7 @@ from hpo.report._pictures import Pictures
 from hpo.report._sections import ResultTable, Section
 from hpo.report._spent import best_so_far_by_epochs, spent
 from hpo.results import Interval
-from hpo.search import NoCandidateError, Task
+from hpo.search import NoCandidateError, Task, format_score
 from hpo.study import StoredStudy, best_so_far, concerns, epochs_trained
 from hpo.training import metric_label
 
@@ -230,7 +230,7 @@ def _facts(side: _Side) -> dict[str, str]:
     if best is None or best.outcome is None:
         score, trial, size = "none yet", "", ""
     else:
-        score = f"{best.outcome.value:.3f} ± {best.outcome.std:.3f}"
+        score = format_score(best.outcome.value, best.outcome.std)
         trial = f"{best.trial}{'' if side.decided else ', the best so far'}"
         size = "" if best.outcome.model_mb is None else f"{best.outcome.model_mb:.3g}"
     return {

@@ -9,7 +9,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.models import Config, is_two_step
-from hpo.search import StageTable
+from hpo.search import StageTable, format_score
 from hpo.study import StoredStudy
 from hpo.training import EpochRecord, metric_label
 
@@ -212,7 +212,7 @@ def _result(trial: FrozenTrial, value: float | None, std: float | None) -> str:
     if value is not None:
         reason = str(trial.user_attrs.get("pruned", ""))
         ended = ", diverged" if reason.startswith("diverged") else ", pruned" if reason else ""
-        return f"{value:.3f} ± {std:.3f}{ended}"
+        return f"{format_score(value, std)}{ended}"
     if trial.state is TrialState.PRUNED:  # it broke a constraint
         return "not trained"
     return "failed" if trial.state is TrialState.FAIL else "running"

@@ -24,7 +24,7 @@ from hpo.results import (
     pick_task,
     study_metrics,
 )
-from hpo.search import NoCandidateError, Task, format_params
+from hpo.search import NoCandidateError, Task, format_params, format_score
 from hpo.study import StoredStudy, as_far_as_it_got, best_so_far, concerns
 
 if TYPE_CHECKING:
@@ -117,8 +117,8 @@ def finish_study(
     called = "best" if top is not None and top.position == best.position else "picked"
     lines = [
         *(f"CAUTION: {line}" for line in concerns(study, tasks)),
-        f"{called}: trial {best.trial}, {study.space.metric} {best.outcome.value:.3f} ± "
-        f"{best.outcome.std:.3f} ({winner})",
+        f"{called}: trial {best.trial}, {study.space.metric} "
+        f"{format_score(best.outcome.value, best.outcome.std)} ({winner})",
         *([f"  {best.outcome.pruned}{_shortened(written)}"] if best.outcome.pruned else []),
         *judged_lines(written),
         *front_lines(study, tasks),

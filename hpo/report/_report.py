@@ -30,7 +30,7 @@ from hpo.report._row_files import ROW_FILES, changed_files
 from hpo.report._sections import ResultTable, Section
 from hpo.report._table_files import stage_table, write_scores, write_trials
 from hpo.results import stored_floor
-from hpo.search import Task, format_params
+from hpo.search import Task, format_params, format_score
 from hpo.study import StoredStudy, concerns
 from hpo.training import metric_label
 
@@ -164,11 +164,11 @@ def _reliability(bins: ResultTable, pictures: Pictures) -> Section:
 def _facts(study: StoredStudy, tasks: Sequence[Task]) -> dict[str, str]:
     states = collections.Counter(task.state.value for task in tasks)
     counted = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    dataset = study.definition.dataset
+    dataset, seeds = study.definition.dataset, study.space.seeds
     facts = {
         "data": f"{dataset.get('data', '')}, features {dataset.get('encoder', '')}",
-        "metric": f"{study.space.metric} at the last epoch, mean ± standard deviation over "
-        f"{study.space.seeds} seed{'s' if study.space.seeds > 1 else ''}"
+        "metric": f"{study.space.metric} at the last epoch, "
+        f"{'one seed' if seeds == 1 else f'mean ± standard deviation over {seeds} seeds'}"
         f"{', in percent' if metric_label(study.space.metric).endswith('(%)') else ''}",
         "configurations": counted or "none yet",
     }
@@ -176,5 +176,5 @@ def _facts(study: StoredStudy, tasks: Sequence[Task]) -> dict[str, str]:
     if best is None or best.config is None or best.outcome is None:
         return {**facts, "best": "not decided yet"}
     shown = format_params(study.strategy.params(best.config))
-    score = f"{best.outcome.value:.3f} ± {best.outcome.std:.3f}"
+    score = format_score(best.outcome.value, best.outcome.std)
     return {**facts, "best": f"trial {best.trial}: {score} ({shown})"}

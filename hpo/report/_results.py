@@ -85,7 +85,7 @@ def make_results(
     if decision is not None:
         trained += decision.epochs
         judgement = judge(study, best, tasks, device, decision.thresholds, trainer=decision.trainer)
-        report_errors(out / "report", best, tasks, decision, means.known)
+    of_winner = decision
     if selection is not None and averaged:
         decision = decide_on(selection, study.space)
     if judgement is not None:
@@ -124,6 +124,8 @@ def make_results(
         assert judgement.untouched_tuned is not None  # both are of the same rows
         found |= _tested("winner", judgement.untouched_tuned, judgement.untouched)
         on_test = seed_probabilities(decision.trainer, best, "test")
+    if of_winner is not None:  # after the predictions, which somebody waits for
+        report_errors(out / "report", best, tasks, of_winner, means.known)
     if decision is not None:
         right = None if on_test is None else bundle.labels_of("test") > 0
         of_test = None if on_test is None else bundle.groups_of("test")

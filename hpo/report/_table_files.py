@@ -10,7 +10,7 @@ from hpo.features import ChoiceCost
 from hpo.files import atomic_write
 from hpo.report._sections import ResultTable
 from hpo.results import write_csv
-from hpo.search import COSTS, StageTable, TableRow, param_value
+from hpo.search import COSTS, StageTable, TableRow, format_score, param_value
 from hpo.study import StoredStudy
 from hpo.training import curve_columns
 
@@ -203,9 +203,7 @@ def table_cells(table: StageTable, metric: str) -> tuple[list[str], list[list[st
 
 def score_text(row: TableRow) -> str:
     """Return the score of a row, with its deviation where it has one; empty without a score."""
-    if row.value is None:
-        return ""
-    return f"{row.value:.3f}" if row.std is None else f"{row.value:.3f} ± {row.std:.3f}"
+    return "" if row.value is None else format_score(row.value, row.std)
 
 
 def costs_in(table: StageTable) -> list[str]:

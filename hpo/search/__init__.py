@@ -34,7 +34,7 @@ from hpo.search._strategy import (
     Strategy,
     Verdict,
 )
-from hpo.search._tables import StageTable, TableRow, format_params
+from hpo.search._tables import StageTable, TableRow, format_params, format_score
 from hpo.search._task import NewTask, Progress, Task, TaskState, TrialOutcome
 from hpo.search._trial import run_trial
 from hpo.search._values import Component
@@ -89,6 +89,7 @@ __all__ = [
     "expected_gain",
     "experimental",
     "format_params",
+    "format_score",
     "front_of",
     "last_step",
     "load_space",

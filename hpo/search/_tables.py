@@ -7,7 +7,7 @@ from typing import Any
 from hpo.features import ChoiceCost
 from hpo.search._task import Task, TaskState
 
-__all__ = ["StageTable", "TableRow", "format_params", "table_row"]
+__all__ = ["StageTable", "TableRow", "format_params", "format_score", "table_row"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +96,16 @@ def table_row(
 def format_params(params: Mapping[str, Any]) -> str:
     """Return parameters as people write them, such as ``lr 0.001, hidden 2048-512``."""
     return ", ".join(f"{name} {_format(value)}" for name, value in params.items())
+
+
+def format_score(value: float, std: float | None) -> str:
+    """Return a score as people write it, such as ``83.463 ± 0.021``.
+
+    Args:
+        value: The mean over seeds.
+        std: Their standard deviation; it is left out for a single seed, of which it is 0.
+    """
+    return f"{value:.3f} ± {std:.3f}" if std else f"{value:.3f}"
 
 
 def _format(value: Any) -> str:

@@ -20,6 +20,7 @@ from hpo.study._so_far import (
     epochs_trained,
     epochs_unfinished,
 )
+from hpo.study._status import status_lines, study_status
 from hpo.study._study import StoredStudy, finished_trial
 
 __all__ = [
@@ -52,6 +53,8 @@ __all__ = [
     "look",
     "plugins_of",
     "retry_failed",
+    "status_lines",
     "study_names",
+    "study_status",
     "warm_start",
 ]

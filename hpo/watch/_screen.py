@@ -32,7 +32,7 @@ from hpo.report import (
     with_floor,
 )
 from hpo.results import Floor
-from hpo.search import COSTS, Plan, Space, StageTable
+from hpo.search import COSTS, Plan, Space, StageTable, format_score
 from hpo.watch._console import Drawing, SharedConsole
 from hpo.watch._picture import Picture
 from hpo.watch._view import View
@@ -215,4 +215,4 @@ def _ended_line(event: TrialEnded) -> str:
     if event.value is None:
         return f"{where}  {event.reason}"
     pruned = f"  {event.reason}" if event.reason else ""
-    return f"{where}  {event.value:.3f} ± {event.std:.3f}{pruned}"
+    return f"{where}  {format_score(event.value, event.std)}{pruned}"

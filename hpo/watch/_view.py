@@ -7,7 +7,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpo.search import format_params
+from hpo.search import format_params, format_score
 from hpo.watch._picture import Picture, Running, clock
 
 __all__ = ["View", "best_text", "headline"]
@@ -57,13 +57,13 @@ def best_text(picture: Picture) -> str:
         return "no result yet"
     called = "best" if picture.stopped is not None and picture.stopped.complete else "best so far"
     if best.low is not None and best.high is not None:
-        sure = f" ({best.low:.2f} to {best.high:.2f})"
+        score = f"{best.value:.3f} ({best.low:.2f} to {best.high:.2f})"
     else:
-        sure = "" if best.std is None else f" ± {best.std:.3f}"
+        score = format_score(best.value, best.std)
     where = "" if best.step is None else f" at epoch {best.step}"
     params = format_params(best.params)
     shown = f": {params}" if params else ""
-    return f"{called} {best.value:.3f}{sure}{where}, trial {best.trial}{shown}"
+    return f"{called} {score}{where}, trial {best.trial}{shown}"
 
 
 def _left_text(seconds: float | None) -> str:

@@ -65,9 +65,7 @@ class Worker:
             tune_allocator()
         with self._bench.device.in_use():
             try:
-                return self._work()
-            except Interrupted:
-                return False
+                return self._work_in_time()
             except KeyError:
                 self._check_there()  # Optuna finds nothing of a study that was deleted
                 raise
@@ -85,6 +83,22 @@ class Worker:
     def hangs(self) -> str | None:
         """Why its training won't come back, if it hangs in a thread, which can't be ended."""
         return self._stopping.hangs
+
+    def _work_in_time(self) -> bool:
+        while True:
+            try:
+                return self._work()
+            except Interrupted:
+                if self._stopping.asked or self._time_is_over():
+                    return False
+
+    def _time_is_over(self) -> bool:
+        """Ask the store; the deadline may have been moved since the last heartbeat."""
+        try:
+            self._limits_reached()
+        except Interrupted:  # the store is away, so that nobody can tell
+            return True
+        return self._stopping.due
 
     def _work(self) -> bool:
         while True:

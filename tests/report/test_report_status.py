@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 from report_samples import make_study
 
-from hpo.report import status_lines, study_status
 from hpo.search import Progress
 from hpo.status import main
-from hpo.study import StoredStudy
+from hpo.study import StoredStudy, status_lines, study_status
 
 
 def test_a_finished_study(finished: StoredStudy, capsys: pytest.CaptureFixture[str]) -> None:

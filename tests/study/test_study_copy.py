@@ -181,7 +181,7 @@ def test_one_study_is_shown(data: Data, capsys: pytest.CaptureFixture[str]) -> N
     assert study(["show", "mine"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "study mine: 3 done of 3 configurations, complete"
-    assert lines[2].startswith(f"best: trial {best.trial}, {best.outcome.value:.3f} ± 0.000 (")
+    assert lines[2].startswith(f"best: trial {best.trial}, {best.outcome.value:.3f} (")
     assert lines[3:] == [
         "space: mine, micro_f1 (%), mean of 1 seed",
         f"data: {mine.stored.definition.dataset['data']}, 60 rows to train, image by "

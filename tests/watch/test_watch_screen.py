@@ -55,11 +55,11 @@ def test_on_a_terminal_a_live_view_that_leaves_nothing(monkeypatch: pytest.Monke
         end = time.monotonic() + 20
         while "epoch 7/20" not in file.getvalue() and time.monotonic() < end:
             time.sleep(0.05)  # it is drawn four times a second
-        terminal.write(file.getvalue().replace("\n", "\r\n"))
+        terminal.write(file.getvalue().replace("\n", "\r\n").encode())
         assert "epoch 7/20" in terminal.text and "a table" in terminal.text
         screen(Finished(0))
     left = Terminal(100)
-    left.write(file.getvalue().replace("\n", "\r\n"))
+    left.write(file.getvalue().replace("\n", "\r\n").encode())
     assert left.text.endswith("\na table")
     assert "epoch 7/20" not in left.text
 
@@ -86,7 +86,7 @@ def test_what_is_logged_meanwhile_stands_above(monkeypatch: pytest.MonkeyPatch) 
     finally:
         log.removeHandler(handler)
     terminal = Terminal(100)
-    terminal.write(file.getvalue().replace("\n", "\r\n"))
+    terminal.write(file.getvalue().replace("\n", "\r\n").encode())
     assert terminal.text.splitlines()[-2:] == ["The database is locked.", "It is over."]
 
 

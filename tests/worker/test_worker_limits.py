@@ -192,3 +192,25 @@ def test_a_study_is_not_stopped_while_many_trials_are_still_to_come(tmp_path: Pa
     StopWhenTied(study, bench).check()
     row = study.ledger.study("s")
     assert row is not None and row.stopped is None
+
+
+def test_a_deadline_that_was_moved_is_asked_for_before_a_worker_leaves(tmp_path: Path) -> None:
+    """Its last heartbeat told it of an earlier one."""
+    study = in_sqlite(tmp_path, length=5000, trials=4)
+    study.ledger.ration("s", 3600.0, None)
+    ends: list[bool] = []
+    worker = Worker(study, WorkerSettings(heartbeat=600.0, grace=3600.0))
+    thread = threading.Thread(target=lambda: ends.append(worker.run()))
+    thread.start()
+
+    def claim() -> int | None:
+        return next((t.token for t in study.tasks() if t.state is TaskState.CLAIMED), None)
+
+    wait_for(lambda: claim() is not None, "a claim")
+    first = claim()
+    worker._stopping.leave(0.0)
+    wait_for(lambda: claim() not in (first, None), "a second claim")
+    study.ledger.ration("s", 0.0, None)
+    worker._stopping.leave(0.0)
+    thread.join(30.0)
+    assert ends == [False]

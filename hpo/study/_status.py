@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hpo.search import Task, TaskState, format_params
-from hpo.study import StoredStudy, best_so_far, concerns, epochs_trained
+from hpo.search import Task, TaskState, format_params, format_score
+from hpo.study._concerns import concerns
+from hpo.study._so_far import best_so_far, epochs_trained
+from hpo.study._study import StoredStudy
 
 __all__ = ["status_lines", "study_status"]
 
@@ -66,7 +68,7 @@ def status_lines(status: dict[str, Any]) -> list[str]:
         lines.append("no result yet")
     else:
         called = "best" if status["complete"] else "best so far"
-        score = f"{best['value']:.3f} ± {best['std']:.3f}"
+        score = format_score(best["value"], best["std"])
         lines.append(f"{called}: trial {best['trial']}, {score} ({best['params']})")
     return lines
 
