@@ -1,7 +1,6 @@
 """optuna-dashboard on a storage, with the notes and plots of its studies kept current."""
 
 import contextlib
-import json
 import logging
 import re
 import threading
@@ -14,7 +13,6 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from optuna.storages import BaseStorage, get_storage
 
-from hpo._options import ending
 from hpo.dashboard._board import Board
 from hpo.dashboard._lean import LeanStorage
 from hpo.errors import InputError
@@ -86,18 +84,9 @@ def _app(storage: BaseStorage, artifacts: Path) -> "WSGIApplication":
     # the rest needs all of a trial: it renames studies, for one, by copying their trials
     lean = wsgi(cast(BaseStorage, LeanStorage(storage)), artifact_store=files)
 
-    for page in (whole, lean):
-        page.catchall = False  # with which it prints a traceback for each of its many requests
-
     def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         shows = environ["REQUEST_METHOD"] == "GET" and _STUDY.fullmatch(environ["PATH_INFO"])
-        try:
-            answer: Iterable[bytes] = (lean if shows else whole)(environ, start_response)
-        except Exception as error:  # such as of a store that is away; the page asks again
-            _, said = ending(error)
-            _log.warning("%s has no answer: %s", environ["PATH_INFO"], said)
-            start_response("503 Service Unavailable", [("Content-Type", "application/json")])
-            return [json.dumps({"reason": said}).encode()]
+        answer: Iterable[bytes] = (lean if shows else whole)(environ, start_response)
         return answer
 
     return app

@@ -95,9 +95,10 @@ def test_where_its_results_are_is_waited_for(data: Data, monkeypatch: pytest.Mon
     finish(data, HERE, "mine")
     stored = StoredStudy.join(HERE, "mine")
     for name in ("get_study_user_attrs", "set_study_user_attr"):
-        real, failed = getattr(RDBStorage, name), []
+        real: Callable[..., Any] = getattr(RDBStorage, name)
+        failed: list[int] = []
 
-        def once(*given: Any, real: Any = real, failed: list[int] = failed) -> Any:
+        def once(*given: Any, real: Callable[..., Any] = real, failed: list[int] = failed) -> Any:
             if not failed:
                 failed.append(1)
                 raise OperationalError("", {}, Exception("the database system is starting up"))
