@@ -96,14 +96,14 @@ def test_candidates_and_another_study_s_best_come_first(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([*COMMAND, "--trials", "3"]) == 0
-    again = [*COMMAND, "--trials", "3", "--add", "lr=0.002,dropout=0.6"]
+    again = [*COMMAND, "--trials", "3", "--add", "lr=0.0015,dropout=0.7"]
     assert run(again) == 0
     trials = hpo.load_study("best").optuna.get_trials()
     assert len(trials) == 4
-    assert (trials[3].params["lr"], trials[3].params["dropout"]) == (0.002, 0.6)
+    assert (trials[3].params["lr"], trials[3].params["dropout"]) == (0.0015, 0.7)
     capsys.readouterr()
     assert run(again) == 0
-    assert "--add lr=0.002,dropout=0.6: the study has this configuration already" in (
+    assert "--add lr=0.0015,dropout=0.7: the study has this configuration already" in (
         capsys.readouterr().out
     )
     best = hpo.load_study("best").best_config
@@ -173,7 +173,7 @@ def test_a_timeout_leaves_the_best_so_far_and_going_on_improves_it(
         (["--time-limit", "ten"], "is 'ten', but must be a time such as 90s, 10m or 1h30m"),
         (["--add", "lr"], "--add lr: must be name=value,name=value with each name once"),
         (["--add", "lr=1,lr=2"], "--add lr=1,lr=2: must be name=value,name=value"),
-        (["--add", "lr=5"], "lr is 5.0, but must be 0.0005 to 0.002"),
+        (["--add", "lr=5"], "lr is 5.0, but must be 0.0007 to 0.0015"),
         (["--add", "fusion=sum"], "fusion is sum, but must be one of sum_joint, mixed_joint"),
         (["--warm-start", "nothing"], "--warm-start nothing: "),
     ],

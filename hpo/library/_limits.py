@@ -8,6 +8,7 @@ from typing import Any
 from hpo._duration import seconds_of
 from hpo.errors import InputError
 from hpo.features import load_bundle
+from hpo.models import Config
 from hpo.search import (
     Budget,
     Task,
@@ -227,7 +228,9 @@ class TimeLimit:
         self._margin = _margin(limits.time_limit)
         self._closing = _CLOSING_S + _CLOSING_SHARE * limits.time_limit
         self._unknown = _UNKNOWN_SHARE * limits.time_limit
-        self._first: tuple[float, int] | None = None
+        self._claimed: float | None = None
+        #: When so many epochs were trained, each time that there were more.
+        self._seen: list[tuple[float, int]] = []
         self._workers = 1
         self._deadline: float | None = None
         self._promised: int | None = None
@@ -239,16 +242,22 @@ class TimeLimit:
 
     def update(self, tasks: Sequence[Task]) -> None:
         """Take in what was trained so far, and tell the workers what they may still train."""
-        now, trained = time.monotonic(), self._trained(tasks)
+        now, reached = time.monotonic(), self._reached(tasks)
+        trained = sum(self._epochs(config, step) for _, config, step in reached)
         at_work = sum(task.state is TaskState.CLAIMED for task in tasks)
-        if self._first is None and at_work:
-            self._first = now, trained
+        if self._claimed is None and at_work:
+            self._claimed = now
         self._workers = max(self._workers, at_work)
+        if not self._seen or trained > self._seen[-1][1]:
+            self._seen.append((now, trained))
         epochs, refit = None, self._unknown_seconds(now)
-        if self._first is not None and trained > self._first[1]:
-            rate = (trained - self._first[1]) / (now - self._first[0]) / self._workers
-            refit = self._refit_seconds(tasks, rate, self._end - self._margin - self._closing - now)
-            left = max(self._end - self._margin - refit - self._closing - now, 0.0)
+        if len(self._seen) > 2:
+            # Before the first epochs are seen there is much to read and to set up.
+            (began, before), (ended, after) = self._seen[1], self._seen[-1]
+            rate = (after - before) / (ended - began) / self._workers
+            spare = self._end - self._margin - self._closing - now
+            refit = self._refit_seconds(reached, rate, spare)
+            left = max(spare - refit, 0.0)
             epochs = trained + int(_PROMISED * rate * self._workers * left)
             # What one whole trial needs is promised to the last; the deadline is still there.
             epochs = max(epochs, self._study.strategy.needed_epochs(self._study))
@@ -264,16 +273,18 @@ class TimeLimit:
 
         That of what is being trained takes as long as that has taken by now.
         """
-        if self._first is None or not self._limits.refit:
+        if self._claimed is None or not self._limits.refit:
             return 0.0
-        so_far = _REFIT_SLACK * self._growth * self._workers * (now - self._first[0])
+        so_far = _REFIT_SLACK * self._growth * self._workers * (now - self._claimed)
         return min(so_far, self._unknown)
 
-    def _refit_seconds(self, tasks: Sequence[Task], rate: float, left: float) -> float:
+    def _refit_seconds(
+        self, reached: Sequence[tuple[Task, Config, int]], rate: float, left: float
+    ) -> float:
         """Return what is to be kept back for the refit.
 
         Args:
-            tasks: Of the study.
+            reached: The tasks, and how far they are.
             rate: Epochs a second of one worker, or of the refit.
             left: Seconds for trials and the refit.
         """
@@ -283,27 +294,25 @@ class TimeLimit:
         of_an_epoch = _REFIT_SLACK * self._growth / rate
         whole = of_an_epoch * refit_epochs(space, modalities)
         begun = [
-            (task.config, task.progress.step)
-            for task in tasks
-            if task.config is not None and task.progress is not None and task.outcome is None
+            (config, step) for task, config, step in reached if task.outcome is None and step > 0
         ]
+        tasks = [task for task, _, _ in reached]
         if not begun or self._study.strategy.best_so_far(tasks) is not None:
             return whole
         to_go = [
-            trained_epochs(space, config, modalities, last_step(space, config))
-            - trained_epochs(space, config, modalities, step)
+            self._epochs(config, last_step(space, config)) - self._epochs(config, step)
             for config, step in begun
         ]
         if min(to_go) / rate + whole <= left:
             return whole
         # No trial can be whole in time. The furthest one will be refitted for as long as it got.
-        reached = max(
+        furthest = max(
             refit_epochs_of(
                 space, config.replace(epochs=reached_length(space, config, step)), modalities
             )
             for config, step in begun
         )
-        return min(whole, of_an_epoch * reached)
+        return min(whole, of_an_epoch * furthest)
 
     def _tell(self, now: float, deadline: float, epochs: int | None) -> None:
         if self._deadline is not None and now >= self._deadline - _SECONDS:
@@ -313,19 +322,23 @@ class TimeLimit:
             self._deadline, self._promised = deadline, epochs
             self._study.ledger.ration(self._study.name, deadline - now, epochs)
 
-    def _trained(self, tasks: Sequence[Task]) -> int:
-        """Return the epochs of single runs that all trials have trained until now."""
+    def _reached(self, tasks: Sequence[Task]) -> list[tuple[Task, Config, int]]:
+        """Return the tasks that have a configuration, with it and the step that they got to."""
         pauses = self._study.pauses()
-        space, modalities = self._study.space, self._study.definition.modalities
-        total = 0
+        found = []
         for task in tasks:
             if task.config is None:
                 continue
             steps = [past.step for past in pauses.get(task.position, ())]
             steps += [task.progress.step] if task.progress is not None else []
             steps += [task.outcome.steps] if task.outcome is not None else []
-            total += trained_epochs(space, task.config, modalities, max(steps, default=0))
-        return total
+            found.append((task, task.config, max(steps, default=0)))
+        return found
+
+    def _epochs(self, config: Config, step: int) -> int:
+        """Return the epochs of single runs that a trial has trained by a step."""
+        space, modalities = self._study.space, self._study.definition.modalities
+        return trained_epochs(space, config, modalities, step)
 
 
 class Exhaustion:

@@ -24,8 +24,8 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; }
 dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .8rem; border-bottom: 1px solid var(--line); text-align: left; }
-th { color: var(--faint); font-weight: 600; }
-td.number, th.number { text-align: right; white-space: nowrap; }
+th { color: var(--faint); font-weight: 600; vertical-align: bottom; }
+td.number, th.number { text-align: right; } td.number { white-space: nowrap; }
 tr.winner { font-weight: 700; background: var(--winner); }
 p.concern { border-left: .3rem solid #c0392b; background: #fbeeec; color: #222;
             padding: .5rem .8rem; }

@@ -15,6 +15,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from hpo.models import field_names, neutral
 from hpo.report._sections import ResultTable, Section
 from hpo.search import GreedySearch, StageTable, Task
 from hpo.study import StoredStudy
@@ -141,7 +142,7 @@ def varied(study: StoredStudy) -> Section:
 
 
 def best_pipeline(study: StoredStudy, best: Task | None) -> Section | None:
-    """Return Table 12 once there is a best configuration.
+    """Return Table 12 once there is a best configuration, and what it has beyond the paper's.
 
     Args:
         study: The study.
@@ -149,7 +150,13 @@ def best_pipeline(study: StoredStudy, best: Task | None) -> Section | None:
     """
     if best is None or best.config is None:
         return None
-    values = {name: getattr(best.config, name) for name in _PAPER_BEST}
+    beyond = [
+        name
+        for name in field_names()
+        if name not in _PAPER_BEST and getattr(best.config, name) != neutral(name)
+    ]
+    values = {name: getattr(best.config, name) for name in (*_PAPER_BEST, *beyond)}
+    values |= dict(best.config.options)
     table = _settings(
         "The best configuration", "best", values, _PAPER_BEST if _cites_paper(study) else {}
     )
@@ -269,7 +276,7 @@ def _settings(
     """Return a table of values, beside the paper's where these are for the same data."""
     head = ("parameter", "value", *(["paper"] if paper else []))
     rows = tuple(
-        (field, _shown(value), *([_shown(paper[field])] if paper else []))
+        (field, _shown(value), *([_shown(paper.get(field, ""))] if paper else []))
         for field, value in values.items()
     )
     return ResultTable(name, head, rows, words=head[1:], key=key)

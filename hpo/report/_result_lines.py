@@ -68,10 +68,10 @@ def _tied_lines(tied: Mapping[str, Any]) -> list[str]:
     if not trials:
         return []
     listed = ", ".join(map(str, trials[:8])) + (", …" if len(trials) > 8 else "")
-    return [
-        f"tied: {len(trials)} of the {tied['compared']} best others can't be told from it (95%, "
-        f"paired over rows): trials {listed}"
-    ]
+    one = tied["compared"] == 1
+    which = "the only other" if one else f"{len(trials)} of the {tied['compared']} best others"
+    word = "trial" if len(trials) == 1 else "trials"
+    return [f"tied: {which} can't be told from it (95%, paired over rows): {word} {listed}"]
 
 
 def _optimism_lines(written: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hpo.library import _limits as module
 from hpo.library._limits import Limits, TimeLimit, shown_time
 from hpo.report import finish_study
 from hpo.search import Progress, TaskState
+from hpo.study import StoredStudy
 
 PROMOTE: dict[str, Any] = {
     "name": "p",
@@ -160,32 +162,55 @@ def test_without_a_whole_trial_the_furthest_is_taken(tmp_path: Path) -> None:
     assert hpo.load_model(out / "model").config.epochs == best.outcome.steps
 
 
-@pytest.mark.parametrize("limit", [60.0, 900.0])
-def test_what_is_kept_back_for_the_refit(
-    limit: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """That of a whole trial, unless none can be whole in time: then that of the furthest."""
+@pytest.fixture
+def step_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[float], Callable[..., float]]:
+    """Makes, for a time limit, what tells the deadline after so many seconds.
+
+    It is given how far two trials of 1,000 epochs have got that are being trained, or that paused.
+    """
     fixed = {**SPACE["fixed"], "fusion": "concat", "epochs": 1000}
     stage = {"name": "rate", "params": {"lr": [0.001, 0.01]}}
     space = {**SPACE, "seeds": 1, "split": {"kind": "tail", "val_rows": 40}, "fixed": fixed}
     study = create(tmp_path, {**space, "search": {"kind": "greedy", "stages": [stage]}})
     study.stored.open_next()
-    first, second = study.stored.tasks()
+    two = study.stored.tasks()
     now, told = [100.0], list[float]()
+    paused: dict[int, list[Progress]] = {}
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(TimeLimit, "_tell", lambda _, now, deadline, epochs: told.append(deadline))
-    clock = TimeLimit(study.stored, Limits(time_limit=limit, began=100.0), growth=1.5)
+    monkeypatch.setattr(StoredStudy, "pauses", lambda _: paused)
 
-    def step(seconds: float, *steps: int) -> float:
-        now[0] = 100.0 + seconds
-        begun = [
-            dataclasses.replace(task, state=TaskState.CLAIMED, progress=Progress(done, 1000, 50.0))
-            for task, done in zip((first, second), steps, strict=False)
-        ]
-        clock.update(begun)
-        return told[-1] - 100.0
+    def make(limit: float) -> Callable[..., float]:
+        clock = TimeLimit(study.stored, Limits(time_limit=limit, began=100.0), growth=1.5)
 
-    results = 6 + 0.05 * limit
+        def step(seconds: float, *steps: int, pausing: bool = False) -> float:
+            now[0] = 100.0 + seconds
+            found = [Progress(done, 1000, 50.0) for done in steps]
+            paused.clear()
+            if pausing:
+                paused.update({t.position: [p] for t, p in zip(two, found, strict=False)})
+            begun = [
+                dataclasses.replace(task, state=TaskState.PAUSED)
+                if pausing
+                else dataclasses.replace(task, state=TaskState.CLAIMED, progress=progress)
+                for task, progress in zip(two, found, strict=False)
+            ]
+            clock.update(begun)
+            return told[-1] - 100.0
+
+        return step
+
+    return make
+
+
+@pytest.mark.parametrize("limit", [60.0, 900.0])
+def test_what_is_kept_back_for_the_refit(
+    limit: float, step_of: Callable[[float], Callable[..., float]]
+) -> None:
+    """That of a whole trial, unless none can be whole in time: then that of the furthest."""
+    step, results = step_of(limit), 6 + 0.05 * limit
     # nobody knows yet how long an epoch takes
     assert step(-1) == step(0, 1) == pytest.approx(limit - results)
     assert step(1, 1) == pytest.approx(limit - results - 1.2 * 1.5 * 1)
@@ -195,6 +220,29 @@ def test_what_is_kept_back_for_the_refit(
         assert step(seconds, done) == pytest.approx(limit - results - kept)
     kept = 2 * (whole if limit == 900 else one * 121)  # each of two workers has half of the rate
     assert step(14, 121, 20) == pytest.approx(limit - results - kept)
+
+
+def test_a_slow_beginning_says_nothing_of_the_refit(
+    step_of: Callable[[float], Callable[..., float]],
+) -> None:
+    """Reading rows and setting up is not training."""
+    step, results = step_of(900.0), 6 + 0.05 * 900
+    step(-1)
+    assert step(0, 0) == pytest.approx(900 - results)
+    assert step(30, 5) == pytest.approx(900 - results - 1.2 * 1.5 * 30)
+    kept = 1.2 * 1.5 * 1000 / 10  # 10 epochs a second since then
+    assert step(31, 15) == pytest.approx(900 - results - kept)
+    assert step(33, 15) == pytest.approx(900 - results - kept)  # no news is no slowness
+
+
+def test_trials_that_pause_are_as_far_as_they_paused(
+    step_of: Callable[[float], Callable[..., float]],
+) -> None:
+    """A refit of a whole trial isn't kept back because nothing is being trained just now."""
+    step, results = step_of(60.0), 6 + 0.05 * 60
+    step(-1)
+    step(0, 1)
+    assert step(4, 41) == step(4, 41, pausing=True) == pytest.approx(60 - results - 0.18 * 41)
 
 
 def test_a_candidate_is_added_by_hand(tmp_path: Path) -> None:
