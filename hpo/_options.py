@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import logging
 import math
 import os
@@ -300,7 +301,8 @@ def ending(error: BaseException) -> tuple[int, str]:
         return 2, f"{text} has bytes that are no text in UTF-8, so it can't be used here."
     if isinstance(error, OSError):
         named = f"'{error.filename}': " if error.filename else ""
-        return 1, f"{named}{error.strerror or error}"
+        more = "; allow more (ulimit -n)" if error.errno == errno.EMFILE else ""
+        return 1, f"{named}{error.strerror or error}{more}"
     if (away := _trouble_of_store(error)) is not None:
         return away.status, str(away)
     (first, *_) = str(error).strip().splitlines() or [""]
@@ -362,6 +364,9 @@ class _Plain(logging.Formatter):
 def _reporting() -> Iterator[None]:
     """Send the package's warnings to standard error, with the time, while a command runs."""
     log = logging.getLogger("hpo")
+    if any(isinstance(handler.formatter, _Plain) for handler in log.handlers):
+        yield  # a command that was called by another
+        return
     handler = logging.StreamHandler()
     handler.setFormatter(_Plain("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     log.addHandler(handler)

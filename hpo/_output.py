@@ -5,15 +5,15 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO, cast
+from typing import IO, Any, TextIO, cast
 
-__all__ = ["plain", "steady_output"]
+__all__ = ["drawn", "plain", "steady_output"]
 
 #: Characters that terminals obey, and those that change the direction of a text.
 _OBEYED = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 _ALL = re.compile(rf"{_OBEYED}|\r(?!\n)")
-#: Colours and moves of the cursor, which rich prints, or such a character.
-_OTHERS = re.compile(rf"(\x1b\[[0-9;?]*[A-Za-z])|{_OBEYED}")
+#: A carriage return stays, since progress bars of other libraries begin their line again with it.
+_PRINTED = re.compile(_OBEYED)
 
 
 def plain(text: str) -> str:
@@ -22,6 +22,16 @@ def plain(text: str) -> str:
     Names and paths come from outside, and may hold anything.
     """
     return _ALL.sub(_code, text)
+
+
+def drawn(stream: IO[str]) -> IO[str]:
+    """Return the stream to draw on, on which colours and moves of the cursor work.
+
+    Args:
+        stream: Of ``steady_output``, whose ``write`` lets nothing of that through; or another one,
+            which is returned.
+    """
+    return cast(IO[str], _Drawn(stream)) if isinstance(stream, _Steady) else stream
 
 
 def _code(found: re.Match[str]) -> str:
@@ -35,6 +45,9 @@ def steady_output() -> Iterator[None]:
     A log on a full disk, a pipe that nobody reads any more, a terminal that lacks a character: what
     can't be printed is left out, or written by its code. The work goes on.
     """
+    if isinstance(sys.stdout, _Steady):  # a command that was called by another
+        yield
+        return
     _open_what_is_closed()
     before = sys.stdout, sys.stderr
     streams = [_Steady(stream) for stream in before]
@@ -71,29 +84,24 @@ class _Steady:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        # Nothing is drawn elsewhere, so what looks like it comes from outside.
-        self._draws = "FORCE_COLOR" in os.environ
-        with contextlib.suppress(ValueError):  # of one that was closed
-            self._draws |= stream.isatty()
 
     def write(self, text: str) -> int:
         """Write a text as far as that is possible; return its length.
 
-        What would make a terminal do anything but draw is written by its code.
+        What a terminal would obey is written by its code.
         """
-        try:
-            self._stream.write(_OTHERS.sub(self._safe, text))
-        except UnicodeEncodeError:
-            encoding = self._stream.encoding
-            self.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        except (OSError, ValueError):  # a ValueError of one that was closed
-            pass
+        self.put(_PRINTED.sub(_code, text))
         return len(text)
 
-    def _safe(self, found: re.Match[str]) -> str:
-        if found[1] is None:
-            return _code(found)
-        return found[0] if self._draws else plain(found[0])
+    def put(self, text: str) -> None:
+        """Write a text as it is, as far as that is possible."""
+        try:
+            self._stream.write(text)
+        except UnicodeEncodeError:
+            encoding = self._stream.encoding
+            self.put(text.encode(encoding, "backslashreplace").decode(encoding))
+        except (OSError, ValueError):  # a ValueError of one that was closed
+            pass
 
     def writelines(self, lines: Any) -> None:
         """Write several texts."""
@@ -117,3 +125,18 @@ class _Steady:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+class _Drawn:
+    """A ``_Steady`` to draw on; everything but ``write`` is the stream's."""
+
+    def __init__(self, steady: _Steady) -> None:
+        self._steady = steady
+
+    def write(self, text: str) -> int:
+        """Write what is drawn; return its length."""
+        self._steady.put(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._steady, name)

@@ -54,7 +54,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     rights are those of any new file, by the umask.
 
     Raises:
-        OSError: The disk is full or the folder can't be written; ``path`` is untouched.
+        OSError: The disk is full or the folder can't be written; ``path`` is untouched. What has
+            no file name has that of ``path`` then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
@@ -64,8 +65,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # as of a write
+            error.filename = str(path)
         raise
     sync(path.parent)
 

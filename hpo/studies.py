@@ -199,14 +199,15 @@ def _export(arguments: argparse.Namespace) -> int:
             f"--out {out}: its ending must be one of {', '.join(_ENDINGS)}, or --format must say "
             "what is written."
         )
-    check_file(out, "--out", may_be_database=True)
-    check_replaceable(out)
+    check_file(out, "--out", may_be_database=kind == "sqlite")
     if kind == "sqlite":
+        check_replaceable(out)
         copied = export_file(arguments.storage, arguments.name, out, arguments.wait_for_store)
         print(f"wrote {out}: {copied.trials} trials, {copied.tasks} tasks")
         return 0
-    from hpo.report import write_trials
+    from hpo.report import check_trials_file, write_trials
 
+    check_trials_file(out)
     load_plugins(arguments.plugin)
     study = StoredStudy.join(
         arguments.storage, arguments.name, option="NAME", wait=arguments.wait_for_store

@@ -1,7 +1,9 @@
 """One sentence instead of a traceback, around every command."""
 
 import errno
+import logging
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from hpo.__main__ import main
 from hpo._options import Parser, guarded
 from hpo.errors import DivergedError, InputError
+from hpo.files import atomic_write
 
 
 def raising(error: BaseException) -> int:
@@ -27,6 +30,42 @@ def test_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_file_that_can_t_be_read(capsys: pytest.CaptureFixture[str]) -> None:
     assert raising(PermissionError(errno.EACCES, "Permission denied", "/out/metrics.json")) == 1
     assert capsys.readouterr().err == "error: '/out/metrics.json': Permission denied\n"
+    assert raising(OSError(errno.EMFILE, "Too many open files")) == 1
+    assert capsys.readouterr().err == "error: Too many open files; allow more (ulimit -n)\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_a_file_that_grew_too_large_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a write raises has no name, under ``ulimit -f`` and on a full disk alike."""
+
+    import resource
+
+    def write(_: Sequence[str] | None) -> int:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        try:
+            with atomic_write(tmp_path / "m.onnx") as file:
+                file.write(bytes(2000))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        return 0
+
+    assert guarded(write, []) == 1
+    assert capsys.readouterr().err == f"error: '{tmp_path / 'm.onnx'}': File too large\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_warning_is_said_once_by_a_command_that_another_calls(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def inner(_: Sequence[str] | None) -> int:
+        logging.getLogger("hpo").warning("beware")
+        return 0
+
+    assert guarded(lambda given: guarded(inner, given), []) == 0
+    assert capsys.readouterr().err.count("beware") == 1
 
 
 def test_what_nobody_foresaw_is_kept_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:

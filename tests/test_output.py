@@ -6,8 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from hpo._output import plain, steady_output
+from hpo.watch import SharedConsole
 
 PRINTS = """
 import sys
@@ -95,10 +99,33 @@ def test_a_terminal_obeys_nothing_that_comes_from_outside(
     assert plain(f"a\tb\r\n{TITLE}\x1b[2J\u202e\rπ") == (
         "a\tb\r\n\\x1b]0;a title\\x07\\x1b[2J\\u202e\\rπ"
     )
-    with steady_output():
-        print(f"{TITLE}\x1b[1mbold\x1b[0m")  # nothing is drawn in a file
-    assert capsys.readouterr().out == "\\x1b]0;a title\\x07\\x1b[1mbold\\x1b[0m\n"
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    with steady_output():
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as a terminal has it
+    harmless = "\\x1b]0;a title\\x07\\x1b[1mbold\\x1b[0m\n"
+    with steady_output(), steady_output():  # a command that another one calls
         print(f"{TITLE}\x1b[1mbold\x1b[0m")
-    assert capsys.readouterr().out == "\\x1b]0;a title\\x07\x1b[1mbold\x1b[0m\n"
+    assert capsys.readouterr().out == harmless
+
+
+@pytest.mark.parametrize("redirected", [False, True])
+@pytest.mark.parametrize(
+    "mark", ["\x1b[31m", "\x1b[2J", "\x1b]0;t\x07", "\x9b2J", "\u202e", "\u2066"]
+)
+def test_what_is_drawn_has_no_texts_that_a_terminal_obeys(
+    monkeypatch: pytest.MonkeyPatch, mark: str, redirected: bool
+) -> None:
+    """Tables, titles and lines, and what is printed beside them; rich's own colours stay."""
+    shown = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", shown)
+    name = f"a{mark}b"
+    with steady_output():
+        console = SharedConsole(markup=False, force_terminal=True, width=100)
+        table = Table(name, title=name)
+        table.add_row(name, Text(name), style="bold")
+        with Live(table, console=console, redirect_stdout=redirected, auto_refresh=False):
+            console.print(name, [name], highlight=False)
+            if not redirected or mark != "\x1b[31m":  # which rich takes for a style, and ends
+                print(name)
+    drawn = shown.getvalue()
+    assert "\x1b[1m" in drawn and "\x1b[?25l" in drawn  # bold, and no cursor
+    assert mark not in drawn
+    assert drawn.count(mark[:3].encode("unicode_escape").decode()) >= 3

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich import console as rich
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,6 +16,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 from rich.text import Text
+
+from hpo._console import Console
 
 __all__ = ["ConsoleProgress", "Progress"]
 
@@ -40,7 +42,7 @@ class ConsoleProgress:
         console: Where to write; standard error by default, so that results can be piped.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: rich.Console | None = None) -> None:
         self._console = console or Console(stderr=True, markup=False, emoji=False)
         self._bars: Bars | None = None
         self._started: dict[str, tuple[float, int]] = {}

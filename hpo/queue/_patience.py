@@ -1,12 +1,19 @@
 """A store that goes away, or a full disk, is waited for."""
 
+import contextlib
 import functools
 import logging
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from hpo.trials import StoreAwayError, StoreUnfitError, lasting_reason, passing_reason
+from hpo.trials import (
+    StoreAwayError,
+    StoreUnfitError,
+    busy_at_most,
+    lasting_reason,
+    passing_reason,
+)
 
 __all__ = ["FIRST_WAIT_S", "Patience", "first_patience", "waiting"]
 
@@ -47,7 +54,8 @@ class Patience:
         wait, began, said = 0.2, time.monotonic(), False
         while True:
             try:
-                result = action()
+                with self._in_time(began):
+                    result = action()
             except Exception as error:
                 reason = passing_reason(error)
                 if reason is None:
@@ -72,6 +80,12 @@ class Patience:
                 self._poll()
                 time.sleep(0.1)
             wait = min(2 * wait, _LONGEST_WAIT_S)
+
+    def _in_time(self, began: float) -> contextlib.AbstractContextManager[None]:
+        """Let a lock of another process's be waited for no longer than a store that is away."""
+        if self._limit is None:
+            return contextlib.nullcontext()
+        return busy_at_most(self._limit - (time.monotonic() - began))
 
     def _give_up_in_time(self, reason: str, waited: float, error: Exception) -> None:
         if self._limit is not None and waited >= self._limit:

@@ -12,6 +12,7 @@ from hpo.report._row_facts import RowFacts
 from hpo.report._spent import best_so_far_by_epochs, spent
 from hpo.report._table_files import (
     ENCODER_COLUMNS,
+    check_trials_file,
     cost_cell,
     costs_in,
     encoder_cells,
@@ -29,6 +30,7 @@ __all__ = [
     "about_lines",
     "best_so_far_by_epochs",
     "bring_errors",
+    "check_trials_file",
     "cost_cell",
     "costs_in",
     "encoder_cells",

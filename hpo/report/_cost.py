@@ -96,7 +96,7 @@ def cost_table(
         f"thread{'' if study.definition.threads == 1 else 's'} on a processor, compiler "
         f"{study.definition.compiler}",
         "trained by": _trained_by(tasks),
-        "command": study.optuna.user_attrs.get(_COMMAND) or "not noted: not made by hpo run",
+        "command": study.noted(_COMMAND) or "not noted: not made by hpo run",
     }
     rows = tuple((name, said) for name, said in facts.items() if said)
     return ResultTable("Cost", ("", "value"), rows, words=("value",), key="cost")

@@ -6,8 +6,9 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from hpo.errors import InputError
 from hpo.features import ChoiceCost
-from hpo.files import atomic_write
+from hpo.files import atomic_write, regular
 from hpo.report._sections import ResultTable
 from hpo.results import write_csv
 from hpo.search import COSTS, StageTable, TableRow, format_score, param_value
@@ -16,6 +17,7 @@ from hpo.training import curve_columns
 
 __all__ = [
     "ENCODER_COLUMNS",
+    "check_trials_file",
     "cost_cell",
     "costs_in",
     "encoder_cells",
@@ -28,6 +30,9 @@ __all__ = [
 
 #: What encoders cost, in tables that compare them; see ``ChoiceCost``.
 ENCODER_COLUMNS = ("images/s", "encoder MB")
+#: The columns that a table of trials begins with.
+_HEAD = ("number", "state", "stage", "value", "std")
+_LONGEST_HEAD, _PARQUET = 65536, b"PAR1"
 
 
 def write_scores(tables: Sequence[StageTable], path: Path) -> None:
@@ -84,6 +89,36 @@ def write_trials(
         pyarrow.parquet.write_table(table, file)
 
 
+def check_trials_file(path: Path) -> None:
+    """Check that a file which is to be written isn't there, or that it is such a table of trials.
+
+    So neither the rows that a study was made from nor anything else that is kept gets lost.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    with regular(path).open("rb") as file:
+        first = file.readline(_LONGEST_HEAD)
+    if first.startswith(_PARQUET):
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            with regular(path).open("rb") as file:
+                head = pyarrow.parquet.read_schema(file).names
+        except (pyarrow.ArrowException, OSError):
+            head = []
+    else:
+        head = first.decode("utf-8", "replace").removeprefix("\ufeff").strip().split(",")
+    if tuple(head[: len(_HEAD)]) != _HEAD:
+        raise InputError(
+            f"--out {path}: is there, but isn't a table of trials that hpo wrote, so it isn't "
+            "replaced; give another file."
+        )
+
+
 def _one_type(values: list[Any]) -> list[Any]:
     """Return a column as it is if its values are of one type, or else as text."""
     types = {type(value) for value in values if value is not None}
@@ -100,7 +135,7 @@ def _trial_table(
     columns = curve_columns(study.definition.metrics)
     seeds = study.space.seeds
     head = [
-        *("number", "state", "stage", "value", "std"),
+        *_HEAD,
         *(f"params_{name}" for name in params),
         *(f"score_seed_{seed}" for seed in range(seeds)),
         *(f"metrics_{name}" for name in columns),

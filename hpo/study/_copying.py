@@ -7,7 +7,7 @@ from hpo.errors import InputError
 from hpo.queue import Copied, SqlLedger, first_patience
 from hpo.study._identity import Store, StudyGoneError
 from hpo.study._name import check_name
-from hpo.trials import FoundStudy, all_studies, check_exists, is_proxy, redact
+from hpo.trials import FoundStudy, all_studies, check_exists, find_study, is_proxy, redact
 
 __all__ = ["check_is_database", "copy_study", "copy_to"]
 
@@ -34,10 +34,11 @@ def copy_study(
     """
     target, called = url if to_url is None else to_url, name if to_name is None else to_name
     check_name(called)
-    return first_patience(wait)(lambda: _copy(url, name, target, called))
+    identity = uuid.uuid4().hex
+    return first_patience(wait)(lambda: _copy(url, name, target, called, identity))
 
 
-def _copy(url: str, name: str, to_url: str, to_name: str) -> Copied:
+def _copy(url: str, name: str, to_url: str, to_name: str, identity: str) -> Copied:
     check_exists(url)
     for one in (url, to_url):
         check_is_database(one)
@@ -49,11 +50,19 @@ def _copy(url: str, name: str, to_url: str, to_name: str) -> Copied:
                 f"(hpo study copy {name} OTHER) or another storage (--to URL)."
             )
         with contextlib.closing(Store.open(to_url)) as target:
-            return copy_to(store, found, target, to_name)
+            return copy_to(store, found, target, to_name, identity)
 
 
-def copy_to(store: Store, found: FoundStudy, target: Store, name: str) -> Copied:
+def copy_to(store: Store, found: FoundStudy, target: Store, name: str, identity: str) -> Copied:
     """Copy a study that was found into another store.
+
+    Args:
+        store: Where it is.
+        found: The study.
+        target: Where it goes to.
+        name: The copy's name.
+        identity: The copy's identity. A copy that has it is what an earlier call made whose answer
+            was lost, and is left as it is.
 
     Raises:
         InputError: The name is taken there, or one of the databases has tables that aren't known.
@@ -72,15 +81,26 @@ def copy_to(store: Store, found: FoundStudy, target: Store, name: str) -> Copied
     copied = None
     if name not in taken:
         try:
-            copied = source.copy(found.name, found.id, into, name, uuid.uuid4().hex)
+            copied = source.copy(found.name, found.id, into, name, identity)
         except KeyError:
             raise StudyGoneError(found.name, store.url) from None
+    if copied is None:
+        copied = _copied_before(target, name, identity)
     if copied is None:
         raise InputError(
             f"{name}: {redact(target.url)} has a study of this name; give another one, or delete "
             f"that one first (hpo study delete {name})."
         )
     return copied
+
+
+def _copied_before(target: Store, name: str, identity: str) -> Copied | None:
+    """Return what a copy has that is there already; None if it is another study."""
+    row, copy = target.ledger.study(name), find_study(target.storage, name)
+    if row is None or copy is None or row.identity != identity:
+        return None
+    tasks = sum(target.ledger.counts(name).values())
+    return Copied(target.storage.get_n_trials(copy.id), tasks)
 
 
 def check_is_database(url: str) -> None:

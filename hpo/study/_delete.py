@@ -11,10 +11,18 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import BaseStorage
 
 from hpo.errors import InputError, did_you_mean
-from hpo.queue import first_patience
+from hpo.queue import StudyRow, first_patience
 from hpo.search import TaskState
 from hpo.study._identity import Store
-from hpo.trials import all_studies, attached_files, check_exists, damage, find_study, redact
+from hpo.trials import (
+    FoundStudy,
+    all_studies,
+    attached_files,
+    check_exists,
+    damage,
+    find_study,
+    redact,
+)
 
 __all__ = ["Deleted", "StudyLine", "delete_study", "list_studies"]
 
@@ -108,12 +116,17 @@ def delete_study(
     Raises:
         InputError: There is no such study, or it isn't hpo's.
     """
-    return first_patience(wait)(lambda: _delete(url, name, artifacts))
+    return first_patience(wait)(_Deletion(url, name, artifacts).go_on)
 
 
-def _delete(url: str, name: str, artifacts: Path | None) -> Deleted:
-    check_exists(url)
-    store = Store.open(url)
+def _found(
+    url: str, store: Store, name: str, artifacts: Path | None
+) -> tuple[FoundStudy | None, StudyRow | None]:
+    """Return what both sides have of a study that may be deleted.
+
+    Raises:
+        InputError: There is none, or it isn't hpo's, or the artifacts have no folder.
+    """
     found, row = find_study(store.storage, name), store.ledger.study(name)
     if found is None and row is None:
         names = sorted({*store.names(), *store.ledger.studies()})
@@ -129,16 +142,69 @@ def _delete(url: str, name: str, artifacts: Path | None) -> Deleted:
         )
     if artifacts is not None and not artifacts.is_dir():
         raise InputError(f"--artifact-dir {artifacts}: there is no such folder.")
-    trials = 0 if found is None else store.storage.get_n_trials(found.id)
-    tasks = sum(store.ledger.counts(name).values())
-    removed = 0
-    if found is not None:
-        own = set() if artifacts is None else _own_artifacts(store.storage, name)
-        # In this order: if it is cut off here, what is left is a study deleted in Optuna.
-        optuna.delete_study(study_name=name, storage=store.storage)
-        removed = 0 if artifacts is None else _remove(artifacts, own)
-    store.ledger.delete(name)
-    return Deleted(trials, tasks, removed)
+    return found, row
+
+
+@dataclasses.dataclass(frozen=True)
+class _Doomed:
+    """A study that is to be deleted, as it was found."""
+
+    found: FoundStudy | None
+    row: StudyRow | None
+    trials: int
+    tasks: int
+    artifacts: set[str]
+
+
+class _Deletion:
+    """A deletion, which goes on where the store went away in the middle of it.
+
+    What is to be deleted is known from the first try on: a later one may find less of it, or a new
+    study of the same name.
+
+    Args:
+        url: The storage URL.
+        name: The study's name.
+        artifacts: See ``delete_study``.
+    """
+
+    def __init__(self, url: str, name: str, artifacts: Path | None) -> None:
+        self._url = url
+        self._name = name
+        self._folder = artifacts
+        self._doomed: _Doomed | None = None
+        self._removed = 0
+
+    def go_on(self) -> Deleted:
+        """Delete what is still there of it."""
+        check_exists(self._url)
+        with contextlib.closing(Store.open(self._url)) as store:
+            self._doomed = doomed = self._doomed or self._look(store)
+            # In this order: if it is cut off here, what is left is a study deleted in Optuna.
+            if _is_same(find_study(store.storage, self._name), doomed.found):
+                optuna.delete_study(study_name=self._name, storage=store.storage)
+            if self._folder is not None:
+                self._removed += _remove(self._folder, doomed.artifacts)
+            if doomed.row is not None:
+                store.ledger.delete(self._name, doomed.row.identity)
+        return Deleted(doomed.trials, doomed.tasks, self._removed)
+
+    def _look(self, store: Store) -> _Doomed:
+        name = self._name
+        found, row = _found(self._url, store, name, self._folder)
+        trials = 0 if found is None else store.storage.get_n_trials(found.id)
+        tasks = sum(store.ledger.counts(name).values())
+        alone = found is not None and self._folder is not None
+        return _Doomed(
+            found, row, trials, tasks, _own_artifacts(store.storage, name) if alone else set()
+        )
+
+
+def _is_same(now: FoundStudy | None, before: FoundStudy | None) -> bool:
+    """Tell whether a study is still the one that it was; ids are given out again."""
+    if now is None or before is None:
+        return False
+    return (now.id, now.identity) == (before.id, before.identity)
 
 
 def _own_artifacts(storage: BaseStorage, name: str) -> set[str]:

@@ -11,6 +11,7 @@ import mmap
 import re
 import sqlite3
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def _export(url: str, name: str, path: Path) -> Copied:
         found, _ = store.find(name, "NAME")
         alone = Path(folder) / "study.db"
         with contextlib.closing(Store.open(f"sqlite:///{alone}")) as target:
-            copied = copy_to(store, found, target, name)
+            copied = copy_to(store, found, target, name, uuid.uuid4().hex)
         _pack(alone)
         with _mapped(alone) as content:
             assert content is not None  # SQLite wrote it
@@ -108,25 +109,30 @@ def import_file(
             if len(names) != 1:
                 raise InputError(f"{path}: has {len(names)} studies of hpo's, but must have one.")
             found, _ = source.find(names[0], "NAME")
-            called = found.name if name is None else name
+            called, identity = found.name if name is None else name, uuid.uuid4().hex
 
             def take() -> Copied:
                 with contextlib.closing(Store.open(url)) as target:
-                    return copy_to(source, found, target, called)
+                    return copy_to(source, found, target, called, identity)
 
             return called, first_patience(wait)(take)
 
 
 def check_replaceable(path: Path) -> None:
-    """Check that a file which is to be written isn't there as a store.
+    """Check that a file which is to be written isn't there, or that ``export_file`` wrote it.
 
     Raises:
-        InputError: It is a database, but not what ``export_file`` wrote and nobody changed since.
+        InputError: It is something else, such as a store, or what somebody changed since.
     """
-    if not path.is_file():
+    if not path.is_file() or path.stat().st_size == 0:
         return
     with _mapped(path) as content:
-        if content is not None and not _is_whole(content):
+        if content is None:
+            raise InputError(
+                f"--out {path}: is there, but isn't a study that hpo wrote, so it isn't replaced; "
+                "give another file."
+            )
+        if not _is_whole(content):
             raise InputError(
                 f"--out {path}: is a database with studies of its own, which isn't replaced; give "
                 "another file."

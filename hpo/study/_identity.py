@@ -143,11 +143,16 @@ class Store:
         return None
 
     def link(self, found: FoundStudy) -> str:
-        """Give a study one identity on both sides, unless it has it; return it.
+        """Give a study one identity on both sides; return it.
+
+        One that it has is only read, so whoever looks at a study doesn't wait for those that write.
 
         Raises:
             StudyGoneError: It was deleted in this moment.
         """
+        row = self.ledger.study(found.name)
+        if row is not None and row.identity is not None and row.identity == found.identity:
+            return row.identity
         identity = self.ledger.identify(found.name, uuid.uuid4().hex)
         if identity is None:
             raise StudyGoneError(found.name, self.url)

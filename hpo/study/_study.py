@@ -258,14 +258,17 @@ class StoredStudy:
     @property
     def results(self) -> Path | None:
         """The folder that its results were written to last; None if none were."""
-        folder = self.optuna.user_attrs.get(_RESULTS)
-        return None if folder is None else Path(str(folder))
+        folder = self.noted(_RESULTS)
+        return None if folder is None else Path(folder)
 
     @results.setter
     def results(self, folder: Path) -> None:
-        study = self.optuna
-        if study.user_attrs.get(_RESULTS) != str(folder.absolute()):
-            study.set_user_attr(_RESULTS, str(folder.absolute()))
+        self.note(_RESULTS, str(folder.absolute()))
+
+    def noted(self, name: str) -> str | None:
+        """Return a fact that is kept on the Optuna study; None if it isn't there."""
+        value = self._do(lambda: self._base._source.study.user_attrs.get(name))
+        return None if value is None else str(value)
 
     def note(self, name: str, value: str) -> None:
         """Keep a fact on the Optuna study, where it isn't there already."""
@@ -394,7 +397,6 @@ class StoredStudy:
         """Put what a reader of the dashboard wants to know on the Optuna study."""
         study, against = self.optuna, self.space.against
         if "space" not in study.user_attrs:
-            study.set_user_attr("space", self.space.name)
             study.set_user_attr("metric", self.space.metric)
             study.set_user_attr("seeds", self.space.seeds)
             study.set_user_attr("data", dict(self.definition.dataset))
@@ -402,6 +404,7 @@ class StoredStudy:
                 study.set_metric_names(
                     [metric_label(self.space.metric), *([] if against is None else [against])]
                 )
+            study.set_user_attr("space", self.space.name)  # the last, as it says that all is there
 
     @cached_property
     def _trials(self) -> Trials:

@@ -11,7 +11,7 @@ from hpo._lazy import exported_late
 from hpo.trials._ask import Draw, Searched, redraw, sample_config, should_prune
 from hpo.trials._database import close_storage, has_tables, open_database
 from hpo.trials._dialects import Dialect, dialect_of
-from hpo.trials._engine import engine_arguments, reporting_failure, tune
+from hpo.trials._engine import busy_at_most, engine_arguments, reporting_failure, tune
 from hpo.trials._known import REVISION, knows_optuna
 from hpo.trials._live import LiveTrial, NewTrial, TrialEnd
 from hpo.trials._partial import last_scored
@@ -72,6 +72,7 @@ __all__ = [
     "all_studies",
     "append_to_trial",
     "attached_files",
+    "busy_at_most",
     "check_exists",
     "check_url",
     "close_storage",

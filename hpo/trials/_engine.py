@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from optuna.exceptions import StorageInternalError
@@ -16,9 +17,13 @@ from hpo.trials._passing import StoreAwayError, passing_reason
 from hpo.trials._quiet import postgres_driver
 from hpo.trials._redact import redact, scrub
 
-__all__ = ["engine_arguments", "reporting_failure", "tune"]
+__all__ = ["busy_at_most", "engine_arguments", "reporting_failure", "tune"]
 
-_BUSY_TIMEOUT_S = 60
+#: Seconds for which SQLite waits for whoever writes, before that is an error.
+_BUSY_TIMEOUT_S = 60.0
+#: However short a store is waited for: so long it may take until it is this process's turn.
+_TURN_S = 5.0
+_busy: ContextVar[float] = ContextVar("busy", default=_BUSY_TIMEOUT_S)
 #: Of libpq, so that a server that is cut off is found to be away, and not waited for in silence:
 #: seconds, and milliseconds for what was sent and isn't acknowledged.
 _TIMEOUTS = {
@@ -30,6 +35,21 @@ _TIMEOUTS = {
 }
 #: Seconds after which a connection that nobody used is tried out before it is used again.
 _IDLE_S = 1.0
+
+
+@contextmanager
+def busy_at_most(seconds: float) -> Iterator[None]:
+    """Let SQLite wait for whoever writes for so long only, in this thread and meanwhile.
+
+    Args:
+        seconds: From 5 to 60 of them count: with less, a turn among many workers would be taken
+            for a store that is away.
+    """
+    before = _busy.set(min(max(seconds, _TURN_S), _BUSY_TIMEOUT_S))
+    try:
+        yield
+    finally:
+        _busy.reset(before)
 
 
 @contextmanager
@@ -56,7 +76,7 @@ def engine_arguments(url: URL) -> dict[str, Any]:
     What the URL says of a connection's timeouts stays.
     """
     if url.get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": _BUSY_TIMEOUT_S}}
+        return {"connect_args": {"timeout": _busy.get()}}
     timeouts = {key: value for key, value in _TIMEOUTS.items() if key not in url.query}
     driver = postgres_driver()
     return {"pool_size": 2, "max_overflow": 2, "connect_args": timeouts, "module": driver}
@@ -66,22 +86,31 @@ def tune(engine: Engine) -> None:
     """Set up an engine's connections, those that it has already included."""
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "checkout", _set_busy_timeout)
     else:
         _check_idle_connections(engine)
     engine.dispose()
 
 
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
+def _set_up_sqlite(connection: Any, record: Any) -> None:
     """Switch to write-ahead logging: readers, such as the dashboard, never block a writer.
 
     With ``synchronous=NORMAL`` a commit costs no disk flush; after a power cut the database is
     whole and the last moments may be missing, which resuming makes good.
     """
+    _set_busy_timeout(connection, record)
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_S * 1000}")
     _write_ahead(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def _set_busy_timeout(connection: Any, record: Any, _proxy: Any = None) -> None:
+    """Let a connection wait as ``busy_at_most`` says, of which it knows what it was told last."""
+    seconds = _busy.get()
+    if record.info.get("busy") != seconds:
+        connection.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}").close()
+        record.info["busy"] = seconds
 
 
 def _write_ahead(cursor: Any) -> None:
@@ -90,7 +119,7 @@ def _write_ahead(cursor: Any) -> None:
     Where another connection is about to write, such as one that makes the tables of a new file,
     the switch fails at once: alone of all statements it doesn't wait for the busy timeout.
     """
-    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    deadline = time.monotonic() + _busy.get()
     while True:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")

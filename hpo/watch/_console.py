@@ -3,10 +3,9 @@
 import threading
 from typing import Any
 
-from rich.console import Console
 from rich.live import Live
 
-from hpo._output import plain
+from hpo._console import Console
 
 __all__ = ["Drawing", "SharedConsole"]
 
@@ -28,10 +27,9 @@ class SharedConsole(Console):
         self.turn = threading.RLock()
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print as ``Console.print`` does; a terminal obeys nothing in a text."""
-        shown = [plain(one) if isinstance(one, str) else one for one in objects]
+        """Print as ``Console.print`` does, when it is this thread's turn."""
         with self.turn:
-            super().print(*shown, **options)
+            super().print(*objects, **options)
 
 
 class Drawing:

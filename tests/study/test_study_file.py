@@ -154,17 +154,40 @@ def test_values_of_several_types_are_text(data: Data) -> None:
 def test_a_store_is_not_replaced(data: Data, capsys: pytest.CaptureFixture[str]) -> None:
     finish(data, HERE, "mine")
     before = content(HERE, "mine")
-    for kind in ("sqlite", "csv"):
+    for kind, why in (
+        ("sqlite", ": is a database with studies of its own, which isn't replaced; give another"),
+        ("csv", " is a database, which isn't replaced; give another"),
+    ):
         said = refused(capsys, "export", "mine", "--out", "studies.db", "--format", kind)
-        assert said == (
-            "error: --out studies.db: is a database with studies of its own, which isn't replaced; "
-            "give another file.\n"
-        )
+        assert said.startswith(f"error: --out studies.db{why} file")
     assert content(HERE, "mine") == before
     assert study(["export", "mine", "--out", "mine.db"]) == 0
     assert study(["export", "mine", "--out", "mine.db"]) == 0  # an export is
     finish(data, "sqlite:///mine.db", "more")
     assert "isn't replaced" in refused(capsys, "export", "mine", "--out", "mine.db")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "csv", "parquet"])
+def test_nothing_but_an_export_is_replaced(
+    data: Data, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    """Neither the table that a study was made from nor a file of its cache."""
+    finish(data, HERE, "mine")
+    pd.DataFrame({"ImageID": ["0.jpg"], "Labels": ["a"]}).to_csv("train.csv", index=False)
+    pd.DataFrame({"ImageID": ["0.jpg"], "Labels": ["a"]}).to_parquet("train.parquet")
+    cached = next(path for path in sorted(Path(".hpo").rglob("*")) if path.is_file())
+    what = "a study" if kind == "sqlite" else "a table of trials"
+    for path in (Path("train.csv"), Path("train.parquet"), cached):
+        before = path.read_bytes()
+        said = refused(capsys, "export", "mine", "--out", str(path), "--format", kind)
+        assert said == (
+            f"error: --out {path}: is there, but isn't {what} that hpo wrote, so it isn't "
+            "replaced; give another file.\n"
+        )
+        assert path.read_bytes() == before
+    Path("empty").touch()
+    for _ in range(2):
+        assert study(["export", "mine", "--out", "empty", "--format", kind]) == 0
 
 
 def test_bad_input_is_one_sentence(
