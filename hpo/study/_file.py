@@ -26,7 +26,8 @@ from hpo.trials import REVISION, check_exists
 __all__ = ["check_replaceable", "export_file", "import_file"]
 
 _MARK, _DIGITS = b"hpo-study-sha256:", 64
-_SEAL = re.compile(_MARK + b"([0-9a-f]{%d})" % _DIGITS)
+#: Whatever stands in the place of the digits: what isn't one was damaged.
+_SEAL = re.compile(_MARK + b"(.{%d})" % _DIGITS, re.DOTALL)
 _BLANK = b"0" * _DIGITS
 _SQLITE = b"SQLite format 3\0"
 #: What SQLite has in columns of a declared type; all others have text.
