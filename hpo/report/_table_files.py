@@ -106,8 +106,7 @@ def check_trials_file(path: Path) -> None:
         import pyarrow.parquet
 
         try:
-            with regular(path).open("rb") as file:
-                head = pyarrow.parquet.read_schema(file).names
+            head = pyarrow.parquet.read_schema(regular(path)).names
         except (pyarrow.ArrowException, OSError):
             head = []
     else:
