@@ -82,7 +82,7 @@ class Bench:
         together.finish()
         found = []
         for seed in range(self._seeds):
-            logits = self._trainer.stored_logits(config, seed, config.epochs, part, without)
+            logits = self._trainer.stored_logits(config, seed, config.epochs, part, without=without)
             assert logits is not None
             found.append(logits.sigmoid().numpy())
         return found
