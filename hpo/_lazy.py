@@ -1,4 +1,4 @@
-"""Re-exports that are imported when they are first asked for, so that PyTorch is loaded late."""
+"""Re-exports that are imported when they are first asked for, so that a command begins soon."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -10,8 +10,9 @@ __all__ = ["exported_late"]
 def exported_late(package: str, modules: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
     """Return the ``__getattr__`` (PEP 562) of a package whose ``__init__`` calls this.
 
-    Importing PyTorch takes longer than all else that the command does for a finished study. The
-    names are to be imported as usual as well, behind ``TYPE_CHECKING``.
+    Importing PyTorch takes longer than all else that the command does for a finished study, and
+    ``hpo status`` needs nothing that reads data. The names are to be imported as usual as well,
+    behind ``TYPE_CHECKING``.
 
     Args:
         package: The package's ``__name__``.
