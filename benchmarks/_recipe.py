@@ -9,28 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hpo
+from benchmarks._arena_data import SHARED
 from hpo.data import SplitSpec, StratifiedSplit, TailSplit
+from hpo.library import space_of
 from hpo.training import Arithmetic, Lockstep, RunStore, Trainer, open_device
 
 __all__ = ["EPOCHS", "RECIPE", "SETS", "Bench", "opened"]
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
 #: 5,000 rows to train and 20,000 untouched; about 3,200 and 1,065. The rest validates.
 SETS: dict[str, SplitSpec] = {
     "comp5329": TailSplit(kind="tail", val_rows=5000, test_rows=20_000),
     "movies": StratifiedSplit(kind="stratified", val_fraction=0.2, test_fraction=0.2),
 }
 #: The first trial of the recommended study.
-RECIPE = hpo.Config(
-    fusion="mixed_joint",
-    hidden=(512,),
-    dropout=0.8,
-    input_dropout=0.3,
-    optimizer="adamw",
-    batch_size=500,
-    epochs=20,
-    ema_decay=0.98,
-)
+RECIPE = space_of("best").fixed.taken({})
 
 #: For how long configurations may be trained.
 EPOCHS = (20, 60)

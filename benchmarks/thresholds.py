@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hpo
+from benchmarks._arena_data import SHARED
+from benchmarks._recipe import RECIPE
 from hpo.data import Split
 from hpo.features import save_bundle
 from hpo.results import calibrate, calibration_error, f1_scores, tune_thresholds
 from hpo.training import RunStore, Trainer, open_device, out_of_fold
 
-ROOT = Path(__file__).resolve().parents[1]
-DATASETS = ROOT.parent / "shared" / "datasets"
 SETS = ("comp5329", "movies")
 PRIORS = (0.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 WANTED = {
@@ -66,15 +66,14 @@ def measure(
     name: str, repeat: int, cache: Path, folds: int | None
 ) -> list[tuple[str, tuple[float, ...]]]:
     """Return the lines of one repetition: what was done, and the differences that it made."""
-    source = DATASETS / name
+    source = SHARED / "datasets" / name
     data = hpo.load_data(source, features=source / "features", cache=cache, progress=False)
     bundle = save_bundle(cache, data.dataset, data.features, split_of(data, name, repeat))
-    config = hpo.load_space(ROOT / "search_spaces" / "best.yaml").fixed.taken({})
     trainer = Trainer(
-        bundle, open_device("cpu"), RunStore(cache / "runs"), scored=[], milestones=[config.epochs]
+        bundle, open_device("cpu"), RunStore(cache / "runs"), scored=[], milestones=[RECIPE.epochs]
     )
-    val = _trained(trainer, config, "train", "val", repeat)
-    test = _trained(trainer, config, "all", "test", repeat)
+    val = _trained(trainer, RECIPE, "train", "val", repeat)
+    test = _trained(trainer, RECIPE, "all", "test", repeat)
     truth, right = bundle.labels_of("val") > 0, bundle.labels_of("test") > 0
     half = f1_scores(test > 0.5, right)
     lines = [("at 0.5", tuple(half[f] for f in F1))]
@@ -91,7 +90,7 @@ def measure(
                 found = tune_thresholds(val, truth, metrics, prior=prior, towards=towards)
                 add(f"{goal}: towards {word}, prior {prior:g}", found)
     if folds is not None:
-        logits = out_of_fold(trainer, config, folds=folds, seed=repeat)
+        logits = out_of_fold(trainer, RECIPE, folds=folds, seed=repeat)
         out = 1 / (1 + np.exp(-logits.astype(np.float64)))
         every = bundle.labels[trainer.data.index("all")] > 0
         for goal, metrics in WANTED.items():

@@ -73,7 +73,8 @@ def _scores(bench: Bench, change: dict[str, Any]) -> NDArray[np.float64]:
                 *(tuned["micro_f1"], tuned["macro_f1"]),
             ]
         )
-    return np.mean(rows, axis=0)
+    means: NDArray[np.float64] = np.mean(rows, axis=0)
+    return means
 
 
 if __name__ == "__main__":
