@@ -1,10 +1,10 @@
 """What is left of a model's score where all rows lack a modality, against a head on the other one.
 
     python -m benchmarks.missing
-    python -m benchmarks.missing --sets movies --rates 0 0.5 --epochs 60 --batch-size 250
+    python -m benchmarks.missing --sets movies --rates 0 0.5 --epochs 60
 
 The recommended study's first configuration is trained with several rates of ``modality_dropout``,
-for as many epochs and with batches of as many rows as the options say. With each modality alone, it
+for as many epochs as the option says. With each modality alone, it
 is trained with several values of dropout, for 20 and 60 epochs, and the one that is best on the
 validation rows is taken. Printed are micro- and macro-F1 at 0.5, the
 mean over seeds, and in brackets how much that is of the score of the head on the other modality.
@@ -13,7 +13,7 @@ mean over seeds, and in brackets how much that is of the score of the head on th
 import argparse
 import statistics
 
-from benchmarks._recipe import EPOCHS, RECIPE, SETS, Bench, opened
+from benchmarks._recipe import EPOCHS, SETS, Bench, opened
 from hpo.models import Config
 from hpo.results import f1_scores
 
@@ -27,26 +27,24 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--fusions", nargs="+", default=["mixed_joint", "gated"])
     parser.add_argument("--rates", nargs="+", type=float, default=[0.0, 0.1, 0.2, 0.3, 0.5, 0.7])
-    parser.add_argument("--epochs", type=int, choices=EPOCHS, default=RECIPE.epochs)
-    parser.add_argument("--batch-size", type=int, default=RECIPE.batch_size, metavar="ROWS")
+    parser.add_argument("--epochs", type=int, choices=EPOCHS, default=EPOCHS[0])
     parser.add_argument("--seeds", type=int, default=3, metavar="N")
     parser.add_argument("--part", choices=["val", "test"], default="test")
     parser.add_argument("--threads", type=int, default=1, metavar="N")
     arguments = parser.parse_args()
-    recipe = RECIPE.replace(batch_size=arguments.batch_size)
     for name in arguments.sets:
         with opened(name, arguments.seeds, arguments.threads) as bench:
             print(f"\n## {name}\n\n{_head(bench)}", flush=True)
             alone = {}
             for modality in bench.modalities:
-                config = _best_alone(bench, recipe, modality)
+                config = _best_alone(bench, modality)
                 alone[modality] = _scores(bench, config, arguments.part)
                 about = f"dropout {config.dropout:g}, {config.epochs} epochs"
                 cells = [_cell(alone[modality]), *([""] * len(bench.modalities))]
                 print(f"| {modality} alone ({about}) | {' | '.join(cells)} |", flush=True)
             for fusion in arguments.fusions:
                 for rate in arguments.rates:
-                    config = recipe.replace(
+                    config = bench.recipe.replace(
                         fusion=fusion, modality_dropout=rate, epochs=arguments.epochs
                     )
                     print(_row(bench, config, arguments.part, alone), flush=True)
@@ -57,10 +55,10 @@ def _head(bench: Bench) -> str:
     return f"| {' | '.join(columns)} |\n| --- |{' --- |' * (len(columns) - 1)}"
 
 
-def _best_alone(bench: Bench, recipe: Config, modality: str) -> Config:
+def _best_alone(bench: Bench, modality: str) -> Config:
     """Return the head on one modality that has the best micro-F1 on the validation rows."""
     candidates = [
-        recipe.replace(fusion=modality, dropout=dropout, epochs=epochs)
+        bench.recipe.replace(fusion=modality, dropout=dropout, epochs=epochs)
         for dropout in _DROPOUTS
         for epochs in EPOCHS
     ]

@@ -19,7 +19,7 @@ import numpy as np
 
 import hpo
 from benchmarks._arena_data import SHARED
-from benchmarks._recipe import RECIPE
+from benchmarks._recipe import recipe
 from hpo.data import Split, StratifiedSplit, make_split
 from hpo.features import Bundle, save_bundle
 from hpo.models import Config
@@ -41,16 +41,15 @@ def main() -> None:
             print(f"\n## {name}\n")
             print("| refit | epochs | micro-F1 | macro-F1 | against the steps: micro | macro |")
             print("| --- | ---: | --- | --- | --- | --- |")
-            for line in table(name, RECIPE, arguments.seeds, Path(cache)):
+            for line in table(name, arguments.seeds, Path(cache)):
                 print(line, flush=True)
 
 
-def table(name: str, config: Config, seeds: int, cache: Path) -> list[str]:
+def table(name: str, seeds: int, cache: Path) -> list[str]:
     """Return the lines of a data set: means over seeds, and paired differences.
 
     Args:
         name: Of the data set.
-        config: What is refitted.
         seeds: How many; of the movies each has another split.
         cache: A folder.
     """
@@ -62,6 +61,7 @@ def table(name: str, config: Config, seeds: int, cache: Path) -> list[str]:
         rows = bundle.split["test"]
         inputs = {n: array[rows] for n, array in bundle.features.train.items()}
         truth = bundle.labels_of("test") > 0
+        config = recipe(len(bundle.split["train"]))
         longer = config.replace(epochs=round(1.5 * config.epochs))
         kinds: tuple[tuple[str, Config, Literal["keep", "steps"]], ...] = (
             ("steps", config, "steps"),

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 import hpo
 from benchmarks._arena_data import SHARED
-from benchmarks._recipe import RECIPE
+from benchmarks._recipe import recipe
 from hpo.data import Split
 from hpo.features import save_bundle
 from hpo.results import calibrate, calibration_error, f1_scores, tune_thresholds
@@ -69,11 +69,12 @@ def measure(
     source = SHARED / "datasets" / name
     data = hpo.load_data(source, features=source / "features", cache=cache, progress=False)
     bundle = save_bundle(cache, data.dataset, data.features, split_of(data, name, repeat))
+    config = recipe(len(bundle.split["train"]))
     trainer = Trainer(
-        bundle, open_device("cpu"), RunStore(cache / "runs"), scored=[], milestones=[RECIPE.epochs]
+        bundle, open_device("cpu"), RunStore(cache / "runs"), scored=[], milestones=[config.epochs]
     )
-    val = _trained(trainer, RECIPE, "train", "val", repeat)
-    test = _trained(trainer, RECIPE, "all", "test", repeat)
+    val = _trained(trainer, config, "train", "val", repeat)
+    test = _trained(trainer, config, "all", "test", repeat)
     truth, right = bundle.labels_of("val") > 0, bundle.labels_of("test") > 0
     half = f1_scores(test > 0.5, right)
     lines = [("at 0.5", tuple(half[f] for f in F1))]
@@ -90,7 +91,7 @@ def measure(
                 found = tune_thresholds(val, truth, metrics, prior=prior, towards=towards)
                 add(f"{goal}: towards {word}, prior {prior:g}", found)
     if folds is not None:
-        logits = out_of_fold(trainer, RECIPE, folds=folds, seed=repeat)
+        logits = out_of_fold(trainer, config, folds=folds, seed=repeat)
         out = 1 / (1 + np.exp(-logits.astype(np.float64)))
         every = bundle.labels[trainer.data.index("all")] > 0
         for goal, metrics in WANTED.items():

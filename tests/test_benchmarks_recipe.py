@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from benchmarks._arena_data import SHARED
-from benchmarks._recipe import RECIPE, opened
+from benchmarks._recipe import opened
 from hpo.results import f1_scores
 
 
 @pytest.mark.skipif(not (SHARED / "datasets").is_dir(), reason="needs ../shared")
 def test_a_bench_scores_untouched_rows_with_and_without_a_modality() -> None:
-    config = RECIPE.replace(hidden=(16,), batch_size=1000)
     with opened("movies", seeds=2, threads=1) as bench:
+        assert bench.recipe.batch_size == 250  # 3,197 rows to train
+        config = bench.recipe.replace(hidden=(16,))
         assert bench.modalities == ("image", "text")
         truth = bench.truth("test")
         alike = bench.probabilities(config)
