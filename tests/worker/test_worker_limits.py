@@ -24,6 +24,8 @@ from hpo.worker import Worker, WorkerSettings
 from hpo.worker._bench import Workbench
 from hpo.worker._tied import StopWhenTied
 
+pytestmark = pytest.mark.slow
+
 LEFT_EARLY = 3
 
 
