@@ -63,6 +63,8 @@ def test_best_is_what_runs_without_a_study(
     printed = capsys.readouterr().out
     assert "study best · space " in printed
     assert "no test part: " in printed
+    note = f"note: batches are halved, 500 to 16 rows, so that an epoch of {rows * 4 // 5} "
+    assert note in printed
     found = json.loads((tmp_path / "runs/best/metrics.json").read_text())
     study = hpo.load_study("best")
     trials = study.optuna.get_trials()
@@ -74,6 +76,7 @@ def test_best_is_what_runs_without_a_study(
     first = study.stored.tasks()[0].config
     assert first is not None
     fixed = study.stored.space.fixed
+    assert first.batch_size == 16
     assert (first.fusion, first.lr) == ("mixed_joint" if not alone else modalities[0], fixed.lr)
     assert found["epochs_trained"] < 10 * 20 + 20
     assert found["wall_s"] > 0
