@@ -49,7 +49,13 @@ def main() -> None:
 
     data, trials, held, out = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     arrays = _load(data)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    ray.init(
+        address="local",  # whatever cluster may be there is not this one
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
     placed = ray.put(arrays)
 
     def objective(values: dict[str, Any]) -> None:
