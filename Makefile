@@ -10,7 +10,7 @@ run: .venv/.run
 	$(BIN)/python -m hpo.run --study greedy
 
 test: .venv/.dev lint
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

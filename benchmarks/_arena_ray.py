@@ -6,6 +6,7 @@ Plain PyTorch in Ray's workers, a trial a core; the best configuration is traine
 """
 
 import csv
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def main() -> None:
 
     data, trials, held, out = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     arrays = _load(data)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     placed = ray.put(arrays)
 
     def objective(values: dict[str, Any]) -> None:
@@ -90,8 +91,9 @@ def main() -> None:
         run_config=tune.RunConfig(verbose=0, storage_path=str(Path(out).parent.resolve())),
     )
     results = tuner.fit()
-    epochs = sum(int((r.metrics or {}).get("epochs_done", 0)) for r in results)
+    trained = [(results[n].metrics or {}).get("epochs_done", 0) for n in range(len(results))]
     best = results.get_best_result()
+    assert best.config is not None and best.metrics is not None
     values = {**best.config, "epochs": int(best.metrics["epochs_done"])}
     torch.set_num_threads(2)
     image, text, targets, image_test, text_test = (torch.from_numpy(a) for a in arrays)
@@ -100,7 +102,7 @@ def main() -> None:
     with torch.no_grad():
         predicted = (net(image_test, text_test) > 0).numpy()
     _write(Path(out), data, predicted)
-    print(f"end {epochs + values['epochs']} epochs")
+    print(f"end {sum(trained) + values['epochs']} epochs")
 
 
 def _head(values: dict[str, Any], width: int, classes: int) -> nn.Sequential:
@@ -119,7 +121,7 @@ def _train(values: dict[str, Any], rows: tuple[Tensor, Tensor, Tensor], report: 
     optimizer = torch.optim.Adam(net.parameters(), values["lr"])
     for epoch in range(1, values["epochs"] + 1):
         net.train()
-        for batch in torch.randperm(len(targets)).split(values["batch_size"]):
+        for batch in torch.randperm(len(targets)).split(values["batch_size"]):  # type: ignore[no-untyped-call]
             logits = net(image[batch], text[batch])
             loss = functional.binary_cross_entropy_with_logits(logits, targets[batch])
             optimizer.zero_grad()
@@ -133,7 +135,7 @@ def _load(data: Path) -> tuple[np.ndarray[Any, Any], ...]:
     """Return image, text and targets of the labelled rows, image and text of the untouched."""
 
     def array(name: str) -> np.ndarray[Any, Any]:
-        return np.load(data / "features" / f"{name}.npy").astype(np.float32)
+        return np.asarray(np.load(data / "features" / f"{name}.npy"), np.float32)
 
     targets = read_labels(data / "train.csv", data).astype(np.float32)
     return array("image"), array("text"), targets, array("image_test"), array("text_test")

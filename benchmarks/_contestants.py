@@ -177,7 +177,8 @@ INGREDIENTS: dict[str, Contestant] = {
         "best", "fixed.input_dropout=0", "search.params.input_dropout={choices: [0.0]}"
     ),
     "best, no EMA": _study("best", "fixed.ema_decay=null"),
-    "best, full batch": _study("best", "fixed.batch_size=25000"),
+    "best, full batch": _study("best", "fixed.batch_size=25000", "min_steps=null"),
+    "best, large batches": _study("best", "min_steps=null"),
     "best, embeddings as they are": _study("best", "fixed.feature_scaling=none"),
     "best, two-step fusions": _study(
         "best", "fixed.fusion=mixed", "search.params.fusion={choices: [sum, mixed]}"

@@ -1,39 +1,35 @@
 """One configuration on a real data set: trained on its training rows, scored on untouched ones."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import hpo
+from benchmarks._arena_data import SHARED
 from hpo.data import SplitSpec, StratifiedSplit, TailSplit
+from hpo.library import space_of
 from hpo.training import Arithmetic, Lockstep, RunStore, Trainer, open_device
 
-__all__ = ["EPOCHS", "RECIPE", "SETS", "Bench", "opened"]
+__all__ = ["EPOCHS", "SETS", "Bench", "opened", "recipe"]
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
 #: 5,000 rows to train and 20,000 untouched; about 3,200 and 1,065. The rest validates.
 SETS: dict[str, SplitSpec] = {
     "comp5329": TailSplit(kind="tail", val_rows=5000, test_rows=20_000),
     "movies": StratifiedSplit(kind="stratified", val_fraction=0.2, test_fraction=0.2),
 }
-#: The first trial of the recommended study.
-RECIPE = hpo.Config(
-    fusion="mixed_joint",
-    hidden=(512,),
-    dropout=0.8,
-    input_dropout=0.3,
-    optimizer="adamw",
-    batch_size=500,
-    epochs=20,
-    ema_decay=0.98,
-)
-
 #: For how long configurations may be trained.
 EPOCHS = (20, 60)
+
+
+def recipe(rows: int, changes: Mapping[str, Any] = MappingProxyType({})) -> hpo.Config:
+    """Return the first trial of the recommended study on so many training rows, with changes."""
+    return space_of("best").capped(rows).fixed.taken(changes)
 
 
 class Bench:
@@ -44,6 +40,9 @@ class Bench:
         seeds: How many runs each configuration has.
         folder: Where runs are kept.
         threads: On the CPU.
+
+    Attributes:
+        recipe: The first trial of the recommended study.
     """
 
     def __init__(self, name: str, seeds: int, folder: Path, threads: int) -> None:
@@ -52,6 +51,7 @@ class Bench:
         bundle = data.bundle(SETS[name])
         self.modalities = data.modalities
         self.classes = data.classes
+        self.recipe = recipe(len(bundle.split["train"]))
         self._seeds = seeds
         self._truth = {part: bundle.labels_of(part) > 0 for part in ("train", "val", "test")}
         self._trainer = Trainer(

@@ -29,6 +29,7 @@ from hpo.features._chunks import ChunkStore
 from hpo.features._decode import Preparation
 from hpo.features._encode import LateModel, encode_images
 from hpo.features._hashes import FileHashes
+from hpo.features._looks import Looks
 
 __all__ = ["run"]
 
@@ -210,6 +211,7 @@ def _hpo(
             late,
             images,
             FileHashes(place),
+            Looks(place),
             ChunkStore(place / "chunks", "chunks"),
             batch_size=_BATCH,
             threads=cores,

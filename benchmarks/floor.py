@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hpo
-from benchmarks.thresholds import DATASETS, SETS, split_of
+from benchmarks._arena_data import SHARED
+from benchmarks.thresholds import SETS, split_of
 from hpo.features import Bundle, save_bundle
 from hpo.results import f1_scores
 from hpo.results._baselines import constant_baseline, linear_baseline
@@ -26,7 +27,7 @@ def main() -> None:
     """Print a line for each data set and baseline."""
     with tempfile.TemporaryDirectory() as folder:
         for name in SETS:
-            source = DATASETS / name
+            source = SHARED / "datasets" / name
             data = hpo.load_data(
                 source, features=source / "features", cache=Path(folder), progress=False
             )

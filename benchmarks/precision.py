@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 import hpo
 from benchmarks._arena_data import SHARED, build
+from benchmarks._recipe import recipe
 from hpo.data import SplitSpec, StratifiedSplit, TailSplit
 from hpo.features import Bundle
-from hpo.library import space_of
 from hpo.models import Config
 from hpo.results import f1_differences, f1_intervals
 from hpo.training import Arithmetic, RunStore, Trainer, open_device
@@ -54,7 +54,7 @@ def compare(source: Path, split: SplitSpec, folder: Path, seeds: int) -> None:
     bundle = data.bundle(split)
     truth = bundle.labels_of("val") > 0
     for changes in _CHANGES:
-        config = space_of("best").fixed.taken(changes)
+        config = recipe(len(bundle.split["train"]), changes)
         exact, slow = predictions(bundle, config, "float32", seeds, folder / "runs")
         half, fast = predictions(bundle, config, "bf16", seeds, folder / "runs")
         (difference,) = f1_differences(half, [exact], truth)

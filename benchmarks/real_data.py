@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 import hpo
-from benchmarks._recipe import SETS, SHARED
+from benchmarks._arena_data import SHARED
+from benchmarks._recipe import SETS
 from hpo.data import Dataset, ReadOptions, load_dataset
 
 SPACE = """
@@ -185,10 +186,13 @@ def _clip_retrieval(folder: Path, array: NDArray[np.float16], names: list[str]) 
         pd.DataFrame({"image_path": paths}).to_parquet(path)
 
 
+def _npy_and_ids(folder: Path, array: NDArray[np.float16], names: list[str]) -> None:
+    np.save(folder / "image.npy", array)
+    (folder / "ids.txt").write_text("\n".join(names))
+
+
 EMBEDDINGS: dict[str, Callable[[Bench], str]] = {
-    "`.npy` and `ids.txt`": _embeddings(
-        lambda d, x, ids: (np.save(d / "image.npy", x), (d / "ids.txt").write_text("\n".join(ids)))
-    ),
+    "`.npy` and `ids.txt`": _embeddings(_npy_and_ids),
     "`.npz`": _embeddings(lambda d, x, ids: np.savez(d / "image.npz", x=x, ids=np.array(ids))),
     "`.pt`": _embeddings(
         lambda d, x, ids: torch.save({"x": torch.tensor(x), "ids": ids}, d / "image.pt")

@@ -13,16 +13,17 @@ import argparse
 import statistics
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 import hpo
 from benchmarks._arena_data import SHARED
+from benchmarks._recipe import recipe
 from hpo.data import Split, StratifiedSplit, make_split
 from hpo.features import Bundle, save_bundle
 from hpo.models import Config
 from hpo.results import f1_scores
-from hpo.search import load_space
 from hpo.training import RunStore, Trainer, open_device, refit
 
 _METRICS = ("micro_f1", "macro_f1")
@@ -35,23 +36,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
     parser.add_argument("--sets", nargs="+", choices=_SETS, default=list(_SETS))
     arguments = parser.parse_args()
-    space = load_space(Path(__file__).resolve().parents[1] / "search_spaces" / "best.yaml")
-    config = space.fixed.taken({})
     for name in arguments.sets:
         with tempfile.TemporaryDirectory() as cache:
             print(f"\n## {name}\n")
             print("| refit | epochs | micro-F1 | macro-F1 | against the steps: micro | macro |")
             print("| --- | ---: | --- | --- | --- | --- |")
-            for line in table(name, config, arguments.seeds, Path(cache)):
+            for line in table(name, arguments.seeds, Path(cache)):
                 print(line, flush=True)
 
 
-def table(name: str, config: Config, seeds: int, cache: Path) -> list[str]:
+def table(name: str, seeds: int, cache: Path) -> list[str]:
     """Return the lines of a data set: means over seeds, and paired differences.
 
     Args:
         name: Of the data set.
-        config: What is refitted.
         seeds: How many; of the movies each has another split.
         cache: A folder.
     """
@@ -63,12 +61,14 @@ def table(name: str, config: Config, seeds: int, cache: Path) -> list[str]:
         rows = bundle.split["test"]
         inputs = {n: array[rows] for n, array in bundle.features.train.items()}
         truth = bundle.labels_of("test") > 0
+        config = recipe(len(bundle.split["train"]))
         longer = config.replace(epochs=round(1.5 * config.epochs))
-        for kind, tried, rule in (
+        kinds: tuple[tuple[str, Config, Literal["keep", "steps"]], ...] = (
             ("steps", config, "steps"),
             ("keep", config, "keep"),
             ("1.5 times", longer, "keep"),
-        ):
+        )
+        for kind, tried, rule in kinds:
             # a run that is longer goes on where the shorter one ended
             model = refit(trainer, tried, seed=seed, max_model_mb=1e6, origin={}, epochs=rule)
             predicted = model.probabilities(inputs, trainer.device) > 0.5

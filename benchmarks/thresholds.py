@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hpo
+from benchmarks._arena_data import SHARED
+from benchmarks._recipe import recipe
 from hpo.data import Split
 from hpo.features import save_bundle
 from hpo.results import calibrate, calibration_error, f1_scores, tune_thresholds
 from hpo.training import RunStore, Trainer, open_device, out_of_fold
 
-ROOT = Path(__file__).resolve().parents[1]
-DATASETS = ROOT.parent / "shared" / "datasets"
 SETS = ("comp5329", "movies")
 PRIORS = (0.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 WANTED = {
@@ -66,10 +66,10 @@ def measure(
     name: str, repeat: int, cache: Path, folds: int | None
 ) -> list[tuple[str, tuple[float, ...]]]:
     """Return the lines of one repetition: what was done, and the differences that it made."""
-    source = DATASETS / name
+    source = SHARED / "datasets" / name
     data = hpo.load_data(source, features=source / "features", cache=cache, progress=False)
     bundle = save_bundle(cache, data.dataset, data.features, split_of(data, name, repeat))
-    config = hpo.load_space(ROOT / "search_spaces" / "best.yaml").fixed.taken({})
+    config = recipe(len(bundle.split["train"]))
     trainer = Trainer(
         bundle, open_device("cpu"), RunStore(cache / "runs"), scored=[], milestones=[config.epochs]
     )

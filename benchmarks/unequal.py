@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from benchmarks._recipe import RECIPE, SETS, Bench, opened
+from benchmarks._recipe import SETS, Bench, opened
 from hpo.results import class_scores, f1_scores, tune_thresholds
 
 CHANGES: dict[str, dict[str, Any]] = {
@@ -53,7 +53,7 @@ def main() -> None:
 
 def _scores(bench: Bench, change: dict[str, Any]) -> NDArray[np.float64]:
     """Return the columns, each the mean over seeds."""
-    config = RECIPE.replace(**change)
+    config = bench.recipe.replace(**change)
     truth, held = bench.truth("test"), bench.truth("val")
     positives = bench.truth("train").sum(axis=0)
     rare = np.argsort(positives)[: len(positives) // 2]
@@ -73,7 +73,8 @@ def _scores(bench: Bench, change: dict[str, Any]) -> NDArray[np.float64]:
                 *(tuned["micro_f1"], tuned["macro_f1"]),
             ]
         )
-    return np.mean(rows, axis=0)
+    means: NDArray[np.float64] = np.mean(rows, axis=0)
+    return means
 
 
 if __name__ == "__main__":

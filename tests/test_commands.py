@@ -11,6 +11,8 @@ import pytest
 
 from hpo import __main__, check, replay, runs
 
+pytestmark = pytest.mark.slow
+
 REPO = Path(__file__).resolve().parents[1]
 SPACE = """
 name: tiny

@@ -17,6 +17,8 @@ import pytest
 from hpo.queue import open_ledger
 from hpo.search import TaskState
 
+pytestmark = pytest.mark.slow
+
 REPO = Path(__file__).resolve().parents[1]
 GREEDY = REPO / "search_spaces" / "greedy.yaml"
 SMALL = ["--seeds", "1", "--set", "scale.epochs=0.04", "--set", "scale.width=0.03125"]

@@ -13,6 +13,8 @@ from hpo.library import Study
 from hpo.report import finish_study
 from hpo.run import main as run
 
+pytestmark = pytest.mark.slow
+
 WIDTHS = {"image": 24, "text": 16, "audio": 8}
 
 

@@ -10,6 +10,8 @@ from test_run_best import write_folder
 import hpo
 from hpo.run import main as run
 
+pytestmark = pytest.mark.slow
+
 COMMAND = ["--data", "data", "--features", "embeddings", "--devices", "cpu"]
 
 

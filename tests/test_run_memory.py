@@ -15,6 +15,8 @@ from hpo.run import main as run
 from hpo.training import copy_gb
 from hpo.worker import main as worker
 
+pytestmark = pytest.mark.slow
+
 ROWS = 400
 SPACE = """
 name: tiny

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from terminals import Resize, run_in_terminal
 
+pytestmark = pytest.mark.slow
+
 SPACE = """
 name: small
 seeds: 2

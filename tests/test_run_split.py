@@ -11,6 +11,8 @@ from hpo.data import SplitSpec, StratifiedSplit, TailSplit
 from hpo.run import main as run
 from hpo.study import StoredStudy, kept_split
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--set", "scale.width=0.01", "--set", "scale.epochs=0.01", "--seeds", "1"]
 Plan = Callable[..., str]
 

@@ -1,5 +1,6 @@
 """The search space as typed frozen objects; ``load_space`` reads it from YAML."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -29,6 +30,9 @@ from hpo.search._values import Frozen, Scale
 from hpo.training import METRICS
 
 __all__ = ["SEARCHES", "Space", "make_strategy", "register_search"]
+
+#: Rows below which no batch is halved.
+_LEAST_BATCH = 16
 
 #: The kinds of search: what stands in a file, and the strategy that carries it out.
 SEARCHES: dict[str, tuple[type[Search], type[Strategy]]] = {
@@ -96,6 +100,8 @@ class Space(Frozen):
         split: How labelled rows are divided.
         train_rows: Keep only this many training rows.
         scale: Factors on widths, lengths and batch sizes.
+        min_steps: Of an epoch: batch sizes are halved, to 16 at least, until one has so many. None
+            to take them as they are.
         fixed: Starting values (greedy) or constants.
         search: What is varied, and how; see ``SEARCHES``.
         divergence: When a trial is given up as diverged.
@@ -126,6 +132,7 @@ class Space(Frozen):
     split: SplitSpec = AutoSplit(kind="auto")
     train_rows: PositiveInt | None = None
     scale: Scale = Scale()
+    min_steps: Annotated[int, Field(gt=0, le=10_000)] | None = None
     fixed: FixedValues = FixedValues()
     search: Annotated[SerializeAsAny[Search], BeforeValidator(_search_of)]
     divergence: DivergenceRule = DivergenceRule()
@@ -225,17 +232,24 @@ class Space(Frozen):
         )
 
     def capped(self, rows: int) -> "Space":
-        """Return the space with batch sizes of at most the training ``rows``: the full batch.
+        """Return the space with the batch sizes that so many training ``rows`` allow.
 
         Equal candidates that this makes are tried once.
         """
 
         def cap(field: str, value: Any) -> Any:
-            return min(value, rows) if field == "batch_size" else value
+            return self.batch_size(value, rows) if field == "batch_size" else value
 
         return self.model_copy(
             update={"fixed": self.fixed.changed(cap), "search": self.search.changed(cap)}
         )
+
+    def batch_size(self, asked: int, rows: int) -> int:
+        """Return the rows of a step: at most the training ``rows``, and fewer for ``min_steps``."""
+        size = asked
+        while size > _LEAST_BATCH and math.ceil(rows / size) < (self.min_steps or 1):
+            size = max(size // 2, _LEAST_BATCH)
+        return min(size, rows)
 
     @staticmethod
     def from_stored(raw: Mapping[str, Any]) -> "Space":

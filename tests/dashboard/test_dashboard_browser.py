@@ -14,6 +14,8 @@ from hpo.dashboard._server import serving
 from hpo.report import finish_study
 from hpo.study import StoredStudy
 
+pytestmark = pytest.mark.browser
+
 #: Milliseconds until something has to be there, on a busy machine.
 PATIENCE = 60_000
 

@@ -21,6 +21,8 @@ from hpo.dashboard.__main__ import main
 from hpo.dashboard._server import serving
 from hpo.study import StoredStudy
 
+pytestmark = pytest.mark.slow
+
 
 def fetch(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=60) as answer:

@@ -14,6 +14,8 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
 from fault_points import ERRORS, Fault, Point
 from faults import Trial, flips, make_data, run_fault, run_flip, run_in_peace, sampled
 
+pytestmark = pytest.mark.slow
+
 #: Calls of each kind that are tried.
 SAMPLE = {"open": 5, "create": 5, "write": 4, "fsync": 3, "rename": 4, "store": 9, "answer": 4}
 

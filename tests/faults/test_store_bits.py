@@ -12,6 +12,8 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from store_bits import bits, prepare, run_bit
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("begun", [False, True], ids=["finished", "begun"])
 @pytest.mark.timeout(180)

@@ -28,6 +28,8 @@ from hpo.search import TaskState, load_space  # noqa: E402
 from hpo.study import Definition, StoredStudy  # noqa: E402
 from hpo.worker import WorkerSettings  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 ROWS, TRAIN = 2000, 1600
 SETTINGS = WorkerSettings(heartbeat=0.2, grace=2.0)
 SPACE = """

@@ -20,6 +20,8 @@ from hpo.report import finish_study
 from hpo.search import Progress, TaskState
 from hpo.study import StoredStudy
 
+pytestmark = pytest.mark.slow
+
 PROMOTE: dict[str, Any] = {
     "name": "p",
     "seeds": 1,

@@ -10,6 +10,8 @@ from rich.console import Console
 from hpo.report import finish_study
 from hpo.study import StoredStudy
 
+pytestmark = pytest.mark.browser
+
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )

@@ -25,9 +25,9 @@ def problems_of(path: Path, *settings: tuple[str, Any, str]) -> list[str]:
             "seed: 2",
             2,
             "unknown key 'seed' (did you mean 'seeds'?); allowed: name, metric, seeds, split, "
-            "train_rows, scale, fixed, search, divergence, budget, refit, evaluate_every, "
-            "thresholds, calibrate, floor, ensemble, precision, constraints, against, reference, "
-            "max_model_mb",
+            "train_rows, scale, min_steps, fixed, search, divergence, budget, refit, "
+            "evaluate_every, thresholds, calibrate, floor, ensemble, precision, constraints, "
+            "against, reference, max_model_mb",
         ),
         (GREEDY, "seeds: 2", "seeds: 0", 2, "seeds is 0, but must be greater than 0"),
         (GREEDY, "name: small\n", "", 1, "'name' is missing"),
@@ -207,9 +207,9 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
             0.5,
             "--set",
             "--set droput=0.5: unknown key 'droput'; allowed: name, metric, seeds, split, "
-            "train_rows, scale, fixed, search, divergence, budget, refit, evaluate_every, "
-            "thresholds, calibrate, floor, ensemble, precision, constraints, against, reference, "
-            "max_model_mb",
+            "train_rows, scale, min_steps, fixed, search, divergence, budget, refit, "
+            "evaluate_every, thresholds, calibrate, floor, ensemble, precision, constraints, "
+            "against, reference, max_model_mb",
         ),
         (
             "scale.widht",

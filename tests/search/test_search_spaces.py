@@ -131,6 +131,33 @@ def test_capped_batches_are_the_full_batch(tmp_path: Path) -> None:
     assert (domain["low"], domain["high"], domain["log"]) == (16, 240, True)
 
 
+def test_batches_are_halved_until_an_epoch_has_enough_steps(tmp_path: Path) -> None:
+    raw = {**yaml.safe_load(SAMPLED), "min_steps": 10, "fixed": {"batch_size": 500}}
+    raw["search"]["params"] = {"batch_size": {"choices": [1000, 500, 50]}}
+    read = load_space(write(tmp_path, yaml.safe_dump(raw)))
+    found = {
+        rows: (space.fixed.batch_size, *space.search.values_of("batch_size"))
+        for rows in (5000, 4500, 3407, 300, 40, 9)
+        if (space := read.capped(rows))
+    }
+    assert found == {
+        5000: (500, 500, 500, 50),
+        4500: (250, 250, 250, 50),
+        3407: (250, 250, 250, 50),
+        300: (31, 31, 31, 25),
+        40: (16, 16, 16, 16),
+        9: (9, 9, 9, 9),
+    }
+    assert read.capped(300).capped(300) == read.capped(300)
+    raw["search"]["params"] = {"batch_size": {"low": 16, "high": 1024, "log": True}}
+    search = load_space(write(tmp_path, yaml.safe_dump(raw))).capped(3407).search
+    assert isinstance(search, OptunaSearch)
+    domain = search.params["batch_size"].model_dump()
+    assert (domain["low"], domain["high"], domain["log"]) == (16, 256, True)
+    raw["min_steps"] = None
+    assert load_space(write(tmp_path, yaml.safe_dump(raw))).capped(3407).fixed.batch_size == 500
+
+
 def test_a_setting_changes_a_part_of_what_the_file_leaves_out(tmp_path: Path) -> None:
     space = load_space(write(tmp_path, GREEDY), [("split.val_rows", 50, "--set")])
     assert space.split == AutoSplit(kind="auto", val_rows=50)

@@ -16,6 +16,8 @@ from serve_samples import CLASSES, picture, write_model
 
 from hpo.serve.__main__ import main
 
+pytestmark = pytest.mark.browser
+
 DROP = """
 ([target, content]) => {
   const bytes = Uint8Array.from(atob(content), one => one.charCodeAt(0));

@@ -20,6 +20,8 @@ from hpo.study import StudyGoneError, _identity
 from hpo.trials import redact
 from hpo.worker import main as worker
 
+pytestmark = pytest.mark.slow
+
 GREEDY: dict[str, Any] = {
     "search": {"kind": "greedy", "stages": [{"name": "a", "params": {"dropout": [0.2, 0.5]}}]}
 }

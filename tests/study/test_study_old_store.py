@@ -18,6 +18,8 @@ import hpo
 from hpo.run import main as run
 from hpo.search import TaskState
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 MADE_WITH = expected()["made_with"]
 VERSION = str(torch.__version__)  # before any test changes it

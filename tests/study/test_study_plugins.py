@@ -12,6 +12,8 @@ import optuna
 import pytest
 from plugin_samples import MODULE, write_files
 
+pytestmark = pytest.mark.slow
+
 RUN = ["run", "--study=mine", "--space=mine.yaml", "--data=data", "--features=data"]
 PARTS = (
     "the metric 'exact' of the module my_parts",

@@ -26,6 +26,8 @@ from hpo.training import (
     refit,
 )
 
+pytestmark = pytest.mark.slow
+
 LITTLE = 1e-9
 MUCH = 1.0
 CPU = open_device("cpu")

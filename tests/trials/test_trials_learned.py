@@ -14,6 +14,8 @@ from hpo.search import Space, make_strategy, param_value
 from hpo.trials import Draw, OptunaStudy, Searched, open_study, redraw, sample_config
 from hpo.trials._learned import as_learned_from
 
+pytestmark = pytest.mark.slow
+
 PARAMS: dict[str, Any] = {
     "dropout": {"low": 0.0, "high": 0.9},
     "lr": {"low": 1e-4, "high": 1e-1, "log": True},

@@ -21,6 +21,8 @@ from wandb.proto.wandb_internal_pb2 import Record
 import hpo
 from hpo.watch import parse_log_to
 
+pytestmark = pytest.mark.slow
+
 SPACE = """
 name: small
 seeds: 2

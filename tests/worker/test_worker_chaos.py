@@ -16,6 +16,8 @@ from worker_samples import (
     violations,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_study_in_peace_has_all_its_stages(reference: Outcome) -> None:
     stages = [row[0] for row in reference.tables]

@@ -21,6 +21,8 @@ from hpo.search import Space, TaskState
 from hpo.training import ModelRun, Trainer
 from hpo.worker import Worker, WorkerSettings
 
+pytestmark = pytest.mark.slow
+
 #: A hidden layer whose weights fit into no address space.
 TOO_WIDE = 10**15
 

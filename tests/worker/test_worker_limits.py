@@ -27,6 +27,8 @@ from hpo.worker._bench import Workbench
 from hpo.worker._settings import Stopping
 from hpo.worker._tied import StopWhenTied
 
+pytestmark = pytest.mark.slow
+
 LEFT_EARLY = 3
 
 

@@ -25,6 +25,8 @@ from hpo.study import StoredStudy
 from hpo.training import RunStore
 from hpo.worker import Worker, WorkerSettings
 
+pytestmark = pytest.mark.slow
+
 
 def at_peace(folder: Path, **changes: Any) -> StoredStudy:
     """A study that one worker in this process brings to its end."""

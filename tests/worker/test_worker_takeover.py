@@ -19,6 +19,8 @@ from hpo.search import Decision, Space, Task, TaskState, Verdict, run_trial
 from hpo.study import StoredStudy
 from hpo.training import Arithmetic, RunStore, Trainer, open_device
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 800
 ROOT = Path(__file__).resolve().parents[2]
 

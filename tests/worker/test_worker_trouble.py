@@ -25,6 +25,8 @@ from hpo.study import StoredStudy
 from hpo.training import RunStore, Trainer
 from hpo.worker import Worker, WorkerSettings, WorkerTroubleError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def study(tmp_path: Path) -> StoredStudy:
