@@ -22,6 +22,7 @@ from hpo.features import Bundle, Data, prepare_data
 from hpo.launch import Workers
 from hpo.library import Study, check_memory, open_study
 from hpo.notes import refuse_doubts
+from hpo.queue import StoreAwayError
 from hpo.report import RowFacts, finish_study, note_command
 from hpo.search import Space, Task, TaskState
 from hpo.study import best_so_far, concerns, failed_tasks
@@ -241,8 +242,11 @@ def _finish(
             enough=limits.refit_is_over,
             tell=show.tell,
         )
+    except StoreAwayError:
+        raise
     except (DivergedError, InputError):
-        publish(stored, out.absolute(), device)  # says that there is no model
+        with contextlib.suppress(StoreAwayError):
+            publish(stored, out.absolute(), device)  # says that there is no model
         raise
     publish(stored, out.absolute(), device)
     if not (complete or in_budget):

@@ -79,9 +79,12 @@ def _folders(parent: Path, load: Callable[[Path], object]) -> Iterator[str | Non
             yield _fault_of(functools.partial(load, folder))
 
 
-def _fault_of(load: Callable[[], object]) -> str | None:
+def _fault_of(load: Callable[[], object], raised: tuple[type[InputError], ...] = ()) -> str | None:
+    """Return what is wrong with something; of errors that say nothing of it, raise ``raised``."""
     try:
         load()
+    except raised:
+        raise
     except InputError as error:
         return str(error)
     except OSError as error:
@@ -129,10 +132,11 @@ def _read_study(storage: str, wait: float | None, name: str) -> object:
 
 
 def _studies(storage: str, wait: float | None) -> Iterator[str | None]:
-    from hpo.queue import first_patience, open_ledger
+    from hpo.queue import StoreAwayError, first_patience, open_ledger
 
     for name in first_patience(wait)(lambda: open_ledger(storage).studies()):
-        yield _fault_of(functools.partial(_read_study, storage, wait, name))
+        read = functools.partial(_read_study, storage, wait, name)
+        yield _fault_of(read, (StoreAwayError,))
 
 
 if __name__ == "__main__":

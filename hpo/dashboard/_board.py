@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from hpo.dashboard._plots import plots
 from hpo.report import read_results
 from hpo.search import NoCandidateError, Task
 from hpo.study import StoredStudy
+from hpo.trials import StoreAwayError, passing_reason
 
 __all__ = ["Board", "publish"]
 
@@ -24,7 +25,8 @@ _SHARE = 50
 class Board:
     """Writes a study's note, the notes on its trials, and its plots, as often as they change.
 
-    What can't be shown is logged once; the study goes on without.
+    What can't be shown is logged once; the study goes on without. A store that is away is waited
+    for as the study does; one that doesn't wait is written to at the next look.
 
     Args:
         study: The study.
@@ -52,15 +54,21 @@ class Board:
 
         Args:
             results: The folder of the results, from now on.
+
+        Raises:
+            StoreAwayError: The store was waited for in vain.
         """
         try:
-            self._write(results)
+            _waiting(self._study, lambda: self._write(results))
         except NoCandidateError:
             pass  # the study says so itself
         except Exception as error:
-            if not self._failed:
+            if isinstance(error, StoreAwayError) and error.given_up:
+                raise
+            passes = not isinstance(error, OSError) and passing_reason(error) is not None
+            if not (passes or self._failed):
                 _log.warning("What optuna-dashboard shows of the study is not current: %s", error)
-            self._failed = True
+                self._failed = True
 
     def _run(self) -> None:
         wait = _EVERY_S
@@ -99,11 +107,31 @@ def publish(study: StoredStudy, results: Path, device: str) -> None:
         study: The study.
         results: Their folder.
         device: Where to predict the validation rows for the trials' files.
+
+    Raises:
+        StoreAwayError: The store was waited for in vain.
     """
     from hpo.dashboard._artifacts import attach_files
 
     Board(study).write(results)
     try:
-        attach_files(study, study.tasks(), device)
+        _waiting(study, lambda: attach_files(study, study.tasks(), device))
+    except StoreAwayError:
+        raise
     except Exception as error:
         _log.warning("The trials have no files in optuna-dashboard: %s", error)
+
+
+def _waiting(study: StoredStudy, write: Callable[[], object]) -> None:
+    """Write, and again while the store is away; a full disk isn't waited for."""
+
+    def tried() -> OSError | None:
+        try:
+            write()
+        except OSError as error:
+            return error
+        return None
+
+    error = study.waiting(tried)
+    if error is not None:
+        raise error

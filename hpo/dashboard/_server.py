@@ -1,14 +1,16 @@
 """optuna-dashboard on a storage, with the notes and plots of its studies kept current."""
 
 import contextlib
+import io
 import logging
 import re
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TextIO, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from optuna.storages import BaseStorage, get_storage
@@ -18,7 +20,7 @@ from hpo.dashboard._lean import LeanStorage
 from hpo.errors import InputError
 from hpo.queue import first_patience
 from hpo.study import Store, StoredStudy, study_names
-from hpo.trials import all_studies
+from hpo.trials import all_studies, passing_reason
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -38,6 +40,30 @@ class _Server(ThreadingMixIn, WSGIServer):
 class _Handler(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Print nothing: the page asks for everything every few seconds."""
+
+    def get_stderr(self) -> TextIO:
+        """Return where a request's errors go."""
+        return _Errors()
+
+
+class _Errors(io.StringIO):
+    """Standard error, without the traceback of each request while the store is away."""
+
+    def write(self, text: str) -> int:
+        if not _away():
+            sys.stderr.write(text)
+        return len(text)
+
+
+def _unless_away(record: logging.LogRecord) -> bool:
+    """Leave out what is logged of a request while the store is away; ``_refresh`` says that."""
+    return not _away()
+
+
+def _away() -> bool:
+    """Tell whether the exception that is being handled is that the store is away."""
+    error = sys.exc_info()[1]
+    return error is not None and passing_reason(error) is not None
 
 
 @contextmanager
@@ -67,9 +93,12 @@ def serving(
         raise InputError(f"--port {port}: nothing can listen on {host}:{port}: {error}") from None
     ended = threading.Event()
     threading.Thread(target=_refresh, args=(url, storage, ended), daemon=True).start()
+    requests = logging.getLogger("optuna_dashboard._bottle_util")
+    requests.addFilter(_unless_away)
     try:
         yield server
     finally:
+        requests.removeFilter(_unless_away)
         ended.set()
         server.server_close()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from hpo.launch._devices import Placement
+from hpo.launch._reached import check_reached
 from hpo.worker import WorkerSettings
 
 __all__ = ["Workers", "relay"]
@@ -105,7 +106,11 @@ class Workers:
                     process.stdin.close()
 
     def watch(self) -> bool:
-        """Start again what crashed, a few times; return whether any worker is running."""
+        """Start again what crashed, a few times; return whether any worker is running.
+
+        Raises:
+            StoreAwayError: All have ended, as none could reach the store; each has said so.
+        """
         for index, process in enumerate(self._processes):
             code = process.poll()
             if code is None or code in _FINAL or self._restarts >= _RESTARTS:
@@ -113,6 +118,7 @@ class Workers:
             self._restarts += 1
             _log.warning("A worker ended with status %d and is started again.", code)
             self._processes[index] = self._start(self._placements[index])
+        check_reached(self.exit_codes)
         return any(process.poll() is None for process in self._processes)
 
     def stop(self, patience: float = 30.0) -> None:

@@ -21,6 +21,7 @@ from hpo.data import Split
 from hpo.errors import InputError
 from hpo.features import Bundle, Features
 from hpo.launch._ray_plan import RayPlan
+from hpo.launch._reached import check_reached
 from hpo.search import NoCandidateError
 from hpo.study import StoredStudy, load_plugins
 from hpo.training import Interrupted, memory_share_gb
@@ -35,7 +36,7 @@ _RESTARTS = 20
 _SILENT_S = 10.0
 _TELL_AFTER_S = 30.0
 _ANSWER_S = 5.0
-_DONE, _CRASHED, _BAD_INPUT, _LEFT_EARLY, _NO_CANDIDATE = 0, 1, 2, 3, 4
+_DONE, _CRASHED, _LEFT_EARLY, _NO_CANDIDATE = 0, 1, 3, 4
 
 
 class RayWorkers:
@@ -94,12 +95,16 @@ class RayWorkers:
 
         Once a worker has found the study done, or its limits reached, those without a place are
         not waited for.
+
+        Raises:
+            StoreAwayError: All have ended, as none could reach the store; each has said so.
         """
         for member in self._members:
             member.update()
         unfinished = [member for member in self._members if member.code is None]
         waiting = [member for member in unfinished if not member.placed]
         self._tell(len(waiting))
+        check_reached(self.exit_codes)
         if any(code in (_DONE, _LEFT_EARLY) for code in self.exit_codes):
             return len(unfinished) > len(waiting)
         return bool(unfinished)
@@ -222,7 +227,7 @@ class _Actor:
         except NoCandidateError as error:
             return _NO_CANDIDATE, str(error)
         except InputError as error:
-            return _BAD_INPUT, str(error)
+            return error.status, str(error)
         except Exception:
             _log.exception("The worker ends, and Ray starts it again.")
             os._exit(_CRASHED)

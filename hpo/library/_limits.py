@@ -109,12 +109,13 @@ class Limits:
             return self.timeout if self.time_limit is None else self.time_limit
         return max(self.began + self.time_limit - time.monotonic(), 0.0)
 
-    def reached(self, study: StoredStudy, over: bool) -> str | None:
+    def reached(self, study: StoredStudy, over: bool, searched: float) -> str | None:
         """Return which limit ended the work on a study, in words; None if something else did.
 
         Args:
             study: The study, which nobody works on now.
             over: Whether the time for trials is over, or there was nothing to do for a while.
+            searched: Seconds since ``set`` was called; the store's clock may have been set.
         """
         row = study.ledger.study(study.name)
         own, exhausted = self.trial_epochs(study.definition), study.strategy.is_exhausted(study)
@@ -122,6 +123,8 @@ class Limits:
             return f"the budget of {self.epochs} epochs"
         # workers may see the deadline a little before others do
         left = None if row is None else row.seconds_left
+        if left is not None and self.timeout is not None:
+            left = min(left, self.timeout - searched)
         over = over or exhausted or (left is not None and left < _SECONDS)
         if self.time_limit is not None and over:
             return f"the time limit of {shown_time(self.time_limit)}"

@@ -7,6 +7,7 @@ from typing import Protocol
 from hpo.dashboard import Board
 from hpo.features import Bundle, load_bundle
 from hpo.library._limits import Exhaustion, Limits, TimeLimit
+from hpo.queue import StoreAwayError
 from hpo.results import FloorThread
 from hpo.search import Task
 from hpo.study import StoredStudy, adopt_enqueued
@@ -23,7 +24,11 @@ class Crew(Protocol):
     """Workers of whatever kind, as ``optimize`` deals with them."""
 
     def watch(self) -> bool:
-        """Return whether any is running."""
+        """Return whether any is running.
+
+        Raises:
+            StoreAwayError: None is, as none could reach the store.
+        """
 
     def stop(self) -> None:
         """Let them hand back what they are at."""
@@ -53,11 +58,12 @@ def work_on(
 
     Raises:
         StudyGoneError: The study was deleted meanwhile.
-        StoreAwayError: The store was away for too long.
+        StoreAwayError: The store was away for too long, for this process or for all workers.
     """
     stored.definition.check_meaning(stored.name)
     board = Board(stored.plain)
     limits.set(stored)
+    set_at = time.monotonic()
     adopt_enqueued(stored)
     if stored.open_next():
         observe(stored.tasks())
@@ -68,7 +74,7 @@ def work_on(
     try:
         board.begin()
         while True:
-            running = crew.watch()
+            running, away = _watch(crew)
             began = time.monotonic()
             stored.check_there()
             tasks = stored.tasks()
@@ -86,13 +92,27 @@ def work_on(
             if not running or over:
                 floor.join()
                 complete = stored.best(tasks) is not None and stored.open_next()
-                ended_by = None if complete else limits.reached(stored, over)
+                searched = time.monotonic() - set_at
+                ended_by = None if complete else limits.reached(stored, over, searched)
+                if away is not None and not complete and ended_by is None:
+                    raise away
                 return complete and _settled(stored), ended_by
             # Looking at thousands of tasks takes its time, which is the workers' as well.
             time.sleep(max(_POLL_S, 10 * (time.monotonic() - began)))
     finally:
         crew.stop()
         board.end()
+
+
+def _watch(crew: Crew) -> tuple[bool, StoreAwayError | None]:
+    """Return whether workers are running, and what they met with if none could reach the store.
+
+    They may have done all that there was to do before.
+    """
+    try:
+        return crew.watch(), None
+    except StoreAwayError as error:
+        return False, error
 
 
 def _clock(stored: StoredStudy, limits: Limits, bundle: Bundle | None) -> TimeLimit | None:

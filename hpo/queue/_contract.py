@@ -47,6 +47,8 @@ class StudyRow:
         stopped: Why no more tasks are begun although there could be; None otherwise.
         identity: What the study in Optuna's storage has as well, as no other one of this name
             does; None until that is there.
+        deadline: What ``seconds_left`` counts to, by the store's clock, which may be set: good to
+            tell whether it was moved; None without one.
     """
 
     definition: Mapping[str, Any]
@@ -57,6 +59,7 @@ class StudyRow:
     revision: int = 0
     stopped: str | None = None
     identity: str | None = None
+    deadline: float | None = None
 
 
 class Ledger(abc.ABC):
@@ -138,7 +141,10 @@ class Ledger(abc.ABC):
 
     @abc.abstractmethod
     def ration(self, study: str, timeout: float | None, epochs: int | None) -> None:
-        """Change how long the study may go on, and its budget, and leave the rest as it is."""
+        """Change how long the study may go on, and its budget, and leave the rest as it is.
+
+        A deadline that is about the same stays the same, so that nobody takes it for a new one.
+        """
 
     @abc.abstractmethod
     def allot(

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    case,
     create_engine,
     func,
     select,
@@ -51,6 +52,8 @@ __all__ = ["SqlLedger"]
 
 #: Open tasks that a claim looks at; more than can share runs with those being worked on.
 _LOOK_AHEAD = 256
+#: Deadlines that are so many seconds apart are the same.
+_SAME_S = 0.3
 _TASK_FIELDS = [
     column for column in _tasks.columns if column.name not in ("study", "heartbeat", "pauses")
 ]
@@ -119,13 +122,17 @@ class SqlLedger(Ledger):
             )
 
     def ration(self, study: str, timeout: float | None, epochs: int | None) -> None:
+        deadline = self._deadline(timeout)
+        if deadline is not None:
+            same = func.abs(_studies.c.deadline - deadline) < _SAME_S
+            deadline = case((same, _studies.c.deadline), else_=deadline)
         with self._transaction() as connection:
             begun = claimed_once(connection, study)
             connection.execute(
                 update(_studies)
                 .where(_studies.c.study == study)
                 .values(
-                    deadline=self._deadline(timeout),
+                    deadline=deadline,
                     epochs=epochs,
                     allotted=None if epochs is None else func.coalesce(_studies.c.allotted, begun),
                     revision=_studies.c.revision + 1,

@@ -25,6 +25,7 @@ def read(connection: Connection, study: str, now: ColumnElement[float]) -> Study
             studies.c.revision,
             studies.c.stopped,
             studies.c.identity,
+            studies.c.deadline,
         ).where(studies.c.study == study)
     ).one_or_none()
     if row is None:

@@ -202,7 +202,7 @@ class StoredStudy:
         Raises:
             StudyGoneError: It was, or it was renamed.
         """
-        self._do(lambda: self._store.check(self.name, self._base._source.id, self._identity))
+        self.waiting(lambda: self._store.check(self.name, self._base._source.id, self._identity))
 
     def patient(self, patience: Patience) -> "StoredStudy":
         """Return the study with calls that wait for a store that is away as ``patience`` does."""
@@ -231,7 +231,12 @@ class StoredStudy:
         other.ledger, other._patience = self._base.ledger, None
         return other
 
-    def _do(self, action: Callable[[], T]) -> T:
+    def waiting(self, action: Callable[[], T]) -> T:
+        """Return what an action returns, which is carried out again while the store is away.
+
+        Args:
+            action: Harmless when it is carried out again after the store's answer was lost.
+        """
         return action() if self._patience is None else self._patience(action)
 
     @property
@@ -247,13 +252,13 @@ class StoredStudy:
     @property
     def trials(self) -> Trials:
         """The study's trials in Optuna's storage, which is opened when they are first needed."""
-        trials = self._do(lambda: self._base._trials)
+        trials = self.waiting(lambda: self._base._trials)
         return trials if self._patience is None else waiting(trials, self._patience)
 
     @property
     def optuna(self) -> optuna.Study:
         """The plain Optuna study, whose own calls wait for nothing."""
-        return self._do(lambda: self._base._source).study
+        return self.waiting(lambda: self._base._source).study
 
     @property
     def results(self) -> Path | None:
@@ -267,7 +272,7 @@ class StoredStudy:
 
     def noted(self, name: str) -> str | None:
         """Return a fact that is kept on the Optuna study; None if it isn't there."""
-        value = self._do(lambda: self._base._source.study.user_attrs.get(name))
+        value = self.waiting(lambda: self._base._source.study.user_attrs.get(name))
         return None if value is None else str(value)
 
     def note(self, name: str, value: str) -> None:
@@ -278,7 +283,7 @@ class StoredStudy:
             if study.user_attrs.get(name) != value:
                 study.set_user_attr(name, value)
 
-        self._do(write)
+        self.waiting(write)
 
     def shown(self) -> "Shown":
         """Return what the study shows in optuna-dashboard beyond its trials."""
@@ -288,7 +293,7 @@ class StoredStudy:
 
     def redraw(self, draw: Draw) -> Config:
         """Draw the configuration of an earlier trial again, from the history that it had."""
-        return self._do(lambda: redraw(self._base._source, self._searched, draw))
+        return self.waiting(lambda: redraw(self._base._source, self._searched, draw))
 
     def tasks(self) -> list[Task]:
         """Return all tasks, by position."""

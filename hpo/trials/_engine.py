@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
 from hpo.errors import InputError
-from hpo.trials._passing import StoreAwayError, passing_reason
+from hpo.trials._passing import StoreAwayError, lasting_reason, passing_reason
 from hpo.trials._quiet import postgres_driver
 from hpo.trials._redact import redact, scrub
 
@@ -63,7 +63,8 @@ def reporting_failure(url: str) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, StorageInternalError, ImportError) as error:
-        said = f"--storage {redact(url)}: can't be opened: {scrub(_first_line(error), url)}"
+        why = lasting_reason(error) or _first_line(error)
+        said = f"--storage {redact(url)}: can't be opened: {scrub(why, url)}"
         reason = passing_reason(error)
         if reason is not None:
             raise StoreAwayError(scrub(reason, url), said) from None

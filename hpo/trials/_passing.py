@@ -3,12 +3,16 @@
 import errno
 import json
 import sqlite3
+import sys
 import traceback
 
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 
 from hpo.errors import InputError
+
+if sys.platform != "win32":
+    import resource
 
 __all__ = [
     "StoreAwayError",
@@ -24,6 +28,8 @@ __all__ = [
 _PASSING_STATES = ("08", "40", "25006", "53", "55P03", "57")
 #: SQLite's names of what passes: another one writes, the disk is full or has a hiccup.
 _PASSING_NAMES = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_PROTOCOL")
+#: How SQLite fails to make one of its files larger.
+_GROWING = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_TRUNCATE")
 #: What SQLite and refused connections say, which have no SQLSTATE, where waiting won't help.
 _LASTING = (
     *("no such table", "no such column", "has no column named", "syntax error"),
@@ -141,7 +147,8 @@ def _passes(error: DBAPIError) -> bool:
         return True
     if isinstance(error.orig, sqlite3.Error):
         # what the module says by itself, such as of text that is no UTF-8, has no name
-        return getattr(error.orig, "sqlite_errorname", "").startswith(_PASSING_NAMES)
+        name = getattr(error.orig, "sqlite_errorname", "")
+        return name.startswith(_PASSING_NAMES) and _largest_file(error) is None
     return isinstance(error, OperationalError | InterfaceError) and not _stays(str(error.orig))
 
 
@@ -149,8 +156,24 @@ def _stays(text: str) -> bool:
     return any(said in text for said in _LASTING)
 
 
+def _largest_file(error: DBAPIError) -> int | None:
+    """Return the most bytes that a file may have here, if that may be why SQLite can't write.
+
+    SQLite doesn't tell the system's reasons apart. Where files have a limit, that is the one: a
+    full disk has a name of its own.
+    """
+    name = getattr(error.orig, "sqlite_errorname", "")
+    if sys.platform == "win32" or not name.startswith(_GROWING):
+        return None
+    most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return None if most == resource.RLIM_INFINITY else most
+
+
 def _said(error: DBAPIError) -> str:
-    return _first_line(str(error.orig)) or "no connection"
+    said, most = _first_line(str(error.orig)) or "no connection", _largest_file(error)
+    if most is None:
+        return said
+    return f"{said}: a file may have {most:,} bytes here; allow more (ulimit -f)"
 
 
 def _first_line(text: str) -> str:

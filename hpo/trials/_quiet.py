@@ -6,6 +6,7 @@ is sent. A statement would wait for it without end and without a word.
 """
 
 import functools
+import logging
 import time
 from collections.abc import Generator
 from types import ModuleType
@@ -25,6 +26,9 @@ def postgres_driver() -> ModuleType:
     A statement that is given up raises ``psycopg.OperationalError``, and its connection is closed.
     """
     import psycopg
+
+    # Whoever waits for the server says that a connection is lost.
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
     class Connection(psycopg.Connection[Any]):
         def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:

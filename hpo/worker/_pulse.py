@@ -142,7 +142,7 @@ class Pulse:
         self.flush()
         row = self._study.ledger.study(self._study.name)
         if row is not None:
-            self._stopping.leave(row.seconds_left)
+            self._stopping.leave(row.seconds_left, row.deadline)
 
     def _raise_if_ended(self) -> None:
         if self._ended.is_set():

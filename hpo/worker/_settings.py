@@ -43,7 +43,8 @@ class Stopping:
 
     def __init__(self) -> None:
         self._asked = threading.Event()
-        self._deadline: float | None = None
+        #: The deadline that it was told, by the store's clock, and when that is by this process's.
+        self._end: tuple[float | None, float | None] = (None, None)
         #: Why the training thread won't come back; None while it isn't known to hang.
         self.hangs: str | None = None
 
@@ -51,9 +52,18 @@ class Stopping:
         """Ask the worker to stop."""
         self._asked.set()
 
-    def leave(self, seconds: float | None) -> None:
-        """Note how many seconds the study still has; None for no limit."""
-        self._deadline = None if seconds is None else time.monotonic() + seconds
+    def leave(self, seconds: float | None, deadline: float | None = None) -> None:
+        """Note how many seconds the study still has.
+
+        Args:
+            seconds: None for no limit.
+            deadline: When that is by the store's clock, if it is known. While this stays the same,
+                the time is counted here: the clock may be set, and then there would seem to be
+                more time, or less.
+        """
+        told, _ = self._end
+        if deadline is None or deadline != told:
+            self._end = deadline, None if seconds is None else time.monotonic() + seconds
 
     @property
     def asked(self) -> bool:
@@ -63,8 +73,8 @@ class Stopping:
     @property
     def due(self) -> bool:
         """Whether the worker should stop."""
-        deadline = self._deadline
-        return self._asked.is_set() or (deadline is not None and time.monotonic() >= deadline)
+        _, end = self._end
+        return self._asked.is_set() or (end is not None and time.monotonic() >= end)
 
     def check(self) -> None:
         """Raise ``Interrupted`` if the worker should stop."""

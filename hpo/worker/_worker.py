@@ -132,7 +132,7 @@ class Worker:
         row = self._patient.ledger.study(self._study.name)
         if row is None:
             raise StudyGoneError(self._study.name, self._study.url)
-        self._stopping.leave(row.seconds_left)
+        self._stopping.leave(row.seconds_left, row.deadline)
         self._rationed = row.epochs is not None
         if self._rationed and row.seconds_left is not None:
             return False  # while there is time, the budget may still grow

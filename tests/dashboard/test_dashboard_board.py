@@ -1,19 +1,26 @@
 """Notes, plots and files of a study in Optuna's storage."""
 
+import errno
 import io
+import itertools
 import json
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from dashboard_samples import make_study
+from optuna.storages import RDBStorage
 from optuna_dashboard import get_note
 from rich.console import Console
+from sqlalchemy.exc import OperationalError
 
 from hpo.dashboard import ARTIFACTS, Board, attach_files, publish
 from hpo.dashboard._importance import importances
 from hpo.dashboard._note import study_note, trial_notes
+from hpo.queue import Patience, StoreAwayError
 from hpo.report import best_so_far_by_epochs, finish_study
 from hpo.results import seed_probabilities, trainer_of
 from hpo.study import StoredStudy
@@ -179,3 +186,90 @@ def test_it_is_kept_current_while_a_study_is_worked_on(
     stored = make_study(tmp_path)
     assert get_note(stored.optuna).startswith("# small\n")
     assert "fusion" in get_note(stored.optuna)
+
+
+def shown_by(study: StoredStudy) -> tuple[str, dict[str, Any], list[str]]:
+    """Note, plots and names of the files of a study."""
+    files = [
+        json.loads(text)["filename"]
+        for key, text in attributes(study).items()
+        if key.startswith("dashboard:artifacts:")
+    ]
+    return get_note(study.optuna), plots_of(study), sorted(files)
+
+
+def test_results_are_shown_although_the_store_goes_away_at_any_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = make_study(tmp_path)
+    calls: list[int] = []
+    failing: list[int] = []  # the number of the call that fails
+    lost = [False]  # whether it is done, and nobody knows
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            calls.append(1)
+            if len(calls) not in failing:
+                return real(*given)
+            if lost[0]:
+                real(*given)
+            raise OperationalError("", {}, Exception("terminating connection"))
+
+        return call
+
+    for name in ("set_study_system_attr", "get_study_system_attrs", "get_all_trials"):
+        monkeypatch.setattr(RDBStorage, name, counted(getattr(RDBStorage, name)))
+    publish(study, tmp_path, "cpu")
+    number, expected = len(calls), shown_by(study)
+    assert number > 20
+    for at, lost[0] in itertools.product(range(1, number + 1, 4), (False, True)):
+        failing[:] = [at]
+        with sqlite3.connect(tmp_path / "studies.db") as store:
+            store.execute("DELETE FROM study_system_attributes WHERE key != 'hpo:identity'")
+        calls.clear()
+        caplog.clear()
+        publish(study, tmp_path, "cpu")
+        said = [record.getMessage() for record in caplog.records]
+        assert "it is waited for" in said[0] and said[1].startswith("Going on after"), at
+        assert len(said) == 2
+        failing.clear()
+        assert shown_by(study) == expected, at
+
+
+def test_a_board_that_waits_for_nothing_leaves_it_to_the_next_look(
+    finished: StoredStudy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(*_: object) -> None:
+        raise StoreAwayError("The store can't be reached (no connection)")
+
+    monkeypatch.setattr("hpo.dashboard._board.study_note", away)
+    Board(finished.plain).write()
+    assert caplog.records == []
+
+
+def test_a_store_that_was_waited_for_in_vain_is_waited_for_once(
+    finished: StoredStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise StoreAwayError("The store can't be reached (no connection)")
+
+    study = finished.patient(Patience(limit=0.0))
+    monkeypatch.setattr("hpo.dashboard._artifacts.attach_files", lambda *_: pytest.fail("again"))
+    monkeypatch.setattr("hpo.dashboard._board.study_note", away)
+    with pytest.raises(StoreAwayError, match="it was waited for 0 s"):
+        publish(study, Path(finished.definition.cache), "cpu")
+
+
+def test_a_full_disk_is_not_waited_for_with_what_is_shown(
+    finished: StoredStudy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "artifacts/a")
+
+    monkeypatch.setattr("hpo.dashboard._artifacts._write_config", full)
+    monkeypatch.setattr("hpo.trials._shown.Shown.files", lambda *_: set())
+    publish(finished, Path(finished.definition.cache), "cpu")
+    assert [record.getMessage() for record in caplog.records] == [
+        "The trials have no files in optuna-dashboard: [Errno 28] No space left on device: "
+        "'artifacts/a'"
+    ]

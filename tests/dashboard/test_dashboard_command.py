@@ -5,10 +5,16 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import optuna
 import pytest
+from optuna.storages import RDBStorage
+from sqlalchemy.exc import OperationalError
 
 from hpo.dashboard import ARTIFACTS, attach_files
 from hpo.dashboard.__main__ import main
@@ -61,6 +67,52 @@ def test_it_says_where_it_is_and_that_it_has_no_lock(finished: StoredStudy, fold
         process.send_signal(2)
         assert process.wait(60) == 0
         assert "the dashboard has no authentication" in process.stderr.read()
+
+
+def test_requests_while_the_store_is_away_have_no_traceback(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    optuna.create_study(storage=url, study_name="s")
+    monkeypatch.setattr("hpo.dashboard._server._refresh", lambda *_: None)
+    away: list[Exception] = []
+
+    def failing(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            if away:
+                raise away[0]
+            return real(*given)
+
+        return call
+
+    for name in ("get_all_studies", "get_study_system_attrs"):
+        monkeypatch.setattr(RDBStorage, name, failing(getattr(RDBStorage, name)))
+    with serving(url, "127.0.0.1", 0, tmp_path / "files") as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        pages = [f"{base}/api/studies", f"{base}/artifacts/1/a"]
+        try:
+            assert b'"s"' in fetch(pages[0])
+            capfd.readouterr()
+            caplog.clear()
+            away.append(OperationalError("", {}, Exception("terminating connection")))
+            for page in pages:
+                with pytest.raises(urllib.error.HTTPError, match="500"):
+                    fetch(page)
+            assert capfd.readouterr().err + caplog.text == ""
+            away[:] = [ValueError("wrong")]
+            for page in pages:
+                with pytest.raises(urllib.error.HTTPError, match="500"):
+                    fetch(page)
+            assert "Exception: wrong" in caplog.text
+            assert "ValueError: wrong" in capfd.readouterr().err
+            away.clear()
+            assert b'"s"' in fetch(pages[0])
+        finally:
+            server.shutdown()
 
 
 @pytest.mark.parametrize(

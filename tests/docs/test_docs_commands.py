@@ -87,7 +87,7 @@ def test_commands_exist(
                     assert re.search(rf"^{name} = \[", extras, re.MULTILINE), place
         elif first == "pytest" or rest[:2] == ["-m", "pytest"]:
             words = rest[2:] if first != "pytest" else rest
-            valued = {number for number, word in enumerate(words) if word in ("-n", "--dist")}
+            valued = {number for number, word in enumerate(words) if word in ("-m", "-n", "--dist")}
             for number, path in enumerate(words):
                 if not {number, number - 1} & valued:
                     check_test(path, place)

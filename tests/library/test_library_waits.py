@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from sqlalchemy.exc import OperationalError
 
 import hpo
 from hpo import __main__ as command
-from hpo.queue import SqlLedger
+from hpo.launch._reached import check_reached
+from hpo.queue import SqlLedger, StoreAwayError
 from hpo.trials import reporting_failure
+from hpo.worker import Worker, WorkerSettings
 
 SPACE: dict[str, Any] = {
     "name": "waits",
@@ -98,3 +101,60 @@ def test_a_store_that_stays_away_has_an_exit_status(
     assert said.count("error: ") == 1
     assert f"error: --storage {url}: can't be opened: " in said
     assert "Connection refused" in said
+
+
+class LostCrew:
+    """Workers that none could reach the store any more, after what ``first`` did."""
+
+    def __init__(self, first: Callable[[], object]) -> None:
+        first()
+
+    def watch(self) -> bool:
+        check_reached([6, 6])
+        raise AssertionError
+
+    def stop(self) -> None:
+        pass
+
+
+def test_workers_that_could_not_reach_the_store_end_the_command_so(tmp_path: Path) -> None:
+    study = hpo.create_study(
+        array_data(tmp_path / "cache"), SPACE, storage=f"sqlite:///{tmp_path / 's.db'}"
+    )
+    said = (
+        r"^No worker could reach the store for as long as it was to be waited for\. Nothing that "
+        r"was stored is lost; the same command goes on once it is back\.$"
+    )
+    with pytest.raises(StoreAwayError, match=said) as caught:
+        study.run(lambda: LostCrew(lambda: None), lambda tasks: None)
+    assert caught.value.status == 6
+
+    def work() -> None:
+        assert Worker(study.stored, WorkerSettings()).run()
+
+    assert study.run(lambda: LostCrew(work), lambda tasks: None)  # they had done all of it
+
+
+@pytest.mark.parametrize("statuses", [[6, None], [6, 3], [6, 0], [6, 1], [0], []])
+def test_a_worker_that_could_not_reach_it_is_one_of_several(statuses: list[int | None]) -> None:
+    check_reached(statuses)
+
+
+def test_a_store_that_goes_away_is_not_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    url = "sqlite:///s.db"
+    hpo.create_study(array_data(Path(".hpo")), SPACE, storage=url)
+
+    def away(*_: object) -> None:
+        raise OperationalError("", {}, Exception("terminating connection"))
+
+    monkeypatch.setattr(SqlLedger, "tasks", away)
+    capsys.readouterr()
+    check = ["check", "--storage", url, "--cache", "none"]
+    assert command.main([*check, "--wait-for-store", "0"]) == 6
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "(terminating connection); it was waited for 0 s" in printed.err
+    assert printed.err.count("error:") == 1

@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,11 +14,13 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 
+from hpo.errors import InputError
 from hpo.queue import (
     Patience,
     StoreAwayError,
     StoreUnfitError,
     first_patience,
+    open_ledger,
     open_storage,
     waiting,
 )
@@ -156,6 +159,27 @@ def test_what_stays_is_said_at_once(error: Exception, said: str, waits: list[flo
     assert str(caught.value).startswith(f"The store can't do what hpo asks of it: {said}")
     assert "Waiting won't help" in str(caught.value)
     assert waits == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no limit there")
+@pytest.mark.parametrize("bytes_", [0, 4096, 40_000])
+def test_a_file_that_may_not_grow_is_not_waited_for(
+    bytes_: int, tmp_path: Path, waits: list[float]
+) -> None:
+    import resource
+
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_, before[1]))
+    try:
+        with pytest.raises(InputError) as caught:
+            first_patience(5.0)(lambda: open_ledger(url).define("s", {"about": "x" * bytes_}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said = f"disk I/O error: a file may have {bytes_:,} bytes here; allow more (ulimit -f)"
+    assert said in str(caught.value)
+    assert waits == []
+    open_ledger(url).define("s", {})
 
 
 def test_waits_grow_up_to_ten_seconds(waits: list[float], caplog: pytest.LogCaptureFixture) -> None:

@@ -80,6 +80,20 @@ def test_a_ration_changes_time_and_budget_alone(ledger: Ledger, study: str) -> N
     assert row_of(ledger, study).allotted is None
 
 
+def test_a_deadline_that_stays_about_the_same_stays(ledger: Ledger, study: str) -> None:
+    ledger.ration(study, 50.0, 70)
+    first = row_of(ledger, study).deadline
+    assert first is not None
+    ledger.ration(study, 50.1, 60)
+    row = row_of(ledger, study)
+    assert (row.deadline, row.epochs) == (first, 60)
+    ledger.ration(study, 55.0, 60)
+    moved = row_of(ledger, study).deadline
+    assert moved is not None and 4 < moved - first < 7
+    ledger.ration(study, None, 60)
+    assert row_of(ledger, study).deadline is None
+
+
 def test_a_study_that_is_stopped_begins_nothing_more(ledger: Ledger, study: str) -> None:
     ledger.open_tasks(study, tasks_of(3))
     first = claim(ledger, study)

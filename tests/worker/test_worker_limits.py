@@ -1,7 +1,9 @@
 """Budgets, candidates that were added, and early stops, with real workers that are killed."""
 
+import dataclasses
 import random
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,12 @@ from worker_samples import (
     wait_for,
 )
 
-from hpo.queue import Patience
+from hpo.queue import Patience, StudyRow
 from hpo.search import TaskState, trained_epochs
 from hpo.study import StoredStudy, add_candidate, best_so_far, epochs_unfinished, warm_start
 from hpo.worker import Worker, WorkerSettings
 from hpo.worker._bench import Workbench
+from hpo.worker._settings import Stopping
 from hpo.worker._tied import StopWhenTied
 
 pytestmark = pytest.mark.slow
@@ -216,3 +219,53 @@ def test_a_deadline_that_was_moved_is_asked_for_before_a_worker_leaves(tmp_path:
     worker._stopping.leave(0.0)
     thread.join(30.0)
     assert ends == [False]
+
+
+def test_a_clock_that_is_set_moves_no_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = in_sqlite(tmp_path, length=5000, trials=4)
+    study.ledger.ration("s", 60.0, None)
+    row = study.ledger.study("s")
+    assert row is not None and row.seconds_left is not None
+    stopping, now = Stopping(), [0.0]
+    monkeypatch.setattr("hpo.worker._settings.time.monotonic", lambda: now[0])
+    for passed, ahead in ((0.0, 0.0), (20.0, 3600.0), (40.0, -3600.0), (59.0, 3600.0)):
+        now[0] = passed
+        stopping.leave(row.seconds_left - passed - ahead, row.deadline)
+        assert not stopping.due
+    now[0] = 60.5
+    stopping.leave(3600.0, row.deadline)
+    assert stopping.due
+    stopping.leave(3600.0, row.deadline + 3600.0)  # it was moved
+    assert not stopping.due
+    stopping.leave(None, None)
+    now[0] = 1e9
+    assert not stopping.due
+
+
+def test_a_worker_goes_on_and_ends_in_time_while_the_clock_is_set(tmp_path: Path) -> None:
+    """The ledger tells it what is left by a clock that goes forward, and then back by an hour."""
+    study = in_sqlite(tmp_path, length=5000, trials=4)
+    study.ledger.limit("s", 6.0, None)
+    base, real, ahead = study.ledger._thing, study.ledger._thing.study, [0.0]  # type: ignore[attr-defined]
+
+    def set_clock(name: str) -> StudyRow | None:
+        row: StudyRow | None = real(name)
+        assert row is not None and row.seconds_left is not None
+        return dataclasses.replace(row, seconds_left=row.seconds_left - ahead[0])
+
+    base.study = set_clock
+    ends: list[bool] = []
+    worker = Worker(study, WorkerSettings(heartbeat=0.2))
+    thread = threading.Thread(target=lambda: ends.append(worker.run()))
+    began = time.monotonic()
+    thread.start()
+    wait_for(lambda: any(t.state is TaskState.CLAIMED for t in study.tasks()), "a claim")
+    ahead[0] = 3600.0
+    time.sleep(1.5)
+    assert thread.is_alive()
+    ahead[0] = -3600.0
+    thread.join(30.0)
+    assert ends == [False]
+    assert 4.0 < time.monotonic() - began < 20.0
