@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes, step_notes
+from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes
 from hpo._run_request import Request
 from hpo.data import Dataset, Division, divide
 from hpo.errors import InputError, did_you_mean
@@ -109,7 +109,7 @@ def _counted(request: Request) -> _Rehearsed:
         division,
         definition,
         _to_encode(options, request.defaults, dataset, request.arguments.cache),
-        [*(f"note: {note}" for note in notes), *step_notes(space, definition.train_rows)],
+        [f"note: {note}" for note in (*notes, *space.step_notes(definition.train_rows))],
         [],
     )
 
@@ -130,12 +130,13 @@ def _read(request: Request) -> _Rehearsed:
     definition = define_study(
         data, space, bundle, arithmetic=request.arithmetic, checkpoint_every=1, run_store_gb=1.0
     )
-    notes = [f"note: {note}" for note in (*data.notes, *division.notes)]
+    steps = space.step_notes(definition.train_rows)
+    notes = [f"note: {note}" for note in (*data.notes, *division.notes, *steps)]
     return _Rehearsed(
         division,
         definition,
         feature_lines(data),
-        [*notes, *scaling_notes(data, space), *step_notes(space, definition.train_rows)],
+        [*notes, *scaling_notes(data, space)],
         memory_notes(bundle, request.allowed),
     )
 

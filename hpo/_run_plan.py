@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hpo.features import Bundle, Data, FolderDefaults
     from hpo.search import Space
 
-__all__ = ["feature_lines", "memory_notes", "row_lines", "scaling_notes", "step_notes"]
+__all__ = ["feature_lines", "memory_notes", "row_lines", "scaling_notes"]
 
 #: A norm up to which embeddings count as normalised.
 _NORMALISED = 1.5
@@ -80,19 +80,6 @@ def scaling_notes(data: "Data", space: "Space") -> list[str]:
         "Adam hardly trains on them at the usual learning rates: 100 epochs of the paper's sum "
         "head end at a micro-F1 of 68.2 instead of 82.3 (docs/log.md). --set feature_scaling=auto "
         "scales them."
-    ]
-
-
-def step_notes(space: "Space", rows: int) -> list[str]:
-    """Say which batch sizes are halved, so that an epoch of the training rows has enough steps."""
-    asked = {space.fixed.batch_size, *space.search.values_of("batch_size")}
-    taken = {size: space.batch_size(size, rows) for size in sorted(asked)}
-    halved = [f"{size:,} to {less:,}" for size, less in taken.items() if less < min(size, rows)]
-    if not halved:
-        return []
-    return [
-        f"note: batches are halved, {' and '.join(halved)} rows, so that an epoch of {rows:,} "
-        f"training rows has {space.min_steps} steps; --set min_steps=null takes them as they are"
     ]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo._options import FAILED_TASKS
 from hpo._run_crew import ray_workers, workers
-from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes, step_notes
+from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes
 from hpo._run_request import Request
 from hpo._run_screen import Shown
 from hpo.dashboard import publish
@@ -162,7 +162,7 @@ def _about(request: Request, prepared: _Prepared, study: Study, said: Sequence[s
         ),
         *(f"note: {note}" for note in (*data.notes, *division.notes)),
         *scaling_notes(data, prepared.space),
-        *step_notes(prepared.space, len(bundle.split["train"])),
+        *(f"note: {note}" for note in prepared.space.step_notes(len(bundle.split["train"]))),
         *([str(request.limits)] if str(request.limits) else []),
         *said,
         f"{request.placed} · precision {study.stored.definition.precision}",

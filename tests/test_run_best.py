@@ -63,7 +63,7 @@ def test_best_is_what_runs_without_a_study(
     printed = capsys.readouterr().out
     assert "study best · space " in printed
     assert "no test part: " in printed
-    note = f"note: batches are halved, 500 to 16 rows, so that an epoch of {rows * 4 // 5} "
+    note = f"note: batches are halved, 500 to 16 rows, since an epoch of {rows * 4 // 5} "
     assert note in printed
     found = json.loads((tmp_path / "runs/best/metrics.json").read_text())
     study = hpo.load_study("best")

@@ -79,6 +79,8 @@ def create_study(
     split = kept_split(storage, name, read.split, wait_for_store)
     division = data.divide(split, read.train_rows)
     warn_of(division.notes)
+    for note in read.step_notes(len(division.split["train"])):
+        _log.warning("%s", note)
     study = open_study(
         data,
         read.model_copy(update={"split": division.spec}),

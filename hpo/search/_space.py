@@ -251,6 +251,19 @@ class Space(Frozen):
             size = max(size // 2, _LEAST_BATCH)
         return min(size, rows)
 
+    def step_notes(self, rows: int) -> list[str]:
+        """Say which batch sizes are halved for ``min_steps``; nothing if none is."""
+        asked = sorted({self.fixed.batch_size, *self.search.values_of("batch_size")})
+        taken = {size: self.batch_size(size, rows) for size in asked}
+        halved = [f"{size:,} to {less:,}" for size, less in taken.items() if less < min(size, rows)]
+        if not halved:
+            return []
+        return [
+            f"batches are halved, {' and '.join(halved)} rows, since an epoch of {rows:,} "
+            f"training rows is to have {self.min_steps} steps; min_steps=null takes them as they "
+            "are"
+        ]
+
     @staticmethod
     def from_stored(raw: Mapping[str, Any]) -> "Space":
         """Return the space that ``model_dump(mode="json")`` gave, perhaps an older version's."""
