@@ -159,9 +159,12 @@ def _results(place: Path) -> dict[str, Any]:
     study = hpo.load_study("faults", f"sqlite:///{place / 's.db'}")
     done = [task for task in study.stored.tasks() if task.outcome is not None]
     ended = {str(t.user_attrs["config"]): t for t in study.optuna.trials if t.state.is_finished()}
+    judged = metrics.get("judged", {})
     return {
         "best": {k: v for k, v in metrics["best"].items() if k not in ("latency_ms", "trial")},
-        "judged": {k: v for k, v in metrics.get("judged", {}).items() if k != "tied"},
+        "judged": {k: v for k, v in judged.items() if k not in ("tied", "compared")},
+        # by trial, whose numbers move on where a task is claimed once more
+        "compared": sorted(map(json.dumps, judged.get("compared", {}).values())),
         "concerns": metrics.get("concerns"),
         "floor": metrics.get("floor"),
         "classes": metrics.get("classes"),
