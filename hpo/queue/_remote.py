@@ -10,7 +10,7 @@ from optuna.storages import GrpcStorageProxy
 from hpo.queue._contract import Fenced, Ledger, PositionTakenError, StudyRow
 from hpo.queue._wire import METHOD, UNLIMITED, from_bytes, to_bytes
 from hpo.search import NewTask, Progress, Task, TaskState, TrialOutcome
-from hpo.trials import NewTrial, TrialEnd, storage_client
+from hpo.trials import NewTrial, StoreUnfitError, TrialEnd, storage_client
 
 __all__ = ["ERRORS", "RemoteLedger", "connect"]
 
@@ -51,7 +51,8 @@ class RemoteLedger(Ledger):
 
     def __init__(self, url: str) -> None:
         host, port = _address(url)
-        self._channel = grpc.insecure_channel(f"{host}:{port}", options=UNLIMITED)
+        self._address = f"{host}:{port}"
+        self._channel = grpc.insecure_channel(self._address, options=UNLIMITED)
         self._remote = self._channel.unary_unary(METHOD)
 
     @functools.cached_property
@@ -169,7 +170,13 @@ class RemoteLedger(Ledger):
                 if error.code() == code:
                     raise kind(error.details()) from None
             raise
-        return from_bytes(answer)
+        try:
+            return from_bytes(answer)
+        except ValueError as error:
+            raise StoreUnfitError(
+                f"The proxy at {self._address} is of another version of hpo "
+                f"({error}). Run the same version wherever this study is worked on."
+            ) from error
 
 
 def _address(url: str) -> tuple[str, int]:

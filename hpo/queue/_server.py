@@ -4,6 +4,10 @@
 same port the ledger, whose calls travel as JSON. Workers use ``--storage grpc://HOST:PORT``.
 """
 
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import grpc
 from optuna.storages import get_storage
 from sqlalchemy.exc import DBAPIError
@@ -52,12 +56,16 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
         return grpc.unary_unary_rpc_method_handler(self._answer)
 
     def _answer(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        name, *arguments = from_bytes(request)
+        try:
+            name, *arguments = from_bytes(request)
+        except (TypeError, ValueError) as error:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, f"The call can't be read: {error}")
         if name not in _CALLS:
             context.abort(grpc.StatusCode.UNIMPLEMENTED, f"The ledger has no call {name!r}.")
         try:
             result = getattr(self._ledger, name)
             if callable(result):  # writes_trials is there to be read
+                _check_takes(name, result, arguments, context)
                 result = result(*arguments)
         except tuple(ERRORS) as error:
             context.abort(ERRORS[type(error)], str(error.args[0]))
@@ -69,3 +77,13 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
             code = grpc.StatusCode.UNAVAILABLE if passes else grpc.StatusCode.FAILED_PRECONDITION
             context.abort(code, f"the database: {error.orig}")
         return to_bytes(result)
+
+
+def _check_takes(
+    name: str, call: Callable[..., Any], arguments: Sequence[Any], context: grpc.ServicerContext
+) -> None:
+    try:
+        inspect.signature(call).bind(*arguments)
+    except TypeError as error:
+        said = f"The ledger's call {name!r} is another one here: {error}"
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, said)

@@ -1,9 +1,15 @@
-"""Calls of the ledger as they travel: JSON in which typed objects keep their type."""
+"""Calls of the ledger as they travel: JSON in which typed objects keep their type.
+
+Fields that have their default value stay at home, so that a version which doesn't know a field yet
+is only turned away where the field says something.
+"""
 
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from pydantic import ValidationError
 
 from hpo.models import Config
 from hpo.queue._contract import StudyRow
@@ -31,7 +37,7 @@ def from_bytes(data: bytes) -> Any:
     """Return what ``to_bytes`` was given; sequences outside of objects become lists.
 
     Raises:
-        ValueError: It is no such JSON.
+        ValueError: It is no such JSON, or that of another version of ``hpo``.
     """
     return _decode(json.loads(data), list)
 
@@ -42,7 +48,11 @@ def _encode(value: Any) -> Any:
     if isinstance(value, TaskState):
         return {_TYPE: "TaskState", "value": value.value}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: _encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {
+            field.name: _encode(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if getattr(value, field.name) != field.default
+        }
         return {_TYPE: type(value).__name__, **fields}
     if isinstance(value, Mapping):
         if all(isinstance(key, str) for key in value):
@@ -63,7 +73,11 @@ def _decode(value: Any, sequence: type[list[Any]] | type[tuple[Any, ...]]) -> An
     if kind is None:
         return {key: _decode(item, list) for key, item in value.items()}
     if kind == "Config":
-        return Config.from_stored(value["values"])
+        try:
+            return Config.from_stored(value["values"])
+        except ValidationError as error:
+            places = ", ".join(".".join(map(str, e["loc"])) for e in error.errors())
+            raise ValueError(f"a Config has other values here: {places}") from None
     if kind == "TaskState":
         return TaskState(value["value"])
     if kind == "pairs":
@@ -71,4 +85,7 @@ def _decode(value: Any, sequence: type[list[Any]] | type[tuple[Any, ...]]) -> An
     if kind not in _DATACLASSES:
         raise ValueError(f"There are no objects of type {kind!r} on the wire.")
     fields = {name: _decode(item, tuple) for name, item in value.items() if name != _TYPE}
-    return _DATACLASSES[kind](**fields)
+    try:
+        return _DATACLASSES[kind](**fields)
+    except TypeError as error:
+        raise ValueError(f"a {kind} has other fields here: {error}") from None

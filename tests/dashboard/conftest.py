@@ -8,7 +8,7 @@ from dashboard_samples import make_study
 from hpo.study import StoredStudy
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> StoredStudy:
     return make_study(tmp_path_factory.mktemp("dashboard"))
 

@@ -21,7 +21,14 @@ from hpo.models import Config
 from hpo.queue import Ledger, StudyRow, open_ledger, open_storage
 from hpo.queue._wire import METHOD, from_bytes, to_bytes
 from hpo.search import NewTask, Progress, Task, TaskState
-from hpo.trials import NewTrial, TrialEnd, damage, open_study
+from hpo.trials import (
+    NewTrial,
+    StoreUnfitError,
+    TrialEnd,
+    damage,
+    lasting_reason,
+    open_study,
+)
 
 grpc = pytest.importorskip("grpc")
 
@@ -89,6 +96,58 @@ def test_garbage_harms_nobody(channel: Any, url: str, request_: bytes) -> None:
     ledger = open_ledger(url)
     assert isinstance(ledger.studies(), list)
     ledger.close()
+
+
+def test_what_is_as_usual_stays_at_home() -> None:
+    """So that a version without the newest fields goes on where nobody makes use of them."""
+    assert json.loads(to_bytes(StudyRow({}, None, 3))) == {
+        "__type__": "StudyRow",
+        "definition": {},
+        "seconds_left": None,
+        "max_tasks": 3,
+    }
+
+
+def test_an_answer_of_another_version(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = {"__type__": "StudyRow", "definition": {}, "seconds_left": None, "max_tasks": 3}
+    monkeypatch.setattr(
+        "hpo.queue._server.to_bytes", lambda row: json.dumps({**answer, "mood": 1}).encode()
+    )
+    ledger = open_ledger(url)
+    with pytest.raises(StoreUnfitError) as caught:
+        ledger.study("any")
+    assert str(caught.value) == (
+        f"The proxy at {url.removeprefix('grpc://')} is of another version of hpo (a StudyRow has "
+        "other fields here: StudyRow.__init__() got an unexpected keyword argument 'mood'). Run "
+        "the same version wherever this study is worked on."
+    )
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            ["claim", {"__type__": "Progress", "mood": 1}],
+            "The call can't be read: a Progress has other fields here: Progress.__init__() got an "
+            "unexpected keyword argument 'mood'",
+        ),
+        (
+            ["claim", {"__type__": "Config", "values": {"mood": 1}}],
+            "The call can't be read: a Config has other values here: mood",
+        ),
+        (
+            ["studies", 1],
+            "The ledger's call 'studies' is another one here: too many positional arguments",
+        ),
+    ],
+)
+def test_a_call_of_another_version(channel: Any, call: list[Any], said: str) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        channel(json.dumps(call).encode())
+    assert caught.value.details().startswith(said)
+    reason = lasting_reason(caught.value)
+    assert reason is not None and reason.startswith("the proxy is of another version of hpo (The ")
 
 
 def test_a_database_that_is_away_is_what_the_client_waits_for(

@@ -19,6 +19,7 @@ from rich.console import Console
 from hpo._energy import Energy
 from hpo.report import CommandCost, finish_study, write_report
 from hpo.report.__main__ import main
+from hpo.results import compute_floor
 from hpo.search import NoCandidateError
 from hpo.study import StoredStudy
 from hpo.training import curve_columns
@@ -77,12 +78,18 @@ def test_trials_hold_what_optuna_holds(finished: StoredStudy, report: Path) -> N
 def test_tables_hold_what_the_ledger_holds(finished: StoredStudy, report: Path) -> None:
     tasks = finished.tasks()
     by_trial = {str(task.trial): task for task in tasks}
-    rows = read_csv(report / "tables.csv")
-    assert [row["candidate"] for row in rows] == [
+    floor = [f"floor: {line.name}" for line in compute_floor(finished).lines]
+    written = read_csv(report / "tables.csv")
+    assert [row["candidate"] for row in written] == [
         "fusion image",
         "fusion sum",
+        floor[0],
         *(f"lr {lr}, dropout {dropout}" for lr in (0.01, 0.1) for dropout in (0.2, 0.5)),
+        floor[0],
+        *floor,
     ]
+    rows = [row for row in written if row["trial"]]
+    assert len(rows) == 6
     for row in rows:
         outcome = by_trial[row["trial"]].outcome
         assert outcome is not None
