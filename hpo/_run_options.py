@@ -13,12 +13,10 @@ from hpo._options import (
     duration,
     positive,
 )
+from hpo._recommended import RECOMMENDED
 from hpo._run_screen import add_screen_options
 
 __all__ = ["run_parser"]
-
-#: The study of those who have no wish of their own.
-DEFAULT_STUDY = "best"
 
 
 def run_parser() -> argparse.ArgumentParser:
@@ -29,7 +27,7 @@ def run_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add_study_options(parser, cache=False, default=DEFAULT_STUDY)
+    add_study_options(parser, cache=False, default=RECOMMENDED)
     add(
         "--space", type=Path, metavar="FILE", help="search space (default: search_spaces/NAME.yaml)"
     )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hpo._recommended import RECOMMENDED
 from hpo.features import Bundle, Data
 from hpo.launch import resolve_devices, resolve_precision
 from hpo.library._checks import check_positive, check_wait, warn_of
@@ -21,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 def create_study(
     data: Data,
-    space: str | Path | Mapping[str, Any] | Space = "greedy",
+    space: str | Path | Mapping[str, Any] | Space = RECOMMENDED,
     *,
     name: str | None = None,
     storage: str = "sqlite:///studies.db",
@@ -36,15 +37,15 @@ def create_study(
 ) -> Study:
     """Create a study, or open it if the storage has it already.
 
-        >>> study = hpo.create_study(hpo.load_data("demo"), space="greedy")
+        >>> study = hpo.create_study(hpo.load_data("demo"))
         >>> study.optimize(workers=2)
         >>> study.best_config
 
     Args:
         data: What ``load_data`` returned.
-        space: The name of a space that comes with hpo or is in ``search_spaces/`` (``greedy``,
-            ``tpe``), the path of a YAML file, what such a file holds as a dictionary, or a
-            ``Space``.
+        space: The name of a space that comes with hpo or is in ``search_spaces/`` (``best``,
+            ``greedy``, ``tpe``), the path of a YAML file, what such a file holds as a dictionary,
+            or a ``Space``.
         name: By default that of the space.
         storage: ``sqlite:///FILE``, ``postgresql+psycopg://…`` or ``grpc://HOST:PORT``.
         settings: Overrides, such as ``{"dropout": 0.6, "seeds": 1, "scale.width": 0.25}``.

@@ -13,7 +13,7 @@ from hpo.search import SEARCHES
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the examples name: data, embeddings, a small space called greedy."""
+    """A folder with what the examples name: data, embeddings, small spaces with our names."""
     import numpy as np
     import pandas as pd
 
@@ -50,7 +50,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if modality == "image":
                 np.save(folder / "other-embeddings" / f"{modality}{name}.npy", array[:, :8])
     (folder / "search_spaces").mkdir()
-    for name in ("greedy", "tpe"):
+    for name in ("best", "greedy", "tpe"):
         (folder / "search_spaces" / f"{name}.yaml").write_text(TINY)
     return folder
 

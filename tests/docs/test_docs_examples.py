@@ -127,17 +127,16 @@ def test_commands_run(
         for given, instead in STAND_IN.items():
             arguments = [argument.replace(given, instead) for argument in arguments]
         # The README's study of the Python example has another name here.
-        arguments = ["my-greedy" if word == "greedy" else word for word in arguments]
-        arguments = [word.replace("runs/greedy", "runs/my-greedy") for word in arguments]
-        if "my-embeddings" in arguments:
-            arguments[arguments.index("my-greedy")] = "from-embeddings"
+        arguments = ["my-best" if word == "best" else word for word in arguments]
+        arguments = [word.replace("runs/best", "runs/my-best") for word in arguments]
         if verb == "run":
-            arguments += ["--space", "search_spaces/greedy.yaml", "--workers", "1"]
+            study = "from-embeddings" if "my-embeddings" in arguments else "my-best"
+            arguments += ["--study", study, "--space", "search_spaces/best.yaml", "--workers", "1"]
         status = importlib.import_module(VERBS[verb]).main(arguments)
         assert status == 0, f"{place}: {capsys.readouterr().err}"
         ran.append(verb)
     assert ran == ["run", "worker", "report", "predict", "data", "run"]
-    assert (workplace / "runs" / "my-greedy" / "report" / "index.html").is_file()
+    assert (workplace / "runs" / "my-best" / "report" / "index.html").is_file()
     assert (workplace / "predictions.csv").read_text().startswith("ImageID,Labels\n")
 
 

@@ -9,6 +9,7 @@ from library_samples import SPACE, array_data
 from optuna.trial import TrialState
 
 import hpo
+from hpo._run_options import run_parser
 from hpo.search import TaskState
 
 
@@ -130,3 +131,11 @@ def test_a_space_is_a_name_a_path_a_dictionary_or_an_object(
     changed = hpo.create_study(data, raw, name="changed", settings={"dropout": 0.1, "seeds": 1})
     assert (changed.stored.space.fixed.dropout, changed.stored.space.seeds) == (0.1, 1)
     assert hpo.create_study(data, "tpe", settings={"split.val_rows": 40}).name == "tpe"
+
+
+def test_the_space_of_those_who_name_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that ``hpo run`` takes without ``--study``."""
+    monkeypatch.chdir(tmp_path)
+    study = hpo.create_study(array_data(tmp_path / ".hpo"))
+    assert study.name == run_parser().parse_args([]).study == "best"
+    assert study.stored.space.search.kind == "promote"

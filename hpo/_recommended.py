@@ -1,0 +1,5 @@
+"""The search space of those who have no wish of their own."""
+
+__all__ = ["RECOMMENDED"]
+
+RECOMMENDED = "best"
