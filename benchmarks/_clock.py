@@ -19,12 +19,14 @@ class StoreClock:
         blocked: Seconds by the clock in the thread that trains, which waits.
         beside: Processor seconds in other threads, which hold Python's lock now and then.
         calls: How many calls there were.
+        seen: Their names.
     """
 
     def __init__(self) -> None:
         self.blocked = 0.0
         self.beside = 0.0
         self.calls = 0
+        self.seen: set[str] = set()
         self._main = threading.get_ident()
         self._inside = threading.local()
 
@@ -36,6 +38,7 @@ class StoreClock:
             if getattr(self._inside, "active", False):
                 return function(*args, **kwargs)
             self._inside.active = True
+            self.seen.add(function.__name__)
             wall, cpu = time.perf_counter(), time.thread_time()
             try:
                 return function(*args, **kwargs)
@@ -52,11 +55,16 @@ class StoreClock:
 
 @contextmanager
 def watched(study: StoredStudy) -> Iterator[StoreClock]:
-    """Time everything that a worker of ``study`` does with the store, made in the block."""
+    """Time everything that a worker of ``study`` does with the store, made in the block.
+
+    Raises:
+        RuntimeError: It did nothing with it that could be seen, so that the time means nothing.
+    """
     clock = StoreClock()
     changed: list[tuple[Any, str, Any]] = []
+    ledger = study.plain.ledger  # what is under all that waits for it
     for owner, names in (
-        (study.ledger, _methods(study.ledger)),
+        (ledger, _methods(ledger)),
         (study.trials, _methods(study.trials)),
         (study, ["open_next"]),
     ):
@@ -71,6 +79,8 @@ def watched(study: StoredStudy) -> Iterator[StoreClock]:
                 delattr(owner, name)
             else:
                 setattr(owner, name, before)
+    if not {"claim", "complete"} <= clock.seen:
+        raise RuntimeError(f"No claim or no outcome went through the clock: {sorted(clock.seen)}.")
 
 
 def _methods(thing: object) -> list[str]:
