@@ -62,10 +62,10 @@ def watched(study: StoredStudy) -> Iterator[StoreClock]:
     """
     clock = StoreClock()
     changed: list[tuple[Any, str, Any]] = []
-    ledger = study.plain.ledger  # what is under all that waits for it
+    plain = study.plain  # whose parts are under all that waits for the store
     for owner, names in (
-        (ledger, _methods(ledger)),
-        (study.trials, _methods(study.trials)),
+        (plain.ledger, _methods(plain.ledger)),
+        (plain.trials, _methods(plain.trials)),
         (study, ["open_next"]),
     ):
         for name in names:
@@ -79,8 +79,8 @@ def watched(study: StoredStudy) -> Iterator[StoreClock]:
                 delattr(owner, name)
             else:
                 setattr(owner, name, before)
-    if not {"claim", "complete"} <= clock.seen:
-        raise RuntimeError(f"No claim or no outcome went through the clock: {sorted(clock.seen)}.")
+    if not {"claim", "take_up", "begin", "complete"} <= clock.seen:
+        raise RuntimeError(f"The clock saw no whole trial, but {sorted(clock.seen)}.")
 
 
 def _methods(thing: object) -> list[str]:
