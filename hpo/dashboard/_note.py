@@ -86,11 +86,18 @@ def _progress(
     # A trial that paused began anew, so its duration in Optuna is that of its last part.
     paused = any(study.pauses().values())
     minutes = "" if paused else f", {took.seconds / 60:,.1f} minutes of workers"
+    complete = study.best(list(tasks)) is not None
+    left = (
+        ""
+        if complete
+        else f"; the whole plan trains about {planned:,} epochs, all heads of a configuration "
+        "counted once"
+    )
     return [
         f"- **Configurations**: {', '.join(counted) or 'none yet'}"
-        + (", complete" if study.best(list(tasks)) is not None else ""),
-        f"- **Spent**: {took.epochs:,} epochs of single runs in trials that have ended{minutes}; "
-        f"the whole plan trains about {planned:,} epochs",
+        + (", complete" if complete else ""),
+        f"- **Spent**: {took.epochs:,} epochs of single runs in trials that have ended{minutes}"
+        + left,
     ]
 
 

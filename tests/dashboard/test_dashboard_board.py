@@ -51,7 +51,9 @@ def test_a_study_that_is_decided(finished: StoredStudy) -> None:
     assert "- **Configurations**: 7 done, complete" in lines
     assert any(line.startswith("| fusion | fusion concat |") for line in lines)
     trained = sum(task.outcome.epochs_trained for task in finished.tasks() if task.outcome)
-    assert any(line.startswith(f"- **Spent**: {trained} epochs of single runs") for line in lines)
+    spent_line = next(line for line in lines if line.startswith("- **Spent**"))
+    assert spent_line.startswith(f"- **Spent**: {trained} epochs of single runs")
+    assert "plan" not in spent_line  # nothing of it is left
 
 
 def test_plots_have_ids_that_stay(finished: StoredStudy) -> None:
