@@ -1,4 +1,4 @@
-"""A finished study that the tests of this folder only read."""
+"""A finished study for each file of tests, which may finish, refit and report it."""
 
 from pathlib import Path
 
