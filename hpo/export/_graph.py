@@ -37,7 +37,7 @@ class Probabilities(nn.Module):
         # In a list, since a source's name need not be one that a module can have.
         self.sources = list(encoders)
         self.encoders = nn.ModuleList(encoders.values())
-        self.edge = None if model.calibration is None else Calibration.EDGE
+        self.calibrated = model.calibration is not None
         if model.calibration is not None:
             for name in ("slopes", "offsets"):
                 values = torch.tensor(getattr(model.calibration, name), dtype=torch.float64)
@@ -50,12 +50,11 @@ class Probabilities(nn.Module):
             parts[one.modality].append(self._embeddings(one, x))
         # Rounded as those that the model was trained on.
         embeddings = {name: torch.cat(x, dim=1).half().float() for name, x in parts.items()}
-        probabilities: Tensor = self.module(embeddings).sigmoid()
-        if self.edge is None:
-            return probabilities
-        clipped = probabilities.double().clamp(self.edge, 1 - self.edge)
-        logits = clipped.log() - (1 - clipped).log()
-        return (self.slopes * logits + self.offsets).sigmoid().float()
+        logits: Tensor = self.module(embeddings)
+        if self.calibrated:
+            within = logits.double().clamp(-Calibration.LIMIT, Calibration.LIMIT)
+            logits = self.slopes * within + self.offsets
+        return logits.sigmoid().float()
 
     def _embeddings(self, one: GraphInput, x: Tensor) -> Tensor:
         """Return the embeddings of an input, [rows, D]."""

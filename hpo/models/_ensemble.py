@@ -1,5 +1,6 @@
 """Several models that answer as one."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -9,8 +10,8 @@ from hpo.models._assembled import AssembledModel
 
 __all__ = ["EnsembleModel"]
 
-#: Probabilities are kept so far from 0 and 1, so that their logits are finite.
-_EPS = 1e-7
+#: Logits are kept finite: that of a probability of 1e-7, and of 1 less that.
+_LIMIT = math.log(1e7)
 
 
 class EnsembleModel(nn.Module):
@@ -28,11 +29,15 @@ class EnsembleModel(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Map embeddings as stored, modality → [rows, D_m], to logits [rows, K] of the mean."""
-        shares = [
-            weight * member(inputs).sigmoid()
-            for member, weight in zip(self.members, self.weights, strict=True)
-        ]
-        return torch.stack(shares).sum(dim=0).logit(_EPS)
+        answers = [member(inputs).double() for member in self.members]
+        # Next to 1 a probability says little of its logit, so both sides are averaged.
+        logits = self._mean(answers).log() - self._mean([-x for x in answers]).log()
+        return logits.clamp(-_LIMIT, _LIMIT).float()
+
+    def _mean(self, logits: Sequence[Tensor]) -> Tensor:
+        """Return the weighted mean of the probabilities, float64 [rows, K]."""
+        shares = [weight * x.sigmoid() for x, weight in zip(logits, self.weights, strict=True)]
+        return torch.stack(shares).sum(dim=0)
 
     def megabytes(self) -> float:
         """Return the size of all weights in 10⁶ bytes."""

@@ -23,28 +23,35 @@ class Calibration:
         method: ``temperature`` or ``platt``.
         slopes: One a class.
         offsets: One a class.
-        EDGE: Probabilities nearer to 0 or 1 count as this near, so that their logits are finite.
+        LIMIT: Logits count as no further from 0 than this, which is that of 1e-12 from 0 and 1.
     """
 
-    EDGE: ClassVar[float] = 1e-12
+    LIMIT: ClassVar[float] = math.log(1e12)
     method: str
     slopes: tuple[float, ...]
     offsets: tuple[float, ...]
 
     def apply(self, probabilities: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Return calibrated probabilities [rows, K], float32."""
-        return self._corrected(probabilities).astype(np.float32)
+        """Return calibrated probabilities [rows, K], float32.
+
+        A float32 near 1 says little of its logit. Where logits are at hand, give
+        ``apply_to_logits`` those.
+        """
+        return self._corrected(_logits(probabilities)).astype(np.float32)
+
+    def apply_to_logits(self, logits: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return calibrated probabilities [rows, K], float32, for uncalibrated logits."""
+        return self._corrected(logits.astype(np.float64)).astype(np.float32)
 
     def moved(self, thresholds: Sequence[float]) -> tuple[float, ...]:
         """Return thresholds that give calibrated probabilities the labels that ``thresholds``
         give the others.
         """
-        return tuple(float(t) for t in self._corrected(np.asarray(thresholds)))
+        return tuple(float(t) for t in self._corrected(_logits(np.asarray(thresholds))))
 
-    def _corrected(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-        clipped = np.clip(probabilities.astype(np.float64), self.EDGE, 1 - self.EDGE)
-        logits = np.log(clipped) - np.log1p(-clipped)
-        corrected = np.asarray(self.slopes) * logits + np.asarray(self.offsets)
+    def _corrected(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        within = np.clip(logits, -self.LIMIT, self.LIMIT)
+        corrected = np.asarray(self.slopes) * within + np.asarray(self.offsets)
         values: NDArray[np.float64] = 1 / (1 + np.exp(-corrected))
         return values
 
@@ -80,3 +87,11 @@ class Calibration:
         if min(slopes) <= 0:
             raise ValueError("the slopes of the calibration must be above 0")
         return Calibration(str(raw["method"]), slopes, offsets)
+
+
+def _logits(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return float64 logits, infinite for 0 and 1."""
+    with np.errstate(divide="ignore"):
+        p = probabilities.astype(np.float64)
+        logits: NDArray[np.float64] = np.log(p) - np.log1p(-p)
+    return logits

@@ -233,13 +233,15 @@ class TrainedModel:
                 name: torch.from_numpy(as_float16(inputs[name][some])).to(device.torch)
                 for name in self.modalities
             }
-            found: NDArray[np.float32] = self.module(part).sigmoid().cpu().numpy()
+            logits: torch.Tensor = self.module(part)
+            if self.calibration is not None:
+                return self.calibration.apply_to_logits(logits.cpu().numpy())
+            found: NDArray[np.float32] = logits.sigmoid().cpu().numpy()
             return found
 
         with device.in_use():
             found = side_by_side([functools.partial(answer, piece) for piece in pieces], device)
-        values = np.concatenate([np.empty((0, len(self.classes)), dtype=np.float32), *found])
-        return values if self.calibration is None else self.calibration.apply(values)
+        return np.concatenate([np.empty((0, len(self.classes)), dtype=np.float32), *found])
 
 
 def _build(
