@@ -161,6 +161,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _copy(arguments: argparse.Namespace) -> int:
     from hpo.study import copy_study
+    from hpo.trials import redact
 
     copied = copy_study(
         arguments.storage,
@@ -170,6 +171,8 @@ def _copy(arguments: argparse.Namespace) -> int:
         arguments.wait_for_store,
     )
     called = arguments.other or arguments.name
+    if arguments.to is not None:
+        called += f" in {redact(arguments.to)}"
     print(f"copied {arguments.name} to {called}: {copied.trials} trials, {copied.tasks} tasks")
     return 0
 

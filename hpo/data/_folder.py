@@ -1,6 +1,7 @@
 """Read a data folder: its tables, and where the images are."""
 
 import hashlib
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,6 +91,11 @@ def load_dataset(
             notes.append(Note("no row has an image, and nothing here reads one", doubtful=False))
         else:
             advice.append("no row has an image; --modalities text reads captions alone")
+    if any(one.faults for one in found) and (beside := _embeddings_beside(folder)) is not None:
+        advice.append(
+            f"{beside.name}/ has arrays; --features {shlex.quote(str(beside))} reads them as "
+            "embeddings, in place of the images"
+        )
     notes += [note for one in found for note in one.notes]
     notes += _check_names(folder, tables, found, problems)
     with_labels = test.part if test is not None and has_labels(test.part) else None
@@ -190,6 +196,14 @@ def kinds_there(folder: Path, options: ReadOptions = _NOTHING_SAID) -> tuple[str
     given = {kind: name for kind, name in options.columns.items() if kind in ROW_KINDS}
     used = find_columns(names, given, "", Problems(), kinds=ROW_KINDS, own=True)
     return tuple(kind for kind in both if getattr(used, _COLUMN[kind]) is not None) or both
+
+
+def _embeddings_beside(folder: Path) -> Path | None:
+    """Return a folder in a data folder that has arrays in it, which may be embeddings."""
+    for path in sorted(one for one in folder.iterdir() if one.is_dir()):
+        if any(path.glob("*.npy")) or any(path.glob("*.npz")):
+            return path
+    return None
 
 
 def _read_tables(

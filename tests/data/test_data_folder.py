@@ -171,6 +171,17 @@ def test_missing_images_have_their_lines(make_folder) -> None:
     ]
 
 
+def test_embeddings_in_place_of_images_are_pointed_to(make_folder) -> None:
+    folder = make_folder(TRAIN, TEST, ())
+    arrays = folder / "my features"
+    arrays.mkdir()
+    (arrays / "image.npy").touch()
+    assert problems_of(folder)[-1] == (
+        f"my features/ has arrays; --features '{arrays}' reads them as embeddings, in place of the "
+        "images"
+    )
+
+
 def test_bad_images_can_be_skipped(make_folder) -> None:
     text = TRAIN.replace("Caption\n", "Caption,Split\n").replace("one\n", "one,val\n")
     text = text.replace(",,\n", ",,,train\n").replace("three\n", "three,train\n")

@@ -16,6 +16,7 @@ from hpo.features import Data
 from hpo.report import write_report
 from hpo.search import TaskState
 from hpo.studies import main as study
+from hpo.trials import redact
 
 HERE = "sqlite:///studies.db"
 
@@ -34,7 +35,8 @@ def test_there_and_back_it_is_the_same(
     )
     capsys.readouterr()
     assert study(["copy", "mine", "--to", other]) == 0
-    assert capsys.readouterr().out == "copied mine to mine: 5 trials, 5 tasks\n"
+    line = f"copied mine to mine in {redact(other)}: 5 trials, 5 tasks\n"
+    assert capsys.readouterr().out == line
     assert content(other, "mine") == expected
     assert study(["copy", "mine", "back", "--storage", other, "--to", HERE]) == 0
     assert content(HERE, "back") == expected
