@@ -215,9 +215,13 @@ def _signed(interval: Interval) -> str:
 
 
 def _about(sides: Sequence[_Side]) -> ResultTable:
-    """Return what each study is and took, a column each."""
+    """Return what each study is and took, a column each; what none can tell is left out."""
     columns = [_facts(side) for side in sides]
-    rows = tuple((name, *(facts[name] for facts in columns)) for name in columns[0])
+    rows = tuple(
+        (name, *(facts[name] for facts in columns))
+        for name in columns[0]
+        if any(facts[name] for facts in columns)
+    )
     head = ("", *(side.name for side in sides))
     return ResultTable("Studies", head, rows, words=head[1:], key="studies")
 
@@ -242,6 +246,7 @@ def _facts(side: _Side) -> dict[str, str]:
         "seeds": str(space.seeds),
         "configurations": f"{done:,}",
         "epochs trained": f"{epochs_trained(study, side.tasks):,}",
+        # A trial that paused began anew, so its duration in Optuna is that of its last part.
         "minutes of workers": "" if any(study.pauses().values()) else f"{took.seconds / 60:,.1f}",
         "best trial": trial,
         "score": score,
