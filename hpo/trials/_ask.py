@@ -98,16 +98,25 @@ def sample_config(
         attempt: Raised to draw another one in its stead.
     """
     trials = source.study.get_trials(deepcopy=False)
-    unfinished = tuple(trial.number for trial in trials if not trial.state.is_finished())
-    early = {TrialState.WAITING} | ({TrialState.RUNNING} if searched.learns_early else set())
-    paused = {
-        trial.number: step
-        for trial in trials
-        if trial.state in early and (step := last_scored(trial)) is not None
-    }
-    seen = [as_pruned(t, paused[t.number]) if t.number in paused else t for t in trials]
+    # One look at each of what may be thousands; finished ones are as they are.
+    waiting, running = TrialState.WAITING, TrialState.RUNNING
+    begun = [
+        (index, trial)
+        for index, trial in enumerate(trials)
+        if trial.state is waiting or trial.state is running
+    ]
+    seen = list(trials)
+    paused: list[tuple[int, int]] = []
+    for index, trial in begun:
+        if trial.state is running and not searched.learns_early:
+            continue
+        step = last_scored(trial)
+        if step is not None:
+            seen[index] = as_pruned(trial, step)
+            paused.append((trial.number, step))
     config, noted = _sample(source, seen, searched, position, attempt)
-    return config, Draw(position, attempt, len(trials), unfinished, tuple(paused.items()), noted)
+    unfinished = tuple(trial.number for _, trial in begun)
+    return config, Draw(position, attempt, len(trials), unfinished, tuple(paused), noted)
 
 
 def redraw(source: OptunaStudy, searched: Searched, draw: Draw) -> Config:
