@@ -118,7 +118,8 @@ class Limits:
             searched: Seconds since ``set`` was called; the store's clock may have been set.
         """
         row = study.ledger.study(study.name)
-        own, exhausted = self.trial_epochs(study.definition), study.strategy.is_exhausted(study)
+        own = self.trial_epochs(study.definition)
+        exhausted = study.strategy.is_exhausted(study.board(row))
         if exhausted and own is not None and row is not None and row.epochs == own:
             return f"the budget of {self.epochs} epochs"
         # workers may see the deadline a little before others do
@@ -263,7 +264,7 @@ class TimeLimit:
             left = max(spare - refit, 0.0)
             epochs = trained + int(_PROMISED * rate * self._workers * left)
             # What one whole trial needs is promised to the last; the deadline is still there.
-            epochs = max(epochs, self._study.strategy.needed_epochs(self._study))
+            epochs = max(epochs, self._study.strategy.needed_epochs(self._study.board()))
         budget = self._limits.trial_epochs(self._study.definition)
         if not self._study.space.search.counts_epochs:
             epochs = None
@@ -357,7 +358,8 @@ class Exhaustion:
 
     def long_enough(self) -> bool:
         """Look at the study; to be called again and again."""
-        if self._study.epochs is None or not self._study.strategy.is_exhausted(self._study):
+        board = self._study.board()
+        if board.epochs is None or not self._study.strategy.is_exhausted(board):
             self._since = None
             return False
         self._since = time.monotonic() if self._since is None else self._since

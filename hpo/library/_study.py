@@ -68,7 +68,7 @@ class Study:
     @property
     def is_complete(self) -> bool:
         """Whether the study has all that its space asks for."""
-        return self.stored.strategy.next(self.stored).complete
+        return self.stored.strategy.next(self.stored.board()).complete
 
     def optimize(
         self,

@@ -35,6 +35,7 @@ from hpo.search import (
     make_pruner,
     param_value,
 )
+from hpo.study._board import StudyBoard
 from hpo.study._definition import Definition
 from hpo.study._identity import Store, StudyGoneError
 from hpo.study._name import check_name
@@ -311,17 +312,13 @@ class StoredStudy:
         """Return how far each task was whenever it was paused, by position."""
         return self.ledger.pauses(self.name)
 
-    @property
-    def limit(self) -> int | None:
-        """So many tasks at most are to be worked on; None for no limit."""
-        row = self.ledger.study(self.name)
-        return None if row is None else row.max_tasks
+    def board(self, row: StudyRow | None = None) -> StudyBoard:
+        """Return what a strategy decides by.
 
-    @property
-    def epochs(self) -> int | None:
-        """So many epochs of single runs at most are to be trained for trials; None for no limit."""
-        row = self.ledger.study(self.name)
-        return None if row is None else row.epochs
+        Args:
+            row: Has the limits, if it was read already; read when they are asked for by default.
+        """
+        return StudyBoard(self, row)
 
     def open_next(self) -> bool:
         """Open whatever can be opened; return True if the study is complete.
@@ -333,7 +330,7 @@ class StoredStudy:
             row = self.ledger.study(self.name)
             if row is None:  # it was deleted
                 return False
-            opening = self.strategy.next(self)
+            opening = self.strategy.next(self.board(row))
             if opening.tasks:
                 self.ledger.open_tasks(self.name, opening.tasks)
             if self._resume(opening, row):
@@ -396,7 +393,7 @@ class StoredStudy:
 
     def plan(self) -> Plan:
         """Return what the study asks for, and what of it is there already."""
-        return self.strategy.plan(self)
+        return self.strategy.plan(self.board())
 
     def describe(self) -> None:
         """Put what a reader of the dashboard wants to know on the Optuna study."""

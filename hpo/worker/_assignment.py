@@ -176,7 +176,8 @@ class Assignment:
             self._progress = progress
             self._pulse.advance(progress)
             trial.note(progress.step, progress.value)
-            return self._study.strategy.decide(self._task, progress, self._patient, should_prune)
+            board = self._patient.board()
+            return self._study.strategy.decide(self._task, progress, board, should_prune)
 
         before = trainer.epochs_trained
         try:

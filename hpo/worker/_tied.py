@@ -32,7 +32,7 @@ class StopWhenTied:
 
     def check(self) -> None:
         """Stop the study if it is time."""
-        question = self._study.strategy.stop_question(self._study)
+        question = self._study.strategy.stop_question(self._study.board())
         if question is None or question.trials <= self._asked:
             return
         self._asked = question.trials

@@ -136,7 +136,7 @@ class Worker:
         self._rationed = row.epochs is not None
         if self._rationed and row.seconds_left is not None:
             return False  # while there is time, the budget may still grow
-        return self._patient.strategy.is_exhausted(self._patient)
+        return self._patient.strategy.is_exhausted(self._patient.board(row))
 
     def _check_there(self) -> None:
         self._patient.check_there()

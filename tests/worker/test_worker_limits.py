@@ -142,13 +142,13 @@ def test_a_complete_study_goes_on_with_what_is_added(tmp_path: Path) -> None:
     assert Worker(study, WorkerSettings()).run()
     before = [str(trial) for trial in study.optuna.get_trials()]
     assert add_candidate(study, {"lr": 0.02})
-    assert not study.strategy.next(study).complete
+    assert not study.strategy.next(study.board()).complete
     assert Worker(study, WorkerSettings()).run()
     after = study.optuna.get_trials()
     assert [str(trial) for trial in after[:4]] == before
     assert len(after) == 5
     assert after[4].params["lr"] == 0.02
-    assert study.strategy.next(study).complete
+    assert study.strategy.next(study.board()).complete
     assert violations(study) == []
 
 
