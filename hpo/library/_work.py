@@ -6,6 +6,7 @@ from typing import Protocol
 
 from hpo.dashboard import Board
 from hpo.features import Bundle, load_bundle
+from hpo.library._deadline import SteadyDeadline
 from hpo.library._limits import Exhaustion, Limits, TimeLimit
 from hpo.queue import StoreAwayError
 from hpo.results import FloorThread
@@ -69,6 +70,7 @@ def work_on(
         observe(stored.tasks())
         return _settled(stored), None
     clock, idle = _clock(stored, limits, bundle), Exhaustion(stored)
+    deadline = SteadyDeadline(stored)
     crew = start()
     floor = FloorThread(stored)
     try:
@@ -79,6 +81,7 @@ def work_on(
             stored.check_there()
             tasks = stored.tasks()
             observe(tasks)
+            deadline.check()
             late = clock is not None and clock.over
             if clock is not None:
                 clock.update(tasks)

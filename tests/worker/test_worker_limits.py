@@ -191,7 +191,7 @@ def test_a_study_is_not_stopped_while_many_trials_are_still_to_come(tmp_path: Pa
     study.ledger.limit("s", None, 16)
     assert Worker(study, WorkerSettings()).run()
     study.ledger.limit("s", None, None)
-    question = study.strategy.stop_question(study)
+    question = study.strategy.stop_question(study.board())
     assert question is not None and question.gain > 10  # it was measured with 10 to 16 trials
     bench = Workbench(study.definition, WorkerSettings(), None, Patience(), lambda: None)
     StopWhenTied(study, bench).check()
