@@ -149,6 +149,8 @@ class Database(RDBStorage):
             ]
             sealed = {trial_id: SealedParts() for trial_id in wanted}
             for part in _parts(connection, wanted):
+                if part.trial_id not in sealed:  # the index found it, but the row says otherwise
+                    raise damage("what it has of a trial")
                 _add_part(trials[part.trial_id], sealed[part.trial_id], part)
         for trial_id, parts in sealed.items():
             parts.check(trials[trial_id])

@@ -1,6 +1,7 @@
 """Reading trials past Optuna's object mapper gives what Optuna reads."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 from optuna.distributions import (
@@ -14,7 +15,8 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 from sqlalchemy import text
 
-from hpo.trials import open_database
+from hpo.errors import InputError
+from hpo.trials import _reading, open_database
 from hpo.trials._reading import Database
 
 DOMAINS: dict[str, BaseDistribution] = {
@@ -99,3 +101,13 @@ def test_a_held_trial_is_left_out_while_it_runs(database: Database, study_id: in
     database.set_trial_state_values(trial_id, TrialState.COMPLETE, [50.0])
     (trial,) = database.get_all_trials(study_id)
     assert (trial.state, trial.intermediate_values) == (TrialState.COMPLETE, {1: 50.0})
+
+
+def test_a_row_that_belongs_to_no_trial_is_damage(
+    database: Database, study_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bit of SQLite's file: the index led to a row whose trial is NULL."""
+    database.create_new_trial(study_id)
+    monkeypatch.setattr(_reading, "_parts", lambda *_: [SimpleNamespace(trial_id=None)])
+    with pytest.raises(InputError, match="damaged: what it has of a trial isn't what was written"):
+        database.get_all_trials(study_id)
