@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 _PAUSES = "pauses"
+_CONFIG, _KEY, _RUNS = "config", "key", "runs"
 
 
 def new_row(study: str, task: NewTask) -> dict[str, Any]:
@@ -40,12 +41,12 @@ def new_row(study: str, task: NewTask) -> dict[str, Any]:
 def config_columns(
     key: str | None, config: Config | None, runs: tuple[str, ...]
 ) -> dict[str, str | None]:
-    """Return the columns that say what is trained."""
-    return {
-        "config_key": key,
-        "config": None if config is None else seal(config.model_dump(mode="json")),
-        "runs": json.dumps(runs),
-    }
+    """Return the columns that say what is trained; the second vouches for the others."""
+    sealed = None
+    if config is not None:
+        of_it = {_CONFIG: config.model_dump(mode="json"), _KEY: key, _RUNS: runs}
+        sealed = seal(of_it)
+    return {"config_key": key, "config": sealed, "runs": json.dumps(runs)}
 
 
 def progress_column(progress: Progress | None) -> str | None:
@@ -96,12 +97,17 @@ def _task_of(row: Mapping[str, Any]) -> Task:
     progress, outcome = row["progress"], row["outcome"]
     told = None if outcome is None else unseal(outcome, f"the outcome of task {row['position']}")
     far = None if progress is None else unseal(progress, f"how far task {row['position']} is")
+    config, key, runs = None, row["config_key"], tuple(json.loads(row["runs"]))
+    if row["config"] is not None:
+        config, beside = _config_of(row["config"])
+        if beside is not None and beside != (key, runs):
+            raise ValueError("its key or its runs are those of another configuration")
     return Task(
         position=row["position"],
         stage=row["stage"],
-        key=row["config_key"],
-        config=None if row["config"] is None else _config_of(row["config"]),
-        runs=tuple(json.loads(row["runs"])),
+        key=key,
+        config=config,
+        runs=runs,
         state=TaskState(row["state"]),
         owner=row["owner"],
         token=row["token"],
@@ -128,6 +134,13 @@ def _outcome_of(raw: Mapping[str, Any]) -> TrialOutcome:
 
 
 @functools.lru_cache(maxsize=4096)
-def _config_of(text: str) -> Config:
-    """Return a stored configuration; the tasks of a study are read again and again."""
-    return Config.from_stored(unseal(text, "the configuration of a task"))
+def _config_of(text: str) -> tuple[Config, tuple[str | None, tuple[str, ...]] | None]:
+    """Return a stored configuration; the tasks of a study are read again and again.
+
+    With it come the key and the runs that were written beside it; None for those of an earlier
+    version, which have the configuration alone.
+    """
+    record = unseal(text, "the configuration of a task")
+    if _CONFIG not in record:
+        return Config.from_stored(record), None
+    return Config.from_stored(record[_CONFIG]), (record[_KEY], tuple(record[_RUNS]))
