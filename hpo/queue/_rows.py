@@ -42,11 +42,10 @@ def config_columns(
     key: str | None, config: Config | None, runs: tuple[str, ...]
 ) -> dict[str, str | None]:
     """Return the columns that say what is trained; the second vouches for the others."""
-    sealed = None
+    text = None
     if config is not None:
-        of_it = {_CONFIG: config.model_dump(mode="json"), _KEY: key, _RUNS: runs}
-        sealed = seal(of_it)
-    return {"config_key": key, "config": sealed, "runs": json.dumps(runs)}
+        text = seal({_CONFIG: config.model_dump(mode="json"), _KEY: key, _RUNS: runs})
+    return {"config_key": key, "config": text, "runs": json.dumps(runs)}
 
 
 def progress_column(progress: Progress | None) -> str | None:
