@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from hpo import trials
+from hpo.errors import InputError
 from hpo.queue import _study_rows as studies
 from hpo.queue._contract import MAX_ATTEMPTS, Fenced, Ledger, StudyRow
 from hpo.queue._copying import Copied, copy_study
@@ -44,6 +45,7 @@ from hpo.trials import (
     dialect_of,
     engine_arguments,
     knows_optuna,
+    redact,
     reporting_failure,
     tune,
 )
@@ -57,6 +59,8 @@ _SAME_S = 0.3
 _TASK_FIELDS = [
     column for column in _tasks.columns if column.name not in ("study", "heartbeat", "pauses")
 ]
+#: Tables by whose rows a study decides what to do next.
+_DECIDED_BY = ("hpo_tasks", "hpo_studies", "studies", "trials")
 _OPEN, _CLAIMED = TaskState.OPEN.value, TaskState.CLAIMED.value
 _PAUSED, _DONE, _FAILED = TaskState.PAUSED.value, TaskState.DONE.value, TaskState.FAILED.value
 
@@ -68,8 +72,8 @@ class SqlLedger(Ledger):
         url: The storage URL.
 
     Raises:
-        InputError: See ``check_url``; or the database can't be opened, or a newer version of this
-            package made its tables.
+        InputError: See ``check_url``; or the database can't be opened, is damaged, or a newer
+            version of this package made its tables.
     """
 
     def __init__(self, url: str) -> None:
@@ -80,6 +84,14 @@ class SqlLedger(Ledger):
             self._dialect.lock_at_begin(self._engine)
             tune(self._engine)
             migrate(self._engine, url)
+            with self._reading() as connection:
+                damaged = self._dialect.damaged(connection, _DECIDED_BY)
+        if damaged is not None:
+            raise InputError(
+                f"--storage {redact(url)}: SQLite says that the file is damaged: {damaged}. "
+                "Restore it from a backup; or move it away and run the study again, which finds "
+                "its runs in the cache."
+            )
 
     @functools.cached_property
     def writes_trials(self) -> bool:

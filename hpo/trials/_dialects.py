@@ -59,6 +59,21 @@ class Dialect(abc.ABC):
         """
 
     @abc.abstractmethod
+    def damaged(self, connection: Connection, tables: Sequence[str]) -> str | None:
+        """Return what the database finds wrong with tables and their indexes.
+
+        An index that lacks a row hides it from some statements and not from others, without an
+        error.
+
+        Args:
+            connection: In a transaction.
+            tables: Their names; those that aren't there are passed over.
+
+        Returns:
+            In the database's words; None if nothing is, or if it can't tell.
+        """
+
+    @abc.abstractmethod
     def insert_missing(
         self,
         connection: Connection,
@@ -123,6 +138,14 @@ class _SQLite(Dialect):
     def lock_schema(self, connection: Connection) -> None:
         """The transaction has the only write lock already."""
 
+    def damaged(self, connection: Connection, tables: Sequence[str]) -> str | None:
+        there = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")
+        for table in set(tables) & set(there.scalars()):
+            found = connection.exec_driver_sql(f"PRAGMA integrity_check({table})").scalar()
+            if found != "ok":
+                return str(found)
+        return None
+
     def insert_missing(
         self,
         connection: Connection,
@@ -155,6 +178,10 @@ class _PostgreSQL(Dialect):
 
     def lock_schema(self, connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": self._SCHEMA_LOCK})
+
+    def damaged(self, connection: Connection, tables: Sequence[str]) -> str | None:
+        """Pages have checksums where the server was set up so; its indexes can't be looked at."""
+        return None
 
     def insert_missing(
         self,

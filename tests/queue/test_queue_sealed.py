@@ -64,3 +64,29 @@ def test_a_row_that_was_changed_is_named(tmp_path: Path, column: str, what: str)
     with pytest.raises(InputError, match=f"The storage is damaged: {what} isn't what was written"):
         ledger.tasks("s")
     ledger.close()
+
+
+def test_an_index_that_hides_a_row_is_named(tmp_path: Path) -> None:
+    """A statement that uses it would find fewer tasks, without an error."""
+    path = tmp_path / "s.db"
+    ledger = SqlLedger(f"sqlite:///{path}")
+    ledger.define("hidden", {"a": 1})
+    ledger.open_tasks("hidden", tasks_of(3))
+    ledger.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'ix_hpo_tasks_state'"
+        ).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    content = bytearray(path.read_bytes())
+    place = content.index(b"hidden", (page - 1) * size, page * size)
+    content[place + 5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        SqlLedger(f"sqlite:///{path}")
+    assert str(caught.value) == (
+        f"--storage sqlite:///{path}: SQLite says that the file is damaged: row 3 missing from "
+        "index ix_hpo_tasks_state. Restore it from a backup; or move it away and run the study "
+        "again, which finds its runs in the cache."
+    )
