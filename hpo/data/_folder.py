@@ -1,7 +1,6 @@
 """Read a data folder: its tables, and where the images are."""
 
 import hashlib
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from hpo.data._columns import ROW_KINDS, find_columns
 from hpo.data._dataset import Dataset, keep_rows, problems_title
 from hpo.data._embedded import EmbeddedImage
-from hpo.data._images import ImageMode, find_images
+from hpo.data._images import ImageMode, embeddings_beside, find_images
 from hpo.data._label_columns import has_labels, read_labels
 from hpo.data._labels_as import LabelsAs
 from hpo.data._parts import ReadOptions
@@ -91,11 +90,8 @@ def load_dataset(
             notes.append(Note("no row has an image, and nothing here reads one", doubtful=False))
         else:
             advice.append("no row has an image; --modalities text reads captions alone")
-    if any(one.faults for one in found) and (beside := _embeddings_beside(folder)) is not None:
-        advice.append(
-            f"{beside.name}/ has arrays; --features {shlex.quote(str(beside))} reads them as "
-            "embeddings, in place of the images"
-        )
+    if any(one.faults for one in found):
+        advice += embeddings_beside(folder)
     notes += [note for one in found for note in one.notes]
     notes += _check_names(folder, tables, found, problems)
     with_labels = test.part if test is not None and has_labels(test.part) else None
@@ -178,6 +174,7 @@ def load_rows(
     found = _with_images(folder, table, images == "exist")
     if not skip_bad_images:
         problems.add(found.faults.values())
+        problems.add(embeddings_beside(folder) if found.faults else [])
     problems.raise_if_any(title)
     if notes is not None:
         notes += [*table.notes, *found.notes]
@@ -196,14 +193,6 @@ def kinds_there(folder: Path, options: ReadOptions = _NOTHING_SAID) -> tuple[str
     given = {kind: name for kind, name in options.columns.items() if kind in ROW_KINDS}
     used = find_columns(names, given, "", Problems(), kinds=ROW_KINDS, own=True)
     return tuple(kind for kind in both if getattr(used, _COLUMN[kind]) is not None) or both
-
-
-def _embeddings_beside(folder: Path) -> Path | None:
-    """Return a folder in a data folder that has arrays in it, which may be embeddings."""
-    for path in sorted(one for one in folder.iterdir() if one.is_dir()):
-        if any(path.glob("*.npy")) or any(path.glob("*.npz")):
-            return path
-    return None
 
 
 def _read_tables(

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,14 @@ from urllib.parse import unquote
 
 from hpo.notes import Note
 
-__all__ = ["IMAGE_SUFFIXES", "ImageMode", "Pictures", "find_images", "url_fault"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "ImageMode",
+    "Pictures",
+    "embeddings_beside",
+    "find_images",
+    "url_fault",
+]
 
 ImageMode = Literal["exist", "ignore"]
 
@@ -41,6 +49,17 @@ class Pictures:
     paths: tuple[Path, ...]
     faults: dict[int, str]
     notes: tuple[Note, ...] = ()
+
+
+def embeddings_beside(root: Path) -> list[str]:
+    """Say how to read the embeddings in a data folder whose images are missing, if it has any."""
+    for path in sorted(one for one in root.iterdir() if one.is_dir()):
+        if any(path.glob("*.npy")) or any(path.glob("*.npz")):
+            return [
+                f"{path.name}/ has arrays; --features {shlex.quote(str(path))} reads them as "
+                "embeddings, in place of the images"
+            ]
+    return []
 
 
 def find_images(

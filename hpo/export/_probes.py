@@ -14,6 +14,7 @@ from hpo.training import TrainedModel
 __all__ = ["probes", "undecided_rows"]
 
 _ROWS = 48
+#: Of these, rows whose embeddings are larger than any that the model was trained on.
 _LARGE = 24
 #: Cosines that differ by less may change places by rounding.
 _TOLD_APART = 1e-6

@@ -176,10 +176,14 @@ def test_embeddings_in_place_of_images_are_pointed_to(make_folder) -> None:
     arrays = folder / "my features"
     arrays.mkdir()
     (arrays / "image.npy").touch()
-    assert problems_of(folder)[-1] == (
+    said = (
         f"my features/ has arrays; --features '{arrays}' reads them as embeddings, in place of the "
         "images"
     )
+    assert problems_of(folder)[-1] == said
+    with pytest.raises(InputError) as caught:
+        load_rows(folder)  # as predict reads them
+    assert caught.value.problems[-1] == said
 
 
 def test_bad_images_can_be_skipped(make_folder) -> None:
