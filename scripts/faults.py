@@ -3,6 +3,7 @@
     python scripts/faults.py
     python scripts/faults.py --only store answer --every 5
     python scripts/faults.py --encode --flips 4
+    python scripts/faults.py --encode --skip 700
 
 First the study runs in peace, and all its calls are noted: every file that is opened, written,
 flushed or renamed, and every statement and commit of the store. Then it runs once for each of them,
@@ -275,6 +276,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--every", type=int, default=1, help="take one of so many calls")
     parser.add_argument("--flips", type=int, default=2, help="bytes that are changed in each file")
     parser.add_argument("--encode", action="store_true", help="encode images and captions")
+    parser.add_argument("--skip", type=int, default=0, help="leave out so many, which were run")
     arguments = parser.parse_args(argv)
     failed: list[str] = []
     began = time.monotonic()
@@ -290,7 +292,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for file, byte in [] if arguments.only else flips(folder / "peace", arguments.flips):
             jobs.append(lambda place, f=file, b=byte: _flip_copy(folder, place, data, f, b, peace))  # type: ignore[misc]
         print(f"{len(points)} calls; {count} faults, {len(jobs) - count} changed bytes", flush=True)
-        for number, job in enumerate(jobs):
+        jobs = jobs[arguments.skip :]
+        for number, job in enumerate(jobs, start=arguments.skip):
             place = folder / f"run-{number}"
             found = job(place)
             shutil.rmtree(place, ignore_errors=True)
