@@ -6,7 +6,7 @@ from typing import Any
 from optuna.distributions import distribution_to_json
 
 from hpo.queue._study_trials import StudyTrials, shown_of
-from hpo.search import Progress, Task, TrialOutcome
+from hpo.search import Task, TrialOutcome
 from hpo.trials import SEAL, Draw, LiveTrial, NewTrial, TrialEnd, seal_of
 
 __all__ = ["AtomicTrials"]
@@ -31,7 +31,8 @@ class AtomicTrials(StudyTrials):
                 name: (domain.to_internal_repr(frozen.params[name]), distribution_to_json(domain))
                 for name, domain in frozen.distributions.items()
             }
-            new = NewTrial(self._source.id, stored, frozen.user_attrs, frozen.system_attrs)
+            system = {**frozen.system_attrs, SEAL: seal_of(frozen)}
+            new = NewTrial(self._source.id, stored, frozen.user_attrs, system)
             begun = self._ledger.begin(self._name, task, new)
         if begun is None:
             self._beginning = None
@@ -41,7 +42,10 @@ class AtomicTrials(StudyTrials):
     def append(
         self, trial: LiveTrial, values: Sequence[tuple[int, float]], noted: Mapping[str, Any]
     ) -> bool:
-        return self._ledger.append(trial.id, values, noted)
+        def carry_out(sealed: Mapping[str, Any]) -> bool:
+            return self._ledger.append(trial.id, values, sealed)
+
+        return trial.seal.write(values, noted, carry_out)
 
     def complete(
         self,
@@ -56,12 +60,3 @@ class AtomicTrials(StudyTrials):
         noted = {SEAL: seal_of(trial.frozen, objectives, shown)}
         end = TrialEnd(trial.id, tuple(values), shown, objectives, noted)
         self._ledger.complete(self._name, task, outcome, end)
-
-    def hand_back(self, task: Task, trial: LiveTrial | None) -> None:
-        if trial is not None:
-            self._ledger.append(trial.id, (), {SEAL: seal_of(trial.frozen)})
-        super().hand_back(task, trial)
-
-    def pause(self, task: Task, trial: LiveTrial, progress: Progress) -> None:
-        self._ledger.append(trial.id, (), {SEAL: seal_of(trial.frozen)})
-        super().pause(task, trial, progress)

@@ -31,6 +31,12 @@ class PublicTrials(StudyTrials):
             self.reconcile()
         super().close_former(task)
 
+    def take_up(self, task: Task) -> LiveTrial | None:
+        trial = super().take_up(task)
+        if trial is not None:
+            self._break_seal(trial.id, trial.frozen)
+        return trial
+
     def begin(
         self, task: Task, attributes: Mapping[str, Any], draw: Draw | None = None
     ) -> LiveTrial | None:

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 _PAUSES = "pauses"
-_CONFIG, _KEY, _RUNS = "config", "key", "runs"
+_CONFIG, _KEY, _RUNS, _PLACE, _TRIAL = "config", "key", "runs", "place", "trial"
 
 
 def new_row(study: str, task: NewTask) -> dict[str, Any]:
@@ -31,21 +31,28 @@ def new_row(study: str, task: NewTask) -> dict[str, Any]:
         "study": study,
         "position": task.position,
         "stage": task.stage,
-        **config_columns(task.key, task.config, task.runs),
+        **config_columns(task, None),
         "state": TaskState.OPEN.value,
         "token": 0,
         "attempts": 0,
     }
 
 
-def config_columns(
-    key: str | None, config: Config | None, runs: tuple[str, ...]
-) -> dict[str, str | None]:
-    """Return the columns that say what is trained; the second vouches for the others."""
+def config_columns(task: NewTask | Task, trial: int | None) -> dict[str, Any]:
+    """Return the columns that say what is trained, where in the study, and as which trial.
+
+    The configuration's checksum is over all of them.
+
+    Args:
+        task: With its configuration, if that is decided.
+        trial: Optuna's number of its trial; None while it has none.
+    """
     text = None
-    if config is not None:
-        text = seal({_CONFIG: config.model_dump(mode="json"), _KEY: key, _RUNS: runs})
-    return {"config_key": key, "config": text, "runs": json.dumps(runs)}
+    if task.config is not None:
+        record = {_CONFIG: task.config.model_dump(mode="json"), _KEY: task.key, _RUNS: task.runs}
+        text = seal({**record, _PLACE: [task.position, task.stage], _TRIAL: trial})
+    runs = json.dumps(task.runs)
+    return {"config_key": task.key, "config": text, "runs": runs, "trial": trial}
 
 
 def progress_column(progress: Progress | None) -> str | None:
@@ -96,11 +103,15 @@ def _task_of(row: Mapping[str, Any]) -> Task:
     progress, outcome = row["progress"], row["outcome"]
     told = None if outcome is None else unseal(outcome, f"the outcome of task {row['position']}")
     far = None if progress is None else unseal(progress, f"how far task {row['position']} is")
-    config, key, runs = None, row["config_key"], tuple(json.loads(row["runs"]))
-    if row["config"] is not None:
+    key, runs, trial = row["config_key"], tuple(json.loads(row["runs"])), row["trial"]
+    place = row["position"], row["stage"]
+    if row["config"] is None:  # not drawn yet
+        config, beside = None, ((_KEY, None), (_RUNS, ()), (_PLACE, (place[0], 0)), (_TRIAL, None))
+    else:
         config, beside = _config_of(row["config"])
-        if beside is not None and beside != (key, runs):
-            raise ValueError("its key or its runs are those of another configuration")
+    here = {_KEY: key, _RUNS: runs, _PLACE: place, _TRIAL: trial}
+    if any(value != here[name] for name, value in beside):
+        raise ValueError("what stands beside its configuration isn't what was written with it")
     return Task(
         position=row["position"],
         stage=row["stage"],
@@ -112,7 +123,7 @@ def _task_of(row: Mapping[str, Any]) -> Task:
         token=row["token"],
         age=row["age"],
         attempts=row["attempts"],
-        trial=row["trial"],
+        trial=trial,
         progress=None if far is None else Progress(**far),
         outcome=None if told is None else _outcome_of(told),
         reason=row["reason"],
@@ -133,13 +144,15 @@ def _outcome_of(raw: Mapping[str, Any]) -> TrialOutcome:
 
 
 @functools.lru_cache(maxsize=4096)
-def _config_of(text: str) -> tuple[Config, tuple[str | None, tuple[str, ...]] | None]:
+def _config_of(text: str) -> tuple[Config, tuple[tuple[str, Any], ...]]:
     """Return a stored configuration; the tasks of a study are read again and again.
 
-    With it come the key and the runs that were written beside it; None for those of an earlier
-    version, which have the configuration alone.
+    With it comes what was written beside it, by name: key, runs, place and trial. Earlier versions
+    have the first two of them, or none.
     """
     record = unseal(text, "the configuration of a task")
     if _CONFIG not in record:
-        return Config.from_stored(record), None
-    return Config.from_stored(record[_CONFIG]), (record[_KEY], tuple(record[_RUNS]))
+        return Config.from_stored(record), ()
+    found = [(name, record[name]) for name in (_KEY, _RUNS, _PLACE, _TRIAL) if name in record]
+    beside = tuple((name, tuple(v) if isinstance(v, list) else v) for name, v in found)
+    return Config.from_stored(record[_CONFIG]), beside

@@ -299,14 +299,14 @@ class SqlLedger(Ledger):
     def settle(self, study: str, task: Task) -> bool:
         try:
             with self._transaction() as connection:
-                write(connection, study, task, **_config_columns(task))
+                write(connection, study, task, **config_columns(task, task.trial))
         except IntegrityError:
             return False
         return True
 
     def attach(self, study: str, task: Task, trial: int) -> None:
         with self._transaction() as connection:
-            write(connection, study, task, trial=trial)
+            write(connection, study, task, **config_columns(task, trial))
 
     def release(self, study: str, task: Task) -> None:
         with self._transaction() as connection:
@@ -378,7 +378,7 @@ class SqlLedger(Ledger):
         try:
             with self._transaction() as connection:
                 trial_id, number = trials.create_trial(connection, trial)
-                write(connection, study, task, **_config_columns(task), trial=number)
+                write(connection, study, task, **config_columns(task, number))
         except IntegrityError:
             return None
         return trial_id, number
@@ -453,7 +453,3 @@ def _held(task: Task, grace: float) -> bool:
     # comes at once, a dead one's would be believed for as long as the clock was wrong.
     alive = task.age is not None and -grace < task.age < grace
     return task.state is TaskState.CLAIMED and alive
-
-
-def _config_columns(task: Task) -> dict[str, str | None]:
-    return config_columns(task.key, task.config, task.runs)

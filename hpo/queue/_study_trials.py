@@ -1,5 +1,6 @@
 """What the two ways to keep a task and its trial in step have in common."""
 
+import contextlib
 import copy
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from hpo.queue._contract import Ledger
 from hpo.queue._trials import Trials
 from hpo.search import COSTS, Progress, Task, TaskState, TrialOutcome
 from hpo.trials import (
+    SEAL,
     Draw,
     LiveTrial,
     OptunaStudy,
@@ -149,6 +151,7 @@ class StudyTrials(Trials):
         """End the trial that an outcome belongs to, or make one."""
         for trial in unfinished:
             if trial.number == task.trial:
+                self._break_seal(self._id_of(trial), trial)
                 self._finish(self._id_of(trial), outcome)
                 return
         assert task.config is not None
@@ -156,6 +159,12 @@ class StudyTrials(Trials):
         frozen = self._new_trial(task, task.config, costs, None)
         storage = self._source.storage
         self._finish(storage.create_new_trial(self._source.id, frozen), outcome)
+
+    def _break_seal(self, trial_id: int, trial: FrozenTrial) -> None:
+        """Take the checksum from a trial that is from now on written one call after the other."""
+        if trial.system_attrs.get(SEAL) is not None:
+            with contextlib.suppress(UpdateFinishedTrialError):
+                self._source.storage.set_trial_system_attr(trial_id, SEAL, None)
 
     def _finish(self, trial_id: int, outcome: TrialOutcome) -> None:
         """End a trial with an outcome, unless it has ended."""

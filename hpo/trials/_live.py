@@ -8,6 +8,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from hpo.models import Config
+from hpo.trials._seal import LiveSeal
 
 __all__ = ["LiveTrial", "NewTrial", "TrialEnd"]
 
@@ -55,12 +56,18 @@ class LiveTrial:
     Attributes:
         id: Optuna's id, which is not the number.
         config: What it trains.
-        frozen: The trial in Optuna's form, kept up to date here. It is what pruners see.
+        frozen: The trial in Optuna's form, kept up to date here. It is what pruners see. As it is
+            given, it is what is stored.
+        seal: The checksum of what is stored.
     """
 
     id: int
     config: Config
     frozen: FrozenTrial
+    seal: LiveSeal = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seal", LiveSeal(self.frozen))
 
     @property
     def number(self) -> int:

@@ -1,33 +1,34 @@
 """A checksum over what a trial's rows say, which is what samplers and pruners decide by.
 
 A database has none, so that a bit that changed in its file would be believed. The checksum is a
-system attribute of the trial. It is written when the trial ends or waits, and compared when the
-trial is read; so that costs a row a trial, and a few microseconds.
+system attribute of the trial. It is written in the transaction of whatever it is over, and compared
+when the trial is read; so that costs a row a write, and a few microseconds.
 """
 
 import json
+import math
+import threading
 import zlib
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import distribution_to_json
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from hpo.errors import InputError
 
-__all__ = ["SEAL", "SEALED_ATTRIBUTES", "SealedParts", "damage", "seal_of"]
+__all__ = ["SEAL", "SEALED_ATTRIBUTES", "LiveSeal", "SealedParts", "damage", "seal_of"]
 
 #: The system attribute: checksum, number of steps, number of objectives, and the names of the other
-#: system attributes that it is over.
+#: system attributes that it is over. None once somebody without seals went on with the trial.
 SEAL = "hpo:crc32"
 #: User attributes that it is over, as far as the trial has them. Others may be a user's own.
 SEALED_ATTRIBUTES = (
     *("config", "draw", "epochs_trained", "latency_ms", "metrics", "model_mb", "pruned"),
     *("runs", "scores", "std", "task"),
 )
-#: In which a trial is as it was sealed, unless somebody without seals went on with it since.
-_AT_REST = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.WAITING)
+_BROKEN = json.dumps(None)
 
 
 class SealedParts:
@@ -55,8 +56,8 @@ class SealedParts:
         Raises:
             InputError: It isn't what was written.
         """
-        text = self.system.get(SEAL)
-        if text is None or trial.state not in _AT_REST:
+        text = self.system.get(SEAL, _BROKEN)
+        if text == _BROKEN:
             return
         try:
             crc, steps, objectives, *names = json.loads(text)
@@ -88,6 +89,50 @@ class SealedParts:
         return f"{zlib.crc32(array('d', numbers).tobytes(), crc):08x}"
 
 
+class LiveSeal:
+    """The seal of a running trial, which is written with each part of the trial.
+
+    Safe for any number of threads.
+
+    Args:
+        trial: As it is stored.
+    """
+
+    def __init__(self, trial: FrozenTrial) -> None:
+        self._parts = _parts_of(trial, trial.user_attrs)
+        self._steps = dict(trial.intermediate_values)
+        #: System attributes that may be stored, or not: the store went away meanwhile.
+        self._unsure: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def write(
+        self,
+        values: Sequence[tuple[int, float]],
+        noted: Mapping[str, Any],
+        carry_out: Callable[[Mapping[str, Any]], bool],
+    ) -> bool:
+        """Write steps and system attributes, with the seal over what the trial has then.
+
+        Args:
+            values: Steps and their values; of one that is stored already the first value stays.
+            noted: System attributes, JSON-ready.
+            carry_out: Writes, in one transaction, the steps and the attributes that it is given.
+
+        Returns:
+            What ``carry_out`` returns.
+        """
+        with self._lock:
+            self._unsure |= noted
+            steps = {step: value if math.isfinite(value) else math.nan for step, value in values}
+            steps |= self._steps
+            parts = SealedParts()
+            parts.params, parts.user = self._parts.params, self._parts.user
+            parts.system = {**self._parts.system, **_as_json(self._unsure)}
+            written = carry_out({**self._unsure, SEAL: parts.seal(steps, ())})
+            self._parts, self._steps, self._unsure = parts, steps, {}
+        return written
+
+
 def seal_of(
     trial: FrozenTrial, objectives: Sequence[float] = (), shown: Mapping[str, Any] | None = None
 ) -> list[Any]:
@@ -98,16 +143,22 @@ def seal_of(
         objectives: The value of each.
         shown: User attributes that it gets with its end.
     """
+    parts = _parts_of(trial, {**trial.user_attrs, **(shown or {})})
+    return parts.seal(trial.intermediate_values, objectives)
+
+
+def _parts_of(trial: FrozenTrial, attributes: Mapping[str, Any]) -> SealedParts:
     parts = SealedParts()
     for name, domain in trial.distributions.items():
         number = float(domain.to_internal_repr(trial.params[name]))
         parts.params[name] = number, distribution_to_json(domain)
-    attributes = {**trial.user_attrs, **(shown or {})}
-    parts.user = {
-        name: json.dumps(attributes[name]) for name in SEALED_ATTRIBUTES if name in attributes
-    }
-    parts.system = {name: json.dumps(value) for name, value in trial.system_attrs.items()}
-    return parts.seal(trial.intermediate_values, objectives)
+    parts.user = _as_json({k: attributes[k] for k in SEALED_ATTRIBUTES if k in attributes})
+    parts.system = _as_json(trial.system_attrs)
+    return parts
+
+
+def _as_json(attributes: Mapping[str, Any]) -> dict[str, str]:
+    return {name: json.dumps(value) for name, value in attributes.items()}
 
 
 def damage(what: str) -> InputError:

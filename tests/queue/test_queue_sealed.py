@@ -12,6 +12,7 @@ from queue_samples import OUTCOME, claim, tasks_of
 from hpo.errors import InputError
 from hpo.queue import SqlLedger
 from hpo.queue._sealed import seal, unseal
+from hpo.search import NewTask
 
 RECORDS: list[dict[str, Any]] = [{}, {"a": 1.5, "b": ["é", None]}, {"crc": {"crc32": "x"}}]
 
@@ -34,6 +35,14 @@ def test_rows_of_earlier_versions_have_no_checksum() -> None:
             unseal(text, "it")
 
 
+def _changed(column: str, value: Any) -> Any:
+    if isinstance(value, int):
+        return value + 5
+    changed = value.replace("2.0", "9.0") if column == "outcome" else _with_another_letter(value)
+    assert changed != value
+    return changed
+
+
 def _with_another_letter(text: str) -> str:
     place = len(text) // 2
     return text[:place] + ("x" if text[place] != "x" else "y") + text[place + 1 :]
@@ -47,6 +56,9 @@ def _with_another_letter(text: str) -> str:
         ("config_key", "what it has of task 0"),
         ("runs", "what it has of task 0"),
         ("state", "what it has of task 0"),
+        ("stage", "what it has of task 0"),
+        ("position", "what it has of task 5"),
+        ("trial", "what it has of task 0"),
     ],
 )
 def test_a_row_that_was_changed_is_named(tmp_path: Path, column: str, what: str) -> None:
@@ -54,15 +66,45 @@ def test_a_row_that_was_changed_is_named(tmp_path: Path, column: str, what: str)
     ledger = SqlLedger(f"sqlite:///{path}")
     ledger.define("s", {"a": 1})
     ledger.open_tasks("s", tasks_of(1))
-    ledger.complete("s", claim(ledger, "s"), OUTCOME)
-    assert ledger.tasks("s")[0].outcome == OUTCOME
+    task = claim(ledger, "s")
+    ledger.attach("s", task, 3)
+    ledger.complete("s", task, OUTCOME)
+    assert (ledger.tasks("s")[0].outcome, ledger.tasks("s")[0].trial) == (OUTCOME, 3)
     with closing(sqlite3.connect(path)) as connection, connection:
-        (text,) = connection.execute(f"SELECT {column} FROM hpo_tasks").fetchone()
-        changed = text.replace("2.0", "9.0") if column == "outcome" else _with_another_letter(text)
-        assert changed != text
-        connection.execute(f"UPDATE hpo_tasks SET {column} = ?", (changed,))
+        (value,) = connection.execute(f"SELECT {column} FROM hpo_tasks").fetchone()
+        connection.execute(f"UPDATE hpo_tasks SET {column} = ?", (_changed(column, value),))
     with pytest.raises(InputError, match=f"The storage is damaged: {what} isn't what was written"):
         ledger.tasks("s")
+    ledger.close()
+
+
+@pytest.mark.parametrize("change", ["stage = 1", "trial = 0", "config_key = 'k'"])
+def test_a_task_that_is_not_drawn_yet_has_nothing_to_be_drawn(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "s.db"
+    ledger = SqlLedger(f"sqlite:///{path}")
+    ledger.define("s", {"a": 1})
+    ledger.open_tasks("s", [NewTask(0, 0)])
+    assert ledger.tasks("s")[0].config is None
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE hpo_tasks SET {change}")
+    with pytest.raises(InputError, match="damaged: what it has of task 0 isn't what was written"):
+        ledger.tasks("s")
+    ledger.close()
+
+
+def test_rows_of_earlier_versions_have_less_beside_the_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    ledger = SqlLedger(f"sqlite:///{path}")
+    ledger.define("s", {"a": 1})
+    ledger.open_tasks("s", tasks_of(1))
+    (task,) = ledger.tasks("s")
+    assert task.config is not None
+    whole = {"config": task.config.model_dump(mode="json"), "key": task.key, "runs": task.runs}
+    for earlier in (seal(whole), seal(whole["config"]), json.dumps(whole["config"])):
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE hpo_tasks SET config = ?, trial = 2", (earlier,))
+        (read,) = ledger.tasks("s")
+        assert (read.config, read.trial) == (task.config, 2)
     ledger.close()
 
 

@@ -1,16 +1,20 @@
 """What a bit changed of a trial in the database is named, and not what others did to the trial."""
 
 import dataclasses
+import math
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.trial import TrialState
 from queue_samples import OUTCOME
-from trial_samples import Process
+from trial_samples import SEARCHED, Process, noted
 
 from hpo.errors import InputError
+from hpo.queue._public import PublicTrials
 from hpo.search import Progress
 from hpo.trials import SEAL, LiveTrial
 
@@ -81,6 +85,114 @@ def test_a_trial_that_ended(path: Path, statement: str) -> None:
     change(path, statement)
     with pytest.raises(InputError, match=DAMAGED):
         process(path).trials.all()
+
+
+def running(path: Path) -> tuple[Process, LiveTrial]:
+    """A trial with a part of its curve, whose worker is still there."""
+    here = process(path)
+    _, trial = here.started()
+    here.trials.append(trial, [(1, 10.5)], {})
+    here.trials.append(trial, [(2, math.inf), (3, 20.5)], {"completed_rung_0": 20.5})
+    return here, trial
+
+
+_OF_ENDED = ("the value", "the checksum")
+RUNNING = {
+    **{what: statement for what, statement in CHANGES.items() if what not in _OF_ENDED},
+    "a step": "UPDATE trial_intermediate_values SET intermediate_value = 52.5 WHERE step = 1",
+}
+
+
+@pytest.mark.parametrize("statement", RUNNING.values(), ids=list(RUNNING))
+def test_a_trial_that_runs(path: Path, statement: str) -> None:
+    here, _ = running(path)
+    here.close()
+    (trial,) = process(path).trials.all()
+    assert (trial.state, trial.intermediate_values[3]) == (TrialState.RUNNING, 20.5)
+    change(path, statement)
+    with pytest.raises(InputError, match=DAMAGED):
+        process(path).trials.all()
+
+
+def test_a_trial_of_which_nothing_is_scored_yet(path: Path) -> None:
+    here = process(path)
+    here.started()
+    here.close()
+    assert len(process(path).trials.all()) == 1
+    change(path, CHANGES["a parameter"])
+    with pytest.raises(InputError, match=DAMAGED):
+        process(path).trials.all()
+
+
+def test_a_running_trial_is_whole_whoever_writes_to_it(path: Path) -> None:
+    """Its two threads write at once, while another process reads."""
+    here, trial = running(path)
+    there = process(path)
+
+    def write_curve() -> None:
+        for step in range(4, 60):
+            assert here.trials.append(trial, [(step, float(step))], {})
+
+    def write_notes() -> None:
+        for n in range(60):
+            assert here.trials.append(trial, [], {f"note {n % 20}": n % 20})
+
+    with ThreadPoolExecutor(2) as pool:
+        writing = [pool.submit(write_curve), pool.submit(write_notes)]
+        read = 0
+        while not all(future.done() for future in writing) or not read:
+            there.trials.all()
+            read += 1
+        for future in writing:
+            future.result()
+    (stored,) = there.stored()
+    names = sorted(["completed_rung_0", *(f"note {n}" for n in range(20))])
+    assert stored.system_attrs[SEAL][1:] == [59, 0, *names]
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_notes_that_may_be_written_are_written_with_what_comes_next(
+    path: Path, arrived: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store goes away while a second note of the same name is written."""
+    here, trial = running(path)
+    append = here.ledger.append
+
+    def cut_off(*arguments: Any) -> bool:
+        if arrived:
+            append(*arguments)
+        raise ConnectionError
+
+    monkeypatch.setattr(here.ledger, "append", cut_off)
+    with pytest.raises(ConnectionError):
+        here.trials.append(trial, [], {"completed_rung_0": 30.5})
+    process(path).trials.all()
+    monkeypatch.setattr(here.ledger, "append", append)
+    assert here.trials.append(trial, [(4, 40.5)], {})  # by the other thread
+    (stored,) = process(path).trials.all()
+    assert noted(stored) == {"completed_rung_0": 30.5}
+    assert stored.system_attrs[SEAL][1:] == [4, 0, "completed_rung_0"]
+
+
+def test_who_writes_without_seals_takes_them_away(path: Path) -> None:
+    here, _ = paused(path)
+    here.ledger.resume(here.name, [0])
+    task = here.claim("b")
+    unsealed = PublicTrials(here.source, here.ledger, SEARCHED)
+    trial = unsealed.take_up(task)
+    assert trial is not None
+    # what the seal was over, one call after the other, and no step with it
+    here.source.storage.set_trial_user_attr(trial.id, "metrics", {"micro_f1": 1.0})
+    (stored,) = process(path).trials.all()
+    assert stored.system_attrs[SEAL] is None
+    unsealed.hand_back(task, trial)
+    task = here.claim("c")
+    trial = here.trials.take_up(task)
+    assert trial is not None
+    here.trials.append(trial, [(2, 20.5)], {})
+    here.close()
+    (stored,) = process(path).trials.all()
+    assert stored.system_attrs[SEAL][1:] == [2, 0]
 
 
 def test_a_trial_that_waits(path: Path) -> None:

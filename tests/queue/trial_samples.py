@@ -17,7 +17,7 @@ from queue_samples import GRACE, config
 from hpo.models import Config
 from hpo.queue import Ledger, Trials, open_ledger, open_storage, open_trials
 from hpo.search import NewTask, Task
-from hpo.trials import LiveTrial, OptunaStudy, Searched, open_study
+from hpo.trials import SEAL, LiveTrial, OptunaStudy, Searched, open_study
 
 DOMAINS: dict[str, BaseDistribution] = {
     "loss": CategoricalDistribution(["bce", "focal"]),
@@ -108,11 +108,17 @@ class Process:
         return self.ledger.tasks(self.name)
 
 
+def noted(trial: FrozenTrial) -> dict[str, object]:
+    """Its system attributes, but for the checksum, which is of one way to write trials alone."""
+    return {key: value for key, value in trial.system_attrs.items() if key != SEAL}
+
+
 def content(trial: FrozenTrial) -> dict[str, object]:
     """What a trial holds, but for what makes it another one than its neighbour."""
     return {
         **{name: getattr(trial, name) for name in ("state", "values", "params", "distributions")},
-        **{name: getattr(trial, name) for name in ("user_attrs", "system_attrs")},
+        "user_attrs": trial.user_attrs,
+        "system_attrs": noted(trial),
         "curve": {step: repr(value) for step, value in trial.intermediate_values.items()},
     }
 
