@@ -223,7 +223,10 @@ def duration(text: str) -> float:
 
 
 def _seconds_or_none(text: str) -> float:
-    return 0.0 if text.strip() == "0" else duration(text)
+    with contextlib.suppress(ValueError):
+        if float(text) == 0:
+            return 0.0
+    return duration(text)
 
 
 def positive(kind: type[int] | type[float], most: int = _MOST) -> Callable[[str], int | float]:
@@ -370,7 +373,10 @@ def _reporting() -> Iterator[None]:
     handler = logging.StreamHandler()
     handler.setFormatter(_Plain("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     log.addHandler(handler)
+    # A library that logs by ``logging.info`` gives the root logger a handler, for the same lines.
+    propagated, log.propagate = log.propagate, False
     try:
         yield
     finally:
+        log.propagate = propagated
         log.removeHandler(handler)

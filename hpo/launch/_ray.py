@@ -22,6 +22,7 @@ from hpo.errors import InputError
 from hpo.features import Bundle, Features
 from hpo.launch._ray_plan import RayPlan
 from hpo.launch._reached import check_reached
+from hpo.queue import StoreAwayError
 from hpo.search import NoCandidateError
 from hpo.study import StoredStudy, load_plugins
 from hpo.training import Interrupted, memory_share_gb
@@ -226,6 +227,8 @@ class _Actor:
             return _LEFT_EARLY, ""
         except NoCandidateError as error:
             return _NO_CANDIDATE, str(error)
+        except StoreAwayError as error:  # one sentence for all workers is the run's to say
+            return error.status, f"{error.reason}."
         except InputError as error:
             return error.status, str(error)
         except Exception:

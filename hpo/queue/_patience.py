@@ -32,6 +32,7 @@ class Patience:
         poll: Called while waiting, ten times a second; may raise to give up.
         limit: Give up after so many seconds; None never does.
         told: Called with the reason whenever it begins to wait, and with None when it goes on.
+        until: How long it is waited for, in words, where ``poll`` decides that.
     """
 
     def __init__(
@@ -39,10 +40,13 @@ class Patience:
         poll: Callable[[], None] = lambda: None,
         limit: float | None = None,
         told: Callable[[str | None], None] = lambda reason: None,
+        until: str | None = None,
     ) -> None:
         self._poll = poll
         self._limit = limit
         self._told = told
+        most = "without end" if limit is None else f"for at most {limit:g} s"
+        self._until = until or f"{most} (--wait-for-store)"
 
     def __call__(self, action: Callable[[], T]) -> T:
         """Return what ``action`` returns; every other error than those of a store is raised.
@@ -62,10 +66,9 @@ class Patience:
                     _raise_lasting(error)
                     raise
                 self._give_up_in_time(reason, time.monotonic() - began, error)
-                most = "without end" if self._limit is None else f"for at most {self._limit:g} s"
                 _log.warning(
-                    "%s; it is waited for, %s (--wait-for-store); the next try is in %.1f s.",
-                    *(reason, most, wait),
+                    "%s; it is waited for, %s; the next try is in %.1f s.",
+                    *(reason, self._until, wait),
                 )
                 if not said:
                     self._told(reason)

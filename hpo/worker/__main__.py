@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_log = logging.getLogger("hpo.worker")
 #: The worker left before the study was done: it was stopped, or a limit was reached.
 LEFT_EARLY = 3
 #: The study was deleted, which the run that started the worker tells.
@@ -52,6 +54,7 @@ def _main(argv: Sequence[str] | None) -> int:
     arguments = parser.parse_args(argv)
 
     from hpo.launch import resolve_devices
+    from hpo.queue import StoreAwayError
     from hpo.search import NoCandidateError
     from hpo.study import (
         StoredStudy,
@@ -68,27 +71,33 @@ def _main(argv: Sequence[str] | None) -> int:
         return LEFT_EARLY  # the run that started this worker ended before it had a study
     load_plugins(arguments.plugin)
     wait = arguments.wait_for_store
-    study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache, wait=wait)
-    check_bundle(study.definition)
-    settings = WorkerSettings(
-        device=resolve_devices(arguments.device)[0],
-        heartbeat=arguments.heartbeat,
-        grace=arguments.grace,
-        stall_timeout=arguments.stall_timeout,
-        memory_gb=arguments.memory_gb,
-        wait_for_store=wait,
-        own_process=True,
-    )
-    worker = Worker(study, settings)
     try:
+        study = StoredStudy.join(arguments.storage, arguments.study, arguments.cache, wait=wait)
+        check_bundle(study.definition)
+        settings = WorkerSettings(
+            device=resolve_devices(arguments.device)[0],
+            heartbeat=arguments.heartbeat,
+            grace=arguments.grace,
+            stall_timeout=arguments.stall_timeout,
+            memory_gb=arguments.memory_gb,
+            wait_for_store=wait,
+            own_process=True,
+        )
+        worker = Worker(study, settings)
         with _stopped_by_signals(worker):
             complete = worker.run()
     except NoCandidateError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if not arguments.of_run:
+            print(f"error: {error}", file=sys.stderr)
         return NO_CANDIDATE
     except StudyGoneError:
         if arguments.of_run:
             return GONE
+        raise
+    except StoreAwayError as error:
+        if arguments.of_run:  # it says in one sentence what came of all workers
+            _log.warning("%s; this worker ends.", error.reason)
+            return error.status
         raise
     if not complete:
         return LEFT_EARLY

@@ -204,7 +204,8 @@ class Assignment:
     def _hand_back(self, trial: LiveTrial | None) -> None:
         """Let another worker go on; if the store is away now, as with the task of a dead one."""
         self._pulse.stop()
-        patience = Patience(_give_up_after(_PATIENCE_TO_HAND_BACK_S))
+        until = f"for {_PATIENCE_TO_HAND_BACK_S:g} s, to hand the trial back"
+        patience = Patience(_give_up_after(_PATIENCE_TO_HAND_BACK_S), until=until)
         noted: dict[str, int] = {}
         if trial is not None and self._trained:
             before = int(trial.frozen.system_attrs.get(TRAINED, 0))

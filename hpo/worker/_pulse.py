@@ -104,7 +104,7 @@ class Pulse:
         self._thread.join()
 
     def _loop(self) -> None:
-        patience = Patience(self._raise_if_ended)
+        patience = Patience(self._raise_if_ended, until="as long as the trial is trained")
         try:
             while not self._rest():
                 if time.monotonic() - self._touched > self._settings.stall_timeout:
