@@ -57,6 +57,23 @@ def test_a_file_that_grew_too_large_is_named(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_warning_is_said_once_whoever_else_logs(capsys: pytest.CaptureFixture[str]) -> None:
+    """``logging.info``, as open_clip calls it, gives the root logger a handler."""
+
+    def warn(_: Sequence[str] | None) -> int:
+        handler = logging.StreamHandler()
+        logging.getLogger().addHandler(handler)
+        try:
+            logging.getLogger("hpo.any").warning("the store is away")
+        finally:
+            logging.getLogger().removeHandler(handler)
+        return 0
+
+    assert guarded(warn, []) == 0
+    assert capsys.readouterr().err.count("the store is away") == 1
+    assert logging.getLogger("hpo").propagate
+
+
 def test_a_warning_is_said_once_by_a_command_that_another_calls(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

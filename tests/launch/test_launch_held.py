@@ -14,6 +14,8 @@ import pytest
 import hpo
 from hpo.launch import Workers, place_workers
 from hpo.search import TaskState
+from hpo.worker import WorkerSettings
+from hpo.worker import __main__ as worker
 
 SPACE = {
     "name": "small",
@@ -93,3 +95,26 @@ def is_running(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"  # it has ended, and nobody asked how
+
+
+def test_no_wait_for_the_store_is_handed_over(tmp_path: Path) -> None:
+    study = make_study(tmp_path)
+    placements = place_workers(["cpu"], 1, 1)
+    settings = WorkerSettings(wait_for_store=0.0)
+    workers = Workers("small", url_in(tmp_path), placements, tmp_path / "cache", settings=settings)
+    assert study.run(lambda: workers, lambda tasks: None)
+    assert study.stored.counts()[TaskState.DONE] == 2
+
+
+@pytest.mark.parametrize("of_run", [True, False])
+def test_a_run_says_for_its_workers_that_the_store_is_away(
+    tmp_path: Path, of_run: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--study", "s", "--storage", "grpc://localhost:9", "--wait-for-store", "0"]
+    given += ["--cache", str(tmp_path)]
+    assert worker.main([*given, *(["--of-run"] if of_run else [])]) == 6
+    said = capsys.readouterr().err
+    reason = "The store can't be reached (no proxy answers)"
+    if of_run:
+        assert said.endswith(f" {reason}; this worker ends.\n")
+    assert said.count("error: ") == (0 if of_run else 1)
