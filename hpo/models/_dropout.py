@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 __all__ = ["Dropout", "Seeded", "seed_dropout"]
 
+#: By size in bytes, what has the bits of a floating-point number.
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+
 
 class Seeded(nn.Module):
     """A module that draws at random in training, from a stream that every epoch restarts."""
@@ -45,17 +48,20 @@ class Dropout(Seeded):
             return x
         if x.device.type != "cpu":
             return nn.functional.dropout(x, self.p, training=True)
-        return x * self.mask(x.shape[0], x.shape[1])
+        return x * self.mask(x.shape[0], x.shape[1], x.dtype)
 
-    def mask(self, rows: int, width: int) -> Tensor:
-        """Draw the next ``rows`` rows of the mask: float32 [rows, width] of 0 and 1/(1 − p)."""
+    def mask(self, rows: int, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Draw the next ``rows`` rows of the mask: [rows, width] of 0 and 1/(1 − p)."""
         if self._bits is None:
             raise RuntimeError("Dropout.seed() must be called before the first training step.")
         words = -(-width // 4)  # 64 bits hold the draws of four units; a row starts a new word
         bits = self._bits.random_raw(rows * words).reshape(rows, words).view(np.uint16)
         keep = bits[:, :width] >= round(self.p * 65536)
-        # as uint8: PyTorch converts bool on a CPU unit by unit, seven times as slowly
-        return torch.from_numpy(keep.view(np.uint8)).to(torch.float32).mul_(1.0 / (1.0 - self.p))
+        # The bits of 1/(1 − p), or none: one pass, where a conversion and a product are two.
+        kind = _INTEGERS[dtype.itemsize]
+        pattern = torch.tensor(1.0 / (1.0 - self.p), dtype=dtype).view(kind).numpy()
+        mask = np.multiply(keep.view(np.uint8), pattern, dtype=pattern.dtype)
+        return torch.from_numpy(mask).view(dtype)
 
     def extra_repr(self) -> str:
         """Return what ``print(module)`` shows."""

@@ -23,6 +23,7 @@ __all__ = [
 
 _PAUSES = "pauses"
 _CONFIG, _KEY, _RUNS, _PLACE, _TRIAL = "config", "key", "runs", "place", "trial"
+_Beside = tuple[tuple[str, Any], ...]
 
 
 def new_row(study: str, task: NewTask) -> dict[str, Any]:
@@ -104,10 +105,10 @@ def _task_of(row: Mapping[str, Any]) -> Task:
     told = None if outcome is None else unseal(outcome, f"the outcome of task {row['position']}")
     far = None if progress is None else unseal(progress, f"how far task {row['position']} is")
     key, runs, trial = row["config_key"], tuple(json.loads(row["runs"])), row["trial"]
-    place = row["position"], row["stage"]
-    if row["config"] is None:  # not drawn yet
-        config, beside = None, ((_KEY, None), (_RUNS, ()), (_PLACE, (place[0], 0)), (_TRIAL, None))
-    else:
+    config, place = None, (row["position"], row["stage"])
+    # of one that isn't drawn yet
+    beside: _Beside = ((_KEY, None), (_RUNS, ()), (_PLACE, (place[0], 0)), (_TRIAL, None))
+    if row["config"] is not None:
         config, beside = _config_of(row["config"])
     here = {_KEY: key, _RUNS: runs, _PLACE: place, _TRIAL: trial}
     if any(value != here[name] for name, value in beside):
@@ -144,7 +145,7 @@ def _outcome_of(raw: Mapping[str, Any]) -> TrialOutcome:
 
 
 @functools.lru_cache(maxsize=4096)
-def _config_of(text: str) -> tuple[Config, tuple[tuple[str, Any], ...]]:
+def _config_of(text: str) -> tuple[Config, _Beside]:
     """Return a stored configuration; the tasks of a study are read again and again.
 
     With it comes what was written beside it, by name: key, runs, place and trial. Earlier versions

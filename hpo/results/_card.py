@@ -23,7 +23,7 @@ from hpo.results._card_scores import (
     scores_lines,
     support_of,
 )
-from hpo.training import TRAINER_VERSION, TrainedModel
+from hpo.training import TrainedModel
 
 __all__ = ["CARD", "model_card", "write_card"]
 
@@ -187,7 +187,6 @@ def _versions(model: TrainedModel) -> list[str]:
     """Return the versions that made the model, and its configuration."""
     rows = [
         ["hpo", version("hpo")],
-        ["trainer", str(TRAINER_VERSION)],
         ["PyTorch", version("torch")],
         ["open_clip", version("open_clip_torch")],
         ["Python", platform.python_version()],

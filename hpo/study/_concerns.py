@@ -75,7 +75,7 @@ def _about_trainers(study: StoredStudy, tasks: Sequence[Task], going_on: bool) -
         if task.outcome is not None and task.outcome.is_scored:
             counts[_trainer_of(study, task)] += 1
     if going_on:
-        counts[_parts(trained_by())] += 0
+        counts[_parts(trained_by(study.definition.precision))] += 0
     known = {trainer for trainer, _ in counts}
     torches = {torch for _, torch in counts if torch is not None}
     if len(known) < 2 and len(torches) < 2:

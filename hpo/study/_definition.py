@@ -11,7 +11,7 @@ from hpo.errors import InputError
 from hpo.models import PluginUse, default_of, field_names, neutral
 from hpo.search import Dimensions, Space, Strategy, make_strategy
 from hpo.study._fields import wrong_fields
-from hpo.training import TRAINER_VERSION, Arithmetic
+from hpo.training import Arithmetic
 
 __all__ = ["Definition"]
 
@@ -54,7 +54,8 @@ class Definition:
         compiler: Of training steps; see ``Arithmetic``.
         metrics: Names of what is measured after each epoch.
         plugins: The users' own parts that the study needs.
-        trainer: The version of the trainer that began it; None if it wasn't noted.
+        trainer: The version of the trainer that began it, where an earlier version of this package
+            noted it; since then each outcome has its own.
         format: What the values of the space mean; 1 where it wasn't noted.
         widths: Embedding width of each modality. None where it wasn't noted: then the space's limit
             on the size of models holds at the refit alone, as it did.
@@ -76,7 +77,7 @@ class Definition:
     compiler: str = "off"
     metrics: tuple[str, ...] = _FIRST_METRICS
     plugins: tuple[PluginUse, ...] = ()
-    trainer: int | None = TRAINER_VERSION
+    trainer: int | None = None
     format: int = _FORMAT
     widths: Mapping[str, int] | None = None
     classes: int | None = None
@@ -212,7 +213,6 @@ class Definition:
             raise InputError(_DAMAGED.format(f"{', '.join(wrong)} can't be what hpo wrote"))
         return Definition(
             **{
-                "trainer": None,
                 "format": 1,
                 **raw,
                 "space": space,

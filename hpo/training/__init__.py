@@ -17,7 +17,6 @@ from hpo.training._fits import NoRoomError, check_fits
 from hpo.training._interrupted import Interrupted
 from hpo.training._memory import copy_gb, memory_share_gb
 from hpo.training._spec import (
-    TRAINER_VERSION,
     Numerics,
     RunSpec,
     head_runs,
@@ -102,7 +101,6 @@ __all__ = [
     "METRICS",
     "PRECISIONS",
     "STANDING_METRICS",
-    "TRAINER_VERSION",
     "Arithmetic",
     "Calibration",
     "Damage",

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["MappedRows", "RowSource", "SideBySide", "as_mapped", "consecutive"]
+__all__ = ["MappedRows", "RowSource", "SideBySide", "as_mapped", "consecutive", "take"]
 
 _AT_ONCE = 4096
 
@@ -33,6 +33,13 @@ class RowSource(Protocol):
 
     def __getitem__(self, rows: slice | Tensor, /) -> Tensor:
         """Return consecutive rows, or those of int64 indices [n], as float32 [n, D]."""
+
+
+def take(source: RowSource, rows: slice | Tensor) -> Tensor:
+    """Return rows of a source, as indexing does; of a tensor on a CPU in half the time."""
+    if isinstance(source, Tensor) and isinstance(rows, Tensor):
+        return source.index_select(0, rows)
+    return source[rows]
 
 
 class SideBySide:

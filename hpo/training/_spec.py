@@ -15,10 +15,10 @@ from hpo.files import content_key
 from hpo.models import CHOICES, Config, Entry, head_names, is_two_step
 from hpo.training._curve import METRICS, STANDING_METRICS
 
-__all__ = ["TRAINER_VERSION", "Numerics", "RunSpec", "head_runs", "plan_model", "trained_by"]
+__all__ = ["Numerics", "RunSpec", "head_runs", "plan_model", "trained_by"]
 
-#: To be raised with every change that alters any number a run produces.
-TRAINER_VERSION = 2
+#: By precision, to be raised with every change that alters any number a run produces.
+_TRAINER_VERSIONS = {"float32": 2, "tf32": 2, "bf16": 3}
 
 #: The fields of Config that a meta-classifier run sees; the others are neutral.
 _META_FIELDS = (
@@ -27,14 +27,14 @@ _META_FIELDS = (
 )
 
 
-def trained_by() -> str:
+def trained_by(precision: str) -> str:
     """Return the versions that the numbers of training depend on, such as they are here.
 
     Runs of different ones have different addresses, and their scores differ in last bits at least.
     """
     loaded = sys.modules.get("torch")  # importing it takes a second
     torch = version("torch") if loaded is None else loaded.__version__
-    return f"trainer {TRAINER_VERSION}, PyTorch {torch}"
+    return f"trainer {_TRAINER_VERSIONS[precision]}, PyTorch {torch}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ class RunSpec:
         """Return everything that determines the run, as JSON-ready values."""
         keyed = self.config.keyed()
         description = {
-            "trainer": TRAINER_VERSION,
+            "trainer": _TRAINER_VERSIONS[self.numerics.precision],
             "bundle": self.bundle,
             "rows": self.rows,
             "inputs": self.inputs,

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -43,6 +44,22 @@ def test_mask_does_not_depend_on_how_rows_are_cut(width: int, cuts: list[int]) -
 def test_forward_multiplies_by_the_mask() -> None:
     x = torch.randn(30, 7, generator=torch.Generator().manual_seed(0))
     assert torch.equal(seeded(0.3, 5)(x), x * seeded(0.3, 5).mask(30, 7))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.8])
+def test_the_mask_is_of_the_type_of_what_it_is_for(dtype: torch.dtype, p: float) -> None:
+    drawn = np.random.SFC64(np.random.SeedSequence((1, 2))).random_raw(7 * 3).view(np.uint16)
+    kept = torch.from_numpy(drawn.reshape(7, 12)[:, :10] >= round(p * 65536))
+    expected = kept.to(torch.float32).mul_(1 / (1 - p)) if dtype is torch.float32 else None
+    for index in range(2):
+        layer = Dropout(p)
+        layer.seed(1, 2)
+        x = torch.ones(7, 10, dtype=dtype)
+        mask = layer(x) if index else layer.mask(7, 10, dtype)
+        assert mask.dtype is dtype
+        assert torch.equal(mask, torch.where(kept, torch.tensor(1 / (1 - p), dtype=dtype), 0))
+        assert expected is None or torch.equal(mask, expected)
 
 
 def test_gradient_goes_through_kept_units_only() -> None:

@@ -106,10 +106,10 @@ def test_trials_of_different_trainers_are_told(
     data = tiny_data(tmp_path)
     study = begin(data, url)
     study.optimize(workers=1, trials=1, progress=False)
-    here = trained_by()
+    here = trained_by("float32")
     assert {task.outcome.trained_by for task in study.stored.tasks() if task.outcome} == {here}
     assert study.concerns == []
-    monkeypatch.setattr("hpo.training._spec.TRAINER_VERSION", 99)
+    monkeypatch.setattr("hpo.training._spec._TRAINER_VERSIONS", {"float32": 99})
     study = begin(data, url)
     assert study.concerns == []
     before = concerns(study.stored, study.stored.tasks(), going_on=True)
