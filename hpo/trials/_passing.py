@@ -95,7 +95,8 @@ def passing_reason(error: BaseException) -> str | None:
 def lasting_reason(error: BaseException) -> str | None:
     """Return what a store has against a call, if it would say so again; None for other errors.
 
-    A row that is there already (an ``IntegrityError``) is nothing that a store has against it.
+    A row that is there already (an ``IntegrityError``) is nothing that a store has against it; one
+    that lacks a value is, since ``hpo`` gives all that its tables want.
     """
     if passing_reason(error) is not None:
         return None
@@ -106,7 +107,9 @@ def lasting_reason(error: BaseException) -> str | None:
         if code == "UNIMPLEMENTED":
             return f"the proxy is of another version of hpo ({details})"
         return _first_line(details) if code in _REFUSED else None
-    if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError):
+    if isinstance(error, IntegrityError):
+        return _said(error) if _lacks_a_value(error) else None
+    if isinstance(error, DBAPIError):
         return _said(error)
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
         return f"what it holds is damaged ({error})"  # Optuna's attributes are JSON
@@ -115,6 +118,11 @@ def lasting_reason(error: BaseException) -> str | None:
     if _is_of_a_value(error):
         return f"what it holds is damaged ({_first_line(str(error))})"
     return None
+
+
+def _lacks_a_value(error: IntegrityError) -> bool:
+    code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None)
+    return code in ("23502", "SQLITE_CONSTRAINT_NOTNULL")
 
 
 def _is_of_a_value(error: BaseException) -> bool:

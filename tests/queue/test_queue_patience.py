@@ -82,6 +82,13 @@ def stated(state: str, text: str) -> DBAPIError:
     return kind("SELECT 1", {}, PostgresError(state, text))
 
 
+def lacking(**known: str) -> IntegrityError:
+    """As for a table whose column has lost its default."""
+    raised = Exception("NOT NULL constraint failed: s.x")
+    vars(raised).update(known)
+    return IntegrityError("INSERT", {}, raised)
+
+
 def disconnected() -> DBAPIError:
     return DBAPIError("SELECT 1", {}, Exception("gone"), connection_invalidated=True)
 
@@ -148,6 +155,8 @@ def test_every_other_error_is_raised_at_once(error: Exception, waits: list[float
         (of_sqlite("", "Could not decode to UTF-8 column 'a'"), "Could not decode to UTF-8 col"),
         (of_sqlite("SQLITE_CORRUPT", "disk image is malformed"), "disk image is malformed"),
         (of_sqlite("SQLITE_READONLY", "readonly"), "readonly"),
+        (lacking(sqlite_errorname="SQLITE_CONSTRAINT_NOTNULL"), "NOT NULL constraint failed: s.x"),
+        (lacking(sqlstate="23502"), "NOT NULL constraint failed: s.x"),
         (of_sqlite("SQLITE_ERROR", "too many SQL variables"), "too many SQL variables"),
         (operational("attempt to write a readonly database"), "attempt to write a readonly data"),
         (inside_optuna(operational("no such table: trials")), "no such table: trials"),
