@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ from training_samples import CONFIG, make_trainer, open_session, same_bits, trai
 
 from hpo.errors import InputError
 from hpo.features import Bundle
-from hpo.models import asymmetric_loss
-from hpo.training import COMPILERS, PRECISIONS, Arithmetic, Trainer, forward
+from hpo.models import CHOICES, Dropout, asymmetric_loss
+from hpo.training import COMPILERS, PRECISIONS, Arithmetic, RunSpec, Trainer, forward
 
 BF16 = Arithmetic(precision="bf16")
 COMPILED = Arithmetic(compiler="default")
@@ -53,6 +54,51 @@ def test_bf16_keeps_weights_and_scores_in_float32(tmp_path: Path, bundle: Bundle
     logits = forward(module, val.inputs, 50)
     loss = asymmetric_loss(logits, val.targets, 0, 0, 0).double() / val.targets.numel()
     assert record["val_loss"] == loss.item()
+
+
+@pytest.mark.parametrize("head", ["mlp", "gmlp"])
+@pytest.mark.parametrize("fusion", list(CHOICES["fusion"]))
+def test_every_fusion_and_head_trains_in_bf16(
+    tmp_path: Path, bundle: Bundle, fusion: str, head: str
+) -> None:
+    dropped = {"dropout": 0.2, "input_dropout": 0.2, "modality_dropout": 0.2}
+    config = CONFIG.replace(fusion=fusion, head=head, batch_size=60, ema_decay=0.9, **dropped)
+    model = trainer_with(tmp_path, bundle, BF16).model(config, 0)
+    first, *_, last = train(model, 4)
+    assert last["train_loss"] < first["train_loss"]
+    assert last["micro_f1"] > 0
+
+
+def test_batches_and_masks_are_bf16_then(tmp_path: Path, bundle: Bundle) -> None:
+    """Held and mapped rows alike, with the same bits."""
+    config = CONFIG.replace(batch_size=60, input_dropout=0.3, dropout=0.3)
+    records = {}
+    for memory_gb in (1.0, 0.0):
+        arithmetic = {"arithmetic": BF16, "memory_gb": memory_gb}
+        trainer = make_trainer(tmp_path / str(memory_gb), bundle, **arithmetic)
+        seen: set[torch.dtype] = set()
+        build = trainer.build
+
+        def noting(
+            spec: RunSpec,
+            generator: torch.Generator,
+            build: Callable[..., torch.nn.Module] = build,
+            seen: set[torch.dtype] = seen,
+        ) -> torch.nn.Module:
+            module = build(spec, generator)
+            for layer in module.modules():
+                if isinstance(layer, Dropout):
+                    layer.register_forward_hook(
+                        lambda layer, given, found: seen.update((given[0].dtype, found.dtype))
+                        if layer.training
+                        else None
+                    )
+            return module
+
+        trainer.build = noting  # type: ignore[method-assign]
+        records[memory_gb] = train(open_session(trainer, config), 2)
+        assert seen == {torch.bfloat16}
+    assert records[0.0] == records[1.0]
 
 
 @pytest.mark.parametrize("changes", [{}, {"batch_size": 60, "ema_decay": 0.9}], ids=str)
