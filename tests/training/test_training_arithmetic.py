@@ -89,9 +89,9 @@ def test_batches_and_masks_are_bf16_then(tmp_path: Path, bundle: Bundle) -> None
             for layer in module.modules():
                 if isinstance(layer, Dropout):
                     layer.register_forward_hook(
-                        lambda layer, given, found: seen.update((given[0].dtype, found.dtype))
-                        if layer.training
-                        else None
+                        lambda layer, given, found: (
+                            seen.update((given[0].dtype, found.dtype)) if layer.training else None
+                        )
                     )
             return module
 
