@@ -123,8 +123,9 @@ class LiveSeal:
         """
         with self._lock:
             self._unsure |= noted
-            steps = {step: value if math.isfinite(value) else math.nan for step, value in values}
-            steps |= self._steps
+            steps = dict(self._steps)
+            for step, value in values:
+                steps.setdefault(step, value if math.isfinite(value) else math.nan)
             parts = SealedParts()
             parts.params, parts.user = self._parts.params, self._parts.user
             parts.system = {**self._parts.system, **_as_json(self._unsure)}

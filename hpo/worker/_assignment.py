@@ -137,22 +137,19 @@ class Assignment:
         values = self._pulse.take()
         if outcome is not None:
             costs = _costs_of(trial)
+            here = trained_by(self._study.definition.precision)
             whole = dataclasses.replace(
                 outcome,
                 epochs_trained=outcome.epochs_trained + self._trained_before(trial),
                 model_mb=costs["model_mb"],
                 latency_ms=costs["latency_ms"],
-                trained_by=self._trained_by if outcome.is_scored else None,
+                trained_by=here if outcome.is_scored else None,
             )
             self._patient.trials.complete(self._task, trial, whole, values)
             return
         assert self._progress is not None  # only a step can decide to pause
         self._patient.trials.append(trial, values, {})
         self._patient.trials.pause(self._task, trial, self._progress)
-
-    @property
-    def _trained_by(self) -> str:
-        return trained_by(self._study.definition.precision)
 
     def _rejected(self, trial: LiveTrial) -> TrialOutcome | None:
         """Return the outcome of a trial that breaks a constraint, so that it is not trained.

@@ -92,7 +92,8 @@ def running(path: Path) -> tuple[Process, LiveTrial]:
     here = process(path)
     _, trial = here.started()
     here.trials.append(trial, [(1, 10.5)], {})
-    here.trials.append(trial, [(2, math.inf), (3, 20.5)], {"completed_rung_0": 20.5})
+    curve = [(1, 11.5), (2, math.inf), (3, 20.5), (3, 21.5)]  # the first of each step stays
+    here.trials.append(trial, curve, {"completed_rung_0": 20.5})
     return here, trial
 
 
