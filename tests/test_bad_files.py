@@ -254,6 +254,7 @@ STORED: list[Case] = [
                 for name, value in (
                     ("modalities", "3"),
                     ("metrics", "5"),
+                    ("precision", "'fp8'"),
                     ("cache", "json('[1]')"),
                     ("bundle_key", "'../../../etc'"),
                     ("train_rows", "1e300"),

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hpo.training import PRECISIONS
+
 __all__ = ["wrong_fields"]
 
 _MODALITY = re.compile(r"[a-z][a-z0-9_]*")
@@ -50,7 +52,7 @@ _RULES: dict[str, Callable[[Any], bool]] = {
     "checkpoint_every": _is_count,
     "dataset": lambda value: isinstance(value, dict),
     "run_store_gb": _is_size,
-    "precision": _is_text,
+    "precision": lambda value: value in PRECISIONS,
     "compiler": _is_text,
     "metrics": _are_texts,
     "trainer": lambda value: value is None or isinstance(value, int),

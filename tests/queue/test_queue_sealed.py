@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,16 @@ from hpo.queue._sealed import seal, unseal
 from hpo.search import NewTask
 
 RECORDS: list[dict[str, Any]] = [{}, {"a": 1.5, "b": ["é", None]}, {"crc": {"crc32": "x"}}]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[tuple[Path, SqlLedger]]:
+    """A file, and a ledger in it with a study ``s``."""
+    path = tmp_path / "s.db"
+    ledger = SqlLedger(f"sqlite:///{path}")
+    ledger.define("s", {"a": 1})
+    yield path, ledger
+    ledger.close()
 
 
 @pytest.mark.parametrize("record", RECORDS)
@@ -61,10 +72,10 @@ def _with_another_letter(text: str) -> str:
         ("trial", "what it has of task 0"),
     ],
 )
-def test_a_row_that_was_changed_is_named(tmp_path: Path, column: str, what: str) -> None:
-    path = tmp_path / "s.db"
-    ledger = SqlLedger(f"sqlite:///{path}")
-    ledger.define("s", {"a": 1})
+def test_a_row_that_was_changed_is_named(
+    opened: tuple[Path, SqlLedger], column: str, what: str
+) -> None:
+    path, ledger = opened
     ledger.open_tasks("s", tasks_of(1))
     task = claim(ledger, "s")
     ledger.attach("s", task, 3)
@@ -75,27 +86,25 @@ def test_a_row_that_was_changed_is_named(tmp_path: Path, column: str, what: str)
         connection.execute(f"UPDATE hpo_tasks SET {column} = ?", (_changed(column, value),))
     with pytest.raises(InputError, match=f"The storage is damaged: {what} isn't what was written"):
         ledger.tasks("s")
-    ledger.close()
 
 
 @pytest.mark.parametrize("change", ["stage = 1", "trial = 0", "config_key = 'k'"])
-def test_a_task_that_is_not_drawn_yet_has_nothing_to_be_drawn(tmp_path: Path, change: str) -> None:
-    path = tmp_path / "s.db"
-    ledger = SqlLedger(f"sqlite:///{path}")
-    ledger.define("s", {"a": 1})
+def test_a_task_that_is_not_drawn_yet_has_nothing_to_be_drawn(
+    opened: tuple[Path, SqlLedger], change: str
+) -> None:
+    path, ledger = opened
     ledger.open_tasks("s", [NewTask(0, 0)])
     assert ledger.tasks("s")[0].config is None
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(f"UPDATE hpo_tasks SET {change}")
     with pytest.raises(InputError, match="damaged: what it has of task 0 isn't what was written"):
         ledger.tasks("s")
-    ledger.close()
 
 
-def test_rows_of_earlier_versions_have_less_beside_the_configuration(tmp_path: Path) -> None:
-    path = tmp_path / "s.db"
-    ledger = SqlLedger(f"sqlite:///{path}")
-    ledger.define("s", {"a": 1})
+def test_rows_of_earlier_versions_have_less_beside_the_configuration(
+    opened: tuple[Path, SqlLedger],
+) -> None:
+    path, ledger = opened
     ledger.open_tasks("s", tasks_of(1))
     (task,) = ledger.tasks("s")
     assert task.config is not None
@@ -105,7 +114,6 @@ def test_rows_of_earlier_versions_have_less_beside_the_configuration(tmp_path: P
             connection.execute("UPDATE hpo_tasks SET config = ?, trial = 2", (earlier,))
         (read,) = ledger.tasks("s")
         assert (read.config, read.trial) == (task.config, 2)
-    ledger.close()
 
 
 def test_an_index_that_hides_a_row_is_named(tmp_path: Path) -> None:
