@@ -5,7 +5,6 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hpo._versions import package_version
 from hpo.errors import InputError
 from hpo.export._graph import Probabilities
 from hpo.export._inputs import GraphInput, graph_inputs
@@ -187,7 +187,7 @@ def _describe(
     del proto.metadata_props[:]
     for key, value in about.items():
         proto.metadata_props.add(key=key, value=json.dumps(value, ensure_ascii=False))
-    proto.producer_name, proto.producer_version = "hpo", version("hpo")
+    proto.producer_name, proto.producer_version = "hpo", package_version("hpo")
     proto.doc_string = "Probabilities of labels; a label is given above its threshold."
 
 

@@ -4,13 +4,13 @@ import platform
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
 from hpo._energy import Energy
 from hpo._machine import processor_name, usable_cores
+from hpo._versions import package_version
 from hpo.report._sections import ResultTable
 from hpo.report._spent import spent
 from hpo.search import Task
@@ -157,7 +157,7 @@ def _device(name: str) -> str:
 
 
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in _PACKAGES}
+    return {name: package_version(name) for name in _PACKAGES}
 
 
 def _harmless(argument: str) -> str:

@@ -7,10 +7,10 @@ paths of this machine, so that the same model has the same card.
 import json
 import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hpo._versions import package_version
 from hpo.features import ENCODED, Bundle, SourcePart
 from hpo.files import atomic_write
 from hpo.models import plugins_of_config
@@ -88,7 +88,7 @@ def _what(model: TrainedModel) -> list[str]:
     return [
         f"A multi-label classifier: it reads {escaped(reads)} embeddings and gives each row any of "
         f"{len(model.classes)} labels. It is {built}, {size:.2f} MB, made with `hpo` "
-        f"{version('hpo')}.",
+        f"{package_version('hpo')}.",
         "",
     ]
 
@@ -186,9 +186,9 @@ def _limits(model: TrainedModel, found: Mapping[str, Any], bundle: Bundle | None
 def _versions(model: TrainedModel) -> list[str]:
     """Return the versions that made the model, and its configuration."""
     rows = [
-        ["hpo", version("hpo")],
-        ["PyTorch", version("torch")],
-        ["open_clip", version("open_clip_torch")],
+        ["hpo", package_version("hpo")],
+        ["PyTorch", package_version("torch")],
+        ["open_clip", package_version("open_clip_torch")],
         ["Python", platform.python_version()],
     ]
     configs = [member.to_json() for member in model.members]

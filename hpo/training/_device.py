@@ -16,7 +16,14 @@ from hpo.models import Dropout
 from hpo.training._arithmetic import Arithmetic
 from hpo.training._spec import Numerics
 
-__all__ = ["Device", "compiled", "open_device", "precise", "tune_allocator"]
+__all__ = [
+    "Device",
+    "compiled",
+    "keep_gradients",
+    "open_device",
+    "precise",
+    "tune_allocator",
+]
 
 #: Rows in flight at once. On a CPU activations of 1,024 × 2,048 float32 are 8 MB and stay near the
 #: cache; an accelerator wants as much work at a time as its memory holds.
@@ -184,7 +191,7 @@ def compiled(module: nn.Module, compiler: str) -> Callable[[Mapping[str, Tensor]
     forward: Callable[[Mapping[str, Tensor]], Tensor] = torch.compile(
         module, mode=compiler, dynamic=False
     )
-    if compiler == "default" or next(module.parameters()).device.type != "cuda":
+    if not _in_graphs(module, compiler):
         return forward
 
     def stepped(inputs: Mapping[str, Tensor]) -> Tensor:
@@ -194,3 +201,21 @@ def compiled(module: nn.Module, compiler: str) -> Callable[[Mapping[str, Tensor]
         return forward(inputs).clone()
 
     return stepped
+
+
+def keep_gradients(module: nn.Module, compiler: str) -> None:
+    """Move gradients to where another backward pass can add to them.
+
+    CUDA graphs leave them in their own memory, where the next pass writes; where none are captured
+    this does nothing.
+    """
+    if _in_graphs(module, compiler):
+        for parameter in module.parameters():
+            if parameter.grad is not None:
+                parameter.grad = parameter.grad.clone()
+
+
+def _in_graphs(module: nn.Module, compiler: str) -> bool:
+    """Whether passes of a module are captured in CUDA graphs."""
+    on_cuda = next(module.parameters()).device.type == "cuda"
+    return on_cuda and compiler not in ("off", "default")

@@ -12,7 +12,7 @@ from hpo.training._adam import Adam
 from hpo.training._average import WeightAverage
 from hpo.training._classes import Oversampling, make_criterion
 from hpo.training._data import RunData
-from hpo.training._device import compiled, precise
+from hpo.training._device import compiled, keep_gradients, precise
 from hpo.training._forward import forward, split_rows
 from hpo.training._rows import RowSource, take
 from hpo.training._spec import RunSpec
@@ -76,6 +76,7 @@ class GradientLearner:
                 self._optimizer.zero_grad()
                 for rows in split_rows(batch, self._at_once):
                     poll()
+                    keep_gradients(self.module, self._numerics.compiler)
                     total += self._accumulate(rows)
                 self.whole = False  # until the epoch is counted, what stands here belongs to none
                 self._optimizer.step()

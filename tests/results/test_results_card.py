@@ -1,6 +1,8 @@
 """The model card: Hugging Face reads it, and it says what is stored and nothing else."""
 
 import json
+from importlib import metadata
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -165,3 +167,18 @@ def test_of_a_model_of_which_little_is_known(out: Path) -> None:
     card = ModelCard(model_card(hpo.load_model(out / "model").trained))
     assert card.data.eval_results is None
     assert "None are stored with this model." in card.content
+
+
+def test_it_is_written_where_hpo_is_not_installed(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a copy of the repository, after ``python -m hpo.run``."""
+
+    def version(name: str) -> str:
+        if name == "hpo":
+            raise PackageNotFoundError(name)
+        return installed(name)
+
+    installed = metadata.version
+    monkeypatch.setattr(metadata, "version", version)
+    assert ["hpo", "from source"] in shown(model_card(hpo.load_model(out / "model").trained))
