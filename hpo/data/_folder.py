@@ -13,7 +13,13 @@ from hpo.data._images import ImageMode, embeddings_beside
 from hpo.data._label_columns import has_labels, read_labels
 from hpo.data._labels_as import LabelsAs
 from hpo.data._parts import ReadOptions
-from hpo.data._pictured import Pictured, check_names, same_images, with_images
+from hpo.data._pictured import (
+    Pictured,
+    check_names,
+    images_without_rows,
+    same_images,
+    with_images,
+)
 from hpo.data._problems import Problems
 from hpo.data._read_table import ReadTable, as_asked, read_source
 from hpo.data._rows import Rows, check_ids, join_rows
@@ -80,6 +86,8 @@ def load_dataset(
     notes += [note for one in found for note in one.notes]
     notes += check_names(folder, tables, found, problems)
     notes += same_images(tables, found)
+    if test is None and not options.skip_test and images == "exist":
+        notes += images_without_rows(folder, found)
     with_labels = test.part if test is not None and has_labels(test.part) else None
     read = read_labels([one.part for one in labelled], with_labels, problems, labels_as)
     notes += read.notes

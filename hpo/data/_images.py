@@ -18,6 +18,7 @@ __all__ = [
     "Pictures",
     "embeddings_beside",
     "find_images",
+    "images_in",
     "url_fault",
 ]
 
@@ -279,6 +280,15 @@ def _files(folder: Path) -> frozenset[str]:
             return frozenset(entry.name for entry in entries if entry.is_file())
     except OSError:
         return frozenset()
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Return the files of a folder that are images by their names, in order; none without it."""
+    return [
+        folder / name
+        for name in sorted(_files(folder))
+        if PurePath(name).suffix.lower() in IMAGE_SUFFIXES
+    ]
 
 
 def _tree(root: Path) -> dict[str, list[Path]]:

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpo.data._embedded import EmbeddedImage
-from hpo.data._images import find_images
+from hpo.data._images import find_images, images_in
 from hpo.data._parts import TablePart
 from hpo.data._problems import Problems
 from hpo.data._read_table import ReadTable
 from hpo.data._rows import Rows, check_ids
 from hpo.notes import Note
 
-__all__ = ["Pictured", "check_names", "same_images", "with_images"]
+__all__ = ["Pictured", "check_names", "images_without_rows", "same_images", "with_images"]
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,21 @@ def same_images(tables: Sequence[ReadTable], found: Sequence[Pictured]) -> list[
             "may come into different parts of a split"
         )
     ]
+
+
+def images_without_rows(folder: Path, found: Sequence[Pictured]) -> list[Note]:
+    """Tell of images in folders of rows to predict where no table has such rows."""
+    used = {path for one in found for path in one.rows.images or ()}
+    notes = []
+    for place in (folder / "test", folder / "images" / "test", folder / "data" / "test"):
+        left = [path for path in images_in(place) if path not in used]
+        if left:
+            name = place.relative_to(folder)
+            said = (
+                f"{name}/ has {len(left):,} images, but no table has rows to predict; `hpo predict"
+            )
+            notes.append(Note(f"{said} --images` labels them", doubtful=False))
+    return notes
 
 
 def _paths_of(

@@ -211,3 +211,15 @@ def test_what_there_is_in_place_of_a_table(tmp_path: Path) -> None:
         "there is no file train.csv (did you mean 'train.txt'?); there are train.txt; tables end "
         "in .csv or .tsv, not in .txt"
     ]
+
+
+def test_images_to_predict_without_a_table(tmp_path: Path) -> None:
+    write_images(tmp_path / "train")
+    write_images(tmp_path / "test", ("0.png", "5.png"))
+    (tmp_path / "train.csv").write_text("image,labels\n0.png,x\n1.png,y\n")
+    assert notes(read(tmp_path)) == [
+        "test/ has 2 images, but no table has rows to predict; `hpo predict --images` labels them"
+    ]
+    assert notes(read(tmp_path, skip_test=True)) == []
+    (tmp_path / "train.csv").write_text("image,labels\n0.png,x\ntest/0.png,y\ntest/5.png,y\n")
+    assert notes(read(tmp_path)) == []
