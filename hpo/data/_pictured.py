@@ -164,10 +164,8 @@ def images_without_rows(folder: Path, found: Sequence[Pictured]) -> list[Note]:
         left = [path for path in images_in(place) if path not in used]
         if left:
             name = place.relative_to(folder)
-            said = (
-                f"{name}/ has {len(left):,} images, but no table has rows to predict; `hpo predict"
-            )
-            notes.append(Note(f"{said} --images` labels them", doubtful=False))
+            said = f"{name}/ has {len(left):,} images, but no table has rows to predict"
+            notes.append(Note(f"{said}; `hpo predict --images` labels them", doubtful=False))
     return notes
 
 
