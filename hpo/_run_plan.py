@@ -40,9 +40,10 @@ def row_lines(
     constant = constant_micro_f1(dataset.labels[parts["val"]])
     said = {**defaults.said, **defaults.settings}
     shown = ", ".join(f"{key}={value}" for key, value in said.items())
+    untouched = f"{len(parts['test']):,} to score at the end, " if "test" in parts else ""
     return [
         f"data {folder} · {len(parts['train']):,} rows to train, {len(parts['val']):,} to "
-        f"validate, {test_rows:,} to predict, {len(dataset.classes)} classes",
+        f"validate, {untouched}{test_rows:,} to predict, {len(dataset.classes)} classes",
         f"classes {class_line(dataset.classes, labels)}",
         split_line(division.spec),
         *features,

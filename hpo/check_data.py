@@ -19,6 +19,7 @@ from hpo._output import plain
 from hpo._run_plan import feature_lines
 from hpo.errors import InputError
 from hpo.images import open_image, read_image
+from hpo.notes import Note, refuse_doubts
 
 if TYPE_CHECKING:
     from hpo.data import Dataset, Rows
@@ -52,7 +53,6 @@ def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
 
     from hpo.features import folder_defaults, prepare_data, read_rows
-    from hpo.notes import refuse_doubts
 
     options = replace(data_options(arguments, device="cpu"), strict=False)  # all is printed first
     defaults = folder_defaults(options)
@@ -65,7 +65,9 @@ def _main(argv: Sequence[str] | None) -> int:
         dataset, notes = data.dataset, data.notes
         lines += feature_lines(data)
     shown = [f"data {options.folder}", *_table_lines(dataset), *lines, *_part_lines(dataset)]
-    shown += [*_class_lines(dataset), *_sample_lines(dataset)]
+    samples, unreadable = _sample_lines(dataset)
+    notes = (*notes, *unreadable)
+    shown += [*_class_lines(dataset), *samples]
     shown += [f"{'doubtful' if note.doubtful else 'note'}: {note}" for note in notes]
     for line in shown:
         print(plain(line))
@@ -120,12 +122,13 @@ def _class_lines(dataset: "Dataset") -> list[str]:
     return [f"classes: {len(rows)}, with their {head}", *(f"  {row}" for row in rows)]
 
 
-def _sample_lines(dataset: "Dataset") -> list[str]:
-    """Show some rows, from the first to the last."""
+def _sample_lines(dataset: "Dataset") -> tuple[list[str], list[Note]]:
+    """Show some rows, from the first to the last; say how many of their images can't be read."""
     parts: list[tuple[Rows, np.ndarray | None]] = [(dataset.train, dataset.labels)]
     if dataset.test is not None:
         parts.append((dataset.test, dataset.test_labels))
     lines = []
+    looked_at, unreadable = 0, []
     for rows, labels in parts:
         count = _SAMPLE if len(parts) == 1 else _SAMPLE // 2
         for row in np.unique(np.linspace(0, len(rows) - 1, count).astype(int)).tolist():
@@ -137,8 +140,15 @@ def _sample_lines(dataset: "Dataset") -> list[str]:
                 if caption:
                     lines.append(f"  caption: {_short(caption)}")
             if rows.images is not None:
-                lines.append(f"  image: {rows.images[row]}, {_size(rows.images[row])}")
-    return lines
+                looked_at += 1
+                size, whole = _size(rows.images[row])
+                lines.append(f"  image: {rows.images[row]}, {size}")
+                unreadable += [] if whole else [rows.images[row].name]
+    if not unreadable:
+        return lines, []
+    shown = ", ".join(f"'{name}'" for name in unreadable[:3]) + (", …" if unreadable[3:] else "")
+    said = f"{len(unreadable)} of the {looked_at} images above can't be read: {shown}"
+    return lines, [Note(f"{said}; the others are opened when they are encoded")]
 
 
 def _short(text: str) -> str:
@@ -146,16 +156,16 @@ def _short(text: str) -> str:
     return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
 
 
-def _size(path: Path) -> str:
-    """Return an image's size and kind, or what is wrong with it."""
+def _size(path: Path) -> tuple[str, bool]:
+    """Return an image's size and kind, or what is wrong with it, and whether it can be read."""
     try:
         with read_image(path) as content, open_image(content) as image:
             image.load()
-            return f"{image.width} × {image.height} {image.mode}"
+            return f"{image.width} × {image.height} {image.mode}", True
     except OSError as error:
-        return f"which can't be read: {error.strerror}"
+        return f"which can't be read: {error.strerror}", False
     except InputError as error:
-        return f"which {error}"
+        return f"which {error}", False
 
 
 if __name__ == "__main__":

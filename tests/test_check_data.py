@@ -64,7 +64,9 @@ def test_what_is_printed(folder: Path, check: Callable[..., list[str]]) -> None:
         "  image: data/images/d.png, 11 × 8 RGB",
         "note: animals.tsv is read, as it is the only table there",
         "note: animals.tsv: 1 column isn't read: 'width'",
-        "nothing is doubtful",
+        "doubtful: 1 of the 4 images above can't be read: 'b.png'; the others are opened when they "
+        "are encoded",
+        "1 doubtful, which --strict refuses",
     ]
     assert not (folder.parent / ".hpo").exists()
 
@@ -72,8 +74,9 @@ def test_what_is_printed(folder: Path, check: Callable[..., list[str]]) -> None:
 def test_what_is_wrong_or_doubtful(folder: Path, check: Callable[..., list[str]]) -> None:
     assert check(status=2) == [
         "error: The data folder 'data' has problems:",
-        "  animals.tsv has no column of labels; say which it is with --columns labels=…; its "
-        "columns are 'file', 'caption', 'width', 'cat', 'dog'",
+        "  animals.tsv has no column of labels; say which it is with --columns labels=…; "
+        "'cat', 'dog' have zeros and ones alone; its columns are 'file', 'caption', 'width', "
+        "'cat', 'dog'",
     ]
     (folder / "a.png").write_bytes((folder / "images" / "b.png").read_bytes())
     found = check("--columns", "labels=cat,dog")

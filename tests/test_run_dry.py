@@ -1,6 +1,7 @@
 """``hpo run --dry-run``: all that a run says before it begins, and nothing is left of it."""
 
 import contextlib
+import re
 import sqlite3
 from pathlib import Path
 
@@ -136,3 +137,12 @@ def test_a_misspelt_study_gets_the_nearest_name(
     assert run([*COMMAND, "--study", "mine"]) == 2
     error = capsys.readouterr().err
     assert "The study 'mine' is there: give the file of its space." in error
+
+
+def test_rows_that_score_at_the_end_are_in_the_plan(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*OWN, "--dry-run", "--set", "split.test_fraction=0.1"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("data "))
+    counts = [int(n) for n in re.findall(r"(\d+) (?:rows )?to (?:train|validate|score)", line)]
+    assert len(counts) == 3 and sum(counts) == 200 and 10 <= counts[2] <= 30

@@ -1,5 +1,6 @@
 """Which columns of a table are what: by what was said, and else by names that are unmistakable."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -46,6 +47,7 @@ ROW_KINDS = ("image", "caption", "id")
 # The names of a data folder's own tables, where other columns never mattered.
 _OWN = {"image": "ImageID", "caption": "Caption", "labels": "Labels", "split": "Split"}
 _SEVERAL = ("caption", "labels")
+_NUMBERED = re.compile(r"(caption|text|sentence)s?[ _-]?\d+")
 ALL_OTHERS = "*"
 
 
@@ -176,6 +178,8 @@ def find_columns(
             )
         elif matching:
             found[kind] = matching[0]
+        elif kind == "caption" and (several := _numbered(names, asked)):
+            found[kind] = several
     if own and "id" not in given and found.get("image") != _OWN["image"]:
         used = [name for value in found.values() for name in as_list(value)]
         matching = _matching("id", names, used)
@@ -229,6 +233,13 @@ def _matching(kind: str, names: Sequence[Any], asked: Sequence[Any]) -> list[Any
         if found:
             return found
     return []
+
+
+def _numbered(names: Sequence[Any], asked: Sequence[Any]) -> tuple[Any, ...]:
+    """Return columns of captions that only a number tells apart: ``caption_1``, ``caption_2``."""
+    found = {n: m[1] for n in names if (m := _NUMBERED.fullmatch(str(n).strip().lower()))}
+    alike = len(found) > 1 and len(set(found.values())) == 1
+    return tuple(found) if alike and not set(found) & set(asked) else ()
 
 
 def _without_names(matching: list[Any]) -> list[Any]:

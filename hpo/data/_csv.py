@@ -94,10 +94,16 @@ def read_csv(
     if faults:
         return None
     notes = []
-    if separator != ("\t" if name.endswith(".tsv") else ","):
+    if separator != ("\t" if name.lower().endswith(".tsv") else ","):
         called = _CALLED.get(separator, "commas")
         notes.append(Note(f"{name}: its columns are separated by {called}", doubtful=False))
     caption = caption_of(header)
+    if len(header) == 1 and (wider := _wider_line(text, start)):
+        problems.add(
+            f"{name} line 1 is '{header[0][:80]}', but must have the names of the columns, "
+            f"separated as on the other lines, such as '{wider[:80]}'"
+        )
+        return None
     if separator == "\t":
         records, lines, faults = parse_tabs(text, start, len(header))
     else:
@@ -149,6 +155,10 @@ def read_header(content: bytes, name: str) -> list[str]:
 def _decode(content: bytes, name: str, problems: Problems) -> str | None:
     if b"\0" in content[:4096]:
         problems.add(f"{name} is UTF-16, or no text; save it as UTF-8")
+        return None
+    if b"\0" in content:
+        line = content.count(b"\n", 0, content.index(b"\0")) + 1
+        problems.add(f"{name} line {line} has a zero byte, which no text has; the file is damaged")
         return None
     try:
         return content.decode("utf-8-sig").lstrip(_MARK)
@@ -313,7 +323,7 @@ def _read_header(text: str, name: str) -> tuple[list[str], int, str]:
     start = _skip_blank(text, 0)
     end = _line_end(text, start)
     order: tuple[str, ...] = _SEPARATORS
-    if name.endswith(".tsv"):
+    if name.lower().endswith(".tsv"):
         order = ("\t", *_SEPARATORS)
     if said := _SAID.fullmatch(text, start, end):
         order = (said[1],)
@@ -324,6 +334,16 @@ def _read_header(text: str, name: str) -> tuple[list[str], int, str]:
     separator = next((mark for mark in order if mark in bare), order[0])
     fields = re.findall(rf"(?:^|{re.escape(separator)}){_field(separator)}", line)
     return [_unquote(field.strip()).strip() for field in fields] if line else [], end, separator
+
+
+def _wider_line(text: str, start: int) -> str:
+    """Return the second line if it has tabs, or like the third the same number of separators."""
+    lines = text[start : start + 10_000].splitlines()[1:3]
+    if len(lines) < 2:
+        return ""
+    bare = [_QUOTED.sub("", line) for line in lines]
+    alike = any(0 < bare[0].count(mark) == bare[1].count(mark) for mark in _SEPARATORS)
+    return lines[0] if alike else ""
 
 
 def _header_faults(header: list[str], name: str) -> list[str]:

@@ -1,19 +1,25 @@
 """Read a data folder: its tables, and where the images are."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from hpo.data._columns import ROW_KINDS, find_columns
 from hpo.data._dataset import Dataset, keep_rows, problems_title
-from hpo.data._embedded import EmbeddedImage
-from hpo.data._images import ImageMode, embeddings_beside, find_images
+from hpo.data._images import ImageMode, embeddings_beside
 from hpo.data._label_columns import has_labels, read_labels
 from hpo.data._labels_as import LabelsAs
 from hpo.data._parts import ReadOptions
+from hpo.data._pictured import (
+    Pictured,
+    check_names,
+    images_without_rows,
+    same_images,
+    with_images,
+)
 from hpo.data._problems import Problems
 from hpo.data._read_table import ReadTable, as_asked, read_source
 from hpo.data._rows import Rows, check_ids, join_rows
@@ -26,21 +32,6 @@ _NOTHING_SAID = ReadOptions()
 _CALLED = {"images": "images", "captions": "captions"}
 _COLUMN = {"images": "image", "captions": "caption"}
 _MODALITY = {"images": "image", "captions": "text"}
-
-
-@dataclass(frozen=True)
-class _Pictured:
-    """A part whose images were looked for.
-
-    Attributes:
-        rows: With the paths of images, if these were asked for.
-        faults: What is wrong with the images of some rows.
-        notes: How images were found.
-    """
-
-    rows: Rows
-    faults: Mapping[int, str]
-    notes: tuple[Note, ...] = ()
 
 
 def load_dataset(
@@ -80,20 +71,23 @@ def load_dataset(
     tables = [*labelled, *([] if test is None else [test])]
     notes = [note for one in tables for note in one.notes]
     has = _what_there_is(labelled, test, images, options, problems)
-    found = [_with_images(folder, one, "images" in has) for one in tables]
+    found = [with_images(folder, one, "images" in has) for one in tables]
     without = "images" in has and all(len(one.faults) == len(one.rows) > 0 for one in found)
     advice = []
     if without and "captions" in has:
         if "images" in options.optional:
             has = ("captions",)
-            found = [_with_images(folder, one, False) for one in tables]
+            found = [with_images(folder, one, False) for one in tables]
             notes.append(Note("no row has an image, and nothing here reads one", doubtful=False))
         else:
             advice.append("no row has an image; --modalities text reads captions alone")
     if any(one.faults for one in found):
         advice += embeddings_beside(folder)
     notes += [note for one in found for note in one.notes]
-    notes += _check_names(folder, tables, found, problems)
+    notes += check_names(folder, tables, found, problems)
+    notes += same_images(tables, found)
+    if test is None and not options.skip_test and images == "exist":
+        notes += images_without_rows(folder, found)
     with_labels = test.part if test is not None and has_labels(test.part) else None
     read = read_labels([one.part for one in labelled], with_labels, problems, labels_as)
     notes += read.notes
@@ -171,7 +165,7 @@ def load_rows(
     problems.raise_if_any(title)
     for messages in check_ids([table.part.rows]):
         problems.add(messages)
-    found = _with_images(folder, table, images == "exist")
+    found = with_images(folder, table, images == "exist")
     if not skip_bad_images:
         problems.add(found.faults.values())
         problems.add(embeddings_beside(folder) if found.faults else [])
@@ -211,7 +205,7 @@ def _read_tables(
             options,
             problems,
             first=0 if is_test else first,
-            classes=labelled[0].part.used.labels if is_test and labelled else None,
+            before=labelled[0] if labelled else None,
         )
         if table is None:
             continue
@@ -260,101 +254,6 @@ def _no_column(table: ReadTable, kind: str) -> str:
     return f"{table.source.name} has no column of {_CALLED[kind]}"
 
 
-def _with_images(folder: Path, table: ReadTable, wanted: bool) -> _Pictured:
-    """Find the images of a part, or leave them if they aren't wanted."""
-    part = table.part
-    if not wanted or part.pictures is None:
-        return _Pictured(part.rows, {})
-    names = [one.name if isinstance(one, EmbeddedImage) else one for one in part.pictures]
-    kept = {
-        row: one.file
-        for row, one in enumerate(part.pictures)
-        if isinstance(one, EmbeddedImage) and one.file is not None
-    }
-    others = [row for row in range(len(names)) if row not in kept]
-    found = find_images(
-        folder,
-        [names[row] for row in others],
-        part=table.source.part,
-        base=table.source.base,
-        table=table.source.name,
-    )
-    paths = {**kept, **dict(zip(others, found.paths, strict=True))}
-    faults = {
-        others[index]: f"{part.rows.place(others[index])}: {fault}"
-        for index, fault in found.faults.items()
-    }
-    rows = replace(part.rows, images=tuple(paths[row] for row in range(len(names))))
-    return _Pictured(rows, faults, found.notes)
-
-
-def _check_names(
-    folder: Path, tables: Sequence[ReadTable], found: Sequence[_Pictured], problems: Problems
-) -> list[Note]:
-    """Say which names are empty, or stand for several rows of labelled ones or of those to predict.
-
-    A name may stand in both if its images are two files.
-    """
-    labelled = [one for one in tables if one.source.part != "test"]
-    count = len(labelled)
-    empty, twice = check_ids([one.part.rows for one in labelled])
-    if len(tables) > count:
-        more = check_ids([tables[count].part.rows])
-        empty, twice = [*empty, *more[0]], [*twice, *more[1]]
-    problems.add(empty)
-    problems.add(twice)
-    if len(tables) == count or not (tables[0].part.named and tables[count].part.named):
-        return []
-    test = tables[count]
-    labelled_names = set().union(*(one.part.rows.ids for one in labelled))
-    ids = test.part.rows.ids
-    both = [row for row, name in enumerate(ids) if name in labelled_names and name.strip()]
-    if not both:
-        return []
-    names = [ids[row] for row in both]
-    first = {
-        name: (number, row)
-        for number, one in reversed([*enumerate(labelled)])
-        for row, name in reversed([*enumerate(one.part.rows.ids)])
-    }
-    here = _paths_of(folder, test, found[count], both)
-    there = [
-        _paths_of(folder, labelled[number], found[number], [row])[0]
-        for number, row in map(first.__getitem__, names)
-    ]
-    same = [
-        f"{test.part.rows.place(row)}: ImageID '{name}' is on "
-        f"{labelled[first[name][0]].part.rows.place(first[name][1])} already"
-        for row, name, path, other in zip(both, names, here, there, strict=True)
-        if path is None or other is None or path == other or path.samefile(other)
-    ]
-    problems.add(same)
-    if same:
-        return []
-    return [
-        Note(
-            f"{len(both):,} ImageIDs are in {test.source.name} and in another table; their images "
-            "are different files",
-            doubtful=False,
-        )
-    ]
-
-
-def _paths_of(
-    folder: Path, table: ReadTable, pictured: _Pictured, rows: Sequence[int]
-) -> list[Path | None]:
-    """Return the image files of some rows, None where there is none."""
-    if pictured.rows.images is not None:
-        paths = pictured.rows.images
-        return [None if row in pictured.faults else paths[row] for row in rows]
-    if table.part.pictures is None:
-        return [None] * len(rows)
-    pictures = [table.part.pictures[row] for row in rows]
-    names = [one.name if isinstance(one, EmbeddedImage) else one for one in pictures]
-    found = find_images(folder, names, part=table.source.part, base=table.source.base)
-    return [None if row in found.faults else path for row, path in enumerate(found.paths)]
-
-
 def _split_column(labelled: Sequence[ReadTable]) -> tuple[str, ...] | None:
     """Return the part of each row: that of its table, or what its column says."""
     if len(labelled) == 1:
@@ -388,7 +287,7 @@ def _fingerprint(labelled: Sequence[ReadTable]) -> str:
     return hashlib.sha256("\n".join(one.digest for one in labelled).encode()).hexdigest()
 
 
-def _mask(pictured: _Pictured) -> np.ndarray:
+def _mask(pictured: Pictured) -> np.ndarray:
     mask = np.ones(len(pictured.rows), dtype=bool)
     mask[list(pictured.faults)] = False
     return mask

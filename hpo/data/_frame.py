@@ -16,7 +16,7 @@ from hpo.data._label_columns import has_labels, read_labels
 from hpo.data._labels_as import LabelsAs
 from hpo.data._parts import CaptionRule, part_notes, part_of
 from hpo.data._problems import Problems
-from hpo.data._read_table import class_columns, left_notes
+from hpo.data._read_table import class_columns, left_notes, of_another_part, other_labels
 from hpo.data._rows import Rows, check_ids
 from hpo.data._table import Table
 from hpo.notes import Note
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["dataset_of_frame"]
+
+_ASK = "columns={{'{}': '{}'}}".format
+"""How to say which column is of a kind."""
 
 
 def dataset_of_frame(
@@ -69,10 +72,13 @@ def dataset_of_frame(
         asked = {kind: name for kind, name in given.items() if kind in ROW_KINDS}
         known = set(as_list(used.labels)) <= set(test.columns)
         other = _table(test, "the test frame")
-        kinds = (*ROW_KINDS, "labels")
         asked["labels"] = used.labels if known else None
-        its = find_columns(list(test.columns), asked, other.name, problems, kinds=kinds)
+        if given.get("split") in test.columns:
+            asked["split"] = given["split"]
+        its = find_columns(list(test.columns), asked, other.name, problems)
         tables.append((other, its, test))
+        notes += left_notes(other, its, _ASK)
+        notes += other_labels(other, its, used.labels)
         for kind in ("image", "caption"):
             if (getattr(used, kind) is None) != (getattr(its, kind) is None):
                 problems.add(f"only one of the frame and the test frame has a column '{kind}'")
@@ -81,6 +87,10 @@ def dataset_of_frame(
     found = []
     for one, its, source in tables:
         part = part_of(one, its, problems, index=list(source.index))
+        if part is None:
+            problems.fail(title)
+        if source is test:
+            problems.add(of_another_part(part, "test"))
         notes += part_notes(part, one)
         found.append(with_captions(part, captions, problems, encodes=images == "exist"))
     notes += [note for one in found for note in one.notes]
@@ -140,9 +150,8 @@ def _columns_of(
     table = _table(frame, name)
     if not len(frame):
         problems.add(f"{name} has no rows")
-    ask = "columns={{'{}': '{}'}}".format
-    used, notes = class_columns(table, used, problems, ask)
-    return table, used, [*notes, *left_notes(table, used, ask)]
+    used, notes = class_columns(table, used, problems, _ASK)
+    return table, used, [*notes, *left_notes(table, used, _ASK)]
 
 
 def _with_images(one: CaptionedPart, rows: Rows) -> tuple[Rows, np.ndarray, list[str]]:

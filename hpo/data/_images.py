@@ -18,6 +18,7 @@ __all__ = [
     "Pictures",
     "embeddings_beside",
     "find_images",
+    "images_in",
     "url_fault",
 ]
 
@@ -33,6 +34,8 @@ _PART_FOLDERS = {
     "val": ("val", "valid", "validation", "dev", "train"),
     "test": ("test",),
 }
+#: What images begin with that stand in a text as base64: with their kind, as JPEG, as PNG.
+_INLINE = ("data:image/", "/9j/4", "iVBORw0KGgo")
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -99,6 +102,8 @@ def find_images(
 
 def url_fault(name: str) -> str:
     """Say why a URL can't be an image, or return an empty text if it isn't one."""
+    if name.startswith(_INLINE):
+        return f"'{name[:40]}…' is an image as text, but images must be files; write it into one"
     if not _URL.match(name):
         return ""
     return (
@@ -250,14 +255,14 @@ def _loosely(name: str) -> str:
     """Return what is left of a name without what programs and people change in it.
 
     That are folders, case, the suffix, leading zeros, how accents are written, ``%20`` for a blank,
-    quotes and blanks around it, and the ``.0`` of a number.
+    quotes and blanks around it, the ``.0`` of a number, and what a URL has after ``?``.
     """
-    text = unquote(name.strip(" \t'\"")).replace("\\", "/").rpartition("/")[2]
+    text = unquote(name.strip(" \t'\"").partition("?")[0]).replace("\\", "/").rpartition("/")[2]
     text = unicodedata.normalize("NFC", text).casefold()
     stem, dot, suffix = text.rpartition(".")
     if dot and (f".{suffix}" in IMAGE_SUFFIXES or (suffix == "0" and stem.isdigit())):
         text = stem
-    return text.lstrip("0") or text
+    return text.lstrip("0") or text[:1]
 
 
 def _is_file(path: Path) -> bool:
@@ -275,6 +280,15 @@ def _files(folder: Path) -> frozenset[str]:
             return frozenset(entry.name for entry in entries if entry.is_file())
     except OSError:
         return frozenset()
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Return the files of a folder that are images by their names, in order; none without it."""
+    return [
+        folder / name
+        for name in sorted(_files(folder))
+        if PurePath(name).suffix.lower() in IMAGE_SUFFIXES
+    ]
 
 
 def _tree(root: Path) -> dict[str, list[Path]]:

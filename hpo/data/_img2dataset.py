@@ -16,7 +16,7 @@ from hpo.data._arrow import read_arrow
 from hpo.data._images import IMAGE_SUFFIXES
 from hpo.data._problems import Problems
 from hpo.data._table import Table
-from hpo.data._webdataset import ITS_OWN, images_of
+from hpo.data._webdataset import ITS_OWN, images_of, missing_shards
 from hpo.notes import Note
 
 __all__ = ["is_img2dataset", "is_shard", "read_img2dataset"]
@@ -84,7 +84,7 @@ def read_img2dataset(
     every = {column: tuple(cells) for column, cells in columns.items()}
     if all(not caption for caption in every.get("caption", ())):
         every.pop("caption", None)  # it is written without --caption_col, too
-    notes = []
+    notes = missing_shards(shards)
     if failed:
         notes.append(
             Note(f"{name}: {failed:,} of {rows:,} rows are left out, which weren't downloaded")

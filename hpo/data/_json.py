@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hpo.data._problems import Problems
@@ -12,6 +13,8 @@ from hpo.notes import Note
 __all__ = ["read_json", "read_json_lines"]
 
 _COCO = {"images", "annotations"}
+_SHOWN = 5
+_KINDS = {dict: "an object", str: "a text", int: "a number", float: "a number"}
 
 
 class _RepeatedKeyError(ValueError):
@@ -44,15 +47,24 @@ def read_json(content: bytes, name: str, problems: Problems) -> Table | None:
     if isinstance(value, dict) and value.keys() >= _COCO:
         problems.add(f"{name} has annotations of COCO; make a data folder of them with `hpo coco`")
         return None
-    if isinstance(value, dict) and len(value) == 1 and _are_objects(*value.values()):
-        (value,) = value.values()
+    notes: list[Note] = []
+    if isinstance(value, dict) and (key := _rows_of(value)) is not None:
+        others = [f"'{other}'" for other in value if other != key]
+        if others:
+            said = f"{name}: its rows are '{key}'; not read: {', '.join(others)}"
+            notes.append(Note(said, doubtful=False))
+        value = value[key]
     if isinstance(value, list):
-        return _of_records(value, name, (), problems)
+        table = _of_records(value, name, (), problems)
+        return None if table is None else replace(table, notes=(*notes, *table.notes))
     columns = _as_columns(value) if isinstance(value, dict) else None
     if columns is None:
+        keys = list(value)[:_SHOWN] if isinstance(value, dict) else []
+        more = ", …" if isinstance(value, dict) and len(value) > _SHOWN else ""
+        there = f", with the keys {', '.join(map(repr, keys))}{more}" if keys else ""
         problems.add(
-            f"{name} must be a list of objects, one a row, or an object of columns that are "
-            "equally long"
+            f"{name} is {_KINDS.get(type(value), 'a value')}{there}, but must be a list of "
+            "objects, one a row, or an object of columns that are equally long"
         )
         return None
     if not len(next(iter(columns.values()), ())):
@@ -115,8 +127,15 @@ def _is_object(line: str) -> bool:
         return False
 
 
-def _are_objects(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+def _rows_of(value: Mapping[str, Any]) -> str | None:
+    """Return the key of the rows in an object that has them and facts about them; None of others.
+
+    The rows are the one list of objects there is, and nothing else is a list.
+    """
+    lists = [key for key, one in value.items() if isinstance(one, list)]
+    if len(lists) != 1 or not all(isinstance(one, dict) for one in value[lists[0]]):
+        return None
+    return lists[0]
 
 
 def _of_records(

@@ -103,9 +103,7 @@ def _read_lists(
         if not cell:
             continue
         try:
-            items = parse_list(cell)
-            if items not in ([None], [""]):  # what a missing or empty value becomes in a list
-                rows[-1] = label_texts(items)
+            rows[-1] = label_texts(parse_list(cell))
         except ValueError as error:
             faults.append(
                 f"{place(index)}: {column} '{cell}' {error}; a list of labels is as in JSON or "

@@ -17,7 +17,14 @@ from hpo.data._problems import Problems
 from hpo.data._table import Table
 from hpo.notes import Note
 
-__all__ = ["PartLabels", "guess_class_columns", "hardly_classes", "has_labels", "read_labels"]
+__all__ = [
+    "PartLabels",
+    "bit_columns",
+    "guess_class_columns",
+    "hardly_classes",
+    "has_labels",
+    "read_labels",
+]
 
 _NO_CLASS = -1  # in place of the number of a class, as ``datasets`` writes it
 #: Names of columns of zeros and ones that are hardly classes, in lower case.
@@ -39,12 +46,26 @@ def guess_class_columns(table: Table, used: Columns) -> tuple[Any, ...]:
 
     There must be two at least. A column that counts the rows, as pandas writes it, is passed over.
     """
-    taken = {name for value in vars(used).values() for name in as_list(value)}
-    others = [name for name in table.columns if name not in taken and not _counts(name, table)]
-    if len(others) < 2 or not len(table):
+    others = _others(table, used)
+    bits = bit_columns(table, used)
+    return bits if len(bits) == len(others) > 1 else ()
+
+
+def bit_columns(table: Table, used: Columns) -> tuple[Any, ...]:
+    """Return those columns of a table that are nothing else and have zeros and ones alone."""
+    if not len(table):
         return ()
-    bits = all(_bit(cell) in (0, 1) for name in others for cell in table.columns[name])
-    return tuple(others) if bits else ()
+    return tuple(
+        name
+        for name in _others(table, used)
+        if all(_bit(cell) in (0, 1) for cell in table.columns[name])
+    )
+
+
+def _others(table: Table, used: Columns) -> list[Any]:
+    """Return the columns that are nothing else and don't count the rows."""
+    taken = {name for value in vars(used).values() for name in as_list(value)}
+    return [name for name in table.columns if name not in taken and not _counts(name, table)]
 
 
 def hardly_classes(names: Iterable[Any]) -> list[Any]:

@@ -14,6 +14,7 @@ __all__ = [
     "doubt_about_blanks",
     "doubt_about_commas",
     "doubt_about_digits",
+    "doubt_about_joining",
     "doubt_about_missing",
     "doubt_about_numbers",
     "doubt_about_vectors",
@@ -30,8 +31,8 @@ BITS: dict[str, int] = {
 #: What programs write where there is no value.
 MISSING_WORDS = frozenset(
     {
-        *("nan", "NaN", "NAN", "-nan", "None", "NULL", "null", "Null", "NA", "<NA>", "N/A", "n/a"),
-        *("NaT", "\\N", "#N/A", "undefined", "?", "-", "--", "---"),
+        *("nan", "NaN", "NAN", "-nan", "None", "none", "NONE", "NULL", "null", "Null", "NA"),
+        *("<NA>", "N/A", "n/a", "NaT", "\\N", "#N/A", "undefined", "?", "-", "--", "---"),
         *("#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!"),
     }
 )
@@ -42,6 +43,8 @@ _OTHER_BITS = (
 )
 _FRACTION = re.compile(r"[-+]?\d*[.,]\d*[1-9]\d*(?:[eE][-+]?\d+)?")
 _NUMBER = re.compile(r"[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][-+]?\d+)?")
+#: What people write between two labels, in lower case.
+_JOINING = frozenset(("and", "or", "und", "et", "&", "+", "/", "-", "–", "->", "::", ":"))
 _SURE = 3  # rows on which two words must stand together to be taken for one name
 
 
@@ -205,6 +208,19 @@ def doubt_about_blanks(
     return None, Note(
         f"'{one}' never stands without '{other}' behind it ({number} rows), so '{one} {other}' may "
         f"be one name; it was read as two classes. {ways}"
+    )
+
+
+def doubt_about_joining(rows: Sequence[Sequence[str]]) -> Note | None:
+    """Tell of words such as ``and`` and ``&`` that stand between labels alone; None of none."""
+    found = {piece for row in rows for piece in row if piece.lower() in _JOINING}
+    found -= {row[k] for row in rows if row for k in (0, -1)}
+    if not found:
+        return None
+    word = min(found)
+    return Note(
+        f"'{word}' stands between other labels alone, so it may join them; it was read as a class. "
+        "Take it out, or put ';' between all names if it belongs to one"
     )
 
 

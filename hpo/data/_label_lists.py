@@ -7,6 +7,7 @@ text has in Python, as in ``array([0, 2])``, ``{np.int64(0)}`` or ``set()``.
 
 import ast
 import re
+import warnings
 from typing import Any
 
 from hpo.json_files import parse_json
@@ -58,6 +59,20 @@ def parse_list(text: str) -> list[Any]:
     return list(found)
 
 
+def _text(token: str) -> Any:
+    """Return what a text in quotes stands for.
+
+    Raises:
+        ValueError: It is none of Python's, as one with a line break or with half an escape.
+    """
+    try:
+        with warnings.catch_warnings():  # of escapes that stand for themselves, as in '\\s'
+            warnings.simplefilter("ignore")
+            return ast.literal_eval(token)
+    except (SyntaxError, ValueError):
+        raise ValueError(f"has {token!r} in it, which is no text of Python") from None
+
+
 class _Reader:
     """Reads what Python or numpy printed, token by token."""
 
@@ -79,7 +94,7 @@ class _Reader:
         kind, token = self._tokens[self._next]
         self._next += 1
         if kind == "text":
-            return ast.literal_eval(token)
+            return _text(token)
         if kind == "number":
             return int(token) if token.lstrip("+-").isdigit() else float(token)
         if token in _CLOSES:

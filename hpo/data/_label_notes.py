@@ -18,6 +18,12 @@ _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?[\d.,]+")
 # What may separate labels, and stands in names as well.
 _JOINTS = ("/", "+", "&", "，", "、", "；", "｜", "<br>")
+#: What names that are made of others may have between them.
+_BETWEEN = tuple(
+    map(re.compile, (r"\s+", r"\s*(?:[^\w\s]|_)+\s*", r"\s+(?:and|or)\s+", r"\s*(?:,|;)\s*"))
+)
+#: A name with a score behind it, as in cat:0.9.
+_SCORED = re.compile(r".*[^\d\s.,].*?[:=(\s]\s*\d*[.,]\d+\)?")
 #: A name as Python prints it, or in quotes.
 _PRINTED = re.compile(
     r"[bBuU]?([\"']).*\1|(?:np|numpy)\.\w+\(.*\)|(?:tensor|ClassLabel)\(.*\)?", re.DOTALL
@@ -69,7 +75,13 @@ def class_notes(classes: Sequence[str], labels: np.ndarray) -> list[Note]:
             )
         )
     known = set(classes)
-    made = {name: words for name in classes if (words := _words_that_are_classes(name, known))}
+    joints = {mark: joined for mark in _JOINTS if (joined := _joined_by(mark, classes))}
+    told = {name for joined in joints.values() for name in joined}
+    made = {
+        name: words
+        for name in classes
+        if name not in told and (words := _names_that_are_classes(name, known))
+    }
     if made:
         name, words = next(iter(made.items()))
         also = f" (and {len(made) - 1} such classes more)" if len(made) > 1 else ""
@@ -79,16 +91,21 @@ def class_notes(classes: Sequence[str], labels: np.ndarray) -> list[Note]:
                 "whether one separator stands on all rows (--labels-as, from Python labels_as='…')"
             )
         )
-    for mark in _JOINTS:
-        joined = _joined_by(mark, classes)
-        if joined:
-            also = f" (and {len(joined) - 1} such classes more)" if len(joined) > 1 else ""
-            notes.append(
-                Note(
-                    f"the class '{joined[0]}'{also} has parts that other classes have as well; if "
-                    f"'{mark}' separates labels, put ';' in its place"
-                )
+    for mark, joined in joints.items():
+        also = f" (and {len(joined) - 1} such classes more)" if len(joined) > 1 else ""
+        notes.append(
+            Note(
+                f"the class '{joined[0]}'{also} has parts that other classes have as well; if "
+                f"'{mark}' separates labels, put ';' in its place"
             )
+        )
+    if len(classes) > 1 and all(_SCORED.fullmatch(name) for name in classes):
+        notes.append(
+            Note(
+                f"the classes end in a number with a fraction ('{classes[0]}', …); if that is a "
+                "score, it belongs to no name; write the names alone, of those that count"
+            )
+        )
     printed = [name for name in classes if _PRINTED.fullmatch(name)]
     if printed:
         also = f" (and {len(printed) - 1} more)" if len(printed) > 1 else ""
@@ -145,12 +162,15 @@ def class_notes(classes: Sequence[str], labels: np.ndarray) -> list[Note]:
     return notes
 
 
-def _words_that_are_classes(name: str, classes: Collection[str]) -> str:
-    """Return the words of a name, if all of them are classes; else an empty text."""
-    words = name.split()
-    if len(words) < 2 or any(word not in classes for word in words):
+def _names_that_are_classes(name: str, classes: Collection[str]) -> str:
+    """Return the parts of a name, if there are several and all are classes; else an empty text."""
+    if _NUMBER.fullmatch(name):
         return ""
-    return " and ".join(f"'{word}'" for word in dict.fromkeys(words))
+    for between in _BETWEEN:
+        parts = between.split(name)
+        if len(parts) > 1 and all(part in classes for part in parts):
+            return " and ".join(f"'{part}'" for part in dict.fromkeys(parts))
+    return ""
 
 
 def _joined_by(mark: str, classes: Sequence[str]) -> list[str]:

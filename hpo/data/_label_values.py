@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hpo.data._label_cells import Pieces
-from hpo.data._label_pieces import label_texts
+from hpo.data._label_pieces import is_missing, label_texts
 from hpo.data._labels import Labels, encode_labels, encode_pieces
 from hpo.data._labels_as import LabelsAs
 from hpo.data._problems import Problems
@@ -101,12 +101,6 @@ def read_multi_hot(
     )
     ones: np.ndarray = matrix == 1
     return ones.astype(np.uint8)
-
-
-def is_missing(value: object) -> bool:
-    """Say whether a cell has no value: None, NaN or pandas' NA."""
-    missing_float = isinstance(value, float) and value != value
-    return value is None or missing_float or type(value).__name__ in ("NAType", "NaTType")
 
 
 def _as_number(value: Any) -> float:

@@ -15,6 +15,7 @@ from hpo.data._label_doubts import (
     doubt_about_blanks,
     doubt_about_commas,
     doubt_about_digits,
+    doubt_about_joining,
     doubt_about_missing,
     doubt_about_numbers,
     doubt_about_vectors,
@@ -157,7 +158,7 @@ def _doubts_of_names(pieces: Pieces, place: Place, column: str, problems: Proble
     elif way == "blanks":
         doubt, note = doubt_about_blanks(rows, place, column)
         doubts += [doubt_about_digits(cells, place, column), doubt]
-        notes.append(note)
+        notes += [note, doubt_about_joining(rows)]
     problems.add(doubt for doubt in doubts if doubt is not None)
     return [note for note in notes if note is not None]
 

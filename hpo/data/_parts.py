@@ -18,17 +18,29 @@ from hpo.data._label_values import is_missing
 from hpo.data._problems import Problems
 from hpo.data._rows import Rows
 from hpo.data._table import Table
+from hpo.data._text_doubts import text_notes
 from hpo.notes import Note
 
-__all__ = ["SPLIT_VALUES", "CaptionRule", "ReadOptions", "TablePart", "part_notes", "part_of"]
+__all__ = [
+    "SPLIT_VALUES",
+    "CaptionRule",
+    "ReadOptions",
+    "TablePart",
+    "part_notes",
+    "part_of",
+    "parts_in",
+]
 
 SPLIT_VALUES = ("train", "val", "test")
 _LOOKED_AT = 1000  # cells, of which one must be a list for all to be looked at
 _PRINTED = re.compile(r"b(?P<quote>['\"]).*(?P=quote)|[\[{(]\s*['\"{].*[\]})]", re.DOTALL)
 _ROUNDED = re.compile(r"\d[.,]\d+[eE]\+\d+")
-_CALLED = {name: name for name in SPLIT_VALUES} | dict.fromkeys(
-    ("valid", "validation", "dev"), "val"
-)
+_CALLED = {
+    **{name: name for name in SPLIT_VALUES},
+    **dict.fromkeys(("valid", "validation", "dev"), "val"),
+    "training": "train",
+    "testing": "test",
+}
 CaptionRule = Literal["mean", "first", "each"]
 
 
@@ -93,8 +105,8 @@ def part_of(
     *,
     index: Sequence[Any] | None = None,
     first: int = 0,
-) -> TablePart:
-    """Read the cells of a table.
+) -> TablePart | None:
+    """Read the cells of a table; None if any names no row and no image.
 
     Args:
         table: The table.
@@ -105,9 +117,10 @@ def part_of(
     """
     bare = Rows(("",) * len(table), ("",) * len(table), None, table.lines, table.name)
     pictures = None
+    faults: list[str] = []
     if used.image is not None:
         pictures = [
-            cell if isinstance(cell, EmbeddedImage) else _name(cell, bare, row, "image", problems)
+            cell if isinstance(cell, EmbeddedImage) else _name(cell, bare, row, "image", faults)
             for row, cell in enumerate(table.columns[used.image])
         ]
     numbers = [str(first + row) for row in range(len(table))] if index is None else index
@@ -124,7 +137,10 @@ def part_of(
     else:
         names = table.columns[used.name]
     kind = "id" if used.id is not None else "image"
-    ids = tuple(_name(cell, bare, row, kind, problems) for row, cell in enumerate(names))
+    ids = tuple(_name(cell, bare, row, kind, faults) for row, cell in enumerate(names))
+    if faults:
+        problems.add(faults)
+        return None
     labels: Sequence[Any] | None = None
     if isinstance(used.labels, tuple):
         labels = list(zip(*(table.columns[name] for name in used.labels), strict=True))
@@ -176,6 +192,9 @@ def part_notes(part: TablePart, table: Table) -> list[Note]:
                 f"printed, such as {_shown(printed[0])}, and are read as such; write the bare text"
             )
         )
+    captions = [text for texts in part.captions or () for text in texts]
+    texts = [*part.rows.ids, *captions, *(text for cell in part.labels or () for text in _in(cell))]
+    notes += text_notes(part.rows.source, texts, captions)
     missing = [text for texts in part.captions or () for text in texts if text in MISSING_WORDS]
     if missing:
         notes.append(
@@ -187,20 +206,30 @@ def part_notes(part: TablePart, table: Table) -> list[Note]:
     return notes
 
 
-def _name(cell: Any, rows: Rows, row: int, kind: str, problems: Problems) -> str:
-    """Return a name or a path as text; an empty one if there is none."""
+def _in(cell: Any) -> Sequence[str]:
+    """Return the texts of a label cell: itself, or those of its list."""
+    if isinstance(cell, str):
+        return (cell,)
+    many = isinstance(cell, list | tuple | set | frozenset)
+    return [one for one in cell if isinstance(one, str)] if many else ()
+
+
+def _name(cell: Any, rows: Rows, row: int, kind: str, faults: list[str]) -> str:
+    """Return a name or a path as text; an empty one if there is none, or after saying why not."""
     if type(cell) is str:
         return cell
     if is_missing(cell):
         return ""
     if isinstance(cell, str | os.PathLike | Integral) and not isinstance(cell, bool):
         return str(cell)
+    if isinstance(cell, list | tuple | np.ndarray) and len(cell) == 1:
+        return _name(cell[0], rows, row, kind, faults)
     if isinstance(cell, dict) and isinstance(cell.get("path"), str):
         return str(cell["path"])  # an image as ``datasets`` writes it into JSON
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))  # pandas makes integers beside a missing value floats
-    problems.add(f"{rows.place(row)}: the {kind} is {_shown(cell)}, but must be a path")
-    return "?"
+    faults.append(f"{rows.place(row)}: the {kind} is {_shown(cell)}, but must be a path")
+    return ""
 
 
 def _captions(
@@ -252,6 +281,17 @@ def caption_lists(cells: Sequence[Any]) -> list[list[str]] | None:
             return None
         found.append([text for text in texts if text])
     return found
+
+
+def parts_in(cells: Sequence[Any]) -> bool:
+    """Say whether the cells of a column are names of parts, more than one."""
+    words = set()
+    for cell in cells:
+        word = cell.strip().lower() if isinstance(cell, str) else ""
+        if word not in _CALLED:
+            return False
+        words.add(word)
+    return len(words) > 1
 
 
 def _split(table: Table, used: Columns, rows: Rows, problems: Problems) -> tuple[str, ...] | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Any
 
 from hpo.data._captions import with_captions
@@ -16,16 +17,29 @@ from hpo.data._columns import (
     near_misses,
 )
 from hpo.data._dataset import TableUsed
-from hpo.data._label_columns import guess_class_columns, hardly_classes
+from hpo.data._images import IMAGE_SUFFIXES
+from hpo.data._label_columns import bit_columns, guess_class_columns, hardly_classes
 from hpo.data._label_values import is_missing
-from hpo.data._parts import ReadOptions, TablePart, part_notes, part_of
+from hpo.data._parts import ReadOptions, TablePart, part_notes, part_of, parts_in
 from hpo.data._problems import Problems
 from hpo.data._sources import TableSource
 from hpo.data._table import Table
 from hpo.notes import Note
 
-__all__ = ["ReadTable", "as_asked", "class_columns", "left_notes", "read_source"]
+__all__ = [
+    "ReadTable",
+    "as_asked",
+    "class_columns",
+    "left_notes",
+    "of_another_part",
+    "other_labels",
+    "read_source",
+]
 
+#: Columns that say in numbers, or in True and False, which rows are of which part.
+_MAY_DIVIDE = frozenset(
+    ("is_train", "is_val", "is_valid", "is_validation", "is_test", "fold", "kfold", "train_test")
+)
 _PLURAL = {"image": "images", "caption": "captions", "split": "parts"}
 
 
@@ -59,7 +73,7 @@ def read_source(
     problems: Problems,
     *,
     first: int = 0,
-    classes: Any = None,
+    before: ReadTable | None = None,
     labels: bool = True,
 ) -> ReadTable | None:
     """Read a table of a data folder.
@@ -69,19 +83,22 @@ def read_source(
         options: How to read what isn't unmistakable.
         problems: Takes what is wrong.
         first: The number of its first row, where nothing else names the rows.
-        classes: For a table of rows to predict: the column or columns of labels in the table of
-            the labelled rows.
+        before: The first table of labelled rows, where this is a further one or has rows to
+            predict: its labels say how those of this one are read.
         labels: Whether labels are looked at.
     """
     is_test = source.part == "test"
     given = dict(options.columns)
-    kinds = KINDS if labels and not is_test else (*ROW_KINDS, "labels")
+    kinds = KINDS if labels else (*ROW_KINDS, "labels")
+    classes = None if before is None else before.part.used.labels
 
     def used_of(names: Sequence[Any], problems: Problems) -> Columns:
         asked = {kind: value for kind, value in given.items() if kind in kinds}
         if is_test or not labels:
             known = set(as_list(classes)) <= set(names)
             asked["labels"] = classes if labels and known else None
+        if source.part != "train" and asked.get("split") not in names:
+            asked.pop("split", None)  # the table's name says which part it is
         return find_columns(
             names, asked, source.name, problems, kinds=kinds, own=True, ask=as_asked
         )
@@ -101,7 +118,10 @@ def read_source(
         table, said = _without_empty_end(table)
         notes += said
     if not is_test and labels and not faults:
-        used, said = class_columns(table, used, faults, as_asked)
+        if before is None:
+            used, said = class_columns(table, used, faults, as_asked)
+        else:
+            used, said = _like_before(table, used, before, faults)
         notes += said
     if faults:
         problems.add(faults.listed())
@@ -109,8 +129,12 @@ def read_source(
     if labels:
         notes += left_notes(table, used, as_asked)
     if is_test and labels:
-        notes += _other_labels(table, used, classes)
+        notes += other_labels(table, used, classes)
     part = part_of(table, used, problems, first=first)
+    if part is None:
+        return None
+    if labels and source.part != "train":
+        problems.add(of_another_part(part, source.part))
     notes += part_notes(part, table)
     captioned = with_captions(part, options.captions, problems, encodes=options.encodes)
     return ReadTable(
@@ -166,10 +190,14 @@ def class_columns(
     guessed = guess_class_columns(table, used)
     if not guessed:
         near = near_misses(used, unused_columns(table.columns, used)).get("labels", "…")
-        problems.add(
-            f"{table.name} has no column of labels; say which it is with {ask('labels', near)}; "
-            f"its columns are {listed(table.columns)}"
-        )
+        said = f"{table.name} has no column of labels; say which it is with {ask('labels', near)}; "
+        if near == "…" and (bits := bit_columns(table, used)):
+            said += f"{listed(bits)} {'has' if len(bits) == 1 else 'have'} zeros and ones alone; "
+        said += f"its columns are {listed(table.columns)}"
+        suffixes = {PurePath(str(name)).suffix.lower() for name in table.columns}
+        if table.lines and not suffixes.isdisjoint(IMAGE_SUFFIXES):
+            said += "; its first line looks like a row, but must have the names of the columns"
+        problems.add(said)
         return used, []
     said = (
         f"{table.name}: the labels are its {len(guessed)} columns of zeros and ones, "
@@ -205,11 +233,86 @@ def left_notes(table: Table, used: Columns, ask: Callable[[str, Any], str]) -> l
         for kind, name in near_misses(used, unused).items()
         if kind in _PLURAL
     ]
+    if used.split is None:
+        notes += [
+            Note(
+                f"{table.name}: '{name}' isn't read, but has a part on each row; say it with "
+                f"{ask('split', name)}, or delete it"
+            )
+            for name in unused
+            if parts_in(table.columns[name])
+        ]
+        notes += [
+            Note(
+                f"{table.name}: '{name}' isn't read, but may say of which part each row is; write "
+                "a column Split with train, val or test in its place, or delete it"
+            )
+            for name in unused
+            if str(name).strip().lower() in _MAY_DIVIDE
+        ]
     what = "1 column isn't" if len(unused) == 1 else f"{len(unused)} columns aren't"
     return [*notes, Note(f"{table.name}: {what} read: {listed(unused)}", doubtful=False)]
 
 
-def _other_labels(table: Table, used: Columns, classes: Any) -> list[Note]:
+def _like_before(
+    table: Table, used: Columns, before: ReadTable, problems: Problems
+) -> tuple[Columns, list[Note]]:
+    """Say which columns have the labels of further labelled rows: as in the table before.
+
+    Columns of zeros and ones are read in the order that they have there.
+
+    Args:
+        table: The table.
+        used: What was found.
+        before: The first table of labelled rows.
+        problems: Takes that the labels are written in another way.
+    """
+    classes, other = before.part.used.labels, before.source.name
+    if not isinstance(classes, tuple):
+        used, notes = class_columns(table, used, problems, as_asked)
+        if isinstance(used.labels, tuple):
+            problems.add(_written_otherwise(table, used, other, classes))
+        return used, notes
+    if used.labels == ALL_OTHERS:
+        used = replace(used, labels=unused_columns(table.columns, used))
+    if used.labels is not None and not isinstance(used.labels, tuple):
+        problems.add(_written_otherwise(table, used, other, classes))
+        return used, []
+    lacking = [name for name in classes if name not in table.columns]
+    if lacking:
+        problems.add(
+            f"{table.name} lacks {listed(lacking)} of the columns of labels that {other} has; add "
+            "them, with zeros if no row has the class"
+        )
+    used = replace(used, labels=classes)
+    more = bit_columns(table, used)
+    if not more:
+        return used, []
+    said = (
+        f"{table.name}: {listed(more)} may be classes, but {other} has no such columns, so they "
+        f"aren't read; add them to {other}, with zeros if no row has the class"
+    )
+    return used, [Note(said)]
+
+
+def _written_otherwise(table: Table, used: Columns, other: str, classes: Any) -> str:
+    return (
+        f"{table.name} has its labels in {listed(as_list(used.labels))}, but {other} has them in "
+        f"{listed(as_list(classes))}; write both in one way"
+    )
+
+
+def of_another_part(part: TablePart, called: str) -> list[str]:
+    """Say which rows of a table with a part's name are of another part by a column of theirs."""
+    return [
+        f"{part.rows.place(row)}: {part.used.split} is '{said}', but the rows of "
+        f"{part.rows.source} are '{called}'; delete the column, or put all rows into one table"
+        for row, said in enumerate(part.split or ())
+        if said != called
+    ]
+
+
+def other_labels(table: Table, used: Columns, classes: Any) -> list[Note]:
     """Say which columns of rows to predict may be labels, but are called otherwise than before.
 
     Args:

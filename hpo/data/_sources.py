@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from hpo.data._arrow import arrow_files, arrow_names, read_arrow
 from hpo.data._csv import read_csv, read_header
@@ -13,6 +12,15 @@ from hpo.data._img2dataset import is_img2dataset, is_shard, read_img2dataset
 from hpo.data._json import read_json, read_json_lines
 from hpo.data._problems import Problems
 from hpo.data._table import Table
+from hpo.data._table_names import (
+    FORMATS,
+    NAMES,
+    Format,
+    Part,
+    is_table,
+    other_tables,
+    what_lies_below,
+)
 from hpo.data._webdataset import read_samples, sample_names
 from hpo.errors import did_you_mean
 from hpo.files import regular
@@ -20,29 +28,11 @@ from hpo.notes import Note
 
 __all__ = ["Part", "TableSource", "find_tables"]
 
-Part = Literal["train", "val", "test"]
-Format = Literal["csv", "json", "jsonl", "parquet", "arrow", "img2dataset", "webdataset"]
-
-_FORMATS: dict[str, Format] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".parquet": "parquet",
-}
-_NAMES: dict[Part, tuple[str, ...]] = {
-    "train": ("train",),
-    "val": ("val", "valid", "validation", "dev"),
-    "test": ("test",),
-}
 # Tables that people have in these formats, too.
 _NOT_READ = (
     *(".xlsx", ".xls", ".ods", ".pkl", ".pickle", ".feather", ".arrow", ".h5", ".hdf5", ".mat"),
     *(".csv.gz", ".tsv.gz", ".json.gz", ".jsonl.gz", ".csv.zip", ".csv.bz2", ".csv.xz", ".sqlite"),
 )
-# What a program leaves in a folder beside its tables.
-_NOT_TABLES = ("dataset_infos.json", "predictions.csv", "hpo.yaml")
 _NUMBERED = re.compile(r"\d{5,}")
 _SHARD = re.compile(r"([a-z]+)-(\d+)-of-(\d+)(?:-[0-9a-f]+)?\.parquet")
 
@@ -133,19 +123,21 @@ def find_tables(folder: Path, problems: Problems, *, labelled: bool = True) -> l
         found += _elsewhere(folder, files, problems)
     else:
         found = [_beside_others(one, _elsewhere(folder, files, Problems())) for one in found]
+        found[0] = replace(found[0], notes=(*found[0].notes, *other_tables(files)))
     if not any(source.part == "train" for source in found) and not problems:
         found += _only_one(files, folder, {path for one in found for path in one.paths})
     if labelled and not any(source.part == "train" for source in found) and not problems:
-        tables = [path for path in files if path.suffix.lower() in (*_FORMATS, ".txt")]
+        tables = [path for path in files if path.suffix.lower() in (*FORMATS, ".txt")]
         others = [path.name for path in tables if path.is_file()]
         problems.add(
             f"{path.name} is there, but is no regular file" for path in tables if not path.is_file()
         )
         problems.add(
             f"there is no file train.csv{did_you_mean('train.csv', others)}"
-            + (f"; there are {', '.join(others)}" if others else ", nor another table")
+            + (f"; there are {', '.join(others)}" if others else what_lies_below(folder))
+            + ("; tables end in .csv or .tsv, not in .txt" if ".txt" in str(others) else "")
         )
-    for part in _NAMES:
+    for part in NAMES:
         same = [source.name for source in found if source.part == part]
         if len(same) > 1:
             problems.add(f"{' and '.join(same)} are both there, but must be one; move one away")
@@ -176,12 +168,13 @@ def _beside_others(source: TableSource, others: Sequence[TableSource]) -> TableS
 def _named(folder: Path, files: Iterable[Path], problems: Problems) -> list[TableSource]:
     """Return the tables whose names say which part they are."""
     found = []
-    for part, names in _NAMES.items():
+    for part, names in NAMES.items():
         called = [
             path
-            for suffix in _FORMATS
+            for suffix in FORMATS
+            for name in names
             for path in files
-            if path.suffix.lower() == suffix and path.stem.lower() in names
+            if path.suffix.lower() == suffix and path.stem.lower() == name
         ]
         there = [path for path in called if path.is_file()]
         problems.add(
@@ -199,7 +192,7 @@ def _named(folder: Path, files: Iterable[Path], problems: Problems) -> list[Tabl
 def _say_unread(files: Sequence[Path], found: Sequence[TableSource], problems: Problems) -> None:
     """Say which parts are there alone in a format that isn't read."""
     there = {source.part for source in found}
-    for part, names in _NAMES.items():
+    for part, names in NAMES.items():
         unread = [
             path.name
             for path in files
@@ -215,7 +208,7 @@ def _say_unread(files: Sequence[Path], found: Sequence[TableSource], problems: P
 
 def _file(part: Part, path: Path, base: Path, notes: Sequence[Note] = ()) -> TableSource:
     name = path.name if path.parent == base else str(path.relative_to(base.parent))
-    return TableSource(part, name, _FORMATS[path.suffix.lower()], (path,), base, tuple(notes))
+    return TableSource(part, name, FORMATS[path.suffix.lower()], (path,), base, tuple(notes))
 
 
 def _saved(folder: Path, problems: Problems) -> list[TableSource]:
@@ -225,7 +218,7 @@ def _saved(folder: Path, problems: Problems) -> list[TableSource]:
         return [TableSource("train", folder.name, "arrow", files, folder)] if files else []
     return [
         TableSource(part, name, "arrow", files, folder / name)
-        for part, names in _NAMES.items()
+        for part, names in NAMES.items()
         for name in names
         if (folder / name / "state.json").is_file()
         and (files := arrow_files(folder / name, name, problems))
@@ -240,7 +233,7 @@ def _sharded(folder: Path, problems: Problems) -> list[TableSource]:
             if match := _SHARD.fullmatch(path.name):
                 shards.setdefault(match[1], {})[int(match[2])] = (int(match[3]), path)
         found = []
-        for part, names in _NAMES.items():
+        for part, names in NAMES.items():
             for name in names:
                 numbered = shards.get(name, {})
                 total = max((total for total, _ in numbered.values()), default=0)
@@ -265,7 +258,7 @@ def _downloaded(folder: Path, files: Sequence[Path]) -> list[TableSource]:
         return [TableSource("train", folder.name, "img2dataset", shards, folder)]
     archives = [path for path in files if path.suffix == ".tar" and path.is_file()]
     found = []
-    for part, names in _NAMES.items():
+    for part, names in NAMES.items():
         of_part = [path for path in archives if path.stem.lower().rstrip("-_0123456789") in names]
         of_part += [
             path
@@ -286,26 +279,19 @@ def _downloaded(folder: Path, files: Sequence[Path]) -> list[TableSource]:
 def _beside_images(folder: Path) -> list[TableSource]:
     """Return tables such as ``train/metadata.csv``, which stand beside their images."""
     found = []
-    for part, names in _NAMES.items():
+    for part, names in NAMES.items():
         for name in names:
-            for suffix in _FORMATS:
+            for suffix in FORMATS:
                 path = folder / name / f"metadata{suffix}"
                 if path.is_file():
                     called = f"{name}/{path.name}"
-                    found.append(TableSource(part, called, _FORMATS[suffix], (path,), path.parent))
+                    found.append(TableSource(part, called, FORMATS[suffix], (path,), path.parent))
     return found
 
 
 def _only_one(files: Sequence[Path], folder: Path, used: Iterable[Path]) -> list[TableSource]:
     """Return the one table of a folder whatever its name, if there is one alone."""
-    tables = [
-        path
-        for path in files
-        if path.suffix.lower() in _FORMATS
-        and path not in set(used)
-        and path.name not in _NOT_TABLES
-        and path.is_file()
-    ]
+    tables = [path for path in files if path not in set(used) and is_table(path)]
     if len(tables) != 1:
         return []
     note = Note(f"{tables[0].name} is read, as it is the only table there", doubtful=False)

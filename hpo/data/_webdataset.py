@@ -6,7 +6,9 @@ folders, and many data sets on the hub are such archives.
 https://github.com/webdataset/webdataset#the-webdataset-format
 """
 
+import re
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,7 +21,7 @@ from hpo.files import regular
 from hpo.json_files import parse_json
 from hpo.notes import Note
 
-__all__ = ["ITS_OWN", "images_of", "read_samples", "sample_names"]
+__all__ = ["ITS_OWN", "images_of", "missing_shards", "read_samples", "sample_names"]
 
 ITS_OWN = frozenset(
     {
@@ -30,6 +32,8 @@ ITS_OWN = frozenset(
 """Fields that img2dataset writes by itself; others are those that it was told to keep."""
 
 _IMAGE, _CAPTION, _CLASS = "image_path", "caption", "label"
+_NUMBER = re.compile(r"\d+$")
+_SHOWN = 3
 _END = 1024  # bytes of zeros with which an archive ends
 
 #: A sample's key, the suffix of one of its files, and what reads that.
@@ -63,12 +67,14 @@ def read_samples(
         unpack: Where to write images that stand in an archive; None leaves them.
     """
     samples: dict[str, dict[str, Any]] = {}
-    notes = []
+    others: Counter[str] = Counter()
+    notes = [*missing_shards(shards)]
     for shard in shards:
         try:
             for key, suffix, read in _files(shard):
                 fields = samples.setdefault(f"{shard.stem}/{key}", {})
                 found = _fields(suffix, read, key, shard, unpack)
+                others.update([] if found else [suffix])
                 if _IMAGE in fields and _IMAGE in found:
                     problems.add(f"{shard.name}: the sample '{key}' has two images")
                 # a caption stands in a file of its own and among the other fields
@@ -81,11 +87,44 @@ def read_samples(
     rows = [fields for fields in samples.values() if fields]
     names = dict.fromkeys(field for fields in rows for field in fields)
     if not rows:
-        problems.add(f"{name} has no samples")
+        problems.add(
+            f"{name} has no samples: none of its files ends in .jpg, .txt, .json or .cls after the "
+            "first dot in its name"
+        )
+        return None
     lacking = [key for key, fields in samples.items() if _IMAGE in names and _IMAGE not in fields]
     problems.add(f"{name}: the sample '{key}' has no image, but others have" for key in lacking)
     columns = {field: tuple(fields.get(field) for fields in rows) for field in names}
+    notes += [
+        Note(f"{name}: {count:,} of {len(rows):,} samples have no '{field}'")
+        for field in names
+        if field != _IMAGE and (count := sum(field not in fields for fields in rows))
+    ]
+    if others:
+        kinds = ", ".join(f"{count:,} .{suffix}" for suffix, count in others.most_common(_SHOWN))
+        more = ", …" if len(others) > _SHOWN else ""
+        notes.append(Note(f"{name}: files that aren't read: {kinds}{more}", doubtful=False))
     return Table(name, columns, notes=tuple(notes))
+
+
+def missing_shards(shards: Sequence[Path]) -> list[Note]:
+    """Tell of numbers that are left out between those of shards, such as 1 between 0 and 2."""
+    numbers: dict[str, set[int]] = {}
+    for shard in shards:
+        if match := _NUMBER.search(shard.stem):
+            numbers.setdefault(shard.stem[: match.start()], set()).add(int(match[0]))
+    notes = []
+    for before, there in numbers.items():
+        lacking = sorted(set(range(min(there), max(there))) - there)
+        if lacking and len(there) > 1:
+            which = ", ".join(map(str, lacking[:_SHOWN])) + (", …" if len(lacking) > _SHOWN else "")
+            notes.append(
+                Note(
+                    f"the shards {before}{min(there)} to {before}{max(there)} are there, but not "
+                    f"{len(lacking):,} of them ({which})"
+                )
+            )
+    return notes
 
 
 def images_of(shard: Path, unpack: Path | None) -> dict[str, EmbeddedImage]:
@@ -102,7 +141,7 @@ def images_of(shard: Path, unpack: Path | None) -> dict[str, EmbeddedImage]:
     return {
         key: _fields(suffix, read, key, shard, unpack)[_IMAGE]
         for key, suffix, read in _files(shard)
-        if f".{suffix}" in IMAGE_SUFFIXES
+        if f".{suffix.rpartition('.')[2]}" in IMAGE_SUFFIXES
     }
 
 
@@ -131,7 +170,7 @@ def _fields(
     suffix: str, read: Callable[[], bytes], key: str, shard: Path, unpack: Path | None
 ) -> dict[str, Any]:
     """Return what one file of a sample says, by column; of files of other kinds nothing."""
-    if f".{suffix}" in IMAGE_SUFFIXES:
+    if f".{suffix.rpartition('.')[2]}" in IMAGE_SUFFIXES:
         name = f"{shard.stem}/{key}.{suffix}"
         if shard.is_dir():
             return {_IMAGE: name}

@@ -70,7 +70,8 @@ def find_clip_retrieval(
                     lacking.append(name)
                     continue
                 table, rows = known[output][number]
-                tables.append(table)
+                # Names that aren't those of the rows put nothing in order.
+                tables.append(table if rows == len(array) else {})
                 if rows != len(array):
                     problems.append(
                         f"{name} has {len(array)} rows, but {prefix}metadata/ has {rows} of it"

@@ -1,8 +1,10 @@
 """Files of embeddings, read by what they hold and not by what they are called; never a pickle."""
 
+import contextlib
 import struct
+import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,7 +91,8 @@ def open_npy(path: Path) -> np.ndarray:
             read = np.lib.format.read_array_header_1_0
             if version != (1, 0):
                 read = np.lib.format.read_array_header_2_0
-            shape, _, dtype = read(file)
+            with _quiet():
+                shape, _, dtype = read(file)
         # An expression in Python, which is read as such: damage raises nearly anything.
         except Exception:
             raise InputError("can't be read: its header is damaged") from None
@@ -101,8 +104,22 @@ def open_npy(path: Path) -> np.ndarray:
     there, needed = path.stat().st_size - start, int(np.prod(shape, dtype=object)) * dtype.itemsize
     if there < needed:
         raise InputError(f"is cut off: it has {there:,} bytes of the {needed:,} of its array")
-    array: np.ndarray = np.load(path, mmap_mode="r" if needed else None, allow_pickle=False)
+    if there > needed:
+        raise InputError(
+            f"has {there - needed:,} bytes more than the {needed:,} of its array: it is damaged, "
+            "or several arrays were saved into it"
+        )
+    with _quiet():
+        array: np.ndarray = np.load(path, mmap_mode="r" if needed else None, allow_pickle=False)
     return array
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out what libraries say of a file: their advice isn't ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def torch_content(path: Path) -> Any:
@@ -114,7 +131,8 @@ def torch_content(path: Path) -> Any:
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with _quiet():
+            return torch.load(path, map_location="cpu", weights_only=True)
     # Damaged files raise nearly anything: RuntimeError, UnpicklingError, EOFError, KeyError, ….
     except Exception as error:
         if "Unsupported" in str(error) or "Weights only load failed" in str(error):
@@ -150,7 +168,8 @@ def _open_zip(path: Path) -> ArrayFile:
     with np.load(path, allow_pickle=False) as arrays:
         for name in arrays.files:
             try:
-                found[name] = arrays[name]
+                with _quiet():
+                    found[name] = arrays[name]
             except MemoryError:
                 raise InputError(f"has an array '{name}' that memory can't hold") from None
             except Exception as error:

@@ -55,7 +55,7 @@ def read_parquet(path: Path, called: str | None = None, *, vectors: bool = True)
             "pip install pyarrow"
         ) from None
     try:
-        with parquet.ParquetFile(regular(path)) as file:
+        with parquet.ParquetFile(regular(path), page_checksum_verification=True) as file:
             schema = file.schema_arrow
             listed = [f.name for f in schema if _is_list(types, f.type)] if vectors else []
             texts = [f.name for f in schema if _is_text(types, f.type) or _is_naming(types, f)]

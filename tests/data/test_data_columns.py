@@ -158,3 +158,25 @@ def test_parts_in_a_column_by_any_of_their_names(tmp_path: Path) -> None:
     assert problems_of(tmp_path)[0] == (
         "train.csv line 2: Split is 'restval', but must be 'train', 'val' or 'test'"
     )
+
+
+def test_columns_of_captions_that_a_number_tells_apart(tmp_path: Path) -> None:
+    table = pd.DataFrame({"caption_1": ["a", "b"], "caption_2": ["c", "d"], "label": ["x", "y"]})
+    table.to_csv(tmp_path / "train.csv", index=False)
+    dataset = read(tmp_path, captions="mean")
+    assert dataset.train.captions == ("a", "b") and dataset.train.further == (("c",), ("d",))
+    assert not any(note.doubtful for note in dataset.notes)
+    assert read(tmp_path, "caption=caption_2").train.captions == ("c", "d")
+    table.rename(columns={"caption_1": "text1"}).to_csv(tmp_path / "train.csv", index=False)
+    assert problems_of(tmp_path) == [
+        "train.csv has neither a column of images nor one of captions; say which it is with "
+        "--columns image=… or --columns caption=…"
+    ]
+
+
+def test_columns_of_zeros_and_ones_beside_others_are_named(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("Caption,width,cat,dog\na,640,1,0\nb,480,0,1\n")
+    assert problems_of(tmp_path) == [
+        "train.csv has no column of labels; say which it is with --columns labels=…; 'cat', 'dog' "
+        "have zeros and ones alone; its columns are 'Caption', 'width', 'cat', 'dog'"
+    ]

@@ -148,3 +148,26 @@ def test_images_of_img2dataset_in_archives_or_in_parquet(tmp_path: Path, inside:
         assert problems_of(tmp_path)[0] == (
             "00000.tar has no image '000000002', but 00000.parquet says that it was downloaded"
         )
+
+
+def test_what_archives_lack_is_told(tmp_path: Path) -> None:
+    write_tar(tmp_path / "train-0000.tar", sample(0) | {"000000000.npy": b""})
+    without = {name: c for name, c in sample(1).items() if not name.endswith(".txt")}
+    write_tar(tmp_path / "train-0003.tar", without)
+    assert [(note.doubtful, str(note)) for note in said(read(tmp_path))] == [
+        (True, "the shards train-0 to train-3 are there, but not 2 of them (1, 2)"),
+        (True, "train-*.tar: 1 of 2 samples have no 'caption'"),
+        (False, "train-*.tar: files that aren't read: 1 .npy"),
+    ]
+
+
+def test_names_of_samples_with_dots(tmp_path: Path) -> None:
+    write_tar(tmp_path / "train.tar", {"a.image.png": png(0), "a.cls": b"1", "a.txt": b"x"})
+    assert read(tmp_path).train.captions == ("x",)
+    write_tar(tmp_path / "train.tar", {"v1.a.png": png(0), "v1.b.png": png(1)})
+    assert problems_of(tmp_path)[0] == "train.tar: the sample 'v1' has two images"
+    write_tar(tmp_path / "train.tar", {"a.npy": b"", "b.npy": b""})
+    assert problems_of(tmp_path) == [
+        "train.tar has no samples: none of its files ends in .jpg, .txt, .json or .cls after the "
+        "first dot in its name"
+    ]

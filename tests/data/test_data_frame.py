@@ -232,3 +232,21 @@ def test_columns_of_a_frame_that_are_not_read() -> None:
         ),
         (False, "the frame: 2 columns aren't read: 'Captoin', 'width'"),
     ]
+
+
+def test_columns_of_the_test_frame_are_told_of_as_well() -> None:
+    test = pd.DataFrame({"ImageID": ["d.jpg"], "Caption": ["d"], "tags": ["x"]})
+    frame = frame_of(["x", "y", "x"], Caption=["a", "b", "c"])
+    dataset = dataset_of_frame(frame, test=test, images="ignore")
+    assert [(note.doubtful, str(note)) for note in dataset.notes] == [
+        (False, "the test frame: 1 column isn't read: 'tags'"),
+        (
+            True,
+            "the test frame: 'tags' isn't read, but may be the column of labels, which is called "
+            "'Labels' elsewhere; name it so, or delete it",
+        ),
+    ]
+    assert problems_of(frame, test=test.assign(Split="train")) == [
+        "row 0 of the test frame: Split is 'train', but the rows of the test frame are 'test'; "
+        "delete the column, or put all rows into one table"
+    ]

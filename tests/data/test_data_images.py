@@ -1,5 +1,6 @@
 """Where the images of rows are found."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -124,3 +125,58 @@ def test_all_formats_that_are_read_are_found_without_a_suffix(tmp_path: Path) ->
     (tmp_path / "train.csv").write_text("ImageID,Labels\n0,x\n1,y\n2,x\n")
     paths = read(tmp_path).train.images
     assert paths is not None and [path.name for path in paths] == ["0.jfif", "1.avif", "2.ppm"]
+
+
+def test_an_image_on_several_rows_is_doubtful(tmp_path: Path) -> None:
+    write_images(tmp_path / "images")
+    rows = ["id,image,labels", "a,0.png,x", "b,./0.png,y", "c,0.png,x", "d,1,y", "e,1.png,y", ""]
+    (tmp_path / "train.csv").write_text("\n".join(rows))
+    (tmp_path / "test.csv").write_text("id,image\nf,images/2.png\n")
+    assert [str(note) for note in read(tmp_path).notes if note.doubtful] == [
+        "2 image files are on several rows, '0.png' among them (first on train.csv line 2); rows "
+        "of one picture may come into different parts of a split"
+    ]
+    (tmp_path / "train.csv").write_text("image,labels\n2.png,x\n3.png,y\n")
+    assert [str(note) for note in read(tmp_path).notes if note.doubtful] == [
+        "1 image file is on several rows, '2.png' (first on train.csv line 2); rows of one picture "
+        "may come into different parts of a split"
+    ]
+
+
+def test_the_captions_of_a_picture_are_one_picture(tmp_path: Path) -> None:
+    write_images(tmp_path / "images")
+    (tmp_path / "train.csv").write_text("image,caption,labels\n0.png,a,x\n0.png,b,x\n1.png,c,y\n")
+    dataset = read(tmp_path, captions="each")
+    assert len(dataset.train) == 3
+    assert not any(note.doubtful for note in dataset.notes)
+
+
+def test_a_row_for_each_label_of_a_picture(tmp_path: Path) -> None:
+    write_images(tmp_path / "images")
+    (tmp_path / "train.csv").write_text("image,labels\n0.png,x\n0.png,y\n1.png,y\n1.png,y\n")
+    assert problems_of(tmp_path) == [
+        "train.csv line 3: ImageID '0.png' is on train.csv line 2 already",
+        "train.csv line 5: ImageID '1.png' is on train.csv line 4 already",
+        "train.csv: 1 picture has different labels on several rows; write all labels of a picture "
+        "on one row, with ';' between them",
+    ]
+
+
+def test_images_that_are_text(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(f"image,labels\ndata:image/png;base64{'A' * 999},x\n")
+    assert problems_of(tmp_path) == [
+        "train.csv line 2: ImageID 'data:image/png;base64AAAAAAAAAAAAAAAAAAA…' is an image as "
+        "text, but images must be files; write it into one"
+    ]
+
+
+def test_lists_of_images(tmp_path: Path) -> None:
+    write_images(tmp_path / "images")
+    rows = [{"images": ["0.png"], "labels": "x"}, {"images": ["1.png"], "labels": "y"}]
+    (tmp_path / "train.json").write_text(json.dumps(rows))
+    assert read(tmp_path).train.ids == ("0.png", "1.png")
+    rows[1]["images"] = ["1.png", "2.png"]
+    (tmp_path / "train.json").write_text(json.dumps(rows))
+    assert problems_of(tmp_path) == [
+        "row 1 of train.json: the image is ['1.png', '2.png'], but must be a path"
+    ]

@@ -339,3 +339,9 @@ def test_names_that_a_spreadsheet_runs_are_told() -> None:
         "takes it for a formula and runs it; open predictions.csv and tables.csv there as text"
     )
     assert class_notes(("-1", "0", "1", "a-b"), np.eye(4, dtype=np.uint8)) == []
+
+
+@pytest.mark.parametrize("text", [r"'\x'", r"'\u12'", r"'\N{no}'", "'red\nblue'"])
+def test_lists_with_texts_that_python_can_not_read(make_folder: MakeFolder, text: str) -> None:
+    (problem,) = refused(make_folder, [f"[{text}]", "['x']"])
+    assert f"has {text!r} in it, which is no text of Python" in problem

@@ -148,3 +148,57 @@ def test_columns_of_zeros_and_ones_that_are_hardly_classes() -> None:
     assert hardly_classes(["cat", "Fold", "is_train"]) == ["Fold", "is_train"]
     assert hardly_classes(["boat", "train", "bus"]) == []  # COCO has these
     assert hardly_classes(["cat", "train", "val"]) == ["train", "val"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "made"),
+    [
+        (["cat::dog", "cat", "dog"], "'cat::dog' is made of the classes 'cat' and 'dog'"),
+        (["cat~dog", "cat", "dog"], "'cat~dog' is made of the classes 'cat' and 'dog'"),
+        (["cat_dog", "cat", "dog"], "'cat_dog' is made of the classes 'cat' and 'dog'"),
+        (["cat;dog", "cat, dog"], "'cat, dog' is made of the classes 'cat' and 'dog'"),
+        (["bus;red cat", "red cat and bus"], "'red cat and bus' is made of the classes 'red cat'"),
+        (["red cat;bus", "red cat, bus"], "'red cat, bus' is made of the classes 'red cat' and"),
+    ],
+)
+def test_names_that_are_made_of_others(
+    make_folder: MakeFolder, cells: list[str], made: str
+) -> None:
+    assert any(note.startswith(f"the class {made}") for note in read(make_folder, cells)[2])
+
+
+def test_a_list_of_names_in_one_text(make_folder: MakeFolder) -> None:
+    notes = read(make_folder, ["['cat, dog']", "['cat']", "['dog']"])[2]
+    assert any("the class 'cat, dog' is made of the classes" in note for note in notes)
+
+
+@pytest.mark.parametrize("cells", [["1.5", "1", "5"], ["hot_dog", "dog"], ["sea-bird", "bird"]])
+def test_names_that_only_look_like_that(make_folder: MakeFolder, cells: list[str]) -> None:
+    assert not any("is made of" in note for note in read(make_folder, cells)[2])
+
+
+def test_words_between_labels(make_folder: MakeFolder) -> None:
+    assert read(make_folder, ["cat and dog", "dog", "owl and cat", "owl cat"])[2][0] == (
+        "'and' stands between other labels alone, so it may join them; it was read as a class. "
+        "Take it out, or put ';' between all names if it belongs to one"
+    )
+    assert not any("between" in note for note in read(make_folder, ["and cat", "dog", "x"])[2])
+
+
+def test_scores_behind_names(make_folder: MakeFolder) -> None:
+    cells = ["cat:0.9;dog:0.1", "cat:0.2;dog:0.8", "owl (0.5)"]
+    assert any(
+        note.startswith("the classes end in a number with a fraction ('cat:0.2', …)")
+        for note in read(make_folder, cells)[2]
+    )
+
+
+@pytest.mark.parametrize("missing", ["", None, float("nan")])
+def test_a_list_of_a_missing_value_has_no_label(tmp_path: Path, missing: object) -> None:
+    rows = [{"caption": "a", "labels": ["x", "y"]}, {"caption": "b", "labels": [missing]}]
+    (tmp_path / "train.json").write_text(json.dumps(rows))
+    dataset = load_dataset(tmp_path)
+    assert dataset.classes == ("x", "y") and dataset.labels.tolist() == [[1, 1], [0, 0]]
+    (tmp_path / "train.json").write_text(json.dumps([{"caption": "a", "labels": ["x", missing]}]))
+    with pytest.raises(InputError, match="a label must be an integer or text"):
+        load_dataset(tmp_path)

@@ -72,6 +72,12 @@ def json_wrapped(folder: Path) -> None:
     (folder / "train.json").write_text(json.dumps({"data": rows}))
 
 
+def json_with_facts(folder: Path) -> None:
+    rows = frame().to_dict(orient="records")
+    about = {"dataset": "animals", "info": {"year": 2024}}
+    (folder / "train.json").write_text(json.dumps({**about, "images": rows}))
+
+
 def json_lines(folder: Path) -> None:
     frame().to_json(folder / "train.jsonl", orient="records", lines=True)
 
@@ -109,6 +115,7 @@ LAYOUTS: dict[str, tuple[Write, str]] = {
     "JSON records": (json_records, "images"),
     "JSON columns": (json_columns, "images"),
     "JSON in an object": (json_wrapped, "images"),
+    "JSON beside facts": (json_with_facts, "images"),
     "JSON lines": (json_lines, "data"),
     "JSON lines in .json": (json_lines_misnamed, "data"),
     "Parquet": (parquet_file, "train"),
@@ -268,7 +275,7 @@ TESTED = {
 FORMS = {
     "CSV with `;`, `\\|` or tabs": ("CSV with semicolons",),
     "TSV": ("TSV", "TSV without quotes"),
-    "JSON": ("JSON records", "JSON columns", "JSON in an object"),
+    "JSON": ("JSON records", "JSON columns", "JSON in an object", "JSON beside facts"),
     "JSON lines": ("JSON lines", "JSON lines in .json"),
     "Parquet": ("Parquet", "Parquet shards"),
     "metadata beside images": ("metadata beside images",),
@@ -293,7 +300,12 @@ def test_every_layout_of_the_page_has_a_test() -> None:
     [
         ("train.json", "{", "train.json is not JSON: "),
         ("train.json", "[]", "train.json has no rows"),
-        ("train.json", "3", "train.json must be a list of objects, one a row, or an object of"),
+        ("train.json", "3", "train.json is a number, but must be a list of objects, one a row, or"),
+        (
+            "train.json",
+            '{"a": [], "b": [1]}',
+            "train.json is an object, with the keys 'a', 'b'",
+        ),
         ("train.json", '{"images": [], "annotations": []}', "train.json has annotations of COCO"),
         ("train.json", "[3]", "train.json row 0: 3 is no object, but each row must be one"),
         ("train.jsonl", '{"a": 1, "a": 2}\n', "train.jsonl line 1: not JSON: an object has the "),

@@ -72,3 +72,12 @@ def test_metadata_out_of_step(tmp_path: Path) -> None:
     assert refused(tmp_path) == ["img_emb/img_emb_0.npy has 4 rows, but metadata/ has 0 of it"]
     shard(tmp_path, 0, vectors(), width=[8, 8, 8, 8])  # which names no row
     assert len(doubts(take(tmp_path))) == 1
+
+
+@pytest.mark.parametrize("rows", [3, 5])
+def test_embeddings_and_metadata_of_other_numbers(tmp_path: Path, rows: int) -> None:
+    shard(tmp_path, 0, vectors(rows), image_path=NAMES)
+    assert refused(tmp_path) == [
+        f"img_emb/img_emb_0.npy has {rows} rows, but metadata/ has 4 of it",
+        f"img_emb/ has {rows} rows, but train.csv has 4",
+    ]
