@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hpo.data._columns import Columns, as_list, listed
+from hpo.data._label_choices import with_choices
 from hpo.data._label_doubts import vector_length
 from hpo.data._label_notes import class_notes
 from hpo.data._label_values import encode_values, is_missing
@@ -39,6 +40,8 @@ _BITS: Mapping[str, float] = {
     **dict.fromkeys(("0", "0.0", "false"), 0.0),
     **dict.fromkeys(("1", "1.0", "true"), 1.0),
 }
+#: Where a column was said to be one of a class, it may have these as well.
+_SAID_BITS: Mapping[str, float] = {**_BITS, "no": 0.0, "yes": 1.0, "-1": -1.0, "-1.0": -1.0}
 
 
 def guess_class_columns(table: Table, used: Columns) -> tuple[Any, ...]:
@@ -108,7 +111,7 @@ def read_labels(
         asked: How to read them, where their owner says it.
     """
     every = [*parts, *([] if test is None else [test])]
-    cells = [cell for part in every for cell in part.labels or ()]
+    cells = with_choices([cell for part in every for cell in part.labels or ()])
     starts = np.cumsum([0, *(len(part.rows) for part in every)]).tolist()
 
     def place(row: int) -> str:
@@ -152,14 +155,19 @@ def _read_columns(
         )
     classes = tuple(str(name) for name in columns)
     problems.add(check_classes(classes))
-    bits = np.array([[_bit(cell) for cell in row] for row in cells], np.float64)
+    bits = np.array([[_bit(cell, _SAID_BITS) for cell in row] for row in cells], np.float64)
     bits = bits.reshape(-1, len(classes))
+    notes = []
+    # Beside zeros, -1 may be "uncertain" or "not known".
+    if set(np.unique(bits)) == {-1.0, 1.0}:
+        notes.append(Note(f"-1 in the {len(classes)} columns of labels is read as 0: no label"))
+        bits = (bits + 1) / 2
     problems.add(
         f"{place(row)}: class '{classes[k]}' is {cells[row][k]!r}, but must be 0 or 1"
         for row, k in np.argwhere((bits != 0) & (bits != 1)).tolist()
     )
     matrix = (bits == 1).astype(np.uint8)
-    return Labels(classes, matrix, tuple(class_notes(classes, matrix)))
+    return Labels(classes, matrix, (*notes, *class_notes(classes, matrix)))
 
 
 def has_labels(part: TablePart) -> bool:
@@ -237,10 +245,10 @@ def _known_in_train(read: Labels, count: int, part: TablePart) -> PartLabels:
     return PartLabels(classes, train[:, kept], test[:, kept], (*read.notes, *notes))
 
 
-def _bit(cell: Any) -> float:
+def _bit(cell: Any, words: Mapping[str, float] = _BITS) -> float:
     """Return a cell as a number: 0 or 1 if it is that, written in any way."""
     if isinstance(cell, str):
-        return _BITS.get(cell.strip().lower(), float("nan"))
+        return words.get(cell.strip().lower(), float("nan"))
     try:
         return float(cell)
     except (TypeError, ValueError):

@@ -13,6 +13,7 @@ from hpo.data._json import read_json, read_json_lines
 from hpo.data._problems import Problems
 from hpo.data._table import Table
 from hpo.data._table_names import (
+    BESIDE_IMAGES,
     FORMATS,
     NAMES,
     Format,
@@ -280,12 +281,17 @@ def _beside_images(folder: Path) -> list[TableSource]:
     """Return tables such as ``train/metadata.csv``, which stand beside their images."""
     found = []
     for part, names in NAMES.items():
-        for name in names:
-            for suffix in FORMATS:
-                path = folder / name / f"metadata{suffix}"
-                if path.is_file():
-                    called = f"{name}/{path.name}"
-                    found.append(TableSource(part, called, FORMATS[suffix], (path,), path.parent))
+        beside = [
+            folder / name / f"{stem}{suffix}"
+            for name in names
+            for stem in BESIDE_IMAGES
+            for suffix in FORMATS
+        ]
+        found += [
+            TableSource(part, f"{path.parent.name}/{path.name}", form, (path,), path.parent)
+            for path in beside
+            if path.is_file() and (form := FORMATS[path.suffix])
+        ]
     return found
 
 

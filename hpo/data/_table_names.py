@@ -8,7 +8,16 @@ from typing import Literal
 from hpo.data._images import IMAGE_SUFFIXES
 from hpo.notes import Note
 
-__all__ = ["FORMATS", "NAMES", "Format", "Part", "is_table", "other_tables", "what_lies_below"]
+__all__ = [
+    "BESIDE_IMAGES",
+    "FORMATS",
+    "NAMES",
+    "Format",
+    "Part",
+    "is_table",
+    "other_tables",
+    "what_lies_below",
+]
 
 Part = Literal["train", "val", "test"]
 Format = Literal["csv", "json", "jsonl", "parquet", "arrow", "img2dataset", "webdataset"]
@@ -28,6 +37,8 @@ NAMES: dict[Part, tuple[str, ...]] = {
     "test": ("test",),
 }
 """The names of the tables of each part; earlier ones go before later ones."""
+BESIDE_IMAGES = ("metadata", "_classes")
+"""What a table beside its images is called: by ``datasets``, and by Roboflow."""
 # What programs leave in a folder beside its tables.
 _NOT_TABLES = (
     *("dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json"),
@@ -76,6 +87,12 @@ def other_tables(files: Sequence[Path]) -> list[Note]:
 
 def what_lies_below(folder: Path) -> str:
     """Return what folders have in place of a table, to go on after "there is no file train.csv"."""
+    coco = [*folder.glob("instances_*.json"), *folder.glob("*/instances_*.json")]
+    if coco:
+        return (
+            f", but '{min(coco).relative_to(folder)}'; hpo coco makes a data folder of COCO's "
+            "annotations"
+        )
     for depth in ("*/*", "*/*/*"):
         tables = sorted(path for path in folder.glob(depth) if is_table(path))
         if tables:
