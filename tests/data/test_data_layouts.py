@@ -4,10 +4,8 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from data_samples import (
     CAPTIONS,
@@ -18,15 +16,12 @@ from data_samples import (
     frame,
     notes,
     one_hot,
-    png,
     problems_of,
     read,
     said,
     texts,
     write_images,
 )
-from PIL import Image
-from pyarrow import parquet
 
 from hpo.data import kinds_there, load_dataset
 
@@ -45,10 +40,22 @@ def tsv_by_hand(folder: Path) -> None:
     (folder / "train.tsv").write_text("\n".join(["ImageID\tLabels\tCaption", *lines, ""]))
 
 
-def semicolons(folder: Path) -> None:
-    frame(Image=NAMES, Caption=CAPTIONS, Labels=texts()).to_csv(
-        folder / "train.csv", sep=";", index=False
-    )
+def separated(mark: str) -> Write:
+    def write(folder: Path) -> None:
+        table = frame(Image=NAMES, Caption=CAPTIONS, Labels=texts())
+        table.to_csv(folder / "train.csv", sep=mark, index=False)
+
+    return write
+
+
+def plain_csv(folder: Path) -> None:
+    frame(ImageID=NAMES, Labels=texts(), Caption=CAPTIONS).to_csv(folder / "train.csv", index=False)
+
+
+def blanks_after_commas(folder: Path) -> None:
+    captions = [caption.replace('"', '""') for caption in CAPTIONS]
+    rows = [f'{n}, {t}, "{c}"\n' for n, t, c in zip(NAMES, texts(), captions, strict=True)]
+    (folder / "train.csv").write_text("ImageID, Labels, Caption\n" + "".join(rows))
 
 
 def one_hot_csv(folder: Path) -> None:
@@ -106,10 +113,28 @@ def metadata_beside_images(folder: Path) -> None:
     )
 
 
+def metadata_in_lines(folder: Path) -> None:
+    table = frame(file_name=NAMES, text=CAPTIONS, labels=LABELS)
+    table.to_json(folder / "train" / "metadata.jsonl", orient="records", lines=True)
+
+
+def metadata_in_parquet(folder: Path) -> None:
+    table = frame(file_name=NAMES, text=CAPTIONS, labels=LABELS)
+    table.to_parquet(folder / "train" / "metadata.parquet")
+
+
+def json_lines_called_ndjson(folder: Path) -> None:
+    frame().to_json(folder / "train.ndjson", orient="records", lines=True)
+
+
 LAYOUTS: dict[str, tuple[Write, str]] = {
     "TSV": (tsv_by_pandas, "images"),
     "TSV without quotes": (tsv_by_hand, "images"),
-    "CSV with semicolons": (semicolons, "images"),
+    "CSV": (plain_csv, "data"),
+    "CSV with blanks after commas": (blanks_after_commas, "images"),
+    "CSV with semicolons": (separated(";"), "images"),
+    "CSV with bars": (separated("|"), "images"),
+    "CSV with tabs": (separated("\t"), "images"),
     "one-hot CSV": (one_hot_csv, "images"),
     "one-hot TSV of any name": (one_hot_named_freely, "."),
     "JSON records": (json_records, "images"),
@@ -118,10 +143,13 @@ LAYOUTS: dict[str, tuple[Write, str]] = {
     "JSON beside facts": (json_with_facts, "images"),
     "JSON lines": (json_lines, "data"),
     "JSON lines in .json": (json_lines_misnamed, "data"),
+    "JSON lines in .ndjson": (json_lines_called_ndjson, "data"),
     "Parquet": (parquet_file, "train"),
     "one-hot Parquet": (parquet_one_hot, "images/train"),
     "Parquet shards": (parquet_shards, "images"),
     "metadata beside images": (metadata_beside_images, "train"),
+    "metadata.jsonl": (metadata_in_lines, "train"),
+    "metadata.parquet": (metadata_in_parquet, "train"),
     "images in other folders": (json_lines, "pictures/2024"),
 }
 
@@ -141,105 +169,6 @@ def test_every_layout_gives_the_same_rows(layout: str, tmp_path: Path) -> None:
     assert dataset.has == ("images", "captions") == kinds_there(tmp_path)
     assert dataset.test is None and dataset.test_labels is None
     assert not any(note.doubtful for note in dataset.notes)
-
-
-# --- datasets of Hugging Face
-
-
-def save_to_disk(folder: Path, table: pa.Table, features: dict[str, Any], files: int = 1) -> None:
-    """Write what ``Dataset.save_to_disk`` of ``datasets`` writes."""
-    folder.mkdir(parents=True)
-    metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
-    table = table.replace_schema_metadata(metadata)
-    rows = -(-len(table) // files)
-    names = [f"data-{number:05d}-of-{files:05d}.arrow" for number in range(files)]
-    for number, name in enumerate(names):
-        with pa.OSFile(str(folder / name), "wb") as sink:
-            part = table.slice(number * rows, rows)
-            with pa.ipc.new_stream(sink, table.schema) as writer:
-                writer.write_table(part)
-    state = {"_data_files": [{"filename": name} for name in names], "_split": folder.name}
-    (folder / "state.json").write_text(json.dumps(state))
-    (folder / "dataset_info.json").write_text(json.dumps({"features": features}))
-
-
-def hugging_face_table(start: int = 0, paths: bool = True) -> pa.Table:
-    images = [
-        {"bytes": png(start + shade), "path": name if paths else None}
-        for shade, name in enumerate(NAMES)
-    ]
-    numbers = [[CLASSES.index(label) for label in row] for row in LABELS]
-    return pa.table({"image": images, "caption": list(CAPTIONS), "labels": numbers})
-
-
-FEATURES = {
-    "image": {"_type": "Image"},
-    "caption": {"dtype": "string", "_type": "Value"},
-    "labels": {"feature": {"names": list(CLASSES), "_type": "ClassLabel"}, "_type": "Sequence"},
-}
-
-
-def test_a_data_set_saved_by_datasets(tmp_path: Path) -> None:
-    save_to_disk(tmp_path / "train", hugging_face_table(), FEATURES, files=2)
-    save_to_disk(tmp_path / "validation", hugging_face_table(10), FEATURES)
-    save_to_disk(tmp_path / "test", hugging_face_table(20).drop_columns(["labels"]), {})
-    (tmp_path / "dataset_dict.json").write_text('{"splits": ["train", "validation", "test"]}')
-    (tmp_path / "validation" / "ids").touch()
-    found = problems_of(tmp_path)
-    assert found[0] == ("row 0 of validation: ImageID '0.png' is on row 0 of train already")
-    renamed = hugging_face_table(10, paths=False)
-    for path in (tmp_path / "validation").iterdir():
-        path.unlink()
-    (tmp_path / "validation").rmdir()
-    save_to_disk(tmp_path / "validation", renamed.append_column("id", [list("abcd")]), FEATURES)
-    dataset = read(tmp_path)
-    assert dataset.train.ids == (*NAMES, "a", "b", "c", "d")
-    assert dataset.classes == CLASSES and dataset.labels.tolist() == MATRIX * 2
-    assert dataset.split_column == ("train",) * 4 + ("val",) * 4
-    assert dataset.test is not None and dataset.test.ids == NAMES
-    assert dataset.train.images is not None and dataset.test.images is not None
-    shades = [Image.open(path).getpixel((0, 0))[0] for path in dataset.train.images]
-    assert shades == [0, 1, 2, 3, 10, 11, 12, 13]
-    assert [path.read_bytes() for path in dataset.test.images] == [png(20 + n) for n in range(4)]
-    assert notes(dataset) == [
-        "4 ImageIDs are in test and in another table; their images are different files"
-    ]
-    assert dataset.train.place(5) == "row 1 of validation"
-
-
-def test_one_part_saved_by_datasets_with_numbers_for_names(tmp_path: Path) -> None:
-    folder = tmp_path / "flowers"
-    single = hugging_face_table(paths=False).drop_columns(["labels"])
-    table = single.append_column("label", pa.array([0, 2, -1, 1]))
-    save_to_disk(folder, table, {"label": {"names": list(CLASSES), "_type": "ClassLabel"}})
-    dataset = read(folder)
-    assert dataset.train.ids == ("0", "1", "2", "3")
-    assert dataset.classes == CLASSES
-    assert dataset.labels.tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 1, 0]]
-    assert dataset.train.images is not None
-    assert all(path.is_relative_to(folder / "cache") for path in dataset.train.images)
-    wrong = table.set_column(2, "label", pa.array([0, 2, 3, 1]))
-    for path in folder.glob("*.*"):
-        path.unlink()
-    save_to_disk(tmp_path / "wrong", wrong, {"label": {"names": ["a"], "_type": "ClassLabel"}})
-    assert problems_of(tmp_path / "wrong")[0] == (
-        "row 1 of wrong: label has the class 2, but must have numbers from 0 to 0, of the classes "
-        "'a'"
-    )
-
-
-def test_parquet_of_the_hub_with_images_in_it(tmp_path: Path) -> None:
-    metadata = {b"huggingface": json.dumps({"info": {"features": FEATURES}}).encode()}
-    table = hugging_face_table().replace_schema_metadata(metadata)
-    (tmp_path / "data").mkdir()
-    parquet.write_table(table, tmp_path / "data" / "train-00000-of-00001-0a1b.parquet")
-    dataset = read(tmp_path)
-    assert dataset.train.ids == NAMES and dataset.labels.tolist() == MATRIX
-    assert load_dataset(tmp_path, images="ignore").train.images is None
-    parquet.write_table(table, tmp_path / "data" / "train-00001-of-00003.parquet")
-    assert problems_of(tmp_path) == [
-        "there is no file train-00002-of-00003.parquet, but there are others of it"
-    ]
 
 
 # --- what is doubtful or refused
@@ -262,23 +191,25 @@ def test_a_separator_on_some_rows_alone_is_doubtful(tmp_path: Path) -> None:
 
 #: The tests of the layouts that have no entry in LAYOUTS of their own.
 TESTED = {
-    "CSV": "test_what_several_captions_can_mean",
-    "CSV with blanks after commas": "test_blanks_after_commas_leave_no_quotes_in_the_text",
     "Hugging Face `datasets` on disk": "test_a_data_set_saved_by_datasets",
     "img2dataset": "test_what_img2dataset_downloaded",
     "webdataset": "test_archives_of_samples",
-    "validation rows in a table of their own": "test_a_data_set_saved_by_datasets",
+    "validation rows in a table of their own": (
+        "test_columns_of_classes_may_have_another_order_in_each_table"
+    ),
     "labelled rows to predict": "test_labelled_rows_to_predict_are_the_untouched_part",
     "several captions a picture": "test_what_several_captions_can_mean",
     "one modality": "test_one_modality_needs_no_empty_column",
 }
 FORMS = {
-    "CSV with `;`, `\\|` or tabs": ("CSV with semicolons",),
+    "CSV": ("CSV",),
+    "CSV with blanks after commas": ("CSV with blanks after commas",),
+    "CSV with `;`, `\\|` or tabs": ("CSV with semicolons", "CSV with bars", "CSV with tabs"),
     "TSV": ("TSV", "TSV without quotes"),
     "JSON": ("JSON records", "JSON columns", "JSON in an object", "JSON beside facts"),
-    "JSON lines": ("JSON lines", "JSON lines in .json"),
+    "JSON lines": ("JSON lines", "JSON lines in .json", "JSON lines in .ndjson"),
     "Parquet": ("Parquet", "Parquet shards"),
-    "metadata beside images": ("metadata beside images",),
+    "metadata beside images": ("metadata beside images", "metadata.jsonl", "metadata.parquet"),
     "one-hot columns": ("one-hot CSV", "one-hot Parquet"),
     "one table of any name": ("one-hot TSV of any name",),
 }
@@ -338,29 +269,6 @@ def test_a_second_table_of_a_part_is_doubtful(tmp_path: Path) -> None:
     ]
 
 
-def labelled_parquet(folder: Path, part: str, numbers: list[int], names: list[str]) -> None:
-    images = [{"bytes": png(n), "path": f"{part}{n}.png"} for n in range(len(numbers))]
-    label = {"label": {"names": names, "_type": "ClassLabel"}}
-    table = pa.table({"image": images, "label": numbers}).replace_schema_metadata(
-        {b"huggingface": json.dumps({"info": {"features": label if names else {}}}).encode()}
-    )
-    parquet.write_table(table, folder / f"{part}-00000-of-00001.parquet")
-
-
-def test_each_table_has_its_own_numbers_of_classes(tmp_path: Path) -> None:
-    labelled_parquet(tmp_path, "train", [0, 1], ["cat", "dog"])
-    labelled_parquet(tmp_path, "validation", [0, 1], ["dog", "cat"])
-    labelled_parquet(tmp_path, "test", [-1, -1], ["cat", "dog"])
-    dataset = read(tmp_path)
-    assert dataset.classes == ("cat", "dog")
-    assert dataset.labels.tolist() == [[1, 0], [0, 1], [0, 1], [1, 0]]
-    assert dataset.test is not None and dataset.test_labels is None  # -1 is no class
-    labelled_parquet(tmp_path, "validation", [0, 1], [])
-    assert problems_of(tmp_path)[0] == (
-        "validation-*.parquet has no names for the classes in label, but other tables have"
-    )
-
-
 @pytest.mark.parametrize("name", ["train.xlsx", "test.pkl", "valid.csv.gz"])
 def test_parts_in_formats_that_are_not_read_are_refused(tmp_path: Path, name: str) -> None:
     if not name.startswith("train"):
@@ -380,9 +288,3 @@ def test_a_layout_beside_a_table_is_doubtful(tmp_path: Path) -> None:
     assert [note.text for note in dataset.notes if note.doubtful] == [
         "train-*.parquet is there too and isn't read, but train.csv is; move one"
     ]
-
-
-def test_bytes_that_are_text(tmp_path: Path) -> None:
-    table = frame(image=NAMES, caption=[c.encode() for c in CAPTIONS], labels=LABELS)
-    table.to_parquet(tmp_path / "train.parquet")
-    assert load_dataset(tmp_path, images="ignore").train.captions == CAPTIONS
