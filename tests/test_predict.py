@@ -214,7 +214,8 @@ def test_all_problems_of_the_embeddings_are_listed(
     np.save(folder / "image_test.npy", np.zeros((5, 6), dtype=np.float32))
     assert command("--features", "embeddings", status=2) == (
         "error: The embeddings folder 'embeddings' can't be used:\n"
-        "  there is no file text_test.npy, but the model reads text embeddings\n"
+        "  there is no file text_test.npy, but the model reads text embeddings; the folder has "
+        "image, text\n"
     )
     assert "there is no such folder" in command("--features", "absent", status=2)
     assert not (tmp_path / "predictions.csv").exists()

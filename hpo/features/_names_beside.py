@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,12 @@ def is_list_of_names(path: Path) -> bool:
 
 
 def names_beside(
-    folder: Path, array: str, part: str, count: int, problems: list[str], *, alone: bool
+    folder: Path,
+    array: str,
+    part: str,
+    count: int,
+    problems: list[str],
+    arrays: Collection[Path] = (),
 ) -> Beside:
     """Read all files of a folder that name the rows of an array.
 
@@ -72,8 +77,7 @@ def names_beside(
         part: ``train`` or ``test``.
         count: How many rows it has.
         problems: Takes what is wrong with a file.
-        alone: Whether the file of the array is the only one of its name, so that a Parquet file
-            of that name isn't what was read already.
+        arrays: Files that have embeddings; names in them are of their own rows.
     """
     beside = Beside()
     for path in sorted(folder.iterdir()):
@@ -84,7 +88,7 @@ def names_beside(
                 f"{path.stem.lower()}.txt, or move it away"
             )
             continue
-        if kind is None or (path.suffix == ".parquet" and path.stem == array and not alone):
+        if kind is None or path in arrays:
             continue
         if not path.is_file():
             problems += [f"{path.name} is there, but is no regular file"] if kind else []

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from order_samples import CAPTIONS, IDS, NAMES, SORTED, doubts, refused, take, vectors
+from safetensors.torch import save_file
 
 from hpo.errors import InputError
 from hpo.features import import_arrays, load_data
@@ -68,6 +69,45 @@ def test_whole_floats_are_names_in_the_same_file(
     tmp_path: Path, file: str, write: Callable[[Path], Any]
 ) -> None:
     write(tmp_path / file)
+    assert np.array_equal(take(tmp_path).train["image"], vectors())
+
+
+def test_pairs_and_what_transformers_gives_out(tmp_path: Path) -> None:
+    pairs = [(n, torch.tensor(row)) for n, row in zip(NAMES, SHUFFLED, strict=True)]
+    torch.save(pairs, tmp_path / "image.pt")
+    assert np.array_equal(take(tmp_path).train["image"], vectors())
+    torch.save([*pairs, pairs[0]], tmp_path / "image.pt")
+    assert refused(tmp_path) == ["image.pt has two vectors of one name, but must have one for each"]
+    (tmp_path / "image.pt").unlink()
+    outputs = {"image_embeds": torch.tensor(vectors()), "logits_per_image": torch.ones(4, 4)}
+    torch.save(outputs, tmp_path / "clip.pt")
+    features = take(tmp_path)
+    assert list(features.train) == ["image_embeds"]
+    said = [note.text for note in features.notes]
+    assert "clip.pt: logits_per_image beside it isn't read" in said
+
+
+@pytest.mark.parametrize("text", [json.dumps(NAMES), "\n".join(NAMES), ",".join(NAMES), "x,y"])
+def test_names_in_the_metadata_of_safetensors(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "image.safetensors"
+    save_file({"a": torch.tensor(SHUFFLED)}, path, {"ids": text, "name": "mine"})
+    if text == "x,y":
+        assert refused(tmp_path) == [
+            f"{path.name} has ids in its metadata that can't be read; write them as a list in JSON"
+        ]
+    else:
+        assert np.array_equal(take(tmp_path).train["image"], vectors())
+
+
+def test_safetensors_that_begin_as_pickles_do(tmp_path: Path) -> None:
+    """The file begins with the length of its header, of which the first byte may be any."""
+    path = tmp_path / "image.safetensors"
+    for length in range(0, 256, 8):
+        about = {"ids": json.dumps(NAMES), "about": "x" * length}
+        save_file({"a": torch.tensor(SHUFFLED)}, path, about)
+        if path.read_bytes()[0] == 0x80:
+            break
+    assert path.read_bytes()[0] == 0x80
     assert np.array_equal(take(tmp_path).train["image"], vectors())
 
 
