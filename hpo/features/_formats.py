@@ -248,7 +248,17 @@ def array_of(value: Any) -> np.ndarray:
         return np.asarray(np.where(np.ma.getmaskarray(value), np.nan, np.asarray(value)))
     if hasattr(value, "toarray"):
         return np.asarray(value.toarray())
-    types = list(value.dtypes) if hasattr(value, "columns") else []
+    types = list(getattr(value, "dtypes", ())) if hasattr(value, "columns") else []
+    others = [
+        name
+        for name, kind in zip(getattr(value, "columns", ()), types, strict=False)
+        if getattr(kind, "kind", "") in "OUM"
+    ]
+    if len(types) > len(others) > 0:
+        raise InputError(
+            f"has the column '{others[0]}', which has no numbers; if it names the rows, make it "
+            f"the index: set_index('{others[0]}')"
+        )
     if types and all(getattr(kind, "kind", "O") in "fiu" for kind in types):
         if not all(isinstance(kind, np.dtype) for kind in types):
             return np.asarray(value.to_numpy(dtype=np.float64, na_value=np.nan))

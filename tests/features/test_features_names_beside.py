@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from order_samples import CAPTIONS, IDS, NAMES, SORTED, doubts, refused, take, vectors
@@ -169,8 +170,9 @@ def test_embeddings_of_rows_that_are_not_there_are_told(tmp_path: Path) -> None:
         lambda x: pd.Series([row.tolist() for row in x]),
         lambda x: pd.DataFrame(x.numpy()).astype("Float32"),
         lambda x: x.tolist(),
+        lambda x: pa.Table.from_pandas(pd.DataFrame(x.numpy())),
     ],
-    ids=["grad", "bfloat16", "float8", "sparse", "list", "Series", "nullable", "lists"],
+    ids=["grad", "bfloat16", "float8", "sparse", "list", "Series", "nullable", "lists", "arrow"],
 )
 def test_arrays_in_memory_of_every_kind(tmp_path: Path, kind: Callable[[Any], Any]) -> None:
     values = np.array([[0, 1, 2], [3, 4, 5], [6, 7, 8], [-1, -2, -4]], dtype=np.float32)
@@ -197,6 +199,23 @@ def test_what_is_masked_or_ragged_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             import_arrays({"image": values}, 4, tmp_path)
         assert said in str(caught.value)
+
+
+def test_what_names_its_rows_otherwise_is_refused_with_the_way_on(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"ImageID": IDS, "labels": list("abab")})
+    by_name = dict(zip(IDS, vectors(), strict=True))
+    with pytest.raises(InputError) as caught:
+        load_data(frame, features={"image": by_name}, cache=tmp_path)
+    assert caught.value.problems == [
+        "features['image'] has a vector for each name of a row, but must be an array or a "
+        "DataFrame: pd.DataFrame.from_dict(features['image'], orient='index')"
+    ]
+    with pytest.raises(InputError) as caught:
+        load_data(frame, features={"image": pd.DataFrame(vectors()).assign(ImageID=IDS)})
+    assert caught.value.problems == [
+        "features['image'] has the column 'ImageID', which has no numbers; if it names the rows, "
+        "make it the index: set_index('ImageID')"
+    ]
 
 
 def test_the_index_of_labels_is_compared_with_that_of_embeddings(tmp_path: Path) -> None:
