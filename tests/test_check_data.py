@@ -64,6 +64,7 @@ def test_what_is_printed(folder: Path, check: Callable[..., list[str]]) -> None:
         "  image: data/images/d.png, 11 × 8 RGB",
         "note: animals.tsv is read, as it is the only table there",
         "note: animals.tsv: 1 column isn't read: 'width'",
+        "note: animals.tsv: 1 row has no caption",
         "nothing is doubtful",
     ]
     assert not (folder.parent / ".hpo").exists()
