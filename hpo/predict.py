@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _NAMED = 5
+# Of files that --out may be expected to write, and doesn't.
+_OTHER_FORMATS = (".xlsx", ".xls", ".ods", ".tsv", ".json", ".jsonl", ".parquet", ".npy", ".gz")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -268,6 +270,8 @@ def _by_source(
                 check_file(path, f"--{name}", read)
             except InputError as error:
                 problems += error.problems
+            if path.suffix.lower() in _OTHER_FORMATS:
+                problems.append(f"--{name} is {path}, but is written as CSV; name it so")
     out = arguments.out or Path("predictions.csv")
     if arguments.probabilities is not None and arguments.probabilities.resolve() == out.resolve():
         problems.append(
