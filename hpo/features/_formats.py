@@ -204,6 +204,8 @@ def _tensors(content: Any) -> dict[str, Any]:
 
     if isinstance(content, torch.Tensor):
         return {"": _numbers(content)}
+    if _is_names(content):
+        return {"names": content}
     if isinstance(content, list | tuple) and content:
         if all(isinstance(one, torch.Tensor) for one in content):
             shapes = {tuple(one.shape) for one in content}

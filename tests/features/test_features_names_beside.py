@@ -73,6 +73,38 @@ def test_whole_floats_are_names_in_the_same_file(
     assert np.array_equal(take(tmp_path).train["image"], vectors())
 
 
+@pytest.mark.parametrize(
+    ("file", "write"),
+    [
+        ("filenames.npy", lambda path: np.save(path, np.array(NAMES)[:, None])),
+        ("names.npz", lambda path: np.savez(path, np.array(NAMES))),
+        ("ids.pt", lambda path: torch.save(NAMES, path)),
+    ],
+)
+def test_names_alone_in_formats_of_arrays(
+    tmp_path: Path, file: str, write: Callable[[Path], Any]
+) -> None:
+    np.save(tmp_path / "image.npy", SHUFFLED)
+    write(tmp_path / file)
+    features = take(tmp_path)
+    assert list(features.train) == ["image"] and not doubts(features)
+    assert np.array_equal(features.train["image"], vectors())
+
+
+def test_each_array_has_names_of_its_own(tmp_path: Path) -> None:
+    """What is called after images is of them, where the texts have their own."""
+    np.save(tmp_path / "image.npy", SHUFFLED)
+    np.save(tmp_path / "text.npy", vectors(seed=1)[::-1])
+    (tmp_path / "image_ids.txt").write_text("\n".join(NAMES))
+    (tmp_path / "text_ids.txt").write_text("\n".join(IDS[::-1]))
+    features = take(tmp_path)
+    assert np.array_equal(features.train["image"], vectors())
+    assert np.array_equal(features.train["text"], vectors(seed=1))
+    (tmp_path / "text_ids.txt").unlink()
+    (tmp_path / "text_captions.txt").write_text("\n".join(CAPTIONS[::-1]))
+    assert np.array_equal(take(tmp_path).train["text"], vectors(seed=1))
+
+
 def test_pairs_and_what_transformers_gives_out(tmp_path: Path) -> None:
     pairs = [(n, torch.tensor(row)) for n, row in zip(NAMES, SHUFFLED, strict=True)]
     torch.save(pairs, tmp_path / "image.pt")
