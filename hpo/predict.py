@@ -311,6 +311,7 @@ def _read(
             missing,
             ids=rows.ids,
             captions=rows.captions,
+            averaged=any(rows.further),
             skip_absent=skip_absent,
             notes=notes,
         )

@@ -53,6 +53,7 @@ def import_features(
     test_ids: Sequence[str] = (),
     captions: Sequence[str] = (),
     test_captions: Sequence[str] = (),
+    averaged: bool = False,
     modalities: Sequence[str] | None = None,
     tables: tuple[str, str] = ("train.csv", "test.csv"),
     skip_absent: bool = False,
@@ -80,6 +81,7 @@ def import_features(
         test_ids: The ImageIDs of test.csv.
         captions: The captions of train.csv.
         test_captions: The captions of test.csv.
+        averaged: Whether rows have further captions, so that one of them names no row.
         modalities: Which to take; None for all that are there.
         tables: What the rows are called in messages.
         skip_absent: Leave out rows that have no embedding, or one of NaN, and name them in
@@ -98,9 +100,9 @@ def import_features(
     names = tuple(n for n in names if n in shards or test_rows or "train" in files[n])
     if not names and not problems:
         problems.append(nothing_there(folder))
-    parts = {"train": Wanted(ids or [""] * dataset_rows, captions, tables[0])}
+    parts = {"train": Wanted(ids or [""] * dataset_rows, captions, tables[0], averaged)}
     if test_rows:
-        parts["test"] = Wanted(test_ids or [""] * test_rows, test_captions, tables[1])
+        parts["test"] = Wanted(test_ids or [""] * test_rows, test_captions, tables[1], averaged)
     faults: dict[str, list[str]] = {name: [] for name in names}
     wanted = {
         name: [part for part in files[name] if part in parts] for name in names if name in files

@@ -68,11 +68,13 @@ class Wanted:
         ids: Their ImageIDs.
         captions: Their captions; empty if unknown.
         table: What the rows are called in messages.
+        averaged: Whether rows have further captions, which count as much as these.
     """
 
     ids: Sequence[str]
     captions: Sequence[str]
     table: str
+    averaged: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -169,6 +171,13 @@ def match_rows(
         match = _by_caption(columns[name], wanted, same, faults, where, name)
         problems += faults
         if faults:
+            return None
+        if match is not None and wanted.averaged:
+            problems.append(
+                f"{where} names rows by captions, but rows of {wanted.table} have several, whose "
+                "mean is asked for; write the ImageIDs beside the array, or take --captions first "
+                "or each"
+            )
             return None
         if match is not None:
             return match

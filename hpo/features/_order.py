@@ -190,7 +190,7 @@ def _never(_first: int, _second: int) -> bool:
 
 def _joined(train: Wanted, test: Wanted) -> Wanted:
     captions = [*train.captions, *test.captions] if train.captions and test.captions else ()
-    return Wanted([*train.ids, *test.ids], captions, train.table)
+    return Wanted([*train.ids, *test.ids], captions, train.table, train.averaged)
 
 
 def _placed(

@@ -27,6 +27,7 @@ def read_embeddings(
     *,
     ids: Sequence[str] | None = None,
     captions: Sequence[str] = (),
+    averaged: bool = False,
     skip_absent: bool = False,
     notes: list[Note] | None = None,
 ) -> dict[str, np.ndarray]:
@@ -46,6 +47,7 @@ def read_embeddings(
             names beside an array don't have, or a file that isn't there, as if all rows were.
         ids: The ImageIDs of the rows; without them nothing can be compared.
         captions: The captions of the rows.
+        averaged: Whether rows have further captions, so that one of them names no row.
         skip_absent: Take rows of any modality that are NaN or that the names beside an array don't
             have as rows of NaN.
         notes: Takes what was done, or taken on trust.
@@ -72,7 +74,7 @@ def read_embeddings(
     others: list[str] = []
     found |= find_clip_retrieval(folder, shards, others)
     by_name = {name: one for (_, name), one in found.items()}
-    wanted = Wanted(ids or [""] * rows, captions, table)
+    wanted = Wanted(ids or [""] * rows, captions, table, averaged)
     ordered = {}
     said: list[Note] = []
     for modality, width in widths.items():

@@ -9,6 +9,9 @@ import pandas as pd
 import pytest
 from order_samples import IDS, NAMES, SORTED, doubts, refused, take, vectors
 
+from hpo.errors import InputError
+from hpo.features import import_features, load_data
+
 ONLY = "only .npy, .npz, .pt, .pth, .safetensors, .parquet in the folder itself are"
 
 
@@ -87,8 +90,6 @@ def test_names_of_another_array_are_not_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [("train_image", "test_image"), ("image_train", "image_test")])
 def test_parts_by_what_their_names_begin_or_end_with(tmp_path: Path, names: Any) -> None:
-    from hpo.features import import_features
-
     np.save(tmp_path / f"{names[0]}.npy", vectors())
     np.save(tmp_path / f"{names[1]}.npy", vectors(seed=1))
     features = import_features(tmp_path, 4, 4, tmp_path / "store")
@@ -97,8 +98,6 @@ def test_parts_by_what_their_names_begin_or_end_with(tmp_path: Path, names: Any)
 
 
 def test_parts_that_are_scaled_otherwise(tmp_path: Path) -> None:
-    from hpo.features import import_features
-
     np.save(tmp_path / "image.npy", np.full((4, 4), 5.0))
     np.save(tmp_path / "image_test.npy", np.full((4, 4), 0.5))
     features = import_features(tmp_path, 4, 4, tmp_path / "store")
@@ -116,3 +115,22 @@ def test_values_that_float16_would_lose(tmp_path: Path) -> None:
         "image.npy has values too small for float16, which would change by more than 1%, in rows "
         "1, 2 (counted from 0); multiply all embeddings by one factor"
     ]
+
+
+def test_a_caption_names_no_row_that_has_several(tmp_path: Path) -> None:
+    """The embedding of the first one would stand for their mean."""
+    (tmp_path / "data").mkdir()
+    rows = [f"{IDS[n // 2]},x,caption {n}\n" for n in range(8)]
+    (tmp_path / "data" / "train.csv").write_text("ImageID,Labels,Caption\n" + "".join(rows))
+    folder = tmp_path / "embeddings"
+    folder.mkdir()
+    np.save(folder / "text.npy", vectors(8))
+    (folder / "captions.txt").write_text("".join(f"caption {n}\n" for n in range(8)))
+    with pytest.raises(InputError) as caught:
+        load_data(tmp_path / "data", features=folder, captions="mean", cache=tmp_path)
+    assert (
+        "captions.txt names rows by captions, but rows of train.csv have several, whose mean is "
+        "asked for; write the ImageIDs beside the array, or take --captions first or each"
+    ) in caught.value.problems
+    data = load_data(tmp_path / "data", features=folder, captions="first", cache=tmp_path)
+    np.testing.assert_array_equal(data.features.train["text"], vectors(8)[::2])
