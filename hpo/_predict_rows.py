@@ -170,10 +170,10 @@ def _of_folder(arguments: argparse.Namespace, encoded: Collection[str]) -> Asked
 
 
 def _is_shown(file: Path, folder: Path) -> bool:
-    """Say whether it is a file that isn't hidden, nor in a hidden folder or one of macOS's own."""
+    """Say whether it is a file or a link, not hidden, nor in a hidden folder or one of macOS's."""
     inner = file.relative_to(folder).parts
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in inner)
-    return not hidden and file.is_file()
+    return not hidden and (file.is_file() or file.is_symlink())
 
 
 def _given_rows(images: Sequence[str], captions: Sequence[str], notes: "list[Note]") -> "Rows":
@@ -191,13 +191,15 @@ def _given_rows(images: Sequence[str], captions: Sequence[str], notes: "list[Not
         path = Path(text)
         if path.is_dir():
             files = sorted(one for one in path.rglob("*") if _is_shown(one, path))
-            found = [one for one in files if one.suffix.lower() in IMAGE_SUFFIXES]
+            found = [one for one in files if one.suffix.lower() in IMAGE_SUFFIXES and one.is_file()]
             others = [str(one.relative_to(path)) for one in files if one not in set(found)]
             if others:
                 listed = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
                 what = "1 file is" if len(others) == 1 else f"{len(others):,} files are"
-                passed = f"--images {text}: {what} passed over, as the name is no image's: {listed}"
-                notes.append(Note(passed))
+                why = "as the name is no image's, or as a link to a folder or to nothing"
+                if not any(one.is_symlink() for one in files):
+                    why = "as the name is no image's"
+                notes.append(Note(f"--images {text}: {what} passed over, {why}: {listed}"))
             if not found:
                 problems.append(f"--images {text}: the folder has no images in it")
             paths += found

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _NAMED = 5
+# Of files that --out may be expected to write, and doesn't.
+_OTHER_FORMATS = (".xlsx", ".xls", ".ods", ".tsv", ".json", ".jsonl", ".parquet", ".npy", ".gz")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,7 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--skip-bad-images",
         action="store_true",
-        help="give no labels to rows whose image can't be read, and go on",
+        help="give no labels to rows whose image can't be read, or that --features haven't got, "
+        "and go on",
     )
     add(
         "--missing",
@@ -157,12 +160,13 @@ def _main(argv: Sequence[str] | None) -> int:
     rows = asked.rows
     out = arguments.out or (Path("predictions.csv") if asked.to_file else None)
     notes = list(asked.notes)
-    arrays = _read(folders, rows, widths, asked.missing, notes)
+    skip = arguments.skip_bad_images
+    arrays = _read(folders, rows, widths, asked.missing, notes, skip_absent=skip)
     absent = _absent(rows, arrays, {s: tuple(widths[s]) for s in encoders}, asked.missing)
     lacking = lacking_of(model, absent, rows.place)
     counts = count_lacking(model, lacking, rows.place)
     encoded: Mapping[str, Mapping[str, NDArray[Any]]] = {}
-    bad: Mapping[int, str] = {}
+    bad: Mapping[int, str] = _without_embedding(arrays, asked.missing)
     if encoders:
         with ConsoleProgress() as progress:
             encoded, bad = encode_present(
@@ -173,8 +177,9 @@ def _main(argv: Sequence[str] | None) -> int:
                 lacking,
                 long_caption_rules(model),
                 notes,
+                bad,
                 device=device,
-                skip_bad_images=arguments.skip_bad_images,
+                skip_bad_images=skip,
                 progress=progress,
             )
     if arguments.strict:
@@ -206,9 +211,11 @@ def _main(argv: Sequence[str] | None) -> int:
     for name, number in counts.items():
         print(f"lacking {name}: {number:,} row{'' if number == 1 else 's'}, predicted without it")
     if bad:
-        names = ", ".join(rows.ids[index] for index in list(bad)[:_NAMED])
+        names = ", ".join(rows.ids[index] for index in sorted(bad)[:_NAMED])
         more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
-        print(f"left without labels, as their image can't be read: {len(bad)} ({names}{more})")
+        lack = "it has no embedding" if len(bad) == 1 else "they have no embedding"
+        why = lack if folders else "their image can't be read"
+        print(f"left without labels, as {why}: {len(bad)} ({names}{more})")
     for note in dict.fromkeys(notes):
         print(f"note: {note}")
     for path in (out, arguments.probabilities):
@@ -263,6 +270,8 @@ def _by_source(
                 check_file(path, f"--{name}", read)
             except InputError as error:
                 problems += error.problems
+            if path.suffix.lower() in _OTHER_FORMATS:
+                problems.append(f"--{name} is {path}, but is written as CSV; name it so")
     out = arguments.out or Path("predictions.csv")
     if arguments.probabilities is not None and arguments.probabilities.resolve() == out.resolve():
         problems.append(
@@ -287,6 +296,8 @@ def _read(
     widths: Mapping[str, Mapping[str, int]],
     missing: Sequence[str],
     notes: "list[Note]",
+    *,
+    skip_absent: bool,
 ) -> dict[str, dict[str, NDArray[Any]]]:
     """Return the embeddings that exist, by source and modality; ``notes`` takes what was done."""
     from hpo.features import read_embeddings
@@ -300,9 +311,26 @@ def _read(
             missing,
             ids=rows.ids,
             captions=rows.captions,
+            averaged=any(rows.further),
+            skip_absent=skip_absent,
             notes=notes,
         )
         for source, folder in folders.items()
+    }
+
+
+def _without_embedding(
+    arrays: Mapping[str, Mapping[str, NDArray[Any]]], missing: Sequence[str]
+) -> dict[int, str]:
+    """Return rows that have no embedding of a modality that none may lack, and say so."""
+    from hpo.features import rows_of_nan
+
+    return {
+        index: f"it has no {name} embedding"
+        for those in arrays.values()
+        for name, array in those.items()
+        if name not in missing
+        for index in np.flatnonzero(rows_of_nan(array)).tolist()
     }
 
 

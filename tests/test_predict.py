@@ -193,6 +193,27 @@ def test_modality_that_the_model_does_not_read_is_not_needed(
     assert len(read(tmp_path / "predictions.csv")) == 6
 
 
+def test_a_model_is_looked_for_nearby(tmp_path: Path, command: Callable[..., str]) -> None:
+    write_model(tmp_path / "model" / "model")
+    write_table(tmp_path / "data" / "test.csv", ["0.jpg"])
+    assert command(status=2) == (
+        "error: model is no model folder: config.json: No such file or directory; there is one in "
+        "model/model\n"
+    )
+    with pytest.raises(hpo.InputError, match=r"Not a directory; there is one in .*/model/model$"):
+        hpo.load_model(tmp_path / "model" / "model" / "model.safetensors")
+
+
+@pytest.mark.parametrize("flag", ["--out", "--probabilities"])
+def test_predictions_are_csv(tmp_path: Path, command: Callable[..., str], flag: str) -> None:
+    write_model(tmp_path / "model")
+    write_table(tmp_path / "data" / "test.csv", [f"{i}.jpg" for i in range(5)])
+    write_embeddings(tmp_path / "embeddings")
+    assert command("--features", "embeddings", flag, "p.xlsx", status=2) == (
+        f"error: {flag} is p.xlsx, but is written as CSV; name it so\n"
+    )
+
+
 def test_all_problems_of_the_embeddings_are_listed(
     tmp_path: Path, command: Callable[..., str]
 ) -> None:
@@ -214,7 +235,8 @@ def test_all_problems_of_the_embeddings_are_listed(
     np.save(folder / "image_test.npy", np.zeros((5, 6), dtype=np.float32))
     assert command("--features", "embeddings", status=2) == (
         "error: The embeddings folder 'embeddings' can't be used:\n"
-        "  there is no file text_test.npy, but the model reads text embeddings\n"
+        "  there is no file text_test.npy, but the model reads text embeddings; the folder has "
+        "image, text\n"
     )
     assert "there is no such folder" in command("--features", "absent", status=2)
     assert not (tmp_path / "predictions.csv").exists()

@@ -168,6 +168,22 @@ def test_files_that_are_passed_over_are_counted(
     assert command("--images", "data/images", "--strict", status=2)[-1].strip() == note
 
 
+def test_links_in_a_folder(tmp_path: Path, command: Callable[..., list[str]]) -> None:
+    write_model(tmp_path / "model", "image", encoder="demo")
+    write_images(tmp_path / "data", 2)
+    folder = tmp_path / "links"
+    folder.mkdir()
+    images = tmp_path / "data" / "images"
+    for name, target in (("a.png", images / "0.png"), ("b.png", "nothing"), ("more", images)):
+        (folder / name).symlink_to(target)
+    found = command("--images", "links")
+    assert found[1:3] == [
+        "predicted 1 row of what was given, 3 classes",
+        "note: --images links: 2 files are passed over, as the name is no image's, or as a link to "
+        "a folder or to nothing: b.png, more",
+    ]
+
+
 def test_empty_arguments_are_refused(tmp_path: Path, command: Callable[..., list[str]]) -> None:
     write_model(tmp_path / "model", "sum", encoder="demo")
     said = command("--images", "", "--caption", " ", status=2)

@@ -57,6 +57,46 @@ def test_rows_of_nan(tmp_path: Path, command: Callable[..., tuple[str, str]]) ->
     np.testing.assert_allclose(probabilities(tmp_path), expected, atol=1e-6)
 
 
+def test_rows_without_an_embedding_stay_without_labels(
+    tmp_path: Path, command: Callable[..., tuple[str, str]]
+) -> None:
+    write_model(tmp_path / "model")
+    write_table(tmp_path / "data" / "test.csv", [f"{i}.jpg" for i in range(5)])
+    folder = write_embeddings(tmp_path / "embeddings")
+    command("--features", "embeddings")
+    whole = probabilities(tmp_path)
+    image = np.load(folder / "image_test.npy")
+    image[1] = np.nan
+    np.save(folder / "image_test.npy", image)
+    np.save(folder / "text_test.npy", np.load(folder / "text_test.npy")[1:])
+    (folder / "text_test_ids.txt").write_text("\n".join(f"{i}.jpg" for i in range(1, 5)))
+    _, error = command("--features", "embeddings", status=2)
+    assert "--skip-bad-images leaves rows without embeddings out" in error
+    printed, _ = command("--features", "embeddings", "--skip-bad-images")
+    assert "predicted 3 rows" in printed
+    assert "left without labels, as they have no embedding: 2 (0.jpg, 1.jpg)" in printed
+    found = probabilities(tmp_path)
+    np.testing.assert_array_equal(np.isnan(found).all(axis=1), [True, True, False, False, False])
+    np.testing.assert_array_equal(found[2:], whole[2:])
+    (folder / "text_test.npy").unlink()
+    (folder / "text_test_ids.txt").unlink()
+    _, error = command("--features", "embeddings", "--skip-bad-images", status=2)
+    assert "there is no file text_test.npy" in error
+
+
+def test_doubts_about_embeddings_to_predict_from(
+    tmp_path: Path, command: Callable[..., tuple[str, str]]
+) -> None:
+    write_model(tmp_path / "model")
+    write_table(tmp_path / "data" / "test.csv", [f"{i}.jpg" for i in range(5)])
+    folder = write_embeddings(tmp_path / "embeddings")
+    np.save(folder / "image_test.npy", np.ones((5, 6), np.int8))
+    np.save(folder / "text_test.npy", np.zeros((5, 4), np.float16))
+    _, error = command("--features", "embeddings", "--strict", status=2)
+    assert "image_test.npy is int8, and taken as embeddings that were quantised" in error
+    assert "text_test.npy has only zeros in rows 0, 1, 2, 3, 4 (counted from 0)" in error
+
+
 def test_a_file_that_is_not_there_is_a_row_of_nan_for_all(
     tmp_path: Path, command: Callable[..., tuple[str, str]]
 ) -> None:
@@ -131,6 +171,7 @@ def test_no_image_file_and_an_empty_caption(
         "predicted 6 rows of data/test.csv, 3 classes\n"
         "lacking image: 2 rows, predicted without it\n"
         "lacking text: 1 row, predicted without it\n"
+        "note: test.csv: 1 row has no caption\n"
         "  predictions.csv\n  q.csv\n"
     )
     found = probabilities(tmp_path)

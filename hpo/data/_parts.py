@@ -195,6 +195,10 @@ def part_notes(part: TablePart, table: Table) -> list[Note]:
     captions = [text for texts in part.captions or () for text in texts]
     texts = [*part.rows.ids, *captions, *(text for cell in part.labels or () for text in _in(cell))]
     notes += text_notes(part.rows.source, texts, captions)
+    bare = sum(not any(map(str.strip, texts)) for texts in part.captions or ())
+    if 0 < bare < len(part.rows):
+        count = "1 row has" if bare == 1 else f"{bare:,} rows have"
+        notes.append(Note(f"{part.rows.source}: {count} no caption", doubtful=False))
     missing = [text for texts in part.captions or () for text in texts if text in MISSING_WORDS]
     if missing:
         notes.append(

@@ -27,6 +27,9 @@ FILE_TYPES = ("float16", "float32", "float64", "int8")
 
 _BLOCK = 4096
 _NAMED = 5
+# Below it float16 has fewer digits, the fewer the smaller.
+_SMALLEST = 2.0**-14
+_MOST_LOST = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,25 +125,45 @@ def check_values(
     digest = hashlib.sha256(f"{source.width}\0".encode())
     broken: list[int] = []
     too_large: list[int] = []
+    too_small: list[int] = []
+    lacking = False
     for rows, values in source.blocks():
         finite = np.isfinite(values).all(axis=1)
+        nan = np.isnan(values).all(axis=1)
         if may_lack:
-            finite |= np.isnan(values).all(axis=1)
+            finite |= nan
+        lacking |= bool(nan.any()) and not may_lack
         broken += rows[~finite].tolist()
         if zeros is not None:
             with np.errstate(invalid="ignore"):  # of NaN, which is told of
                 zeros += rows[~values.any(axis=1)].tolist()
         half = as_float16(values)
         too_large += rows[finite & np.isinf(half).any(axis=1)].tolist()
+        too_small += rows[finite & _lost(values, half)].tolist()
         digest.update(half.tobytes())
     if broken:
-        problems.append(f"{source.name} has NaN or infinity in {described(broken)}")
+        advice = "; --skip-bad-images leaves out rows that are NaN as a whole" if lacking else ""
+        problems.append(f"{source.name} has NaN or infinity in {described(broken)}{advice}")
     if too_large:
         problems.append(
             f"{source.name} has values beyond ±65504, the largest of float16, in "
             f"{described(too_large)}"
         )
+    if too_small:
+        problems.append(
+            f"{source.name} has values too small for float16, which would change by more than "
+            f"{_MOST_LOST:.0%}, in {described(too_small)}; multiply all embeddings by one factor"
+        )
     return digest.hexdigest()
+
+
+def _lost(values: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """Say which rows of [n, D] float16 changes by more than a little, as all of it is tiny."""
+    small = np.abs(values).max(axis=1) < _SMALLEST
+    lost = np.zeros(len(values), dtype=np.bool_)
+    change = np.linalg.norm(values[small] - half[small], axis=1)
+    lost[small] = change > _MOST_LOST * np.linalg.norm(values[small], axis=1)
+    return lost
 
 
 def fits_float16(values: np.ndarray, *, may_lack: bool = False) -> bool:

@@ -16,9 +16,10 @@ from hpo.errors import InputError
 from hpo.features._arrays import open_array
 from hpo.features._found import Found
 from hpo.features._modalities import ENCODED
+from hpo.features._names_beside import names_beside
 from hpo.features._parquet import read_parquet
 
-__all__ = ["SHARD_FOLDERS", "find_clip_retrieval", "has_shards"]
+__all__ = ["SHARD_FOLDERS", "find_clip_retrieval", "shard_folders"]
 
 SHARD_FOLDERS = {name: encoding.clip_retrieval for name, encoding in ENCODED.items()}
 """The folder of each modality's embeddings, and the stem of the files in it."""
@@ -28,9 +29,10 @@ _NAMED = 5
 _Metadata = tuple[Mapping[str, Sequence[str]], int]
 
 
-def has_shards(folder: Path, modality: str) -> bool:
-    """Say whether clip-retrieval left embeddings of this modality in the folder, or below it."""
-    return bool(_outputs(folder, modality))
+def shard_folders(folder: Path, modality: str, *, below: bool = True) -> list[Path]:
+    """List where clip-retrieval left embeddings of a modality: in the folder, or else below it."""
+    outputs = _outputs(folder, modality)
+    return [one / SHARD_FOLDERS[modality] for one in outputs if below or one == folder]
 
 
 def find_clip_retrieval(
@@ -84,8 +86,14 @@ def find_clip_retrieval(
         for column in tables[0] if tables and not lacking else ():
             if all(column in table for table in tables):
                 columns[column] = [value for table in tables for value in table[column]]
+        where, perhaps = "metadata/", dict[str, Mapping[str, Sequence[str]]]()
+        if not tables:
+            count = sum(map(len, arrays))
+            beside = names_beside(folder, modality, "train", count, problems)
+            where, columns, perhaps = ", ".join(beside.where), beside.columns, beside.perhaps
+        certain = "its metadata/, or with the ImageIDs in ids.txt, one a line"
         found["train", modality] = Found(
-            f"{stem}/", arrays, columns, "metadata/", "its metadata/", "both"
+            f"{stem}/", arrays, columns, where, certain, "both", perhaps
         )
     return found
 
@@ -157,4 +165,10 @@ def _read_metadata(folder: Path, prefix: str, problems: list[str]) -> Mapping[in
             problems += error.problems
             if "pyarrow" in str(error):
                 break  # the others say the same
+    others = [path.name for path in sorted(folder.glob("[!.]*")) if path.is_file()]
+    if others and not found and not problems:
+        problems.append(
+            f"{prefix}metadata/ has {others[0]}, but only metadata_0.parquet and such are read; "
+            "write the ImageIDs into ids.txt instead, one a line, or move it away"
+        )
     return found

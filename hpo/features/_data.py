@@ -57,8 +57,11 @@ class Data:
         sources = self.named.values() or (self.features,)
         notes = [*self.dataset.notes, *(note for one in sources for note in one.notes)]
         if self.dataset.skipped:
-            left_out = f"{len(self.dataset.skipped):,} rows are left out, as they have no image "
-            notes.append(Note(f"{left_out}that can be read or no embedding", doubtful=False))
+            count = len(self.dataset.skipped)
+            one = "1 row is left out, as it has"
+            those = one if count == 1 else f"{count:,} rows are left out, as they have"
+            why = "no image that can be read or no embedding"
+            notes.append(Note(f"{those} {why}", doubtful=False))
         return tuple(dict.fromkeys(notes))
 
     @property

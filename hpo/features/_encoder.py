@@ -305,9 +305,27 @@ def _unknown(name: str, model: str) -> str:
     if model in models:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none"
         return f"encoder '{name}' names no weights; write {model}/TAG with one of {tags}"
+    folder = Path(name).parent
+    if Path(name).is_file() and (folder / _CONFIG_FILE).is_file():
+        return f"encoder '{name}' is a file, but must be its folder: --encoder {folder}"
     pairs = ["/".join(pair) for pair in open_clip.list_pretrained()]
+    usual = _usual_name(name)
     guess = did_you_mean(name, [DEMO_ENCODER, *pairs]) or did_you_mean(model, models)
+    if usual in pairs:
+        guess = f" (did you mean '{usual}'?)"
     return (
         f"encoder '{name}' is neither a folder nor a model of open_clip{guess}; write "
         f"MODEL/PRETRAINED as `open_clip.list_pretrained()` has it, or {_INSTEAD}"
     )
+
+
+def _usual_name(name: str) -> str:
+    """Return what open_clip calls a model of OpenAI's, of its own name or that on the hub."""
+    found = re.fullmatch(
+        r"(?:.*/)?(?:clip-)?vit-?(b|l)[a-z]*[-/]?(?:patch)?(14|16|32)(?:[-@](336)(?:px)?)?",
+        name.lower(),
+    )
+    if found is None:
+        return f"{name}/openai"  # RN50
+    size, patch, pixels = found.groups()
+    return "-".join(filter(None, ["ViT", size.upper(), patch, pixels])) + "/openai"

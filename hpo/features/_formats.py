@@ -4,7 +4,7 @@ import contextlib
 import struct
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ _ZIP = b"PK\x03\x04"
 _PARQUET = b"PAR1"
 _PICKLE = b"\x80"
 _LARGEST_HEADER = 100_000_000
+# How alike each image and each caption are, which transformers gives out beside embeddings.
+_COMPARED = ("logits_per_image", "logits_per_text")
 _OBJECTS = (
     "holds Python objects, which could run code when they are read, so it isn't; save {} instead"
 )
@@ -67,10 +69,11 @@ def open_file(path: Path) -> ArrayFile:
             return ArrayFile(table.arrays, table.columns, made_of=table.made_of)
         if start.startswith(_ZIP):
             return _open_zip(path)
-        if start.startswith(_PICKLE):
-            return _sorted_out(_tensors(torch_content(path)))
+        # Before pickles, as the length of its header may begin with the byte that theirs do.
         if start[8:9] == b"{" and struct.unpack("<Q", start[:8])[0] < _LARGEST_HEADER:
             return _open_safetensors(path)
+        if start.startswith(_PICKLE):
+            return _sorted_out(_tensors(torch_content(path)))
     except OSError as error:
         raise InputError(f"can't be read: {error.strerror or error}") from None
     raise InputError(
@@ -191,14 +194,27 @@ def _open_safetensors(path: Path) -> ArrayFile:
         raise InputError("is damaged: it can't be read as safetensors") from None
     opened = _sorted_out(found)
     columns = dict(opened.columns)
+    lengths = {len(array) for array in opened.arrays.values()}
     for name, text in about.items():
-        try:
-            value = parse_json(text)
-        except ValueError:
-            continue
-        if isinstance(value, list) and (texts := name_texts(value)) is not None:
+        texts = _names_in_text(text, lengths)
+        if texts is not None:
             columns[name] = texts
+        elif NAMING.fullmatch(name.lower()) and name.endswith("s"):
+            raise InputError(
+                f"has {name} in its metadata that can't be read; write them as a list in JSON"
+            )
     return ArrayFile(opened.arrays, columns, opened.beside)
+
+
+def _names_in_text(text: str, counts: Collection[int]) -> list[str] | None:
+    """Return the names that a text lists: as JSON, or as many as ``counts`` has, on lines or
+    between commas; None if it is none of these."""
+    try:
+        value = parse_json(text)
+    except ValueError:
+        listed = (text.removesuffix("\n").split("\n"), text.split(","))
+        value = next((names for names in listed if len(names) in counts), None)
+    return name_texts(value) if isinstance(value, list) else None
 
 
 def _tensors(content: Any) -> dict[str, Any]:
@@ -207,19 +223,26 @@ def _tensors(content: Any) -> dict[str, Any]:
 
     if isinstance(content, torch.Tensor):
         return {"": _numbers(content)}
+    if _is_names(content):
+        return {"names": content}
     if isinstance(content, list | tuple) and content:
         if all(isinstance(one, torch.Tensor) for one in content):
             shapes = {tuple(one.shape) for one in content}
             if len(shapes) == 1:
                 return {"": _numbers(torch.stack(list(content)))}
             raise InputError("holds tensors of different shapes, but must be one [rows, D]")
+        if all(_is_pair(one) for one in content):  # a name with its vector, for each row
+            vectors = {str(name): vector for name, vector in content}
+            if len(vectors) < len(content):
+                raise InputError("has two vectors of one name, but must have one for each")
+            return _tensors(vectors)
         tensors = [one for one in content if isinstance(one, torch.Tensor)]
         names = [one for one in content if _is_names(one)]
         if len(tensors) == 1 and len(names) == 1 and len(content) == 2:
             return {"": _numbers(tensors[0]), "names": names[0]}
         raise InputError(
             f"holds a list of {len(content)} things, but must be a tensor [rows, D], a dictionary "
-            "with one, or a tensor and a list of names"
+            "with one, a tensor and a list of names, or pairs of a name and a vector"
         )
     if not isinstance(content, dict):
         raise InputError(f"holds a {type(content).__name__}, but must hold a tensor [rows, D]")
@@ -246,7 +269,17 @@ def array_of(value: Any) -> np.ndarray:
         return np.asarray(np.where(np.ma.getmaskarray(value), np.nan, np.asarray(value)))
     if hasattr(value, "toarray"):
         return np.asarray(value.toarray())
-    types = list(value.dtypes) if hasattr(value, "columns") else []
+    types = list(getattr(value, "dtypes", ())) if hasattr(value, "columns") else []
+    others = [
+        name
+        for name, kind in zip(getattr(value, "columns", ()), types, strict=False)
+        if getattr(kind, "kind", "") in "OUM"
+    ]
+    if len(types) > len(others) > 0:
+        raise InputError(
+            f"has the column '{others[0]}', which has no numbers; if it names the rows, make it "
+            f"the index: set_index('{others[0]}')"
+        )
     if types and all(getattr(kind, "kind", "O") in "fiu" for kind in types):
         if not all(isinstance(kind, np.dtype) for kind in types):
             return np.asarray(value.to_numpy(dtype=np.float64, na_value=np.nan))
@@ -293,6 +326,12 @@ def _numbers(tensor: Any) -> np.ndarray:
     return numbers
 
 
+def _is_pair(value: object) -> bool:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        return False
+    return isinstance(value[0], str | int) and hasattr(value[1], "detach")
+
+
 def _is_names(value: object) -> bool:
     return isinstance(value, list | tuple) and name_texts(value) is not None
 
@@ -320,6 +359,8 @@ def _sorted_out(found: Mapping[str, Any]) -> ArrayFile:
             columns[name] = [one.decode("utf-8", "replace") for one in value.ravel().tolist()]
         elif value.dtype.kind in "UTiu" and (value.ndim == 1 or value.dtype.kind in "UT"):
             columns[name] = [str(one) for one in value.ravel().tolist()]
+        elif name in _COMPARED:
+            scalars.append(name)
         elif value.ndim == 1:
             vectors[name] = value
         elif value.ndim:

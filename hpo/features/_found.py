@@ -1,7 +1,7 @@
 """The arrays of an embeddings folder, with what lies beside them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,13 +69,13 @@ def array_files(folder: Path, problems: list[str]) -> dict[str, dict[str, Place]
     """
     found: dict[str, dict[str, Place]] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix not in SUFFIXES or path.name.startswith("."):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
             continue
         if not path.is_file():
             if _is_meant(path):
                 problems.append(f"{path.name} is there, but is no regular file")
             continue
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             if not is_list_of_names(path):
                 _add(found, path.stem, Place(path, None), problems)
             continue
@@ -105,6 +105,7 @@ def array_files(folder: Path, problems: list[str]) -> dict[str, dict[str, Place]
             _add(found, _part_name(path, key) if named else path.stem, Place(path, key), problems)
         for key in arrays if len(arrays) > 1 else ():
             _add(found, _part_name(path, key), Place(path, key), problems)
+    _join_parts(found)
     return found
 
 
@@ -115,19 +116,25 @@ def _is_meant(path: Path) -> bool:
 
 
 def find_arrays(
-    folder: Path, files: Mapping[str, Mapping[str, Place]], problems: Mapping[str, list[str]]
+    folder: Path,
+    files: Mapping[str, Mapping[str, Place]],
+    wanted: Mapping[str, Collection[str]],
+    problems: Mapping[str, list[str]],
 ) -> dict[tuple[str, str], Found]:
     """Open arrays of files, each with what lies beside it.
 
     Args:
         folder: Where they are.
-        files: Which, as ``array_files`` lists them.
+        files: All that are there, as ``array_files`` lists them.
+        wanted: Which parts to open of which modalities.
         problems: Takes what is wrong with each modality.
     """
     found = {}
     opened: dict[Path, ArrayFile] = {}
-    for name, parts in files.items():
-        for part, place in parts.items():
+    all_files = {place.path for parts in files.values() for place in parts.values()}
+    for name, parts in wanted.items():
+        for part in parts:
+            place = files[name][part]
             path = place.path
             beside_columns: Mapping[str, Sequence[str]] = {}
             unread: Sequence[str] = ()
@@ -154,9 +161,7 @@ def find_arrays(
                 )
                 continue
             before = len(problems[name])
-            beside = names_beside(
-                folder, name, part, len(array), problems[name], alone=path.suffix != ".parquet"
-            )
+            beside = names_beside(folder, name, part, len(array), problems[name], all_files)
             if len(problems[name]) > before:
                 continue
             same = {k: v for k, v in beside_columns.items() if len(v) == len(array)}
@@ -209,6 +214,19 @@ def _add(found: dict[str, dict[str, Place]], stem: str, place: Place, problems: 
         )
         return
     found[name][part] = place
+
+
+def _join_parts(found: dict[str, dict[str, Place]]) -> None:
+    """Take ``train_NAME`` and ``test_NAME`` for the parts of NAME, and ``NAME_train`` beside
+    ``NAME_test``."""
+    for name in [*found]:
+        base = name.removeprefix("train_")
+        if base != name and base not in found and set(found.get(f"test_{base}", ())) == {"train"}:
+            test = found.pop(f"test_{base}")["train"]
+            found[base] = {"train": found.pop(name)["train"], "test": test}
+        base = name.removesuffix("_train")
+        if base != name and set(found.get(base, ())) == {"test"}:
+            found[base]["train"] = found.pop(name)["train"]
 
 
 def _of_no_rows(file: ArrayFile, name: str) -> list[str]:

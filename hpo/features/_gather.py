@@ -300,6 +300,7 @@ def import_source(
             test_ids=test_ids,
             captions=train.captions,
             test_captions=() if test is None else test.captions,
+            averaged=any(train.further) or (test is not None and any(test.further)),
             modalities=modalities,
             tables=tables,
             skip_absent=how.skip_bad_images,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hpo.errors import InputError
-from hpo.features._arrays import Source, as_float16, check_values, described
+from hpo.features._arrays import Source, as_float16, check_values
 from hpo.features._clip_retrieval import find_clip_retrieval
 from hpo.features._features import (
     FeatureInfo,
@@ -33,9 +33,9 @@ from hpo.features._import_names import (
 )
 from hpo.features._match import ABSENT, Wanted
 from hpo.features._modalities import in_order
-from hpo.features._order import Ordered, notes_on, order_rows, type_notes
+from hpo.features._order import Ordered, length_notes, notes_on, order_rows, type_notes, zero_notes
+from hpo.features._unread import unread_notes
 from hpo.files import content_key
-from hpo.notes import Note
 
 __all__ = ["import_arrays", "import_features", "take_features"]
 
@@ -53,6 +53,7 @@ def import_features(
     test_ids: Sequence[str] = (),
     captions: Sequence[str] = (),
     test_captions: Sequence[str] = (),
+    averaged: bool = False,
     modalities: Sequence[str] | None = None,
     tables: tuple[str, str] = ("train.csv", "test.csv"),
     skip_absent: bool = False,
@@ -80,6 +81,7 @@ def import_features(
         test_ids: The ImageIDs of test.csv.
         captions: The captions of train.csv.
         test_captions: The captions of test.csv.
+        averaged: Whether rows have further captions, so that one of them names no row.
         modalities: Which to take; None for all that are there.
         tables: What the rows are called in messages.
         skip_absent: Leave out rows that have no embedding, or one of NaN, and name them in
@@ -98,16 +100,14 @@ def import_features(
     names = tuple(n for n in names if n in shards or test_rows or "train" in files[n])
     if not names and not problems:
         problems.append(nothing_there(folder))
-    parts = {"train": Wanted(ids or [""] * dataset_rows, captions, tables[0])}
+    parts = {"train": Wanted(ids or [""] * dataset_rows, captions, tables[0], averaged)}
     if test_rows:
-        parts["test"] = Wanted(test_ids or [""] * test_rows, test_captions, tables[1])
+        parts["test"] = Wanted(test_ids or [""] * test_rows, test_captions, tables[1], averaged)
     faults: dict[str, list[str]] = {name: [] for name in names}
     wanted = {
-        name: {part: place for part, place in files[name].items() if part in parts}
-        for name in names
-        if name in files
+        name: [part for part in files[name] if part in parts] for name in names if name in files
     }
-    found = find_arrays(folder, wanted, faults)
+    found = find_arrays(folder, files, wanted, faults)
     if shards:
         found |= find_clip_retrieval(folder, shards, problems)
     ordered: dict[tuple[str, str], Ordered] = {}
@@ -127,16 +127,11 @@ def import_features(
     advice = as_flag if modalities is None else None
     title = folder_title(folder)
     features = _take(ordered, faults, problems, store, title, tables, advice, skip_absent)
-    unread = [files[name]["test"] for name in names if "test" in files.get(name, {})]
     notes = [
         *notes_on(ordered),
         *features.notes,
         *type_notes(found.values()),
-        *(
-            Note(f"{one.path.name} isn't read, as there are no rows to predict", doubtful=False)
-            for one in unread
-            if not test_rows and one.key is None
-        ),
+        *unread_notes(folder, files, ordered.values(), names=names, has_test=bool(test_rows)),
     ]
     return replace(features, notes=tuple(notes))
 
@@ -327,9 +322,8 @@ def _import(
     for place, source in sources.items():
         zeros: list[int] = []
         hashes[place] = check_values(source, faults[place[1]], zeros=zeros)
-        if zeros:
-            text = f"{source.name} has only zeros in {described(zeros)}"
-            notes.append(Note(f"{text}, as where nothing could be encoded"))
+        notes += zero_notes(source.name, zeros)
+    notes += length_notes(sources)
     problems = [*problems, *(fault for name in faults for fault in faults[name])]
     good = [name for name in faults if not faults[name]]
     if good and len(good) < len(faults) and advice is not None:

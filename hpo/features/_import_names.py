@@ -1,13 +1,14 @@
 """Which modalities an embeddings folder or a mapping of arrays has, and which of them to take."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from hpo.errors import InputError
-from hpo.features._clip_retrieval import SHARD_FOLDERS, has_shards
+from hpo.features._clip_retrieval import SHARD_FOLDERS, shard_folders
 from hpo.features._formats import SUFFIXES
 from hpo.features._found import array_files
 from hpo.features._modalities import chosen, in_order, name_fault
+from hpo.features._unread import unread_faults
 
 __all__ = [
     "as_argument",
@@ -16,6 +17,7 @@ __all__ = [
     "modality_names",
     "named",
     "names_in",
+    "no_folder",
     "nothing_there",
 ]
 
@@ -60,15 +62,18 @@ def names_in(folder: Path, wanted: Sequence[str] | None, problems: list[str]) ->
     What is wrong with the folder or a name is added to ``problems``.
     """
     if not folder.is_dir():
-        problems.append("there is no such folder")
+        problems.append(no_folder(folder))
         return ()
     faults: list[str] = []
     files = array_files(folder, faults)
     if wanted is None:
         problems += faults
     there = dict.fromkeys(files)
-    if not _has_plain(files):
-        there |= {name: None for name in SHARD_FOLDERS if has_shards(folder, name)}
+    # Output folders of clip-retrieval that lie below are read where nothing lies in the folder.
+    below = not any(name in files for name in SHARD_FOLDERS)
+    there |= {name: None for name in SHARD_FOLDERS if shard_folders(folder, name, below=below)}
+    if there and wanted is None:
+        problems += unread_faults(folder, there)
     if not there:
         problems += [] if problems else (faults or [nothing_there(folder)])
         return ()
@@ -82,19 +87,22 @@ def names_in(folder: Path, wanted: Sequence[str] | None, problems: list[str]) ->
     return named(there, wanted, called, as_flag, problems)
 
 
+def no_folder(folder: Path) -> str:
+    """Say that embeddings aren't in a folder of this name."""
+    if folder.is_file():
+        return f"it is a file; give the folder that it is in: {folder.parent}"
+    return "there is no such folder"
+
+
 def nothing_there(folder: Path) -> str:
     """Say what a folder without embeddings lacks, and what it has instead."""
     plain = " nor ".join(f"{name}.npy" for name in SHARD_FOLDERS)
     shards = " or ".join(f"{place}/" for place in SHARD_FOLDERS.values())
     others = [path.name for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
     listed = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
-    has = f"; there are {listed}, but only {', '.join(SUFFIXES)} are read" if others else ""
+    only = f"only {', '.join(SUFFIXES)} in the folder itself are read"
+    has = f"; there are {listed}, but {only}" if others else ""
     return f"there is neither {plain}, nor {shards}{has}"
-
-
-def _has_plain(files: Mapping[str, object]) -> bool:
-    """Say whether what clip-retrieval can encode is in files of its own instead."""
-    return any(name in files for name in SHARD_FOLDERS)
 
 
 def named(
@@ -117,5 +125,12 @@ def named(
     good = in_order(name for name in there if name not in faults)
     if wanted is None:
         leave = f" or leave it out: {advice(good)}" if good else ""
-        problems += [f"{called(name)}: {fault}; rename it{leave}" for name, fault in faults.items()]
+        listed = [f"{called(name)}: {fault}; rename it{leave}" for name, fault in faults.items()]
+        problems += listed if len(listed) <= _NAMED else listed[:1]
+        if len(listed) > _NAMED:
+            problems.append(
+                f"{len(listed) - 1:,} more names are like that; if these are one row each, save "
+                "all of a modality as one array [rows, width], such as image.npy, with the names "
+                "in ids.txt, one a line"
+            )
     return chosen(wanted, good, problems)

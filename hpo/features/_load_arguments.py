@@ -136,6 +136,12 @@ def _source_problems(features: Any, test: object) -> list[str]:
         for name, value in features.items()
         if not isinstance(value, str | Path | Mapping)
     ]
+    problems += [
+        f"features['{name}'] has a vector for each name of a row, but must be an array or a "
+        f"DataFrame: pd.DataFrame.from_dict(features['{name}'], orient='index')"
+        for name, value in features.items()
+        if isinstance(value, Mapping) and value and all(map(_is_vector, value.values()))
+    ]
     if isinstance(test, Mapping):
         problems += [
             f"test['{name}'] must be a mapping of modalities to arrays, for a source of features "
@@ -144,6 +150,12 @@ def _source_problems(features: Any, test: object) -> list[str]:
             if not isinstance(value, Mapping) or not isinstance(features.get(name), Mapping)
         ]
     return problems
+
+
+def _is_vector(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return bool(value) and isinstance(value[0], int | float)
+    return getattr(value, "ndim", None) == 1
 
 
 def _encoder_problems(encoder: Any) -> list[str]:

@@ -68,11 +68,13 @@ class Wanted:
         ids: Their ImageIDs.
         captions: Their captions; empty if unknown.
         table: What the rows are called in messages.
+        averaged: Whether rows have further captions, which count as much as these.
     """
 
     ids: Sequence[str]
     captions: Sequence[str]
     table: str
+    averaged: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -150,14 +152,32 @@ def match_rows(
         problems += faults
         if faults:
             return None
-        if reads_captions:
-            result.doubts.extend(_other_captions(columns, result.rows, wanted, where))
+        captions, changed = _other_captions(columns, result.rows, wanted)
+        theirs = set(map(_plain, columns[captions])) if changed else set()
+        if len(changed) > 1 and all(_plain(wanted.captions[index]) in theirs for index in changed):
+            problems.append(
+                f"{where} has '{result.by}' and '{captions}', which put the rows in different "
+                "orders; remove the one that is wrong"
+            )
+            return None
+        if changed and reads_captions:
+            result.doubts.append(
+                f"{where}: {len(changed)} captions are others than those of {wanted.table}, such "
+                f"as that of '{wanted.ids[changed[0]]}', and the text embeddings are of those"
+            )
         return result
     for name in ranked if any(wanted.captions) else ():
         faults = []
         match = _by_caption(columns[name], wanted, same, faults, where, name)
         problems += faults
         if faults:
+            return None
+        if match is not None and wanted.averaged:
+            problems.append(
+                f"{where} names rows by captions, but rows of {wanted.table} have several, whose "
+                "mean is asked for; write the ImageIDs beside the array, or take --captions first "
+                "or each"
+            )
             return None
         if match is not None:
             return match
@@ -177,9 +197,9 @@ def _is_position(name: str, values: Sequence[str], ids: Sequence[str]) -> bool:
 
 
 def _counts(values: Sequence[str]) -> bool:
-    """Say whether values are 0, 1, 2, … or 1, 2, 3, …"""
-    return any(
-        all(value == str(number) for number, value in enumerate(values, start)) for start in (0, 1)
+    """Say whether values are 0, 1, 2, … or 1, 2, 3, …, perhaps with zeros before them."""
+    return all(map(_is_number, values)) and any(
+        all(int(value) == number for number, value in enumerate(values, start)) for start in (0, 1)
     )
 
 
@@ -302,24 +322,17 @@ def _first_rows(
 
 
 def _other_captions(
-    columns: Mapping[str, Sequence[str]], rows: np.ndarray, wanted: Wanted, where: str
-) -> list[str]:
-    """Say how many captions beside the array are others than ours."""
-    name = next((name for name in columns if name.lower() in _CAPTIONS), None)
-    if name is None or not any(wanted.captions):
-        return []
+    columns: Mapping[str, Sequence[str]], rows: np.ndarray, wanted: Wanted
+) -> tuple[str, list[int]]:
+    """Return the column of captions beside the array, and which of ours are others than there."""
+    name = next((name for name in columns if name.lower() in _CAPTIONS), "")
+    if not name or not any(wanted.captions):
+        return name, []
     theirs = columns[name]
-    other = [
+    return name, [
         index
         for index, row in enumerate(rows.tolist())
         if row != ABSENT and _plain(theirs[row]) != _plain(wanted.captions[index])
-    ]
-    if not other:
-        return []
-    first = wanted.ids[other[0]]
-    return [
-        f"{where}: {len(other)} captions are others than those of {wanted.table}, such as that of "
-        f"'{first}', and the text embeddings are of those"
     ]
 
 

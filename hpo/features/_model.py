@@ -14,7 +14,7 @@ from hpo.features._encoder import Encoder
 from hpo.features._hub import fail_fast, quiet
 from hpo.features._long_captions import count_tokens, tokenizer_of, windows_of
 from hpo.features._precision import precision_on
-from hpo.features._weights import misfit, plain_weights
+from hpo.features._weights import misfit, not_finite, plain_weights
 from hpo.images import open_image
 
 __all__ = ["Model"]
@@ -82,6 +82,9 @@ class Model:
                 **settings,
             )
             self._tokenize = tokenizer_of(encoder)
+        broken = not_finite(model)
+        if broken is not None:
+            raise InputError(f"its weight {broken} has NaN or infinity; get the file again")
         self._context = encoder.context_length
         self._model = model.eval()
         self._preparation = Preparation(transform)

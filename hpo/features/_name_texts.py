@@ -28,12 +28,12 @@ def name_texts(values: Sequence[Any]) -> list[str] | None:
 
 
 def _text(value: Any) -> str | None:
-    if value is None or value != value:
+    if value is None:
         return ""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else "" if value != value else None
     if isinstance(value, str | int) and not isinstance(value, bool):
         return str(value)
     return None

@@ -2,13 +2,13 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import InputError
-from hpo.features._formats import open_npy
+from hpo.features._formats import open_file, open_npy
 from hpo.features._name_texts import NAMING, name_texts
 from hpo.features._parquet import read_parquet
 from hpo.files import regular
@@ -20,7 +20,8 @@ _TABLES = ("metadata", "meta", "index", "manifest", "rows", "train", "test")
 # Files with other names are read only up to this size, in bytes.
 _LARGEST = 100_000_000
 _NOT_READ = (".pkl", ".pickle", ".joblib", ".xlsx", ".feather", ".h5")
-_SUFFIXES = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet", ".npy")
+_ARRAYS = (".npy", ".npz", ".pt", ".pth")
+_SUFFIXES = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet", *_ARRAYS)
 
 
 @dataclass
@@ -52,13 +53,19 @@ def is_list_of_names(path: Path) -> bool:
     if not is_kind and not NAMING.fullmatch(stem.partition("_")[2]):
         return False
     try:
-        return open_npy(path).ndim == 1
+        values = open_npy(path)
+        return values.ndim == 1 or values.dtype.kind in "US"
     except (InputError, OSError):
         return is_kind  # reading the names says what is wrong
 
 
 def names_beside(
-    folder: Path, array: str, part: str, count: int, problems: list[str], *, alone: bool
+    folder: Path,
+    array: str,
+    part: str,
+    count: int,
+    problems: list[str],
+    arrays: Collection[Path] = (),
 ) -> Beside:
     """Read all files of a folder that name the rows of an array.
 
@@ -72,11 +79,10 @@ def names_beside(
         part: ``train`` or ``test``.
         count: How many rows it has.
         problems: Takes what is wrong with a file.
-        alone: Whether the file of the array is the only one of its name, so that a Parquet file
-            of that name isn't what was read already.
+        arrays: Files that have embeddings; names in them are of their own rows.
     """
     beside = Beside()
-    for path in sorted(folder.iterdir()):
+    for path in _candidates(folder, array.lower(), part):
         kind = _kind(path, array.lower(), part)
         if path.suffix.lower() in _NOT_READ and NAMING.fullmatch(path.stem.lower()):
             problems.append(
@@ -84,7 +90,7 @@ def names_beside(
                 f"{path.stem.lower()}.txt, or move it away"
             )
             continue
-        if kind is None or (path.suffix == ".parquet" and path.stem == array and not alone):
+        if kind is None or path in arrays:
             continue
         if not path.is_file():
             problems += [f"{path.name} is there, but is no regular file"] if kind else []
@@ -116,6 +122,21 @@ def names_beside(
     return beside
 
 
+def _candidates(folder: Path, array: str, part: str) -> list[Path]:
+    """List the files of a folder; where some are called after this array, those called after
+    images are theirs alone."""
+    paths = sorted(folder.iterdir())
+
+    def called_after(path: Path, *starts: str) -> bool:
+        return path.stem.lower().removeprefix("test_").removeprefix("train_").startswith(starts)
+
+    if array == "image" or not any(
+        called_after(path, array) and _kind(path, array, part) for path in paths
+    ):
+        return paths
+    return [path for path in paths if not called_after(path, "image_", "img_")]
+
+
 def _kind(path: Path, array: str, part: str) -> str | None:
     """Return what a file has of the rows of an array, such as ``ids``.
 
@@ -123,7 +144,7 @@ def _kind(path: Path, array: str, part: str) -> str | None:
     """
     if path.suffix.lower() not in _SUFFIXES or path.name.startswith("."):
         return None
-    if path.suffix == ".npy" and not path.is_file():
+    if path.suffix in _ARRAYS and not path.is_file():
         return None
     words = path.stem.lower().replace("-", "_").replace(".", "_")
     is_test = words == "test" or words.startswith("test_") or words.endswith("_test")
@@ -137,7 +158,7 @@ def _kind(path: Path, array: str, part: str) -> str | None:
     own = bare.removeprefix(f"{array}_")
     if NAMING.fullmatch(own) and (path.suffix != ".npy" or is_list_of_names(path)):
         return own
-    if path.suffix == ".npy":
+    if path.suffix in _ARRAYS:
         return None
     if bare == array:
         return "captions" if array == "text" and path.suffix == ".txt" else "names"
@@ -151,8 +172,12 @@ def _read(path: Path, kind: str, count: int) -> dict[str, Sequence[str]]:
         InputError: It is damaged; the message goes on after the file's name.
     """
     suffix = path.suffix.lower()
+    if suffix in (".npz", ".pt", ".pth"):
+        return dict(open_file(path).columns)
     if suffix == ".npy":
         values = open_npy(path)
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = values[:, 0]
         if values.ndim != 1 or values.dtype.kind not in "USTiu":
             raise InputError(f"is {values.dtype} {list(values.shape)}, but must be one name a row")
         if values.dtype.kind == "S":

@@ -6,17 +6,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hpo.features._arrays import Source
+from hpo.features._arrays import Source, described
 from hpo.features._found import Found
 from hpo.features._match import ABSENT, Match, Wanted, match_rows
 from hpo.features._modalities import ENCODED
 from hpo.notes import Note
 
-__all__ = ["Ordered", "notes_on", "order_rows", "type_notes"]
+__all__ = ["Ordered", "length_notes", "notes_on", "order_rows", "type_notes", "zero_notes"]
 
 _NAMED = 5
 #: Embeddings of one caption differ by rounding; by how much, of their largest value.
 _TOLERANCE = 0.01
+#: Vectors of one encoder are of about the same length, in the mean over rows.
+_MOST_LONGER = 2
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ def type_notes(found: Iterable[Found]) -> list[Note]:
     for one in found:
         if one.unread:
             unread = ", ".join(one.unread)
-            notes.append(Note(f"{one.name}: {unread} beside it isn't read", doubtful=False))
+            verb = "isn't" if len(one.unread) == 1 else "aren't"
+            notes.append(Note(f"{one.name}: {unread} beside it {verb} read", doubtful=False))
         if one.made_of:
             ends = f"'{one.made_of[0]}' to '{one.made_of[-1]}'"
             alike = len({re.sub(r"\d+$", "", name) for name in one.made_of}) == 1
@@ -140,6 +143,37 @@ def type_notes(found: Iterable[Found]) -> list[Note]:
     return notes
 
 
+def length_notes(sources: Mapping[tuple[str, str], Source]) -> list[Note]:
+    """Say where the embeddings of the two parts are of other lengths, as if scaled otherwise."""
+    notes = []
+    for (part, name), source in sources.items():
+        other = sources.get(("test", name))
+        if part != "train" or other is None:
+            continue
+        ours, theirs = _length(source), _length(other)
+        if min(ours, theirs) > 0 and max(ours, theirs) > _MOST_LONGER * min(ours, theirs):
+            notes.append(
+                Note(
+                    f"{source.name} has vectors of length {ours:.3g} in the mean, but {other.name} "
+                    f"of {theirs:.3g}; a model takes them for scaled alike"
+                )
+            )
+    return notes
+
+
+def _length(source: Source) -> float:
+    """Return how long vectors are in the mean of the first rows."""
+    for _, values in source.blocks():
+        return float(np.linalg.norm(values, axis=1).mean())
+    return 0.0
+
+
+def zero_notes(name: str, rows: Sequence[int]) -> list[Note]:
+    """Say which rows of embeddings are zero as a whole, if any."""
+    text = f"{name} has only zeros in {described(rows)}, as where nothing could be encoded"
+    return [Note(text)] if rows else []
+
+
 def _with_perhaps(found: Found, wanted: Wanted, least: int) -> Found:
     """Take the first file of another name that has the first ``least`` ImageIDs in a column."""
     for where, columns in found.perhaps.items():
@@ -156,7 +190,7 @@ def _never(_first: int, _second: int) -> bool:
 
 def _joined(train: Wanted, test: Wanted) -> Wanted:
     captions = [*train.captions, *test.captions] if train.captions and test.captions else ()
-    return Wanted([*train.ids, *test.ids], captions, train.table)
+    return Wanted([*train.ids, *test.ids], captions, train.table, train.averaged)
 
 
 def _placed(

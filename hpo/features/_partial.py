@@ -82,6 +82,7 @@ def encode_present(
     lacking: Mapping[str, NDArray[np.bool_]],
     rules: Mapping[str, LongCaptions],
     notes: list[Note],
+    left_out: Mapping[int, str],
     **options: Any,
 ) -> tuple[dict[str, dict[str, NDArray[np.float16]]], dict[int, str]]:
     """Encode what there is of rows with each of several encoders; see ``extract_present``.
@@ -94,6 +95,7 @@ def encode_present(
         lacking: Which rows lack each modality, [N].
         rules: What each source does to captions longer than its context.
         notes: Takes what was done to what was encoded, or taken on trust.
+        left_out: Rows that aren't to be encoded, and why.
 
     Returns:
         Embeddings by source and modality of the rows that all could encode; and what is wrong with
@@ -104,7 +106,7 @@ def encode_present(
     """
     from hpo.data import take_rows
 
-    bad: dict[int, str] = {}
+    bad = dict(left_out)
     while True:
         kept = np.delete(np.arange(len(rows)), sorted(bad))
         mask = np.zeros(len(rows), dtype=np.bool_)

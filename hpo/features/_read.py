@@ -7,9 +7,12 @@ import numpy as np
 
 from hpo.errors import InputError
 from hpo.features._arrays import Source, check_values
+from hpo.features._clip_retrieval import SHARD_FOLDERS, find_clip_retrieval, shard_folders
 from hpo.features._found import array_files, find_arrays
+from hpo.features._import_names import folder_title, no_folder
 from hpo.features._match import ABSENT, Wanted
-from hpo.features._order import notes_on, order_rows
+from hpo.features._modalities import in_order
+from hpo.features._order import notes_on, order_rows, type_notes, zero_notes
 from hpo.notes import Note
 
 __all__ = ["read_embeddings"]
@@ -24,6 +27,8 @@ def read_embeddings(
     *,
     ids: Sequence[str] | None = None,
     captions: Sequence[str] = (),
+    averaged: bool = False,
+    skip_absent: bool = False,
     notes: list[Note] | None = None,
 ) -> dict[str, np.ndarray]:
     """Open the embeddings of all rows of a table, which float16 must be able to hold.
@@ -42,6 +47,9 @@ def read_embeddings(
             names beside an array don't have, or a file that isn't there, as if all rows were.
         ids: The ImageIDs of the rows; without them nothing can be compared.
         captions: The captions of the rows.
+        averaged: Whether rows have further captions, so that one of them names no row.
+        skip_absent: Take rows of any modality that are NaN or that the names beside an array don't
+            have as rows of NaN.
         notes: Takes what was done, or taken on trust.
 
     Returns:
@@ -51,59 +59,73 @@ def read_embeddings(
         InputError: A file is missing or damaged, doesn't fit the rows or widths, or has values
             that float16 can't hold; all problems are listed.
     """
-    title = f"The embeddings folder '{folder}' can't be used:"
     if not folder.is_dir():
-        raise InputError("there is no such folder", title)
+        raise InputError(no_folder(folder), folder_title(folder))
     files = array_files(folder, [])
     own_files = table.startswith("test") and any("test" in files.get(name, {}) for name in widths)
     part = "test" if own_files else "train"
     faults: dict[str, list[str]] = {modality: [] for modality in widths}
     arrays: dict[str, np.ndarray] = {}
-    needed = {m: {part: files[m][part]} for m in widths if part in files.get(m, {})}
-    found = find_arrays(folder, needed, faults)
-    wanted = Wanted(ids or [""] * rows, captions, table)
+    found = find_arrays(
+        folder, files, {m: [part] for m in widths if part in files.get(m, {})}, faults
+    )
+    shards = [m for m in SHARD_FOLDERS if m in widths and m not in files]
+    shards = [m for m in shards if shard_folders(folder, m)]
+    others: list[str] = []
+    found |= find_clip_retrieval(folder, shards, others)
+    by_name = {name: one for (_, name), one in found.items()}
+    wanted = Wanted(ids or [""] * rows, captions, table, averaged)
     ordered = {}
+    said: list[Note] = []
     for modality, width in widths.items():
-        name = f"{modality}_test.npy" if own_files else f"{modality}.npy"
-        if modality not in needed:
+        one = by_name.get(modality)
+        if one is None:
+            if part in files.get(modality, {}) or modality in shards:
+                continue  # and it was said why
             if modality in may_lack:
                 arrays[modality] = np.broadcast_to(np.float16(np.nan), (rows, width))
             else:
-                text = f"there is no file {name}, but the model reads {modality} embeddings"
-                faults[modality].append(text)
+                name = f"{modality}_test.npy" if own_files else f"{modality}.npy"
+                there = ", ".join(in_order(files)) or "no embeddings"
+                faults[modality].append(
+                    f"there is no file {name}, but the model reads {modality} embeddings; the "
+                    f"folder has {there}"
+                )
             continue
-        one = found.get((part, modality))
-        if one is None:
-            continue
-        (array,) = one.arrays
+        may_lack_rows = skip_absent or modality in may_lack
         given = order_rows(
             one,
             modality,
-            {part: wanted},
+            {one.holds if one.holds == "test" else "train": wanted},
             faults[modality],
             matched=ids is not None,
             own_test=True,
-            skip=modality in may_lack,
+            skip=may_lack_rows,
         )
-        if array.shape[1] != width:
+        if one.arrays[0].shape[1] != width:
             faults[modality].append(
-                f"{one.name} is {array.shape[1]} wide, but the model reads {width}"
+                f"{one.name} is {one.arrays[0].shape[1]} wide, but the model reads {width}"
             )
-        source = Source(one.name, [array], np.arange(len(array)))
-        check_values(source, faults[modality], may_lack=modality in may_lack)
-        if part in given:
-            ordered[part, modality] = given[part]
-            arrays[modality] = _in_order(array, given[part].source.rows)
-    problems = [fault for each in faults.values() for fault in each]
+        in_place = next(iter(given.values()), None)
+        taken = np.arange(len(one)) if in_place is None else in_place.source.rows
+        there_are = Source(one.name, one.arrays, taken[taken != ABSENT])
+        zeros: list[int] = []
+        check_values(there_are, faults[modality], may_lack=may_lack_rows, zeros=zeros)
+        said += zero_notes(one.name, zeros)
+        if in_place is not None:
+            ordered[part, modality] = in_place
+            arrays[modality] = _in_order(one.arrays, taken)
+    problems = [*others, *(fault for each in faults.values() for fault in each)]
     if problems:
-        raise InputError(problems, title)
-    if notes is not None and ids is not None:
-        notes += notes_on(ordered)
+        raise InputError(problems, folder_title(folder))
+    if notes is not None:
+        notes += [*notes_on(ordered), *said, *type_notes(found.values())]
     return arrays
 
 
-def _in_order(array: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Return rows of an array; NaN for one that is absent."""
+def _in_order(arrays: Sequence[np.ndarray], order: np.ndarray) -> np.ndarray:
+    """Return rows of arrays, counted through all of them; NaN for one that is absent."""
+    array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
     if array.dtype.newbyteorder("=") not in ("float16", "float32"):
         array = array.astype(np.float32)
     if len(order) == len(array) and (order == np.arange(len(order))).all():

@@ -16,11 +16,13 @@ from hpo.errors import InputError
 from hpo.features._torchscript import is_torchscript, torchscript_weights
 from hpo.files import regular
 
-__all__ = ["misfit", "plain_weights"]
+__all__ = ["misfit", "not_finite", "plain_weights"]
 
 # Where trainers put the weights, beside the optimizer's state and such.
 _HOLDERS = ("state_dict", "model_state_dict", "model", "module", "model_ema", "ema")
 _WRAPPERS = ("module.", "_orig_mod.", "model.", "clip_model.", "clip.")
+# What transformers calls the towers of its CLIP and SigLIP.
+_TRANSFORMERS = ("vision_model.", "text_model.")
 # OpenAI's archives have these among the weights.
 _SETTINGS = ("input_resolution", "context_length", "vocab_size")
 _SCALAR: Any = np.float64(0.0).__reduce__()[0]
@@ -73,14 +75,29 @@ def misfit(message: str) -> str | None:
     sizes = re.findall(r"size mismatch for ([^:]+):", message)
     said = [
         f"{len(names)} weights {what}, such as {names[0]}"
-        for names, what in (
-            (lacking, "are lacking"),
-            (others, "are not in the model"),
-            (sizes, "have another size"),
+        if len(names) > 1
+        else f"1 weight {one}, {names[0]}"
+        for names, what, one in (
+            (lacking, "are lacking", "is lacking"),
+            (others, "are not in the model", "is not in the model"),
+            (sizes, "have another size", "has another size"),
         )
         if names
     ]
+    if any(name.startswith(_TRANSFORMERS) for name in others):
+        said.append(
+            "they are named as transformers names them; take open_clip's weights of this model, or "
+            "extract embeddings with transformers and give them with --features"
+        )
     return "its weights are those of another model: " + "; ".join(said)
+
+
+def not_finite(model: torch.nn.Module) -> str | None:
+    """Return the first of a model's weights that has NaN or infinity, if any does."""
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            return name
+    return None
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], bool]:

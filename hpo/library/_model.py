@@ -230,6 +230,7 @@ class Model:
             lacking,
             long_caption_rules(self.trained),
             notes,
+            {},
             device=self.device,
         )
         for note in dict.fromkeys(notes):

@@ -64,7 +64,9 @@ def check_config_value(
     """
     known = [*modalities, *CHOICES["fusion"]]
     if field == "fusion" and isinstance(value, str) and value not in known:
-        rule = f"must be one of: {', '.join(known)}{did_you_mean(value, known)}"
+        near = next((name for name in modalities if name.startswith(f"{value}_")), None)
+        hint = did_you_mean(value, known) if near is None else f"; if '{near}' is it, rename that"
+        rule = f"must be one of: {', '.join(known)}{hint}"
         return [Problem(place, f"{field} is {value!r}, but {rule}")]
     try:
         typed = typed_value(field, value)

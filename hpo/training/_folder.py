@@ -190,7 +190,8 @@ class TrainedModel:
             raise
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, IrregularError) as error:
             name = Path(error.filename or "").name
-            raise InputError(f"{folder} is no model folder: {name}: {error.strerror}") from None
+            text = f"{folder} is no model folder: {name}: {error.strerror}{_nearby(folder)}"
+            raise InputError(text) from None
         except KeyError as error:
             raise InputError(f"{folder} is no model folder: {error} is missing") from None
         except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
@@ -374,3 +375,9 @@ def _checked_config(raw: Mapping[str, Any], modalities: tuple[str, ...]) -> Conf
     config = Config.from_stored(raw)
     check_fusion(config.fusion, modalities)
     return config
+
+
+def _nearby(folder: Path) -> str:
+    """Say where a model is instead: below the results of a study, or around a file of it."""
+    places = [folder.parent] if folder.is_file() else [folder / "model"]
+    return "".join(f"; there is one in {p}" for p in places if (p / "config.json").is_file())

@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from order_samples import CAPTIONS, NAMES, SORTED, doubts, refused, take, vectors
+from order_samples import CAPTIONS, IDS, NAMES, SORTED, doubts, refused, take, vectors
+
+from hpo.features import read_embeddings
+from hpo.notes import Note
 
 
 def shard(
@@ -47,7 +50,7 @@ def test_clip_retrieval_without_metadata_is_on_trust(tmp_path: Path) -> None:
     shard(tmp_path, 0, vectors())
     assert doubts(take(tmp_path)) == [
         "img_emb/: the order was taken on trust to be that of train.csv; it would be certain with "
-        "its metadata/"
+        "its metadata/, or with the ImageIDs in ids.txt, one a line"
     ]
     shard(tmp_path, 1, vectors(1), image_path=["x.jpg"])
     assert refused(tmp_path) == [
@@ -80,4 +83,60 @@ def test_embeddings_and_metadata_of_other_numbers(tmp_path: Path, rows: int) -> 
     assert refused(tmp_path) == [
         f"img_emb/img_emb_0.npy has {rows} rows, but metadata/ has 4 of it",
         f"img_emb/ has {rows} rows, but train.csv has 4",
+    ]
+
+
+def test_names_beside_shards_that_have_no_metadata(tmp_path: Path) -> None:
+    shard(tmp_path, 0, vectors()[SORTED])
+    (tmp_path / "ids.txt").write_text("\n".join(NAMES))
+    features = take(tmp_path)
+    np.testing.assert_array_equal(features.train["image"], vectors())
+    assert doubts(features) == []
+    (tmp_path / "ids.txt").unlink()
+    pd.DataFrame({"image_path": NAMES}).to_csv(tmp_path / "metadata" / "metadata_0.csv")
+    assert refused(tmp_path) == [
+        "metadata/ has metadata_0.csv, but only metadata_0.parquet and such are read; write the "
+        "ImageIDs into ids.txt instead, one a line, or move it away"
+    ]
+
+
+@pytest.mark.parametrize("place", [".", "output"])
+def test_shards_beside_arrays(tmp_path: Path, place: str) -> None:
+    """Those of another modality are taken; those of the same, or below, are passed over, aloud."""
+    names = {"image_path": NAMES}
+    shard(tmp_path / place, 0, vectors(seed=1)[SORTED], "img_emb", **names)
+    shard(tmp_path / place, 0, vectors(seed=2)[SORTED], "text_emb", **names)
+    np.save(tmp_path / "text.npy", vectors())
+    features = take(tmp_path)
+    assert list(features.train) == (["image", "text"] if place == "." else ["text"])
+    np.testing.assert_array_equal(features.train["text"], vectors())
+    if place == ".":
+        np.testing.assert_array_equal(features.train["image"], vectors(seed=1))
+    inner = "" if place == "." else "output/"
+    assert doubts(features)[1:] == [f"{inner}text_emb/ isn't read, as text.npy is there"]
+
+
+def test_keys_that_captions_contradict(tmp_path: Path) -> None:
+    """img2dataset counts rows in the order of its downloads, which isn't that of the table."""
+    columns = {"key": ["000000000", "000000002", "000000007", "000000010"]}
+    columns["caption"] = [CAPTIONS[row] for row in (0, 1, 2, 3)]
+    shard(tmp_path, 0, vectors(), **columns)
+    assert refused(tmp_path) == [
+        "metadata/ has 'key' and 'caption', which put the rows in different orders; remove the one "
+        "that is wrong"
+    ]
+    columns = {"key": [f"{row:09d}" for row in range(4)], "url": [f"https://x/{n}" for n in NAMES]}
+    shard(tmp_path, 0, vectors()[SORTED], **columns)  # which only counts them
+    np.testing.assert_array_equal(take(tmp_path).train["image"], vectors())
+
+
+def test_shards_are_read_to_predict(tmp_path: Path) -> None:
+    shard(tmp_path, 0, vectors(6)[[5, *SORTED][:2]], image_path=["x.jpg", NAMES[0]])
+    shard(tmp_path, 1, vectors(6)[[*SORTED[1:], 4]], image_path=[*NAMES[1:], "y.jpg"])
+    notes: list[Note] = []
+    found = read_embeddings(tmp_path, "test.csv", 4, {"image": 3}, ids=IDS, notes=notes)
+    np.testing.assert_array_equal(found["image"], vectors(6)[:4])
+    assert [str(note) for note in notes] == [
+        "img_emb/: 2 rows are none of test.csv, and not used",
+        "img_emb/: in the order of test.csv by metadata/",
     ]

@@ -83,6 +83,8 @@ def test_openai_weights_get_their_activation(
         ("ViT-L-14/", r"^encoder 'ViT-L-14/' names no weights"),
         ("dmeo", r"\(did you mean 'demo'\?\)"),
         ("ViTL-14/openai", r"\(did you mean 'ViT-L-14/openai'\?\)"),
+        ("ViT-B/32", r"\(did you mean 'ViT-B-32/openai'\?\)"),
+        ("openai/clip-vit-large-patch14-336", r"\(did you mean 'ViT-L-14-336/openai'\?\)"),
         ("/no/such/folder", r"^encoder '/no/such/folder' is neither a folder nor a model"),
         ("local-dir:/no/such", r"^encoder 'local-dir:/no/such' is neither a folder nor"),
     ],
@@ -178,6 +180,41 @@ def test_weights_that_do_not_fit(
         InputError, match=r"its weights are those of another model: 2 weights have another size"
     ):
         extract_features(parts_of(make_dataset(2, 0)), str(folder), tmp_path / "store")
+
+
+def test_weights_that_are_no_numbers(
+    checkpoint: Path, make_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "copy")
+    path = folder / "open_clip_model.safetensors"
+    weights = load_file(path)
+    weights["visual.proj"][0, 0] = float("nan")
+    save_file(weights, path)
+    with pytest.raises(InputError, match=r"its weight visual\.proj has NaN or infinity; get the f"):
+        extract_features(parts_of(make_dataset(2, 0)), str(folder), tmp_path / "store")
+
+
+def test_weights_as_transformers_names_them(
+    tiny_model: str, make_dataset: MakeDataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file({"vision_model.post_layernorm.bias": torch.zeros(2)}, path)
+    with pytest.raises(InputError) as caught:
+        extract_features(parts_of(make_dataset(2, 0)), f"{tiny_model}/{path}", tmp_path / "store")
+    assert (
+        "1 weight is not in the model, vision_model.post_layernorm.bias; they are named as "
+        "transformers names them; take open_clip's weights of this model, or extract embeddings "
+        "with transformers and give them with --features"
+    ) in str(caught.value)
+
+
+def test_a_file_in_place_of_its_folder(checkpoint: Path, tmp_path: Path) -> None:
+    name = str(checkpoint / "open_clip_model.safetensors")
+    with pytest.raises(InputError) as caught:
+        resolve_encoder(name, tmp_path)
+    assert str(caught.value) == (
+        f"encoder '{name}' is a file, but must be its folder: --encoder {checkpoint}"
+    )
 
 
 def test_half_precision_agrees(checkpoint: Path, tmp_path: Path) -> None:

@@ -102,7 +102,8 @@ def test_all_problems_are_listed(tmp_path: Path) -> None:
 def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
     write(tmp_path / "in" / "text.npy", np.full((9, 2), np.nan, np.float16))
     assert problems(tmp_path / "in", tmp_path, 9, 0) == [
-        "text.npy has NaN or infinity in rows 0, 1, 2, 3, 4 and 4 more (counted from 0)"
+        "text.npy has NaN or infinity in rows 0, 1, 2, 3, 4 and 4 more (counted from 0); "
+        "--skip-bad-images leaves out rows that are NaN as a whole"
     ]
 
 

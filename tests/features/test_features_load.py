@@ -70,7 +70,8 @@ def test_a_third_modality_goes_all_the_way(folder: Path, tmp_path: Path) -> None
         read_embeddings(embeddings, "test.csv", 2, {"audio": 3, "ocr": 2})
     assert caught.value.problems == [
         "audio_test.npy is 4 wide, but the model reads 3",
-        "there is no file ocr_test.npy, but the model reads ocr embeddings",
+        "there is no file ocr_test.npy, but the model reads ocr embeddings; the folder has "
+        "image, text, audio",
     ]
 
 

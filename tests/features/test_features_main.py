@@ -203,7 +203,7 @@ def test_rows_without_an_embedding_are_left_out(
         "text: 3 labelled and 0 test rows, 3 wide",
     ]
     assert lines[-1] == (
-        "note: 1 rows are left out, as they have no image that can be read or no embedding"
+        "note: 1 row is left out, as it has no image that can be read or no embedding"
     )
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from order_samples import CAPTIONS, IDS, NAMES, SORTED, doubts, refused, take, vectors
+from safetensors.torch import save_file
 
 from hpo.errors import InputError
 from hpo.features import import_arrays, load_data
@@ -71,6 +73,77 @@ def test_whole_floats_are_names_in_the_same_file(
     assert np.array_equal(take(tmp_path).train["image"], vectors())
 
 
+@pytest.mark.parametrize(
+    ("file", "write"),
+    [
+        ("filenames.npy", lambda path: np.save(path, np.array(NAMES)[:, None])),
+        ("names.npz", lambda path: np.savez(path, np.array(NAMES))),
+        ("ids.pt", lambda path: torch.save(NAMES, path)),
+    ],
+)
+def test_names_alone_in_formats_of_arrays(
+    tmp_path: Path, file: str, write: Callable[[Path], Any]
+) -> None:
+    np.save(tmp_path / "image.npy", SHUFFLED)
+    write(tmp_path / file)
+    features = take(tmp_path)
+    assert list(features.train) == ["image"] and not doubts(features)
+    assert np.array_equal(features.train["image"], vectors())
+
+
+def test_each_array_has_names_of_its_own(tmp_path: Path) -> None:
+    """What is called after images is of them, where the texts have their own."""
+    np.save(tmp_path / "image.npy", SHUFFLED)
+    np.save(tmp_path / "text.npy", vectors(seed=1)[::-1])
+    (tmp_path / "image_ids.txt").write_text("\n".join(NAMES))
+    (tmp_path / "text_ids.txt").write_text("\n".join(IDS[::-1]))
+    features = take(tmp_path)
+    assert np.array_equal(features.train["image"], vectors())
+    assert np.array_equal(features.train["text"], vectors(seed=1))
+    (tmp_path / "text_ids.txt").unlink()
+    (tmp_path / "text_captions.txt").write_text("\n".join(CAPTIONS[::-1]))
+    assert np.array_equal(take(tmp_path).train["text"], vectors(seed=1))
+
+
+def test_pairs_and_what_transformers_gives_out(tmp_path: Path) -> None:
+    pairs = [(n, torch.tensor(row)) for n, row in zip(NAMES, SHUFFLED, strict=True)]
+    torch.save(pairs, tmp_path / "image.pt")
+    assert np.array_equal(take(tmp_path).train["image"], vectors())
+    torch.save([*pairs, pairs[0]], tmp_path / "image.pt")
+    assert refused(tmp_path) == ["image.pt has two vectors of one name, but must have one for each"]
+    (tmp_path / "image.pt").unlink()
+    outputs = {"image_embeds": torch.tensor(vectors()), "logits_per_image": torch.ones(4, 4)}
+    torch.save(outputs, tmp_path / "clip.pt")
+    features = take(tmp_path)
+    assert list(features.train) == ["image_embeds"]
+    said = [note.text for note in features.notes]
+    assert "clip.pt: logits_per_image beside it isn't read" in said
+
+
+@pytest.mark.parametrize("text", [json.dumps(NAMES), "\n".join(NAMES), ",".join(NAMES), "x,y"])
+def test_names_in_the_metadata_of_safetensors(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "image.safetensors"
+    save_file({"a": torch.tensor(SHUFFLED)}, path, {"ids": text, "name": "mine"})
+    if text == "x,y":
+        assert refused(tmp_path) == [
+            f"{path.name} has ids in its metadata that can't be read; write them as a list in JSON"
+        ]
+    else:
+        assert np.array_equal(take(tmp_path).train["image"], vectors())
+
+
+def test_safetensors_that_begin_as_pickles_do(tmp_path: Path) -> None:
+    """The file begins with the length of its header, of which the first byte may be any."""
+    path = tmp_path / "image.safetensors"
+    for length in range(0, 256, 8):
+        about = {"ids": json.dumps(NAMES), "about": "x" * length}
+        save_file({"a": torch.tensor(SHUFFLED)}, path, about)
+        if path.read_bytes()[0] == 0x80:
+            break
+    assert path.read_bytes()[0] == 0x80
+    assert np.array_equal(take(tmp_path).train["image"], vectors())
+
+
 def test_names_that_are_there_and_can_not_be_read(tmp_path: Path) -> None:
     np.save(tmp_path / "image.npy", SHUFFLED)
     pd.to_pickle(NAMES, tmp_path / "ids.pkl")
@@ -129,8 +202,9 @@ def test_embeddings_of_rows_that_are_not_there_are_told(tmp_path: Path) -> None:
         lambda x: pd.Series([row.tolist() for row in x]),
         lambda x: pd.DataFrame(x.numpy()).astype("Float32"),
         lambda x: x.tolist(),
+        lambda x: pa.Table.from_pandas(pd.DataFrame(x.numpy())),
     ],
-    ids=["grad", "bfloat16", "float8", "sparse", "list", "Series", "nullable", "lists"],
+    ids=["grad", "bfloat16", "float8", "sparse", "list", "Series", "nullable", "lists", "arrow"],
 )
 def test_arrays_in_memory_of_every_kind(tmp_path: Path, kind: Callable[[Any], Any]) -> None:
     values = np.array([[0, 1, 2], [3, 4, 5], [6, 7, 8], [-1, -2, -4]], dtype=np.float32)
@@ -157,6 +231,23 @@ def test_what_is_masked_or_ragged_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             import_arrays({"image": values}, 4, tmp_path)
         assert said in str(caught.value)
+
+
+def test_what_names_its_rows_otherwise_is_refused_with_the_way_on(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"ImageID": IDS, "labels": list("abab")})
+    by_name = dict(zip(IDS, vectors(), strict=True))
+    with pytest.raises(InputError) as caught:
+        load_data(frame, features={"image": by_name}, cache=tmp_path)
+    assert caught.value.problems == [
+        "features['image'] has a vector for each name of a row, but must be an array or a "
+        "DataFrame: pd.DataFrame.from_dict(features['image'], orient='index')"
+    ]
+    with pytest.raises(InputError) as caught:
+        load_data(frame, features={"image": pd.DataFrame(vectors()).assign(ImageID=IDS)})
+    assert caught.value.problems == [
+        "features['image'] has the column 'ImageID', which has no numbers; if it names the rows, "
+        "make it the index: set_index('ImageID')"
+    ]
 
 
 def test_the_index_of_labels_is_compared_with_that_of_embeddings(tmp_path: Path) -> None:

@@ -350,7 +350,7 @@ def test_numbers_beside_embeddings(tmp_path: Path) -> None:
     np.savez(tmp_path / "image.npz", image=image, ids=np.array(IDS), norms=np.ones(4), scale=2.0)
     features = take(tmp_path)
     np.testing.assert_array_equal(features.train["image"], image)
-    assert ("image.npz: norms, scale beside it isn't read", False) in [
+    assert ("image.npz: norms, scale beside it aren't read", False) in [
         (str(note), note.doubtful) for note in features.notes
     ]
     whole = (image * 10).astype(np.int8)
@@ -405,5 +405,5 @@ def test_files_of_other_formats_are_named(tmp_path: Path) -> None:
     (tmp_path / "image.h5").touch()
     assert refused(tmp_path) == [
         "there is neither image.npy nor text.npy, nor img_emb/ or text_emb/; there are image.h5, "
-        "but only .npy, .npz, .pt, .pth, .safetensors, .parquet are read"
+        "but only .npy, .npz, .pt, .pth, .safetensors, .parquet in the folder itself are read"
     ]

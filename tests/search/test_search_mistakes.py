@@ -238,3 +238,14 @@ def test_a_bad_setting_is_named_by_where_it_comes_from(
 def test_a_kind_that_is_missing_is_asked_for(tmp_path: Path) -> None:
     path = write(tmp_path, GREEDY.replace("  kind: greedy\n", ""))
     assert problems_of(path) == [f"{path}:4: 'kind' is missing in search"]
+
+
+def test_a_modality_that_is_called_otherwise(tmp_path: Path) -> None:
+    """Files are often called as transformers calls what its CLIP gives out."""
+    path = write(tmp_path, GREEDY)
+    with pytest.raises(InputError) as caught:
+        load_space(path, modalities=("image_embeds", "text_embeds"))
+    assert "fusion is 'image', but must be one of: image_embeds, text_embeds, concat" in str(
+        caught.value
+    )
+    assert "gated; if 'image_embeds' is it, rename that" in str(caught.value)
