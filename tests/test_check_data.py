@@ -112,3 +112,12 @@ def test_parts_and_pictures(folder: Path, check: Callable[..., list[str]]) -> No
         "classes: 2, with their labelled rows and rows to predict",
         "  x  2 and 1",
     ]
+
+
+def test_settings_of_a_folder_under_another_name(
+    folder: Path, check: Callable[..., list[str]]
+) -> None:
+    (folder / "hpo.yml").write_text("columns: {labels: [cat, dog]}\n")
+    assert check(status=2) == [
+        "error: data/hpo.yml: isn't read, but must be called hpo.yaml; rename it"
+    ]
