@@ -64,6 +64,7 @@ def test_what_is_printed(folder: Path, check: Callable[..., list[str]]) -> None:
         "  image: data/images/d.png, 11 × 8 RGB",
         "note: animals.tsv is read, as it is the only table there",
         "note: animals.tsv: 1 column isn't read: 'width'",
+        "note: animals.tsv: 1 of 3 rows have no caption",
         "doubtful: 1 of the 4 images above can't be read: 'b.png'; the others are opened when they "
         "are encoded",
         "1 doubtful, which --strict refuses",

@@ -192,6 +192,10 @@ def part_notes(part: TablePart, table: Table) -> list[Note]:
                 f"printed, such as {_shown(printed[0])}, and are read as such; write the bare text"
             )
         )
+    empty = sum(not texts for texts in part.captions or ())
+    if empty:
+        said = f"{part.rows.source}: {empty:,} of {len(part.rows):,} rows have no caption"
+        notes.append(Note(said, doubtful=False))
     captions = [text for texts in part.captions or () for text in texts]
     texts = [*part.rows.ids, *captions, *(text for cell in part.labels or () for text in _in(cell))]
     notes += text_notes(part.rows.source, texts, captions)

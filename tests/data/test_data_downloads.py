@@ -158,6 +158,7 @@ def test_what_archives_lack_is_told(tmp_path: Path) -> None:
         (True, "the shards train-0 to train-3 are there, but not 2 of them (1, 2)"),
         (True, "train-*.tar: 1 of 2 samples have no 'caption'"),
         (False, "train-*.tar: files that aren't read: 1 .npy"),
+        (False, "train-*.tar: 1 of 2 rows have no caption"),
     ]
 
 
