@@ -31,7 +31,7 @@ BITS: dict[str, int] = {
 #: What programs write where there is no value.
 MISSING_WORDS = frozenset(
     {
-        *("nan", "NaN", "NAN", "-nan", "None", "none", "NONE", "NULL", "null", "Null", "NA"),
+        *("nan", "NaN", "NAN", "-nan", "None", "NULL", "null", "Null", "NA"),
         *("<NA>", "N/A", "n/a", "NaT", "\\N", "#N/A", "undefined", "?", "-", "--", "---"),
         *("#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!"),
     }

@@ -239,3 +239,12 @@ def test_a_word_for_no_label_that_no_row_has(make_folder: MakeFolder) -> None:
     assert read(make_folder, ["a", "b"], LabelsAs(no_label=("nan",)))[2][0] == (
         "no row of Labels says 'nan'"
     )
+
+
+@pytest.mark.parametrize("word", ["none", "NONE", "no_label", "Unlabelled"])
+def test_classes_that_may_stand_for_no_label(make_folder: MakeFolder, word: str) -> None:
+    assert read(make_folder, ["cat", "dog", word])[2][0] == (
+        f"the class '{word}' may stand for no label; --no-label '{word}' reads it so (from Python "
+        f"no_label='{word}')"
+    )
+    assert read(make_folder, ["cat", "dog", word], LabelsAs(no_label=(word,)))[0] == ("cat", "dog")
