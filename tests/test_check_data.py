@@ -64,7 +64,7 @@ def test_what_is_printed(folder: Path, check: Callable[..., list[str]]) -> None:
         "  image: data/images/d.png, 11 × 8 RGB",
         "note: animals.tsv is read, as it is the only table there",
         "note: animals.tsv: 1 column isn't read: 'width'",
-        "note: animals.tsv: 1 row has no caption",
+        "note: animals.tsv: 1 of 3 rows have no caption",
         "doubtful: 1 of the 4 images above can't be read: 'b.png'; the others are opened when they "
         "are encoded",
         "1 doubtful, which --strict refuses",
@@ -112,4 +112,13 @@ def test_parts_and_pictures(folder: Path, check: Callable[..., list[str]]) -> No
         "to predict: 1 rows, and to score at the end",
         "classes: 2, with their labelled rows and rows to predict",
         "  x  2 and 1",
+    ]
+
+
+def test_settings_of_a_folder_under_another_name(
+    folder: Path, check: Callable[..., list[str]]
+) -> None:
+    (folder / "hpo.yml").write_text("columns: {labels: [cat, dog]}\n")
+    assert check(status=2) == [
+        "error: data/hpo.yml: isn't read, but must be called hpo.yaml; rename it"
     ]

@@ -171,7 +171,7 @@ def test_no_image_file_and_an_empty_caption(
         "predicted 6 rows of data/test.csv, 3 classes\n"
         "lacking image: 2 rows, predicted without it\n"
         "lacking text: 1 row, predicted without it\n"
-        "note: test.csv: 1 row has no caption\n"
+        "note: test.csv: 1 of 6 rows have no caption\n"
         "  predictions.csv\n  q.csv\n"
     )
     found = probabilities(tmp_path)

@@ -166,8 +166,8 @@ def _decode(content: bytes, name: str, problems: Problems) -> str | None:
         line = content.count(b"\n", 0, error.start) + 1
         byte = content[error.start]
         problems.add(
-            f"{name} line {line}: the byte 0x{byte:02x} is not UTF-8; save it as UTF-8, for "
-            f"example with iconv -f WINDOWS-1252 -t UTF-8 {name} > new-{name}"
+            f"{name} line {line}: the byte 0x{byte:02x} is not UTF-8; save it as UTF-8, or if it "
+            f"is in Windows-1252, use iconv -f WINDOWS-1252 -t UTF-8 {name} > new-{name}"
         )
         return None
 

@@ -49,9 +49,10 @@ def split_cells(
     """
     bare = ["" if cell.strip() in asked.no_label else cell.strip() for cell in cells]
     classes = set(asked.classes or ())
+    idle = [word for word in asked.no_label if word and not any(word in cell for cell in cells)]
     lists = [looks_like_list(cell) for cell in bare]
     certain = asked.way not in ("auto", "multi-hot")
-    notes: list[Note] = []
+    notes = [Note(f"no row of {column} says '{word}'", doubtful=False) for word in idle]
     if asked.way == "list" or (
         not certain
         and any(lists)

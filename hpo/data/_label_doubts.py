@@ -31,7 +31,7 @@ BITS: dict[str, int] = {
 #: What programs write where there is no value.
 MISSING_WORDS = frozenset(
     {
-        *("nan", "NaN", "NAN", "-nan", "None", "none", "NONE", "NULL", "null", "Null", "NA"),
+        *("nan", "NaN", "NAN", "-nan", "None", "NULL", "null", "Null", "NA"),
         *("<NA>", "N/A", "n/a", "NaT", "\\N", "#N/A", "undefined", "?", "-", "--", "---"),
         *("#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!"),
     }
@@ -245,7 +245,7 @@ def _bound(
 ) -> tuple[list[tuple[int, str, str]], list[tuple[int, str, str]]]:
     """Return pairs whose first never stands without the second, and those that are never apart."""
     counts = Counter(word for row in rows for word in set(row))
-    pairs = Counter(pair for row in rows for pair in set(itertools.pairwise(row)))
+    pairs = Counter(pair for row in rows for pair in dict.fromkeys(itertools.pairwise(row)))
     bound = [
         (number, one, other)
         for (one, other), number in pairs.items()

@@ -22,6 +22,8 @@ _JOINTS = ("/", "+", "&", "，", "、", "；", "｜", "<br>")
 _BETWEEN = tuple(
     map(re.compile, (r"\s+", r"\s*(?:[^\w\s]|_)+\s*", r"\s+(?:and|or)\s+", r"\s*(?:,|;)\s*"))
 )
+#: Names that stand for no label now and then, without case, blanks, '_' and '-'.
+_NO_LABEL = frozenset(("none", "nil", "nolabel", "nolabels", "unlabeled", "unlabelled", "missing"))
 #: A name with a score behind it, as in cat:0.9.
 _SCORED = re.compile(r".*[^\d\s.,].*?[:=(\s]\s*\d*[.,]\d+\)?")
 #: A name as Python prints it, or in quotes.
@@ -97,6 +99,14 @@ def class_notes(classes: Sequence[str], labels: np.ndarray) -> list[Note]:
             Note(
                 f"the class '{joined[0]}'{also} has parts that other classes have as well; if "
                 f"'{mark}' separates labels, put ';' in its place"
+            )
+        )
+    none = [name for name in classes if _without_case(name) in _NO_LABEL]
+    if none:
+        notes.append(
+            Note(
+                f"the class '{none[0]}' may stand for no label; --no-label '{none[0]}' reads it so "
+                f"(from Python no_label='{none[0]}')"
             )
         )
     if len(classes) > 1 and all(_SCORED.fullmatch(name) for name in classes):

@@ -25,11 +25,13 @@ from hpo.data._label_notes import class_notes
 from hpo.data._labels_as import LabelsAs
 from hpo.data._problems import Problems
 from hpo.data._rows import NOT_UTF8, is_utf8
+from hpo.errors import did_you_mean
 from hpo.notes import Note
 
 __all__ = ["Labels", "encode_labels", "encode_pieces", "multi_hot"]
 
 Place = Callable[[int], str]
+_SHOWN = 5  # names of classes in a message
 
 
 class Labels(NamedTuple):
@@ -87,6 +89,14 @@ def encode_pieces(
         if classes is not None and len(classes) in (length, _common_length(digits)):
             return _vectors(pieces, digits or rows, place, column, problems, classes)
         listed = classes is not None and {p for row in rows for p in row} <= set(classes)
+        if length is not None and classes is not None and not listed:
+            first = next(index for index, row in enumerate(rows) if row)
+            problems.add(
+                f"{column} looks like vectors of {length} zeros and ones (such as "
+                f"{pieces.cells[first]}, {place(first)}), but there are {len(classes)} classes "
+                f"({_shown(classes)}); name {length}, or the labels themselves"
+            )
+            return Labels(tuple(classes), np.zeros((len(rows), len(classes)), np.uint8), ())
         if length is not None and not listed:
             problems.add(doubt_about_vectors(pieces.cells, rows, pieces.way, place, column))
         elif classes is None:
@@ -95,6 +105,7 @@ def encode_pieces(
         known = set(classes)
         problems.add(
             f"{place(index)}: the label '{label}' is not among the classes"
+            f"{did_you_mean(label, classes)}; they are {_shown(classes)}"
             for index, row in enumerate(rows)
             for label in row
             if label not in known
@@ -113,6 +124,12 @@ def encode_pieces(
     names, matrix = multi_hot(rows, classes)
     problems.add(f"the class {name!r} {NOT_UTF8}" for name in names if not is_utf8(name))
     return Labels(names, matrix, (*notes, *class_notes(names, matrix)))
+
+
+def _shown(classes: Sequence[str]) -> str:
+    """Return the names of classes, of many the first ones."""
+    more = f" and {len(classes) - _SHOWN} more" if len(classes) > _SHOWN else ""
+    return ", ".join(f"'{name}'" for name in classes[:_SHOWN]) + more
 
 
 def multi_hot(

@@ -1,5 +1,6 @@
 """How a column of labels is written, where the owner of the data says it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from hpo.errors import InputError, did_you_mean
 from hpo.files import regular
+from hpo.json_files import parse_json
 
 __all__ = ["SEPARATORS", "WAYS", "LabelsAs", "check_classes", "classes_argument"]
 
@@ -17,6 +19,7 @@ SEPARATORS: dict[str, str | None] = {
     "semicolons": ";",
     "bars": "|",
 }
+_COUNTED = re.compile(r"(\d+)[\s:,]+\D")  # 0 cat, in the file of a detector
 _LISTS = (".txt", ".csv", ".tsv", ".json", ".names", ".yaml", ".list")  # files of class names
 #: All ways to write labels that can be asked for, and what a cell is then.
 WAYS: dict[str, str] = {
@@ -90,10 +93,10 @@ def check_classes(classes: Sequence[str]) -> list[str]:
 
 
 def classes_argument(text: str) -> tuple[str, ...]:
-    """Return the class names of ``--classes``: a file with one a line, or ``A,B,C``.
+    """Return the class names of ``--classes``: a file with one a line or a list, or ``A,B,C``.
 
     Raises:
-        InputError: The file can't be read.
+        InputError: The file can't be read, or has more than names.
     """
     path = Path(text)
     if not path.is_file():
@@ -101,7 +104,30 @@ def classes_argument(text: str) -> tuple[str, ...]:
             raise InputError(f"--classes {text}: there is no such file")
         return tuple(name.strip() for name in text.split(","))
     try:
-        lines = regular(path).read_text(encoding="utf-8-sig").splitlines()
+        content = regular(path).read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--classes {text}: the file can't be read: {error}") from None
-    return tuple(line.strip() for line in lines if line.strip())
+    lines = [line.strip() for line in content.splitlines() if line.strip()]
+    if content.startswith(("[", "{")):
+        lines = _listed(content)
+    elif len(lines) == 1 and "," in lines[0]:
+        lines = [name.strip() for name in lines[0].split(",")]
+    numbers = [found[1] if (found := _COUNTED.match(line)) else "" for line in lines]
+    counted = numbers == [str(number) for number in range(len(lines))]
+    if not lines or counted or lines[0].startswith(("- ", '"', "'")):
+        there = f"but begins with '{content[:40].splitlines()[0]}'" if content else "but is empty"
+        raise InputError(
+            f"--classes {text}: the file must have one name a line, as rows have it, or a list of "
+            f"them in JSON, {there}"
+        )
+    return tuple(lines)
+
+
+def _listed(content: str) -> list[str]:
+    """Return the names of a list in JSON; none if it is no list of texts."""
+    try:
+        names = parse_json(content)
+    except ValueError:
+        return []
+    texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return names if texts else []

@@ -192,13 +192,13 @@ def part_notes(part: TablePart, table: Table) -> list[Note]:
                 f"printed, such as {_shown(printed[0])}, and are read as such; write the bare text"
             )
         )
+    empty = sum(not any(map(str.strip, texts)) for texts in part.captions or ())
+    if empty:
+        said = f"{part.rows.source}: {empty:,} of {len(part.rows):,} rows have no caption"
+        notes.append(Note(said, doubtful=False))
     captions = [text for texts in part.captions or () for text in texts]
     texts = [*part.rows.ids, *captions, *(text for cell in part.labels or () for text in _in(cell))]
     notes += text_notes(part.rows.source, texts, captions)
-    bare = sum(not any(map(str.strip, texts)) for texts in part.captions or ())
-    if 0 < bare < len(part.rows):
-        count = "1 row has" if bare == 1 else f"{bare:,} rows have"
-        notes.append(Note(f"{part.rows.source}: {count} no caption", doubtful=False))
     missing = [text for texts in part.captions or () for text in texts if text in MISSING_WORDS]
     if missing:
         notes.append(

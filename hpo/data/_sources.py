@@ -115,7 +115,8 @@ def find_tables(folder: Path, problems: Problems, *, labelled: bool = True) -> l
         labelled: Whether there must be labelled rows.
     """
     if not folder.is_dir():
-        problems.add(f"'{folder}' is not a folder, but must be one that holds train.csv")
+        inside = f"; give '{folder.parent}'" if folder.is_file() else ""
+        problems.add(f"'{folder}' is not a folder, but must be one that holds train.csv{inside}")
         return []
     files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     found = _named(folder, files, problems)

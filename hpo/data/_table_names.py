@@ -81,7 +81,9 @@ def other_tables(files: Sequence[Path]) -> list[Note]:
     if others:
         shown = ", ".join(others[:_SHOWN])
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-        notes.append(Note(f"{shown}{more}: not read, as no part is called so", doubtful=False))
+        notes.append(
+            Note(f"{shown}{more}: no part is called so, so no rows are read of it", doubtful=False)
+        )
     return notes
 
 

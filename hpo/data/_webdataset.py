@@ -141,7 +141,7 @@ def images_of(shard: Path, unpack: Path | None) -> dict[str, EmbeddedImage]:
     return {
         key: _fields(suffix, read, key, shard, unpack)[_IMAGE]
         for key, suffix, read in _files(shard)
-        if f".{suffix.rpartition('.')[2]}" in IMAGE_SUFFIXES
+        if f".{suffix}" in IMAGE_SUFFIXES
     }
 
 
@@ -170,7 +170,7 @@ def _fields(
     suffix: str, read: Callable[[], bytes], key: str, shard: Path, unpack: Path | None
 ) -> dict[str, Any]:
     """Return what one file of a sample says, by column; of files of other kinds nothing."""
-    if f".{suffix.rpartition('.')[2]}" in IMAGE_SUFFIXES:
+    if f".{suffix}" in IMAGE_SUFFIXES:
         name = f"{shard.stem}/{key}.{suffix}"
         if shard.is_dir():
             return {_IMAGE: name}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["FolderDefaults", "read_folder_defaults"]
 
 _FILE = "hpo.yaml"
+_CALLED_OTHERWISE = ("hpo.yml", "hpo.json")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ def read_folder_defaults(folder: Path) -> FolderDefaults:
     """
     path = folder / _FILE
     if not path.exists():
+        others = [folder / name for name in _CALLED_OTHERWISE if (folder / name).exists()]
+        if others:
+            raise InputError(f"{others[0]}: isn't read, but must be called {_FILE}; rename it")
         return FolderDefaults()
     from hpo.data import LabelsAs
     from hpo.yaml_files import read_yaml

@@ -199,8 +199,8 @@ def test_carriage_returns_end_lines_and_count_as_such() -> None:
         (b"ImageID,Labels,Caption\n", "train.csv has a header but no rows"),
         (
             b"ImageID,Labels,Caption\n1.jpg,1,caf\xe9\n",
-            "train.csv line 2: the byte 0xe9 is not UTF-8; save it as UTF-8, for example with "
-            "iconv -f WINDOWS-1252 -t UTF-8 train.csv > new-train.csv",
+            "train.csv line 2: the byte 0xe9 is not UTF-8; save it as UTF-8, or if it is in "
+            "Windows-1252, use iconv -f WINDOWS-1252 -t UTF-8 train.csv > new-train.csv",
         ),
         (b"ImageID;Labels;Caption\n", "train.csv has a header but no rows"),
         ("ImageID\n".encode("utf-16"), "train.csv is UTF-16, or no text; save it as UTF-8"),

@@ -204,7 +204,7 @@ def test_vectors_that_do_not_fit(make_folder: MakeFolder) -> None:
         "train.csv line 3: Labels '0 1 1' has 3 numbers, but there are 2 classes",
     ]
     assert refused(make_folder, ["red", "green"], LabelsAs(classes=("red",))) == [
-        "train.csv line 3: the label 'green' is not among the classes"
+        "train.csv line 3: the label 'green' is not among the classes; they are 'red'"
     ]
 
 

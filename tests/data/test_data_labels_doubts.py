@@ -202,3 +202,49 @@ def test_a_list_of_a_missing_value_has_no_label(tmp_path: Path, missing: object)
     (tmp_path / "train.json").write_text(json.dumps([{"caption": "a", "labels": ["x", missing]}]))
     with pytest.raises(InputError, match="a label must be an integer or text"):
         load_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ('["red", "dark blue"]', ("red", "dark blue")),
+        ('[\n  "red",\n  "dark blue"\n]\n', ("red", "dark blue")),
+        ("red, dark blue\n", ("red", "dark blue")),
+        ("1 star\n2 stars\n", ("1 star", "2 stars")),
+        ("0\n1\n", ("0", "1")),
+    ],
+)
+def test_files_of_class_names(tmp_path: Path, content: str, names: tuple[str, ...]) -> None:
+    (tmp_path / "names.txt").write_text(content)
+    assert classes_argument(str(tmp_path / "names.txt")) == names
+
+
+@pytest.mark.parametrize(
+    "content", ["0 red\n1 blue\n", "- red\n- blue\n", '{"0": "red"}', "[1, 2]", "\n"]
+)
+def test_files_that_have_more_than_names(tmp_path: Path, content: str) -> None:
+    (tmp_path / "names.txt").write_text(content)
+    with pytest.raises(InputError, match="must have one name a line, as rows have it"):
+        classes_argument(str(tmp_path / "names.txt"))
+
+
+def test_vectors_of_another_length_than_the_classes(make_folder: MakeFolder) -> None:
+    assert refused(make_folder, ["0 1", "1 0"], LabelsAs(classes=("a", "b", "c"))) == [
+        "Labels looks like vectors of 2 zeros and ones (such as 0 1, train.csv line 2), but there "
+        "are 3 classes ('a', 'b', 'c'); name 2, or the labels themselves"
+    ]
+
+
+def test_a_word_for_no_label_that_no_row_has(make_folder: MakeFolder) -> None:
+    assert read(make_folder, ["a", "b"], LabelsAs(no_label=("nan",)))[2][0] == (
+        "no row of Labels says 'nan'"
+    )
+
+
+@pytest.mark.parametrize("word", ["none", "NONE", "no_label", "Unlabelled"])
+def test_classes_that_may_stand_for_no_label(make_folder: MakeFolder, word: str) -> None:
+    assert read(make_folder, ["cat", "dog", word])[2][0] == (
+        f"the class '{word}' may stand for no label; --no-label '{word}' reads it so (from Python "
+        f"no_label='{word}')"
+    )
+    assert read(make_folder, ["cat", "dog", word], LabelsAs(no_label=(word,)))[0] == ("cat", "dog")

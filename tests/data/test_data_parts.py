@@ -188,7 +188,7 @@ def test_tables_that_are_not_read_are_told_of(tmp_path: Path) -> None:
             "eval_2.csv isn't read, but may be of a part; put its rows into the table of the part "
             "(train, val or test), or move it away",
         ),
-        (False, "a.json, labels.tsv: not read, as no part is called so"),
+        (False, "a.json, labels.tsv: no part is called so, so no rows are read of it"),
         (True, "dev.csv is there too and isn't read, but val.csv is; move one"),
     ]
 
@@ -223,3 +223,11 @@ def test_images_to_predict_without_a_table(tmp_path: Path) -> None:
     assert notes(read(tmp_path, skip_test=True)) == []
     (tmp_path / "train.csv").write_text("image,labels\n0.png,x\ntest/0.png,y\ntest/5.png,y\n")
     assert notes(read(tmp_path)) == []
+
+
+def test_a_table_in_the_place_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").touch()
+    assert problems_of(tmp_path / "train.csv") == [
+        f"'{tmp_path}/train.csv' is not a folder, but must be one that holds train.csv; give "
+        f"'{tmp_path}'"
+    ]
