@@ -26,6 +26,7 @@ from hpo.search import (
     parse_candidate,
     parse_setting,
     space_for_sources,
+    unused_settings,
 )
 from hpo.study import check_name, kept_split, load_plugins
 from hpo.training import Arithmetic
@@ -57,6 +58,7 @@ class Request:
         cost: Measures what the command takes.
         head: The first line of the plan.
         placed: Where workers will be.
+        unused: What of the settings of the space has no effect.
     """
 
     arguments: argparse.Namespace
@@ -76,6 +78,7 @@ class Request:
     cost: CommandCost
     head: str
     placed: str
+    unused: list[str]
 
 
 def read_request(
@@ -104,7 +107,7 @@ def read_request(
     if arguments.dry_run:
         options = _rehearsed(options, stack)
     defaults = folder_defaults(options)
-    source, space, options = _searched(arguments, defaults, options.with_defaults(defaults))
+    source, space, options, unused = _searched(arguments, defaults, options.with_defaults(defaults))
 
     limits = Limits.of(
         space.budget,
@@ -148,6 +151,7 @@ def read_request(
         cost=cost,
         head=f"study {arguments.study} · space {source} · storage {redact(arguments.storage)}",
         placed=placed,
+        unused=unused,
     )
 
 
@@ -166,8 +170,8 @@ def _rehearsed(options: DataOptions, stack: contextlib.ExitStack) -> DataOptions
 
 def _searched(
     arguments: argparse.Namespace, defaults: FolderDefaults, options: DataOptions
-) -> tuple[Path, Space, DataOptions]:
-    """Return the file of the space, what it says with the settings, and what it reads."""
+) -> tuple[Path, Space, DataOptions, list[str]]:
+    """Return the file of the space, what it says with the settings, what it reads, and notes."""
     suggested = [(key, value, "hpo.yaml") for key, value in defaults.settings.items()]
     settings = [(*parse_setting(text), "--set") for text in arguments.set]
     if arguments.seeds is not None:
@@ -181,7 +185,8 @@ def _searched(
     split = kept_split(storage, name, space.split, wait)
     precision = arguments.precision or space.precision
     space = space.model_copy(update={"split": split, "precision": precision})
-    return source, space, replace(options, reads=read_by(space))
+    unused = unused_settings(space, [*suggested, *settings])
+    return source, space, replace(options, reads=read_by(space)), unused
 
 
 def _results_folder(study: str) -> Path:

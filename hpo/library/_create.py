@@ -11,7 +11,7 @@ from hpo.launch import resolve_devices, resolve_precision
 from hpo.library._checks import check_positive, check_wait, warn_of
 from hpo.library._spaces import space_of
 from hpo.library._study import Study
-from hpo.search import Space, space_for_sources
+from hpo.search import Space, space_for_sources, unused_settings
 from hpo.study import Definition, StoredStudy, kept_split, plugins_of
 from hpo.training import METRICS, Arithmetic
 
@@ -80,7 +80,8 @@ def create_study(
     split = kept_split(storage, name, read.split, wait_for_store)
     division = data.divide(split, read.train_rows)
     warn_of(division.notes)
-    for note in read.step_notes(len(division.split["train"])):
+    unused = unused_settings(read, [*suggested, *given])
+    for note in (*unused, *read.notes(len(division.split["train"]))):
         _log.warning("%s", note)
     study = open_study(
         data,
