@@ -14,10 +14,10 @@ from hpo._energy import energy_of
 from hpo._run_crew import ray_plan_of
 from hpo._run_space import fusion_names, read_by, space_file
 from hpo._writable import check_folder
-from hpo.errors import InputError
+from hpo.errors import InputError, did_you_mean
 from hpo.features import DEMO_DATA, DataOptions, FolderDefaults, folder_defaults
 from hpo.launch import Placement, RayPlan, place_workers, resolve_devices, resolve_precision
-from hpo.library import Limits, space_of
+from hpo.library import Limits, find_space, space_of
 from hpo.report import CommandCost
 from hpo.results import check_pick
 from hpo.search import (
@@ -177,7 +177,7 @@ def _searched(
     if arguments.seeds is not None:
         settings.append(("seeds", arguments.seeds, "--seeds"))
     name, storage, wait = arguments.study, arguments.storage, arguments.wait_for_store
-    source = arguments.space or space_file(name, storage, wait)
+    source = _given_space(arguments.space) or space_file(name, storage, wait)
     modalities = options.modalities or fusion_names(options)
     space = space_of(source, settings, suggested, modalities, options.sources() or None)
     options = options.with_encoders(encoders_of_space(space))
@@ -187,6 +187,21 @@ def _searched(
     space = space.model_copy(update={"split": split, "precision": precision})
     unused = unused_settings(space, [*suggested, *settings])
     return source, space, replace(options, reads=read_by(space)), unused
+
+
+def _given_space(given: Path | None) -> Path | None:
+    """Return the file of ``--space``, which may be the name of a space, too.
+
+    Raises:
+        InputError: There is no such file, and no space of this name.
+    """
+    if given is None or given.exists():
+        return given
+    if not given.suffix and given.name == str(given):
+        return find_space(given.name)
+    folder = given.parent
+    there = [path.name for path in folder.glob("*.y*ml")] if folder.is_dir() else []
+    raise InputError(f"--space {given}: there is no such file{did_you_mean(given.name, there)}.")
 
 
 def _results_folder(study: str) -> Path:
