@@ -237,6 +237,12 @@ class Definition:
             and getattr(other.space.fixed, field) == default_of(field) != neutral(field)
         }
 
+    def kept_upkeep(self, other: "Definition") -> str:
+        """Return what this older study keeps of its upkeep where ``other`` asks for another."""
+        fields = ("checkpoint_every", "run_store_gb")
+        kept = [name for name in fields if getattr(self, name) != getattr(other, name)]
+        return " and ".join(f"{name} {getattr(self, name):g}" for name in kept)
+
     @staticmethod
     def plugins_in(raw: Mapping[str, Any]) -> tuple[PluginUse, ...]:
         """Return the users' own parts that a stored definition needs before it can be read."""

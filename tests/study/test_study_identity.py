@@ -280,6 +280,7 @@ def test_a_trial_that_was_enqueued_is_told(
     study = finish(data, url)
     study.optuna.enqueue_trial({"dropout": 0.125})
     study.optuna.enqueue_trial({"dropout": 0.95})
+    study.optuna.enqueue_trial({"dropout": 0.125})
     with caplog.at_level(logging.WARNING):
         assert study.optimize(workers=1, progress=False)
     assert (
@@ -287,4 +288,5 @@ def test_a_trial_that_was_enqueued_is_told(
         in caplog.text
     )
     assert "Trial 4 was enqueued, but isn't trained: " in caplog.text
-    assert study.optuna.trials[5].params == {"dropout": 0.125}
+    assert "Trial 5 was enqueued, but the study has this configuration, trial 3." in caplog.text
+    assert study.optuna.trials[6].params == {"dropout": 0.125}
