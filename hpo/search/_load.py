@@ -73,7 +73,7 @@ def _parts(text: str) -> list[str]:
 
 
 def load_space(
-    source: Path | Mapping[str, Any],
+    source: Path | str | Mapping[str, Any],
     settings: Sequence[tuple[str, Any, str]] = (),
     defaults: Sequence[tuple[str, Any, str]] = (),
     modalities: Sequence[str] = tuple(ENCODED),
@@ -82,7 +82,7 @@ def load_space(
     """Read and check a search space.
 
     Args:
-        source: A YAML file, or what one would hold.
+        source: A YAML file, its path as text, or what one would hold.
         defaults: Settings that a data folder suggests, applied before ``settings``. One of the
             split is left out if another kind of split is asked for.
         settings: Overrides as (key, value, where it comes from). A key is the name of a
@@ -94,8 +94,8 @@ def load_space(
     Raises:
         InputError: One or more problems, each with file, line, and the nearest right word.
     """
-    if isinstance(source, Path):
-        raw, lines = _read(source)
+    if isinstance(source, Path | str):
+        raw, lines = _read(Path(source))
     else:
         raw, lines = copy.deepcopy(dict(source)), {}
     origins: dict[Place, str] = {}
@@ -118,7 +118,7 @@ def load_space(
         if not any(_covers(place, problem.place) for place in said)
     ]
     if problems:
-        name = source if isinstance(source, Path) else "The search space"
+        name = source if isinstance(source, Path | str) else "The search space"
         raise InputError([problem.at(name, lines, origins) for problem in problems])
     return Space.model_validate(raw)
 
