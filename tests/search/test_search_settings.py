@@ -7,7 +7,15 @@ import pytest
 from search_samples import GREEDY, SAMPLED, write
 
 from hpo.errors import InputError
-from hpo.search import Space, load_space, parse_candidate, parse_setting, unused_settings
+from hpo.search import (
+    Component,
+    Space,
+    load_space,
+    make_sampler,
+    parse_candidate,
+    parse_setting,
+    unused_settings,
+)
 
 PROMOTE = SAMPLED.replace("optuna", "promote").replace(
     "  pruner: {name: SuccessiveHalvingPruner, min_resource: 20}\n", "  first_rung: 3\n"
@@ -73,6 +81,15 @@ def test_a_range_becomes_choices_and_choices_a_range(tmp_path: Path) -> None:
     assert "unknown key 'log'; allowed: when, choices" in refused(
         tmp_path, SAMPLED, "search.params.lr.choices=[1e-2]", "search.params.lr.log=true"
     )
+
+
+def test_arguments_that_optuna_will_drop_are_taken_without_its_warnings(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    setting = "search.sampler={name: TPESampler, prior_weight: 2, consider_endpoints: true}"
+    search = load(tmp_path, SAMPLED, setting).search
+    make_sampler(Component.model_validate(search.model_dump()["sampler"]), 0, 0, 0)
+    assert not list(recwarn)
 
 
 def test_a_place_in_a_list_is_a_number(tmp_path: Path) -> None:
