@@ -109,7 +109,7 @@ def _counted(request: Request) -> _Rehearsed:
         division,
         definition,
         _to_encode(options, request.defaults, dataset, request.arguments.cache),
-        [f"note: {note}" for note in (*notes, *space.step_notes(definition.train_rows))],
+        [f"note: {note}" for note in (*notes, *_notes(request, definition))],
         [],
     )
 
@@ -130,8 +130,8 @@ def _read(request: Request) -> _Rehearsed:
     definition = define_study(
         data, space, bundle, arithmetic=request.arithmetic, checkpoint_every=1, run_store_gb=1.0
     )
-    steps = space.step_notes(definition.train_rows)
-    notes = [f"note: {note}" for note in (*data.notes, *division.notes, *steps)]
+    more = _notes(request, definition)
+    notes = [f"note: {note}" for note in (*data.notes, *division.notes, *more)]
     return _Rehearsed(
         division,
         definition,
@@ -139,6 +139,11 @@ def _read(request: Request) -> _Rehearsed:
         [*notes, *scaling_notes(data, space)],
         memory_notes(bundle, request.allowed),
     )
+
+
+def _notes(request: Request, definition: Definition) -> list[str]:
+    """Say what of the space and the settings isn't done as it stands there."""
+    return [*request.unused, *definition.space.notes(definition.train_rows)]
 
 
 def _unencoded(

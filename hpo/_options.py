@@ -6,17 +6,16 @@ import errno
 import logging
 import math
 import os
-import re
 import sys
 import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from hpo._duration import seconds_of
 from hpo._output import plain, steady_output
+from hpo._parser import Parser, scrubbed
 from hpo.errors import DivergedError, InputError
 
 __all__ = [
@@ -41,6 +40,7 @@ __all__ = [
     "model_files",
     "port_number",
     "positive",
+    "whole_number",
 ]
 
 DEFAULT_STORAGE = "sqlite:///studies.db"
@@ -51,17 +51,8 @@ LAST_PORT = 65535
 MOST_THREADS = 4096
 #: No number of a command is larger: a system's clocks can't wait for more seconds than these.
 _MOST = 10**9
-_PASSWORD = re.compile(r"(://[^\s/:@]*:|\b\w*password=)[^\s@&'\"]+", re.IGNORECASE)
 #: The study is complete, but some of its tasks failed.
 FAILED_TASKS = 5
-
-
-class Parser(argparse.ArgumentParser):
-    """A command's options; what is wrong with them is said without a URL's password."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the usage and what is wrong, and end the command."""
-        super().error(_scrubbed(message))
 
 
 def add_study_options(
@@ -234,11 +225,9 @@ def positive(kind: type[int] | type[float], most: int = _MOST) -> Callable[[str]
 
     def parse(text: str) -> int | float:
         try:
-            value = kind(text)
+            value = whole_number(text) if kind is int else float(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not {'a whole number' if kind is int else 'a number'}"
-            ) from None
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
         if not math.isfinite(value):
             raise argparse.ArgumentTypeError(f"is {text}, but must be a finite number")
         if not value > 0:
@@ -250,12 +239,28 @@ def positive(kind: type[int] | type[float], most: int = _MOST) -> Callable[[str]
     return parse
 
 
+def whole_number(text: str) -> int:
+    """Return a whole number, an argument type; 1e3 is one, as it is in a space.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not number.is_integer():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(number)
+
+
 def port_number(text: str) -> int:
     """Return a port to listen on, an argument type: 0 for any that is free."""
-    try:
-        port = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    port = whole_number(text)
     if not 0 <= port <= LAST_PORT:
         raise argparse.ArgumentTypeError(f"is {port}, but must be from 0 to {LAST_PORT}")
     return port
@@ -309,7 +314,7 @@ def ending(error: BaseException) -> tuple[int, str]:
     if (away := _trouble_of_store(error)) is not None:
         return away.status, str(away)
     (first, *_) = str(error).strip().splitlines() or [""]
-    return 1, f"{type(error).__name__}: {_scrubbed(first)}"
+    return 1, f"{type(error).__name__}: {scrubbed(first)}"
 
 
 def _is_foreseen(error: Exception) -> bool:
@@ -344,16 +349,11 @@ def _keep_traceback() -> str:
         with tempfile.NamedTemporaryFile(
             "w", prefix="hpo-", suffix=".log", delete=False, encoding="utf-8"
         ) as file:
-            file.write(_scrubbed(traceback.format_exc()))
+            file.write(scrubbed(traceback.format_exc()))
         return file.name
     except OSError:
         traceback.print_exc()
         return "the lines above"
-
-
-def _scrubbed(text: str) -> str:
-    """Return a text without the passwords of URLs that may be in it."""
-    return _PASSWORD.sub(r"\1***", text)
 
 
 class _Plain(logging.Formatter):

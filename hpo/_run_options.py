@@ -29,7 +29,10 @@ def run_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add_study_options(parser, cache=False, default=RECOMMENDED)
     add(
-        "--space", type=Path, metavar="FILE", help="search space (default: search_spaces/NAME.yaml)"
+        "--space",
+        type=Path,
+        metavar="FILE",
+        help="search space, or the name of one (default: search_spaces/NAME.yaml)",
     )
     add_source_options(parser, default="demo")
     add(

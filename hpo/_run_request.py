@@ -14,10 +14,10 @@ from hpo._energy import energy_of
 from hpo._run_crew import ray_plan_of
 from hpo._run_space import fusion_names, read_by, space_file
 from hpo._writable import check_folder
-from hpo.errors import InputError
+from hpo.errors import InputError, did_you_mean
 from hpo.features import DEMO_DATA, DataOptions, FolderDefaults, folder_defaults
 from hpo.launch import Placement, RayPlan, place_workers, resolve_devices, resolve_precision
-from hpo.library import Limits, space_of
+from hpo.library import Limits, find_space, space_of
 from hpo.report import CommandCost
 from hpo.results import check_pick
 from hpo.search import (
@@ -26,6 +26,7 @@ from hpo.search import (
     parse_candidate,
     parse_setting,
     space_for_sources,
+    unused_settings,
 )
 from hpo.study import check_name, kept_split, load_plugins
 from hpo.training import Arithmetic
@@ -57,6 +58,7 @@ class Request:
         cost: Measures what the command takes.
         head: The first line of the plan.
         placed: Where workers will be.
+        unused: What of the settings of the space has no effect.
     """
 
     arguments: argparse.Namespace
@@ -76,6 +78,7 @@ class Request:
     cost: CommandCost
     head: str
     placed: str
+    unused: list[str]
 
 
 def read_request(
@@ -104,7 +107,7 @@ def read_request(
     if arguments.dry_run:
         options = _rehearsed(options, stack)
     defaults = folder_defaults(options)
-    source, space, options = _searched(arguments, defaults, options.with_defaults(defaults))
+    source, space, options, unused = _searched(arguments, defaults, options.with_defaults(defaults))
 
     limits = Limits.of(
         space.budget,
@@ -148,6 +151,7 @@ def read_request(
         cost=cost,
         head=f"study {arguments.study} · space {source} · storage {redact(arguments.storage)}",
         placed=placed,
+        unused=unused,
     )
 
 
@@ -166,14 +170,14 @@ def _rehearsed(options: DataOptions, stack: contextlib.ExitStack) -> DataOptions
 
 def _searched(
     arguments: argparse.Namespace, defaults: FolderDefaults, options: DataOptions
-) -> tuple[Path, Space, DataOptions]:
-    """Return the file of the space, what it says with the settings, and what it reads."""
+) -> tuple[Path, Space, DataOptions, list[str]]:
+    """Return the file of the space, what it says with the settings, what it reads, and notes."""
     suggested = [(key, value, "hpo.yaml") for key, value in defaults.settings.items()]
     settings = [(*parse_setting(text), "--set") for text in arguments.set]
     if arguments.seeds is not None:
         settings.append(("seeds", arguments.seeds, "--seeds"))
     name, storage, wait = arguments.study, arguments.storage, arguments.wait_for_store
-    source = arguments.space or space_file(name, storage, wait)
+    source = _given_space(arguments.space) or space_file(name, storage, wait)
     modalities = options.modalities or fusion_names(options)
     space = space_of(source, settings, suggested, modalities, options.sources() or None)
     options = options.with_encoders(encoders_of_space(space))
@@ -181,7 +185,23 @@ def _searched(
     split = kept_split(storage, name, space.split, wait)
     precision = arguments.precision or space.precision
     space = space.model_copy(update={"split": split, "precision": precision})
-    return source, space, replace(options, reads=read_by(space))
+    unused = unused_settings(space, [*suggested, *settings])
+    return source, space, replace(options, reads=read_by(space)), unused
+
+
+def _given_space(given: Path | None) -> Path | None:
+    """Return the file of ``--space``, which may be the name of a space, too.
+
+    Raises:
+        InputError: There is no such file, and no space of this name.
+    """
+    if given is None or given.exists():
+        return given
+    if not given.suffix and given.name == str(given):
+        return find_space(given.name)
+    folder = given.parent
+    there = [path.name for path in folder.glob("*.y*ml")] if folder.is_dir() else []
+    raise InputError(f"--space {given}: there is no such file{did_you_mean(given.name, there)}.")
 
 
 def _results_folder(study: str) -> Path:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hpo._options import Parser, add_study_options, guarded
+from hpo._options import Parser, add_study_options, guarded, whole_number
 
 __all__ = ["main"]
 
@@ -23,7 +23,9 @@ def _main(argv: Sequence[str] | None) -> int:
         allow_abbrev=False,
     )
     add_study_options(parser, cache=True)
-    parser.add_argument("--trial", type=int, required=True, metavar="N", help="number of the trial")
+    parser.add_argument(
+        "--trial", type=whole_number, required=True, metavar="N", help="number of the trial"
+    )
     parser.add_argument(
         "--device", default="auto", help="auto, cpu or cuda:N (default: %(default)s)"
     )

@@ -31,6 +31,11 @@ class _Loader(yaml.SafeLoader):
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put the keys that ``<<`` names into a mapping, each once: its own go before them."""
+        super().flatten_mapping(node)
+        node.value = list({_key_of(key): (key, value) for key, value in node.value}.values())
+
 
 _Loader.add_implicit_resolver(
     _INT,
@@ -75,8 +80,8 @@ def parse_yaml(text: str) -> tuple[yaml.Node | None, Any]:
     """Return the nodes of a text, which know their lines, and the values.
 
     Raises:
-        ValueError: It is no YAML, is nested too deeply, or its aliases refer to themselves or
-            stand for too much.
+        ValueError: It is no YAML, is nested too deeply, a key stands twice, or its aliases refer
+            to themselves or stand for too much.
     """
     loader = None
     try:
@@ -86,9 +91,11 @@ def parse_yaml(text: str) -> tuple[yaml.Node | None, Any]:
             return None, None
         if _written_out(node, {}) > _MOST_NODES:
             raise ValueError(f"it has more than {_MOST_NODES:,} values")
+        if twice := _twice(node, set()):
+            raise ValueError("; ".join(twice))
         return node, loader.construct_document(node)
     except yaml.YAMLError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(_in_words(error)) from None
     except (LookupError, AttributeError, TypeError, ArithmeticError) as error:
         # PyYAML's constructors raise them of a value with a tag that doesn't fit, such as !!int "".
         raise ValueError(f"a value isn't what its tag says ({error!r})") from None
@@ -117,3 +124,37 @@ def _written_out(node: yaml.Node, sizes: dict[int, int | None]) -> int:
     held = node.value if isinstance(node, yaml.SequenceNode) else [x for p in node.value for x in p]
     sizes[id(node)] = size = 1 + sum(_written_out(item, sizes) for item in held)
     return size
+
+
+def _key_of(key: yaml.Node) -> object:
+    """Return what tells the keys of a mapping apart."""
+    return (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key)
+
+
+def _twice(node: yaml.Node, seen: set[int]) -> list[str]:
+    """Name the keys that a mapping in a node has twice, of which YAML takes the last."""
+    if isinstance(node, yaml.ScalarNode) or id(node) in seen:
+        return []
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        return [line for item in node.value for line in _twice(item, seen)]
+    found, keys = [], set()
+    for key, value in node.value:
+        if _key_of(key) in keys:
+            found.append(f"line {key.start_mark.line + 1}: {key.value} stands twice")
+        keys.add(_key_of(key))
+        found += _twice(value, seen)
+    return found
+
+
+def _in_words(error: yaml.YAMLError) -> str:
+    """Return what PyYAML says, in one line."""
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"character {error.position + 1} is {chr(error.character)!r}: {error.reason}"
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return str(error)
+    mark = error.problem_mark or error.context_mark
+    line = "" if mark is None else f"line {mark.line + 1}: "
+    said = ", ".join(part for part in (error.context, error.problem) if part)
+    hint = "; indent with blanks" if "'\\t'" in said else ""
+    return f"{line}{said}{hint}"

@@ -33,9 +33,18 @@ def test_values_and_lines() -> None:
         ("a: *nobody\n", "found undefined alias 'nobody'"),
         ("!!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
         ("a: 1\n---\nb: 2\n", "expected a single document"),
-        ("a: \x00\n", "special characters are not allowed"),
+        ("a: \x00\n", r"character 4 is '\x00': special characters are not allowed"),
+        ("a:\n\tb: 1\n", r"line 2: while scanning for the next token, found character '\t' that "),
+        (
+            "a: 1\nb: {c: 1, 'c': 2}\na: 3\n",
+            "line 2: c stands twice; line 3: a stands twice",
+        ),
+        ("a: &a {b: 1, b: 2}\nc: {<<: *a}\n", "not YAML: line 1: b stands twice"),
     ],
-    ids=["bomb", "recursive", "recursive mapping", "deep", "cut", "undefined", "tag", "two", "nul"],
+    ids=[
+        *("bomb", "recursive", "recursive mapping", "deep", "cut", "undefined", "tag", "two"),
+        *("nul", "tab", "twice", "twice in what is merged"),
+    ],
 )
 def test_what_can_t_be_used_is_said_at_once(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "space.yaml"
@@ -44,6 +53,16 @@ def test_what_can_t_be_used_is_said_at_once(tmp_path: Path, text: str, said: str
         read_yaml(path)
     assert str(caught.value).startswith(f"{path}: not YAML: ")
     assert said in str(caught.value)
+    assert "\n" not in str(caught.value) and "unicode string" not in str(caught.value)
+
+
+def test_keys_of_a_merged_mapping_give_way_to_a_mapping_s_own(tmp_path: Path) -> None:
+    text = "a: &a {x: 1, y: 2}\nb: &b {y: 3}\nc:\n  <<: [*b, *a]\n  x: 4\nd: {<<: *a}\n"
+    node, value = parse_yaml(text)
+    assert value["c"] == {"y": 3, "x": 4} and value["d"] == {"x": 1, "y": 2}
+    assert node is not None
+    merged = node.value[2][1]
+    assert sorted(key.value for key, _ in merged.value) == ["x", "y"]
 
 
 def test_what_is_no_file_of_text(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from hpo.data._dataset import Dataset
-from hpo.errors import InputError
+from hpo.errors import InputError, shown
 
 __all__ = [
     "SPLIT_KINDS",
@@ -23,7 +23,7 @@ __all__ = [
 def _number(value: Any, info: ValidationInfo) -> Any:
     """Refuse yes and no, which Python takes for 1 and 0."""
     if isinstance(value, bool):
-        raise ValueError(f"{info.field_name} is {value}, but must be a number")
+        raise ValueError(f"{info.field_name} is {shown(value)}, but must be a number")
     return value
 
 

@@ -1,6 +1,7 @@
 """What is refused or warned of before anything is started, in one place for all of the library."""
 
 import logging
+import numbers
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -9,11 +10,20 @@ from hpo.notes import Note
 from hpo.study import StoredStudy
 from hpo.training import check_fits
 
-__all__ = ["check_importable", "check_memory", "check_positive", "check_wait", "warn_of"]
+__all__ = [
+    "check_importable",
+    "check_kinds",
+    "check_memory",
+    "check_positive",
+    "check_wait",
+    "warn_of",
+]
 
 _log = logging.getLogger(__name__)
 #: Models up to this size, in 10⁶ bytes, fit wherever PyTorch does.
 _SMALL_MB = 100.0
+#: Arguments that are whole numbers.
+_WHOLE = ("workers", "trials", "epochs", "checkpoint_every", "seeds")
 
 
 def check_importable(stored: StoredStudy, plugins: Sequence[str]) -> None:
@@ -45,12 +55,12 @@ def check_memory(stored: StoredStudy, device: str) -> None:
     check_fits(config, dimensions.widths_of(config), dimensions.classes, device)
 
 
-def check_positive(**numbers: float | None) -> None:
-    """Refuse arguments that are given and not above 0; all problems are listed."""
+def check_positive(**given: float | None) -> None:
+    """Refuse arguments that are given and no number above 0; all problems are listed."""
     problems = [
-        f"{name} is {value}, but must be above 0."
-        for name, value in numbers.items()
-        if value is not None and not value > 0
+        f"{name} is {value!r}, but must be {rule}."
+        for name, value in given.items()
+        if value is not None and (rule := _broken_rule(name, value))
     ]
     if problems:
         raise InputError(problems)
@@ -58,8 +68,45 @@ def check_positive(**numbers: float | None) -> None:
 
 def check_wait(seconds: float | None) -> None:
     """Refuse a time to wait for a store that is none; 0 is one."""
-    if seconds is not None and not seconds >= 0:
-        raise InputError(f"wait_for_store is {seconds}, but must be 0 or above.")
+    if seconds is not None and not (_is_number(seconds) and seconds >= 0):
+        raise InputError(
+            f"wait_for_store is {seconds!r}, but must be a number of seconds, 0 or above."
+        )
+
+
+def check_kinds(**given: tuple[object, tuple[type, ...], str]) -> None:
+    """Refuse arguments of other kinds than they must be; all problems are listed.
+
+    Args:
+        given: By name the value, what it may be, and that in words.
+    """
+    problems = [
+        f"{name} is {_shown(value)}, but must be {rule}."
+        for name, (value, kinds, rule) in given.items()
+        if not isinstance(value, kinds)
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _broken_rule(name: str, value: object) -> str:
+    """Return what an argument must be, if it isn't."""
+    if not _is_number(value):
+        return "a whole number above 0" if name in _WHOLE else "a number above 0"
+    assert isinstance(value, numbers.Real)
+    if name in _WHOLE and not isinstance(value, numbers.Integral):
+        return "a whole number above 0"
+    return "" if float(value) > 0 else "above 0"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message, or what it is where it may be long."""
+    plain = isinstance(value, str | int | float | list | tuple | None)
+    return repr(value) if plain else f"a {type(value).__name__}"
 
 
 def warn_of(notes: Iterable[Note]) -> None:

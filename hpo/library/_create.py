@@ -8,10 +8,10 @@ from typing import Any
 from hpo._recommended import RECOMMENDED
 from hpo.features import Bundle, Data
 from hpo.launch import resolve_devices, resolve_precision
-from hpo.library._checks import check_positive, check_wait, warn_of
+from hpo.library._checks import check_kinds, check_positive, check_wait, warn_of
 from hpo.library._spaces import space_of
 from hpo.library._study import Study
-from hpo.search import Space, space_for_sources
+from hpo.search import Space, space_for_sources, unused_settings
 from hpo.study import Definition, StoredStudy, kept_split, plugins_of
 from hpo.training import METRICS, Arithmetic
 
@@ -64,10 +64,21 @@ def create_study(
         InputError: The space is wrong, the storage is no good, or it has another study of this
             name; all problems are listed.
     """
+    check_kinds(
+        data=(data, (Data,), "what hpo.load_data returns"),
+        space=(
+            space,
+            (str, Path, Mapping, Space),
+            "the name of a space, the path of a YAML file, a dictionary or an hpo.Space",
+        ),
+        storage=(storage, (str,), "a URL, such as 'sqlite:///studies.db'"),
+        name=(name, (str, type(None)), "text"),
+        settings=(settings, (Mapping, type(None)), "a dictionary, such as {'dropout': 0.6}"),
+    )
     Arithmetic(threads, compiler=compiler).check()
     check_wait(wait_for_store)
     check_positive(checkpoint_every=checkpoint_every, run_store_gb=run_store_gb)
-    given = [(key, value, "settings") for key, value in (settings or {}).items()]
+    given = [(str(key), value, "settings") for key, value in (settings or {}).items()]
     suggested = [(key, value, "hpo.yaml") for key, value in data.settings.items()]
     read = space_of(space, given, suggested, data.modalities, data.sources or None)
     read = space_for_sources(read, data.sources)
@@ -76,11 +87,13 @@ def create_study(
     arithmetic = Arithmetic(threads, resolve_precision(asked, devices), compiler)
     read = read.model_copy(update={"precision": asked})
     by_name = isinstance(space, str) and not space.endswith((".yaml", ".yml"))
-    name = name or (str(space) if by_name else read.name)
+    if name is None:
+        name = str(space) if by_name else read.name
     split = kept_split(storage, name, read.split, wait_for_store)
     division = data.divide(split, read.train_rows)
     warn_of(division.notes)
-    for note in read.step_notes(len(division.split["train"])):
+    unused = unused_settings(read, [*suggested, *given])
+    for note in (*unused, *read.notes(len(division.split["train"]))):
         _log.warning("%s", note)
     study = open_study(
         data,
@@ -89,8 +102,8 @@ def create_study(
         name,
         storage,
         arithmetic=arithmetic,
-        checkpoint_every=checkpoint_every,
-        run_store_gb=run_store_gb,
+        checkpoint_every=int(checkpoint_every),
+        run_store_gb=float(run_store_gb),
         wait=wait_for_store,
     )
     if warm_start is not None:
@@ -179,6 +192,10 @@ def load_study(
     Raises:
         InputError: There is no such storage or study.
     """
+    check_kinds(
+        name=(name, (str,), "the name of a study"),
+        storage=(storage, (str,), "a URL, such as 'sqlite:///studies.db'"),
+    )
     check_wait(wait_for_store)
     folder = None if cache is None else Path(cache)
     return Study(StoredStudy.join(storage, name, folder, wait=wait_for_store))

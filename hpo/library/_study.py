@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.errors import InputError
 from hpo.features import Bundle
 from hpo.launch import Workers, place_workers, resolve_devices
-from hpo.library._checks import check_importable, check_memory, check_positive
+from hpo.library._checks import check_importable, check_kinds, check_memory, check_positive
 from hpo.library._frames import class_frame, front_frame, leaderboard_frame, without_frame
 from hpo.library._limits import Limits
 from hpo.library._model import Model
@@ -119,6 +119,10 @@ class Study:
         """
         check_positive(
             workers=workers, timeout=timeout, trials=trials, epochs=epochs, memory_gb=memory_gb
+        )
+        check_kinds(
+            devices=(devices, (str,), "text, such as 'auto' or 'cuda:0,cuda:1'"),
+            plugins=(plugins, (list, tuple), "a list of modules or files"),
         )
         limits = self.limits(timeout, trials, epochs, time_limit)
         check_bundle(self.stored.definition)

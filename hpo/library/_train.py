@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from hpo.data import AutoSplit, SplitSpec
-from hpo.errors import InputError
+from hpo.errors import InputError, did_you_mean
 from hpo.features import Data
 from hpo.launch import resolve_devices, resolve_precision
-from hpo.library._checks import warn_of
+from hpo.library._checks import check_kinds, check_positive, warn_of
 from hpo.library._model import Model
-from hpo.models import Config
+from hpo.models import Config, rule_in_words
 from hpo.search import format_score
 from hpo.training import METRICS, Arithmetic
 
@@ -115,8 +115,11 @@ def train(
 
     from hpo.training import Lockstep
 
-    if seeds < 1:
-        raise InputError(f"seeds is {seeds}, but must be at least 1.")
+    check_positive(seeds=seeds)
+    check_kinds(
+        data=(data, (Data,), "what hpo.load_data returns"),
+        config=(config, (Config, type(None)), "an hpo.Config"),
+    )
     METRICS[metric]  # says what there is if it isn't one
     config = Config(fusion=data.modalities[0]) if config is None else config
     precision = resolve_precision(precision, resolve_devices(device))
@@ -207,12 +210,22 @@ def _split_of(split: SplitSpec | Mapping[str, Any] | None) -> SplitSpec:
     try:
         checked: SplitSpec = TypeAdapter(SplitSpec).validate_python(split)
     except ValidationError as error:
-        rules = "; ".join(str(details["msg"]) for details in error.errors())
+        rules = "; ".join(map(_said, error.errors()))
         raise InputError(
             f"split is {split!r}, but must be like {{'kind': 'tail', 'val_rows': 600}}, "
             f"{{'kind': 'stratified', 'val_fraction': 0.2}} or {{'kind': 'column'}}: {rules}."
         ) from None
     return checked
+
+
+def _said(details: Any) -> str:
+    """Return a broken rule of a split, behind the key that it is about."""
+    if details["type"] == "union_tag_invalid":
+        kinds = details["ctx"]["expected_tags"].replace("'", "")
+        hint = did_you_mean(details["ctx"]["tag"], kinds.split(", "))
+        return f"its kind must be one of {kinds}{hint}"
+    key = f"{details['loc'][-1]} " if details["loc"] else "it "
+    return f"{key}{rule_in_words(details)}"
 
 
 def _ended(models: Any) -> str | None:

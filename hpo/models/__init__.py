@@ -23,12 +23,13 @@ from hpo.models._config import (
     default_of,
     field_names,
     is_value_name,
-    is_whole_number,
     neutral,
     typed_value,
 )
+from hpo.models._numbers import is_number, is_whole_number
 from hpo.models._plugins import PluginUse, plugin_uses, plugins_of_config
-from hpo.models._registry import Entry, Origin, Parameter, Registry, all_registries, rule_of
+from hpo.models._registry import Entry, Origin, Parameter, Registry, all_registries
+from hpo.models._rules import holds_truth, rule_in_words, rule_of
 from hpo.models._size import architecture, counts_weights, model_megabytes
 
 if TYPE_CHECKING:
@@ -102,7 +103,9 @@ __all__ = [
     "default_of",
     "field_names",
     "head_names",
+    "holds_truth",
     "is_fitted",
+    "is_number",
     "is_two_step",
     "is_value_name",
     "is_whole_number",
@@ -114,6 +117,7 @@ __all__ = [
     "owner_of",
     "plugin_uses",
     "plugins_of_config",
+    "rule_in_words",
     "rule_of",
     "seed_dropout",
     "sees_whole_batches",

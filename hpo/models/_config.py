@@ -19,11 +19,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from hpo.errors import did_you_mean
+from hpo.errors import did_you_mean, shown
 from hpo.features import parse_choice
 from hpo.files import content_key
 from hpo.models._choices import CHOICES, option_names, option_parameter, owner_of
-from hpo.models._registry import rule_of
+from hpo.models._rules import rule_of
 
 __all__ = [
     "Config",
@@ -31,7 +31,6 @@ __all__ = [
     "default_of",
     "field_names",
     "is_value_name",
-    "is_whole_number",
     "neutral",
     "typed_value",
 ]
@@ -189,7 +188,7 @@ class Config(BaseModel):
             try:
                 checked = parameter.check(value)
             except ValidationError as error:
-                raise ValueError(f"{option} is {value!r}, but {rule_of(error)}") from None
+                raise ValueError(f"{option} is {shown(value)}, but {rule_of(error)}") from None
             if checked != parameter.default:
                 kept[option] = checked
         object.__setattr__(self, "options", tuple(sorted(kept.items())))
@@ -392,13 +391,6 @@ def typed_value(name: str, value: Any) -> Any:
     """
     parameter = option_parameter(name)
     return _adapter(name).validate_python(value) if parameter is None else parameter.check(value)
-
-
-def is_whole_number(name: str) -> bool:
-    """Tell whether a field or parameter takes whole numbers only."""
-    parameter = option_parameter(name)
-    annotation = Config.model_fields[name].annotation if parameter is None else parameter.annotation
-    return getattr(annotation, "__origin__", annotation) is int  # with constraints or without
 
 
 @functools.cache

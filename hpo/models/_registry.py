@@ -17,13 +17,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Generic, TypeVar, cast
 
-from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter
 from pydantic_core import PydanticCustomError
 
 from hpo.errors import InputError, did_you_mean
 from hpo.files import regular
+from hpo.models._rules import holds_truth
 
-__all__ = ["Entry", "Origin", "Parameter", "Registry", "all_registries", "rule_of"]
+__all__ = ["Entry", "Origin", "Parameter", "Registry", "all_registries"]
 
 T = TypeVar("T")
 Registered = TypeVar("Registered", bound=Callable[..., Any])
@@ -63,8 +64,16 @@ class Parameter:
         Raises:
             pydantic.ValidationError: It breaks a rule.
         """
-        checked: Any = Annotated[self.annotation, AfterValidator(_finite)]
+        checked: Any = Annotated[
+            self.annotation, BeforeValidator(self._no_truth), AfterValidator(_finite)
+        ]
         return TypeAdapter(checked).validate_python(value)
+
+    def _no_truth(self, value: Any) -> Any:
+        """Return a value unless it is true or false where a number must be; for pydantic."""
+        if holds_truth(value, self.annotation):
+            raise PydanticCustomError("number_type", "Input should be a number")
+        return value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -259,9 +268,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise PydanticCustomError("finite_number", "Input should be a finite number")
     return value
-
-
-def rule_of(error: ValidationError) -> str:
-    """Return what the first broken rule demands, such as ``must be greater than 0``."""
-    message: str = error.errors()[0]["msg"]
-    return message.replace("Input should be", "must be")

@@ -14,7 +14,7 @@ from hpo.search._domains import Choices, Range
 from hpo.search._encoders import encoders_of_space, space_for_sources
 from hpo.search._expected_gain import StopQuestion, expected_best, expected_gain
 from hpo.search._front import FRONT, front_of
-from hpo.search._greedy import Candidate, GreedySearch, GreedyStage, GreedyStrategy, Stage
+from hpo.search._greedy import Candidate, GreedySearch, GreedyStage, GreedyStrategy
 from hpo.search._load import load_space, parse_candidate, parse_setting
 from hpo.search._plan import Plan, PlannedStage
 from hpo.search._promote import PromoteSearch, PromoteStrategy
@@ -24,7 +24,9 @@ from hpo.search._registry import experimental
 from hpo.search._sampled import OptunaSearch, SampledStrategy
 from hpo.search._sampling import make_sampler, param_value
 from hpo.search._search import Search
+from hpo.search._settings import unused_settings
 from hpo.search._space import SEARCHES, Space, make_strategy, register_search
+from hpo.search._stage import Stage
 from hpo.search._strategy import (
     Board,
     Decision,
@@ -106,4 +108,5 @@ __all__ = [
     "run_trial",
     "space_for_sources",
     "trained_epochs",
+    "unused_settings",
 ]

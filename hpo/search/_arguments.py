@@ -9,6 +9,7 @@ from typing import Any
 from optuna.pruners import SuccessiveHalvingPruner
 from pydantic import ValidationError
 
+from hpo.errors import shown
 from hpo.search._problem import Problem
 from hpo.search._registry import PRUNERS, experimental
 from hpo.search._values import Component, Place
@@ -48,7 +49,7 @@ def check_arguments(
         annotation = parameters[name].annotation
         rule = _broken_rule(name, value, getattr(annotation, "__name__", str(annotation)))
         if rule:
-            problems.append(Problem((*place, name), f"{name} is {value!r}, but {rule}"))
+            problems.append(Problem((*place, name), f"{name} is {shown(value)}, but {rule}"))
     return problems or _refusal(place, component, given)
 
 

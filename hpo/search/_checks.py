@@ -7,9 +7,16 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from hpo.errors import did_you_mean
+from hpo.errors import did_you_mean, shown
 from hpo.features import Sources, check_choice
-from hpo.models import CHOICES, field_names, is_value_name, option_names, typed_value
+from hpo.models import (
+    CHOICES,
+    field_names,
+    is_value_name,
+    option_names,
+    rule_in_words,
+    typed_value,
+)
 from hpo.search._arguments import check_arguments
 from hpo.search._problem import Problem
 from hpo.search._registry import PRUNERS, SAMPLERS
@@ -21,28 +28,34 @@ __all__ = [
     "check_config_value",
     "explain",
     "locate",
+    "models_in",
 ]
 
+#: What a mapping may be, behind the rule that it must be one.
+_EXAMPLES = {
+    "Range": ", {choices: […]} or {low: …, high: …}",
+    "Component": ", such as {name: …}",
+    "Thresholds": ", such as {metrics: [micro_f1]}",
+    "Ensemble": ", such as {members: 5}",
+    "Budget": ", such as {time_limit: 10m}",
+}
 
-def locate(node: yaml.Node) -> tuple[dict[Place, int], list[Problem]]:
-    """Return the line of each place in a YAML document, and the keys that stand twice."""
+
+def locate(node: yaml.Node) -> dict[Place, int]:
+    """Return the line of each place in a YAML document."""
     lines: dict[Place, int] = {}
-    problems: list[Problem] = []
 
     def walk(node: yaml.Node, place: Place, line: int) -> None:
         lines[place] = line
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                inner = (*place, key.value)
-                if inner in lines:
-                    problems.append(Problem(inner, f"{key.value} stands twice"))
-                walk(value, inner, key.start_mark.line + 1)
+                walk(value, (*place, key.value), key.start_mark.line + 1)
         elif isinstance(node, yaml.SequenceNode):
             for index, value in enumerate(node.value):
                 walk(value, (*place, index), value.start_mark.line + 1)
 
     walk(node, (), node.start_mark.line + 1)
-    return lines, problems
+    return lines
 
 
 def check_config_name(place: Place, field: str) -> list[Problem]:
@@ -72,7 +85,7 @@ def check_config_value(
         typed = typed_value(field, value)
     except ValidationError as error:
         first = error.errors()[0]
-        return [Problem(place, f"{field} is {value!r}, but {_rule(first, value)}")]
+        return [Problem(place, f"{field} is {shown(value)}, but {_rule(first, value)}")]
     chooses = field == "encoder" and typed is not None and bool(sources)
     fault = check_choice(typed, sources) if chooses else ""
     return [Problem(place, f"{field} is {value!r}, but {fault}")] if fault else []
@@ -80,6 +93,8 @@ def check_config_value(
 
 def check_component(place: Place, kind: str, value: Any) -> list[Problem]:
     """Check name and arguments of a sampler or pruner; other shapes are left to the schema."""
+    if isinstance(value, str):
+        value = {"name": value}
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         return []
     registry: Mapping[str, Any] = SAMPLERS if kind == "sampler" else PRUNERS
@@ -115,8 +130,9 @@ def explain(model: type[BaseModel], raw: Mapping[str, Any]) -> list[Problem]:
         errors = error.errors()
         places = [details["loc"] for details in errors]
         return [
-            Problem(_place(raw, _location(details)), _message(model, details))
+            Problem(place, _message(model, details, place))
             for details in errors
+            for place in [_place(raw, _location(details))]
             # A list is too short when nothing is left of it but what has faults itself.
             if details["type"] != "too_short" or not _is_inside(details["loc"], places)
         ]
@@ -130,8 +146,11 @@ def _is_inside(place: Place, places: Sequence[Place]) -> bool:
 
 def _location(details: Any) -> Place:
     """Return pydantic's location; a wrong tag of a union stands at its ``kind``."""
-    wrong_tag = details["type"] == "union_tag_invalid"
-    return (*details["loc"], "kind") if wrong_tag else tuple(details["loc"])
+    loc = tuple(details["loc"])
+    if details["type"] == "union_tag_invalid":
+        return (*loc, "kind")
+    # What isn't even a mapping has the tag of the domain that it was taken for.
+    return loc[:-1] if details.get("ctx", {}).get("class_name") in ("Range", "Choices") else loc
 
 
 def _place(raw: Any, loc: Place) -> Place:
@@ -149,8 +168,12 @@ def _place(raw: Any, loc: Place) -> Place:
     return tuple(place)
 
 
-def _message(model: type[BaseModel], details: Any) -> str:
-    loc, name = details["loc"], details["loc"][-1] if details["loc"] else ""
+def _message(model: type[BaseModel], details: Any, place: Place) -> str:
+    loc, name = details["loc"], place[-1] if place else ""
+    if details["type"] == "invalid_key":
+        return f"the key {shown(details['input'])} must be a name"
+    if isinstance(name, int):
+        name = f"{place[-2]}.{name}"
     if details["type"] == "extra_forbidden":
         known = _keys_at(model, loc[:-1])
         return f"unknown key '{name}'{did_you_mean(name, known)}; allowed: {', '.join(known)}"
@@ -162,31 +185,32 @@ def _message(model: type[BaseModel], details: Any) -> str:
         return str(details["ctx"]["error"])
     if details["type"] == "union_tag_invalid":
         expected = [tag.strip(" '") for tag in details["ctx"]["expected_tags"].split(",")]
-        tag = details["ctx"]["tag"]
+        tag = details["input"]["kind"]
         return (
-            f"kind is '{tag}', but must be one of: {', '.join(expected)}"
+            f"kind is {shown(tag)}, but must be one of: {', '.join(expected)}"
             f"{did_you_mean(tag, expected)}"
         )
-    return f"{name} is {details['input']!r}, but {_rule(details, details['input'])}"
+    return f"{name} is {shown(details['input'])}, but {_rule(details, details['input'])}"
 
 
 def _rule(details: Any, value: Any) -> str:
     if details["type"] == "literal_error":
         expected = details["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
         return f"must be one of: {', '.join(expected)}{did_you_mean(value, expected)}"
-    message: str = details["msg"]
-    return message.replace("Input should be", "must be")
+    example = _EXAMPLES.get(details.get("ctx", {}).get("class_name", ""), "")
+    return rule_in_words(details) + example
 
 
 def _keys_at(model: type[BaseModel], loc: Place) -> list[str]:
     """Return the keys that are allowed at ``loc``, which has the tags of unions in it."""
     models = [model]
     for part in loc:
+        tagged = [one for one in models if part in _tags_of(one)] if len(models) > 1 else []
         owners = [owner for owner in models if part in owner.model_fields]
-        if owners:
-            models = _models_in(owners[0].model_fields[str(part)].annotation)
-        elif not isinstance(part, int):
-            models = [m for m in models if part in _tags_of(m)] or models
+        if tagged:
+            models = tagged
+        elif owners:
+            models = models_in(owners[0].model_fields[str(part)].annotation)
     shorthands = [key for member in models for key in getattr(member, "shorthands", ())]
     return [key for member in models for key in member.model_fields] + shorthands
 
@@ -196,7 +220,8 @@ def _tags_of(model: type[BaseModel]) -> tuple[Any, ...]:
     return (model.__name__.lower(), *(get_args(kind.annotation) if kind else ()))
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models that an annotation is made of."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for inner in get_args(annotation) for model in _models_in(inner)]
+    return [model for inner in get_args(annotation) for model in models_in(inner)]

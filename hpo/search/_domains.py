@@ -1,6 +1,7 @@
 """What a sampled search draws a value from: choices or a range, perhaps under a condition."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, Any
 
 from optuna.distributions import (
@@ -96,6 +97,14 @@ class Range(_Conditional):
         steps = 0.0 if self.step is None else (value - self.low) / self.step
         return abs(steps - round(steps)) < 1e-8
 
+    def last(self) -> float:
+        """Return the largest value, which is below ``high`` where no step ends there."""
+        if self.step is None:
+            return self.high
+        # in decimals, as people write them and Optuna counts
+        low, high, step = (Decimal(str(one)) for one in (self.low, self.high, self.step))
+        return self.high if (high - low) % step == 0 else float((high - low) // step * step + low)
+
     def __str__(self) -> str:
         step = "" if self.step is None else f" in steps of {self.step:g}"
         return f"{self.low:g} to {self.high:g}{step}"
@@ -116,11 +125,12 @@ def distribution_of(field: str, domain: Choices | Range) -> BaseDistribution:
     """Return a domain as Optuna has it."""
     if isinstance(domain, Choices):
         return CategoricalDistribution(list(dict.fromkeys(map(param_value, domain.choices))))
+    top = domain.last()
     if is_whole_number(field):
         return IntDistribution(
-            int(domain.low), int(domain.high), log=domain.log, step=int(domain.step or 1)
+            int(domain.low), int(top), log=domain.log, step=int(domain.step or 1)
         )
-    return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+    return FloatDistribution(domain.low, top, log=domain.log, step=domain.step)
 
 
 def changed_domain(field: str, domain: Choices | Range, change: Change) -> Choices | Range:

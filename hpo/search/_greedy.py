@@ -12,59 +12,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field
 
 from hpo.errors import InputError
 from hpo.models import Config, FixedValues, modalities_read
 from hpo.search._plan import Plan, PlannedStage, RunSharing
 from hpo.search._sampling import param_value
 from hpo.search._search import Search
+from hpo.search._stage import Stage
 from hpo.search._strategy import Board, NoCandidateError, Opening, Strategy
 from hpo.search._tables import StageTable, TableRow, table_row
 from hpo.search._task import NewTask, Task
-from hpo.search._values import Change, Frozen, Given, checked_values
+from hpo.search._values import Change, Given
 from hpo.training import head_runs
 
-__all__ = ["Candidate", "GreedySearch", "GreedyStage", "GreedyStrategy", "Stage"]
+__all__ = ["Candidate", "GreedySearch", "GreedyStage", "GreedyStrategy"]
 
 #: Grids that a strategy remembers: those of all stages, decided and as they are assumed.
 _GRIDS = 64
-
-
-class Stage(Frozen):
-    """One step of a greedy study: a grid over ``params`` with all else as it is best so far.
-
-    Attributes:
-        name: Shown on trials and tables.
-        params: Values to try for each field; the first parameter varies slowest.
-        fixed: Values that hold in this stage only.
-        reference: Published scores in the order of the grid; None where there is none.
-    """
-
-    name: Annotated[str, Field(min_length=1)]
-    params: Annotated[dict[str, tuple[Any, ...]], Field(min_length=1)]
-    fixed: dict[str, Any] = Field(default_factory=dict)
-    reference: tuple[float | None, ...] = ()
-
-    @field_validator("params")
-    @classmethod
-    def _type_params(cls, params: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
-        empty = [field for field, values in params.items() if not values]
-        if empty:
-            raise ValueError(f"{empty[0]} must be a list of values, but has none")
-        return {field: checked_values(field, values) for field, values in params.items()}
-
-    @field_validator("fixed")
-    @classmethod
-    def _type_fixed(cls, fixed: dict[str, Any]) -> dict[str, Any]:
-        return {field: checked_values(field, [value])[0] for field, value in fixed.items()}
-
-    @model_validator(mode="after")
-    def _check_reference(self) -> "Stage":
-        grid = math.prod(len(values) for values in self.params.values())
-        if self.reference and len(self.reference) != grid:
-            raise ValueError(f"reference has {len(self.reference)} values, but the grid has {grid}")
-        return self
 
 
 class GreedySearch(Search):
@@ -84,6 +49,11 @@ class GreedySearch(Search):
             found += stage.params.get(field, ())
             found += [stage.fixed[field]] if field in stage.fixed else []
         return tuple(found)
+
+    def uses_fixed(self, field: str, value: Any) -> bool:
+        """Tell whether a candidate may have the fixed value: before a stage that varies it."""
+        first = self.stages[0]
+        return field not in first.params and field not in first.fixed
 
     def changed(self, change: Change) -> "GreedySearch":
         """Return the search with every value of a configuration field changed."""

@@ -1,17 +1,13 @@
 """Reading a search-space file: everything that is wrong is found before any work."""
 
 import copy
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
-from hpo.data import SPLIT_KINDS
-from hpo.errors import InputError, did_you_mean
+from hpo.errors import InputError, did_you_mean, shown
 from hpo.features import ENCODED, Sources
-from hpo.models import CHOICES, is_value_name
+from hpo.models import is_number
 from hpo.search._checks import (
     check_component,
     check_config_name,
@@ -20,19 +16,12 @@ from hpo.search._checks import (
     locate,
 )
 from hpo.search._problem import Problem
+from hpo.search._settings import fits_split, leave_out_other_kinds, place_of, put_setting, spelled
 from hpo.search._space import SEARCHES, Space
 from hpo.search._values import Given, Place
 from hpo.yaml_files import parse_yaml, read_yaml
 
 __all__ = ["load_space", "parse_candidate", "parse_setting"]
-
-
-#: Keys of the split that all kinds have.
-_OF_ALL_KINDS = ("kind", "min_rows_per_class", "rare_classes")
-#: Those that mean the same of a stratified split and of an automatic one.
-_DRAWN = ("val_fraction", "test_fraction", "seed")
-#: A comma that isn't inside of a list.
-_COMMA = re.compile(r",(?![^\[]*\])")
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -57,7 +46,7 @@ def parse_candidate(text: str) -> dict[str, Any]:
         InputError: A part has no ``=`` or its value is no YAML, or a name stands twice.
     """
     values: dict[str, Any] = {}
-    for part in _COMMA.split(text):
+    for part in _parts(text):
         name, sign, value = (piece.strip() for piece in part.partition("="))
         if not sign or not name or name in values:
             raise InputError(
@@ -71,8 +60,20 @@ def parse_candidate(text: str) -> dict[str, Any]:
     return values
 
 
+def _parts(text: str) -> list[str]:
+    """Split a text at the commas that are in no list and no mapping."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "[{") - (letter in "]}")
+        if letter == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
+
+
 def load_space(
-    source: Path | Mapping[str, Any],
+    source: Path | str | Mapping[str, Any],
     settings: Sequence[tuple[str, Any, str]] = (),
     defaults: Sequence[tuple[str, Any, str]] = (),
     modalities: Sequence[str] = tuple(ENCODED),
@@ -81,7 +82,7 @@ def load_space(
     """Read and check a search space.
 
     Args:
-        source: A YAML file, or what one would hold.
+        source: A YAML file, its path as text, or what one would hold.
         defaults: Settings that a data folder suggests, applied before ``settings``. One of the
             split is left out if another kind of split is asked for.
         settings: Overrides as (key, value, where it comes from). A key is the name of a
@@ -93,19 +94,21 @@ def load_space(
     Raises:
         InputError: One or more problems, each with file, line, and the nearest right word.
     """
-    if isinstance(source, Path):
-        raw, lines, problems = _read(source)
+    if isinstance(source, Path | str):
+        raw, lines = _read(Path(source))
     else:
-        raw, lines, problems = copy.deepcopy(dict(source)), {}, []
-    origins: dict[tuple[str | int, ...], str] = {}
-    split_keys = _take_kind(raw, [(key, value) for key, value, _ in (*defaults, *settings)])
-    suggested = [item for item in defaults if _fits(item[0], split_keys)]
+        raw, lines = copy.deepcopy(dict(source)), {}
+    origins: dict[Place, str] = {}
+    problems: list[Problem] = []
+    split_keys = leave_out_other_kinds(raw, [item[:2] for item in (*defaults, *settings)])
+    suggested = [item for item in defaults if fits_split(item[0], split_keys)]
     for key, value, origin in (*suggested, *settings):
-        place = ("fixed", key) if _is_of_config(key) else tuple(key.split("."))
-        _put(raw, place, value)
+        place = place_of(key)
+        fault = put_setting(raw, place, value)
+        problems += [] if fault is None else [fault]
         for length in range(1, len(place) + 1):
             if length == len(place) or place[:length] not in lines:
-                origins[place[:length]] = f"{origin} {key}={value}"
+                origins[place[:length]] = f"{origin} {spelled(key, value)}"
     problems += _check_fields(raw, modalities, sources or {})
     # The schema checks the same values again; what was said of a place already is not repeated.
     said = [problem.place for problem in problems]
@@ -115,17 +118,17 @@ def load_space(
         if not any(_covers(place, problem.place) for place in said)
     ]
     if problems:
-        name = source if isinstance(source, Path) else "The search space"
+        name = source if isinstance(source, Path | str) else "The search space"
         raise InputError([problem.at(name, lines, origins) for problem in problems])
     return Space.model_validate(raw)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[Place, int], list[Problem]]:
-    """Return what a file holds, the line of each place in it, and keys that stand twice."""
+def _read(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
+    """Return what a file holds, and the line of each place in it."""
     node, raw = read_yaml(path)
     if node is None or not isinstance(raw, dict):
         raise InputError(f"{path}: a search space must be a mapping with name and search.")
-    return (raw, *locate(node))
+    return raw, locate(node)
 
 
 def _check_fields(
@@ -147,7 +150,9 @@ def _check_fields(
     for place, field, value, many in given:
         faults = check_config_name(place, field)
         if not faults and many and not isinstance(value, list | tuple):
-            faults = [Problem(place, f"{field} must be a list of values")]
+            faults = [Problem(place, f"{field} is {shown(value)}, but must be a list of values")]
+        if not faults and place[-1] in ("low", "high") and not is_number(field):
+            faults = [Problem(place, f"{field} is no number, so it has choices and no {place[-1]}")]
         if not faults:
             items = enumerate(value) if many else [(None, value)]
             for index, item in items:
@@ -178,14 +183,6 @@ def _explain_space(raw: Mapping[str, Any]) -> list[Problem]:
     ]
 
 
-def _is_of_config(key: str) -> bool:
-    """Tell whether a setting is about a configuration rather than a path, if perhaps misspelt."""
-    choice, dot, _ = key.partition(".")
-    return is_value_name(key) or (
-        dot == "." and any(choice in registry for registry in CHOICES.values())
-    )
-
-
 def _covers(said: Place, place: Place) -> bool:
     """Tell whether what was said of one place is all that the schema has to say of another."""
     above = place[-1:] in (("params",), ("fixed",)) and said[: len(place)] == place
@@ -194,45 +191,3 @@ def _covers(said: Place, place: Place) -> bool:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _take_kind(raw: dict[str, Any], settings: Sequence[tuple[str, Any]]) -> Collection[str] | None:
-    """Leave out keys of the split that are of another kind than the one that settings ask for.
-
-    They are left over from the file. What the settings themselves say of the split stays.
-
-    Returns:
-        The keys of the split that a suggested setting may give; None for any.
-    """
-    split = raw.get("split")
-    if not isinstance(split, dict):
-        return None
-    kind = split.get("kind")
-    for key, value in settings:
-        if key in ("split", "split.kind"):
-            kind = value.get("kind") if isinstance(value, dict) else value
-    if kind == split.get("kind") or not isinstance(kind, str) or kind not in SPLIT_KINDS:
-        return {*split, *_OF_ALL_KINDS}
-    drawn = {kind, split.get("kind")} <= {"auto", "stratified"}
-    kept = (*_OF_ALL_KINDS, *(_DRAWN if drawn else ()))
-    raw["split"] = {key: value for key, value in split.items() if key in kept} | {"kind": kind}
-    return SPLIT_KINDS[kind].model_fields
-
-
-def _fits(key: str, split_keys: Collection[str] | None) -> bool:
-    """Tell whether a suggested setting has a meaning in the file."""
-    part, dot, name = key.partition(".")
-    return part != "split" or not dot or split_keys is None or name in split_keys
-
-
-def _put(raw: dict[str, Any], place: Sequence[str], value: Any) -> None:
-    for key in place[:-1]:
-        inner = raw.get(key)
-        if not isinstance(inner, dict):
-            # what the file leaves out has a default, of which a setting changes a part
-            whole = Space.model_fields.get(key)
-            default = whole.get_default() if whole is not None else None
-            given = default.model_dump(exclude_unset=True) if isinstance(default, BaseModel) else {}
-            inner = raw[key] = given
-        raw = inner
-    raw[place[-1]] = value

@@ -53,6 +53,7 @@ class PromoteSearch(SampledSearch):
     """
 
     seeds_race: ClassVar[bool] = True
+    stops_trials: ClassVar[bool] = True
 
     kind: Literal["promote"]
     first_rung: PositiveInt = 5
@@ -68,6 +69,11 @@ class PromoteSearch(SampledSearch):
                 f"pruner is {pruner.name}, but kind promote stops trials by itself; leave it out"
             )
         return pruner
+
+    def uses_fixed(self, field: str, value: Any) -> bool:
+        """Tell whether a trial may have the fixed value: the first one has, if it is searched."""
+        domain = self.params.get(field)
+        return super().uses_fixed(field, value) or (domain is not None and domain.holds(value))
 
     def scored_epochs(self) -> frozenset[int] | None:
         """Return the rungs."""

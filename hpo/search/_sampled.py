@@ -9,7 +9,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from pydantic import Field, PositiveInt, ValidationError, field_validator
 
-from hpo.errors import InputError, did_you_mean
+from hpo.errors import InputError, did_you_mean, shown
 from hpo.models import Config, is_value_name, modalities_read, rule_of, typed_value
 from hpo.search._constraints import Dimensions
 from hpo.search._cost import costliest, last_step, trained_epochs
@@ -79,12 +79,25 @@ class SampledSearch(Search):
         domain = self.params.get(field)
         return domain.choices if isinstance(domain, Choices) else ()
 
+    def uses_fixed(self, field: str, value: Any) -> bool:
+        """Tell whether a trial may have the fixed value: where the field isn't drawn."""
+        domain = self.params.get(field)
+        return domain is None or bool(domain.when)
+
     def ends(self) -> frozenset[int]:
         """Return every number of epochs that a trial may have, if the search varies it."""
         domain = self.params.get("epochs")
         if not isinstance(domain, Range):
             return super().ends()
         return frozenset(range(int(domain.low), int(domain.high) + 1, int(domain.step or 1)))
+
+    def notes(self) -> list[str]:
+        """Say which ranges end below their high end, where no step gets to."""
+        return [
+            f"{field} is searched from {domain}, so up to {domain.last():g}"
+            for field, domain in self.params.items()
+            if isinstance(domain, Range) and domain.last() < domain.high
+        ]
 
     def changed(self, change: Change) -> Self:
         """Return the search with every value of a configuration field changed."""
@@ -322,7 +335,7 @@ class SampledStrategy(Strategy):
         try:
             typed = typed_value(name, value)
         except ValidationError as error:
-            return f"{name} is {value!r}, but {rule_of(error)}", None
+            return f"{name} is {shown(value)}, but {rule_of(error)}", None
         if not domain.holds(typed):
             return f"{name} is {param_value(typed)}, but must be {domain}", None
         return None, typed

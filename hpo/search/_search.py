@@ -27,6 +27,8 @@ class Search(Frozen, abc.ABC):
     counts_epochs: ClassVar[bool] = False
     #: Whether a study may have a second objective: nothing in it decides by the score alone.
     weighs_two: ClassVar[bool] = False
+    #: Whether it stops trials itself, so that it takes no pruner.
+    stops_trials: ClassVar[bool] = False
     #: Keys that may differ between two definitions of the same study.
     extensible: ClassVar[frozenset[str]] = frozenset()
 
@@ -38,6 +40,10 @@ class Search(Frozen, abc.ABC):
     @abc.abstractmethod
     def values_of(self, field: str) -> tuple[Any, ...]:
         """Return the values of a configuration field that the search names; none for a range."""
+
+    @abc.abstractmethod
+    def uses_fixed(self, field: str, value: Any) -> bool:
+        """Tell whether any trial of the search itself may have the fixed value of a field."""
 
     def ends(self) -> frozenset[int]:
         """Return every number of epochs that a trial may have, if the search varies it."""
@@ -70,6 +76,10 @@ class Search(Frozen, abc.ABC):
     def scored_epochs(self) -> frozenset[int] | None:
         """Return the epochs, beside the last one, that decisions need scores of; None for all."""
         return None
+
+    def notes(self) -> list[str]:
+        """Say what of the search isn't done as it stands in the file."""
+        return []
 
     def scaled(self, scale: Scale) -> Self:
         """Return the search at a scale."""

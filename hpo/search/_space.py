@@ -251,7 +251,11 @@ class Space(Frozen):
             size = max(size // 2, _LEAST_BATCH)
         return min(size, rows)
 
-    def step_notes(self, rows: int) -> list[str]:
+    def notes(self, rows: int) -> list[str]:
+        """Say what of the space isn't done as it stands there, for so many training ``rows``."""
+        return [*self._halved(rows), *self.search.notes()]
+
+    def _halved(self, rows: int) -> list[str]:
         """Say which batch sizes are halved for ``min_steps``; nothing if none is."""
         asked = sorted({self.fixed.batch_size, *self.search.values_of("batch_size")})
         taken = {size: self.batch_size(size, rows) for size in asked}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, NamedTuple, get_args
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import (
     BaseModel,
@@ -15,7 +15,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from hpo.models import rule_of, typed_value
+from hpo.errors import shown
+from hpo.models import holds_truth, rule_of, typed_value
 
 __all__ = ["Change", "Component", "Frozen", "Given", "Place", "Scale", "checked_values"]
 
@@ -55,17 +56,10 @@ class Frozen(BaseModel):
     @classmethod
     def _no_truth(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse true and false where a number must be, which pydantic takes for 1 and 0."""
-        if isinstance(value, bool) and info.field_name is not None:
-            kinds = _kinds_in(cls.model_fields[info.field_name].annotation)
-            if kinds & {int, float} and bool not in kinds:
-                raise PydanticCustomError("number_type", "Input should be a number")
+        field = cls.model_fields[info.field_name or ""]
+        if holds_truth(value, field.annotation):
+            raise PydanticCustomError("number_type", "Input should be a number")
         return value
-
-
-def _kinds_in(annotation: Any) -> set[Any]:
-    """Return the types that an annotation is made of."""
-    inner = get_args(annotation)
-    return {kind for one in inner for kind in _kinds_in(one)} if inner else {annotation}
 
 
 _Factor = Annotated[float, Field(ge=1e-6, le=1e6)]
@@ -108,9 +102,13 @@ class Component(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _take_numbers(cls, raw: Any) -> Any:
+        if isinstance(raw, str):
+            return {"name": raw}
         if not isinstance(raw, Mapping):
             return raw
-        return {key: value if key == "name" else _number(key, value) for key, value in raw.items()}
+        return {
+            key: value if key == "name" else _argument(key, value) for key, value in raw.items()
+        }
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -129,8 +127,18 @@ class Component(BaseModel):
         return Component(name=self.name, **changed)
 
 
+def _argument(argument: str, value: Any) -> Any:
+    """Return an argument in its type; what is wrapped is a component itself."""
+    if argument != "wrapped":
+        return _number(argument, value)
+    named = isinstance(value, Mapping) and isinstance(value.get("name"), str)
+    if not named and not isinstance(value, str):
+        return value
+    return Component.model_validate(value).model_dump()
+
+
 def _number(argument: str, value: Any) -> Any:
-    """Return an argument with a number in quotes as that number.
+    """Return an argument with a number in quotes, or as 1e3, as the number that it is.
 
     Raises:
         ValueError: It is a number that is not finite.
@@ -141,11 +149,11 @@ def _number(argument: str, value: Any) -> Any:
             number = float(value)
         except ValueError:
             return value
-        if number.is_integer() and "." not in value:
-            number = int(value)
-    if isinstance(number, float) and not math.isfinite(number):
+    if not isinstance(number, float):
+        return number
+    if not math.isfinite(number):
         raise ValueError(f"{argument} is {value}, but must be a finite number")
-    return number
+    return int(number) if number.is_integer() else number
 
 
 def checked_values(field: str, values: Iterable[Any]) -> tuple[Any, ...]:
@@ -161,5 +169,5 @@ def checked_values(field: str, values: Iterable[Any]) -> tuple[Any, ...]:
         except KeyError:
             raise ValueError(f"unknown parameter '{field}'") from None
         except ValidationError as error:
-            raise ValueError(f"{field} is {value!r}, but {rule_of(error)}") from None
+            raise ValueError(f"{field} is {shown(value)}, but {rule_of(error)}") from None
     return tuple(typed)

@@ -40,7 +40,7 @@ def warm_start(study: StoredStudy, other: StoredStudy) -> list[str]:
     """Queue the best configurations of another study first, as far as they fit.
 
     Args:
-        study: The study; if it was begun, nothing is done.
+        study: The study; if it was begun, nothing is taken.
         other: Has whole trials.
 
     Returns:
@@ -54,7 +54,7 @@ def warm_start(study: StoredStudy, other: StoredStudy) -> list[str]:
         strategy.point({})  # says why not
         return []
     if any(task.begun or task.added for task in study.tasks()):
-        return []
+        return [f"warm start from {other.name}: the study was begun before, so it takes nothing"]
     finished = [t for t in other.tasks() if t.outcome is not None and t.outcome.pruned is None]
     if not finished:
         raise InputError(
@@ -97,15 +97,15 @@ def adopt_enqueued(study: StoredStudy) -> None:
     if not waiting:
         return
     tasks = {task.position: task for task in study.tasks()}
-    by_key = {task.key: task for task in tasks.values()}
+    numbers = {task.key: task.trial for task in tasks.values()}
     for trial in waiting:
         position = FIRST_ENQUEUED - trial.number
         reason = f"taken up: another trial, whose attribute task is {position}, has its values"
         if position not in tasks:
             try:
                 config = study.strategy.point(_typed(study, trial.system_attrs["fixed_params"]))
-                twin = by_key.get(config.key)
-                if twin is None:
+                if config.key not in numbers:
+                    numbers[config.key] = trial.number
                     if study.ledger.open_tasks(study.name, [_task(study, position, config)]):
                         shown = format_params(study.strategy.params(config))
                         _log.warning(
@@ -114,7 +114,8 @@ def adopt_enqueued(study: StoredStudy) -> None:
                             shown,
                         )
                 else:
-                    number = "" if twin.trial is None else f", trial {twin.trial}"
+                    twin = numbers[config.key]
+                    number = "" if twin is None else f", trial {twin}"
                     reason = f"the study has this configuration{number}"
                     _log.warning("Trial %d was enqueued, but %s.", trial.number, reason)
             except InputError as error:

@@ -31,6 +31,15 @@ _NEEDED = (
     "checkpoint_every",
     "dataset",
 )
+#: What a study says of its data, for people.
+_OF_DATA = {
+    "train_csv_sha256": "the labelled rows (sha256 of their table)",
+    "data": "data folder",
+    "encoder": "embeddings",
+    "skipped": "rows left out",
+}
+#: Of a hash, as it is shown.
+_DIGITS = 12
 #: What was measured by every study that doesn't say.
 _FIRST_METRICS = ("micro_f1", "samples_f1", "macro_f1", "map")
 
@@ -237,6 +246,12 @@ class Definition:
             and getattr(other.space.fixed, field) == default_of(field) != neutral(field)
         }
 
+    def kept_upkeep(self, other: "Definition") -> str:
+        """Return what this older study keeps of its upkeep where ``other`` asks for another."""
+        fields = ("checkpoint_every", "run_store_gb")
+        kept = [name for name in fields if getattr(self, name) != getattr(other, name)]
+        return " and ".join(f"{name} {getattr(self, name):g}" for name in kept)
+
     @staticmethod
     def plugins_in(raw: Mapping[str, Any]) -> tuple[PluginUse, ...]:
         """Return the users' own parts that a stored definition needs before it can be read."""
@@ -252,7 +267,7 @@ class Definition:
         """Return what decides the results and is different in ``other``, in words."""
         found = []
         if self.bundle_key != other.bundle_key:
-            found.append(f"data: {dict(self.dataset)} there, {dict(other.dataset)} here")
+            found += _data_differences(self.dataset, other.dataset)
         mine, theirs = self.space.model_dump(mode="json"), other.space.model_dump(mode="json")
         # More trials of a sampled study go on with it.
         allowed = {f"search.{key}" for key in self.space.search.extensible}
@@ -271,6 +286,19 @@ class Definition:
             if a != b:
                 found.append(f"{name}: {_shown(a)} there, {_shown(b)} here")
         return found
+
+
+def _data_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """Return in words what makes the rows, labels, embeddings or division of two studies differ."""
+    found = []
+    for key in sorted(mine.keys() | theirs.keys()):
+        a, b = mine.get(key), theirs.get(key)
+        if a == b:
+            continue
+        if key == "train_csv_sha256":
+            a, b = (f"{str(one)[:_DIGITS]}…" for one in (a, b))
+        found.append(f"{_OF_DATA.get(key, key)}: {a} there, {b} here")
+    return found or ["data: the embeddings, or how the rows are read and divided, are others here"]
 
 
 def _different(place: tuple[str, ...], a: Any, b: Any) -> list[tuple[str, Any, Any]]:

@@ -143,6 +143,8 @@ class StoredStudy:
                 field,
                 value,
             )
+        if kept := stored.kept_upkeep(definition):
+            _log.warning("The study '%s' keeps %s, with which it was made.", name, kept)
         # The cache may have moved since; where it is now is what the caller says.
         stored = dataclasses.replace(stored, cache=definition.cache)
         if found is None:

@@ -37,6 +37,7 @@ _LASTING = (
     *("password authentication failed", "no pg_hba.conf entry", '" does not exist'),
     *("decode to UTF-8", "no such function", "datatype mismatch"),
     *("no password supplied", "is not permitted to log in", "invalid connection option"),
+    *("invalid port number", ' value: "', "for connection option"),
 )
 #: gRPC's status of an answer that no other try will get another one to.
 _REFUSED = ("FAILED_PRECONDITION", "UNKNOWN", "RESOURCE_EXHAUSTED")

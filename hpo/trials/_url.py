@@ -50,8 +50,11 @@ def check_url(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError:
+        is_path = bool(url) and shown == url
         raise InputError(
-            "--storage is no database URL; it must look like sqlite:///studies.db or "
+            f"--storage {shown}: is no database URL; a file is given as sqlite:///{url}."
+            if is_path
+            else "--storage is no database URL; it must look like sqlite:///studies.db or "
             "postgresql+psycopg://user:password@host/name."
         ) from None
     except ValueError:
@@ -82,6 +85,16 @@ def check_url(url: str) -> URL:
                 f"--storage {shown}: the driver is missing; pip install 'hpo[postgres]'."
             ) from None
         return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise InputError(
+            f"--storage {shown}: names another driver than Python's own; write "
+            f"sqlite:///{parsed.database or 'studies.db'}."
+        )
+    if "uri" in parsed.query:
+        raise InputError(
+            f"--storage {shown}: uri is for addresses of SQLite's own, which would be taken for "
+            "the name of a file; give the file by its path, such as sqlite:///studies.db."
+        )
     if parsed.host:
         rest = url.partition("://")[2]
         raise InputError(
@@ -92,7 +105,7 @@ def check_url(url: str) -> URL:
         raise InputError(f"--storage {shown}: must name a file, since workers are processes.")
     if os.name != "nt" and re.match(r"[A-Za-z]:[\\/]", parsed.database):
         raise InputError(f"--storage {shown}: is a path of Windows, but this machine has another.")
-    unread = {} if "uri" in parsed.query else parsed.query.keys() - _OF_SQLITE
+    unread = parsed.query.keys() - _OF_SQLITE
     if unread:
         raise InputError(
             f"--storage {shown}: SQLite has no {' and no '.join(sorted(unread))}, so what stands "

@@ -153,7 +153,7 @@ def test_specs_are_read_from_yaml_values(value: dict[str, object], spec: object)
     ("value", "message"),
     [
         ({"kind": "tail", "val_rows": 0}, "greater than or equal to 1"),
-        ({"kind": "tail", "val_rows": True}, "val_rows is True, but must be a number"),
+        ({"kind": "tail", "val_rows": True}, "val_rows is true, but must be a number"),
         ({"kind": "tail", "val_rows": 1.5}, "valid integer"),
         ({"kind": "tail", "val_rows": 1, "seed": 0}, "Extra inputs are not permitted"),
         ({"kind": "stratified", "val_fraction": 1.0}, "less than 1"),

@@ -127,7 +127,7 @@ def test_numbers_that_are_none(tmp_path: Path) -> None:
 def test_train_says_what_it_can_not_do(tmp_path: Path) -> None:
     data = array_data(tmp_path / "cache")
     for action, said in (
-        (lambda: hpo.train(data, CONFIG, seeds=0), "seeds is 0, but must be at least 1"),
+        (lambda: hpo.train(data, CONFIG, seeds=0), "seeds is 0, but must be above 0"),
         (
             lambda: hpo.train(data, CONFIG, metric="micro_f2"),
             "There is no metric 'micro_f2' (did you mean 'micro_f1'?)",
@@ -148,3 +148,70 @@ def test_a_model_that_no_memory_holds(tmp_path: Path) -> None:
     data, huge = array_data(tmp_path), CONFIG.replace(hidden=[100_000, 100_000])
     for action in (lambda: hpo.train(data, huge, seeds=1), lambda: hpo.fit(data, huge)):
         assert "hidden [100000, 100000] can't be trained here" in message(action)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"space": 3}, "space is 3, but must be the name of a space, the path of a YAML file, a "),
+        ({"data": "my-data"}, "data is 'my-data', but must be what hpo.load_data returns."),
+        ({"settings": ["lr=3"]}, "settings is ['lr=3'], but must be a dictionary, such as "),
+        ({"settings": {3: 4}}, "settings 3=4: unknown key '3'"),
+        ({"storage": Path("a.db")}, "storage is a PosixPath, but must be a URL, such as 'sqlite:"),
+        ({"name": 3}, "name is 3, but must be text."),
+        ({"name": ""}, "The name of a study must have 1 to 200 printable characters, but ''"),
+        ({"checkpoint_every": 1.5}, "checkpoint_every is 1.5, but must be a whole number above 0."),
+        ({"checkpoint_every": "5"}, "checkpoint_every is '5', but must be a whole number above 0."),
+        ({"run_store_gb": True}, "run_store_gb is True, but must be a number above 0."),
+        ({"wait_for_store": "10m"}, "wait_for_store is '10m', but must be a number of seconds"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_before_anything_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, object], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given: dict[str, object] = {"data": array_data(tmp_path / "cache"), "space": SPACE, **arguments}
+    assert said in message(lambda: hpo.create_study(**given))  # type: ignore[arg-type]
+    assert not Path("studies.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"workers": "2"}, "workers is '2', but must be a whole number above 0."),
+        ({"workers": True}, "workers is True, but must be a whole number above 0."),
+        ({"trials": True}, "trials is True, but must be a whole number above 0."),
+        ({"trials": 1.5}, "trials is 1.5, but must be a whole number above 0."),
+        ({"timeout": "10m"}, "timeout is '10m', but must be a number above 0."),
+        ({"epochs": float("nan")}, "epochs is nan, but must be a whole number above 0."),
+        ({"devices": ["cpu"]}, "devices is ['cpu'], but must be text, such as 'auto' or 'cuda:0,"),
+        ({"plugins": "parts.py"}, "plugins is 'parts.py', but must be a list of modules or files."),
+    ],
+)
+def test_a_number_of_optimize_is_one(
+    tmp_path: Path, arguments: dict[str, object], said: str
+) -> None:
+    data = array_data(tmp_path / "cache")
+    study = hpo.create_study(data, SPACE, storage=f"sqlite:///{tmp_path / 's.db'}")
+    assert said in message(lambda: study.optimize(progress=False, **arguments))  # type: ignore[arg-type]
+
+
+def test_a_split_of_train_is_refused_in_words(tmp_path: Path) -> None:
+    data = array_data(tmp_path / "cache")
+    for split, said in (
+        ({"kind": "tial"}, "its kind must be one of tail, stratified, column, auto (did you mean"),
+        ("tail", ": it must be a mapping."),
+        ({"kind": "tail", "val_rows": "all"}, ": val_rows must be a whole number."),
+    ):
+        assert said in message(lambda split=split: hpo.train(data, CONFIG, split=split))  # type: ignore[misc]
+    said = "config is a dict, but must be an hpo.Config."
+    assert said in message(lambda: hpo.train(data, {"lr": 1}))  # type: ignore[arg-type]
+
+
+def test_a_space_is_loaded_by_its_path_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("name: s\nsearch: {kind: optuna, params: {lr: {low: 1e-4, high: 1e-3}}}\n")
+    assert hpo.load_space(str(path)) == hpo.load_space(path)
+    assert message(lambda: hpo.load_space("no.yaml")) == (
+        "error: no.yaml can't be read: No such file or directory.\n"
+    )

@@ -294,6 +294,9 @@ def test_a_study_starts_from_another(tmp_path: Path, caplog: pytest.LogCaptureFi
     small = {**PROMOTE, "search": {**PROMOTE["search"], "trials": 2}}
     study = create(tmp_path, small, warm_start="small")
     assert "warm start from small: trial " in caplog.text
+    assert "keeps " not in caplog.text
+    create(tmp_path, small, checkpoint_every=7, run_store_gb=1.5)
+    assert "keeps checkpoint_every 50 and run_store_gb 20, with which it was made" in caplog.text
     assert "left out: " in caplog.text
     assert study.optimize(workers=1, progress=False)
     assert study.optuna.get_trials()[0].params["lr"] in (0.001, 0.01)

@@ -63,7 +63,7 @@ def test_a_default_that_is_given_is_the_default() -> None:
         ({"loss": "asl", "asl__clip": 1}, "asl.clip is 1, but must be less than 1"),
         (
             {"loss": "focal", "focal__gamma": "much"},
-            "focal.gamma is 'much', but must be a valid number, unable to parse string as a number",
+            "focal.gamma is 'much', but must be a number",
         ),
     ],
     ids=str,

@@ -150,6 +150,8 @@ def test_every_other_error_is_raised_at_once(error: Exception, waits: list[float
         (DBAPIError("SELECT 1", {}, Exception("syntax\nLINE 1")), "syntax"),
         (stated("42703", 'column "x" does not exist'), 'column "x" does not exist'),
         (stated("28P01", "password authentication failed"), "password authentication failed"),
+        (operational('invalid port number: "99999"'), 'invalid port number: "99999"'),
+        (operational('invalid sslmode value: "on"'), 'invalid sslmode value: "on"'),
         (operational("no such column: hpo_tasks.pauses"), "no such column: hpo_tasks.pauses"),
         (json.JSONDecodeError("Expecting value", "x", 0), "what it holds is damaged (Expecting v"),
         (of_sqlite("", "Could not decode to UTF-8 column 'a'"), "Could not decode to UTF-8 col"),

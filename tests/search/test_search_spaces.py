@@ -149,12 +149,12 @@ def test_batches_are_halved_until_an_epoch_has_enough_steps(tmp_path: Path) -> N
         9: (9, 9, 9, 9),
     }
     assert read.capped(300).capped(300) == read.capped(300)
-    (note,) = read.step_notes(300)
+    (note,) = read.notes(300)
     assert note == (
         "batches are halved, 50 to 25 and 500 to 31 and 1,000 to 31 rows, since an epoch of 300 "
         "training rows is to have 10 steps; min_steps=null takes them as they are"
     )
-    assert not read.step_notes(20_000)
+    assert not read.notes(20_000)
     raw["search"]["params"] = {"batch_size": {"low": 16, "high": 1024, "log": True}}
     search = load_space(write(tmp_path, yaml.safe_dump(raw))).capped(3407).search
     assert isinstance(search, OptunaSearch)

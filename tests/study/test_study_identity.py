@@ -1,5 +1,6 @@
 """What Optuna's own tools do to a study: it is deleted, copied, renamed, or not hpo's at all."""
 
+import dataclasses
 import logging
 import threading
 import time
@@ -280,6 +281,7 @@ def test_a_trial_that_was_enqueued_is_told(
     study = finish(data, url)
     study.optuna.enqueue_trial({"dropout": 0.125})
     study.optuna.enqueue_trial({"dropout": 0.95})
+    study.optuna.enqueue_trial({"dropout": 0.125})
     with caplog.at_level(logging.WARNING):
         assert study.optimize(workers=1, progress=False)
     assert (
@@ -287,4 +289,21 @@ def test_a_trial_that_was_enqueued_is_told(
         in caplog.text
     )
     assert "Trial 4 was enqueued, but isn't trained: " in caplog.text
-    assert study.optuna.trials[5].params == {"dropout": 0.125}
+    assert "Trial 5 was enqueued, but the study has this configuration, trial 3." in caplog.text
+    assert study.optuna.trials[6].params == {"dropout": 0.125}
+
+
+def test_what_differs_in_the_data_is_named(data: Data, tmp_path: Path) -> None:
+    mine = begin(data, f"sqlite:///{tmp_path / 'data.db'}").stored.definition
+    sha = "train_csv_sha256"
+    dataset = {**mine.dataset, sha: "a" * 64}
+    there = dataclasses.replace(mine, dataset=dataset)
+    here = dataclasses.replace(mine, bundle_key="other", dataset={**dataset, sha: "b" * 64})
+    assert there.differences(here) == [
+        "the labelled rows (sha256 of their table): aaaaaaaaaaaa… there, bbbbbbbbbbbb… here"
+    ]
+    here = dataclasses.replace(here, dataset={**dataset, "encoder": "emb2"})
+    assert there.differences(here) == [f"embeddings: {dataset['encoder']} there, emb2 here"]
+    assert there.differences(dataclasses.replace(here, dataset=dataset)) == [
+        "data: the embeddings, or how the rows are read and divided, are others here"
+    ]

@@ -73,8 +73,7 @@ def test_a_connection_that_broke_while_idle_is_replaced(
     [
         (
             "studies.db",
-            "--storage is no database URL; it must look like sqlite:///studies.db or "
-            "postgresql+psycopg://user:password@host/name.",
+            "--storage studies.db: is no database URL; a file is given as sqlite:///studies.db.",
         ),
         (
             "mysql://me:s3cret-w0rd@host/x",

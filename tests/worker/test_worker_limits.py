@@ -165,7 +165,9 @@ def test_a_study_starts_from_another_one_s_best(tmp_path: Path) -> None:
     first = study.optuna.get_trials()[0]
     assert first.params == {"lr": best.config.lr}
     assert len(study.tasks()) == 3 + len(lines)
-    assert warm_start(study, other) == []  # it was begun
+    assert warm_start(study, other) == [
+        f"warm start from {other.name}: the study was begun before, so it takes nothing"
+    ]
     assert violations(study) == []
 
 
