@@ -161,7 +161,8 @@ def _main(argv: Sequence[str] | None) -> int:
     out = arguments.out or (Path("predictions.csv") if asked.to_file else None)
     notes = list(asked.notes)
     skip = arguments.skip_bad_images
-    arrays = _read(folders, rows, widths, asked.missing, notes, skip_absent=skip)
+    data = None if arguments.data is None else Path(arguments.data)
+    arrays = _read(folders, rows, widths, asked.missing, notes, data, skip_absent=skip)
     absent = _absent(rows, arrays, {s: tuple(widths[s]) for s in encoders}, asked.missing)
     lacking = lacking_of(model, absent, rows.place)
     counts = count_lacking(model, lacking, rows.place)
@@ -296,6 +297,7 @@ def _read(
     widths: Mapping[str, Mapping[str, int]],
     missing: Sequence[str],
     notes: "list[Note]",
+    data: Path | None,
     *,
     skip_absent: bool,
 ) -> dict[str, dict[str, NDArray[Any]]]:
@@ -314,6 +316,7 @@ def _read(
             averaged=any(rows.further),
             skip_absent=skip_absent,
             notes=notes,
+            data=data,
         )
         for source, folder in folders.items()
     }

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hpo.data._parts import CaptionRule, ReadOptions
     from hpo.data._problems import Problems
     from hpo.data._rows import Rows, join_rows, take_rows
+    from hpo.data._sources import table_files
     from hpo.data._split import Split, make_split
 else:
     __getattr__ = exported_late(
@@ -77,6 +78,7 @@ else:
                 "join_rows",
                 "take_rows",
             ),
+            "_sources": ("table_files",),
             "_split": (
                 "Split",
                 "make_split",
@@ -122,6 +124,7 @@ __all__ = [
     "parse_columns",
     "settle_split",
     "split_line",
+    "table_files",
     "take_rows",
     "url_fault",
 ]

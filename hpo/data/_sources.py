@@ -27,7 +27,7 @@ from hpo.errors import did_you_mean
 from hpo.files import regular
 from hpo.notes import Note
 
-__all__ = ["Part", "TableSource", "find_tables"]
+__all__ = ["Part", "TableSource", "find_tables", "table_files"]
 
 # Tables that people have in these formats, too.
 _NOT_READ = (
@@ -145,6 +145,12 @@ def find_tables(folder: Path, problems: Problems, *, labelled: bool = True) -> l
             problems.add(f"{' and '.join(same)} are both there, but must be one; move one away")
     order = ("train", "val", "test")
     return sorted(found, key=lambda source: order.index(source.part))
+
+
+def table_files(folder: Path) -> frozenset[Path]:
+    """Return the files of the tables of a data folder; none if it is none."""
+    found = find_tables(folder, Problems(), labelled=False)
+    return frozenset(path for source in found for path in source.paths)
 
 
 def _elsewhere(folder: Path, files: Sequence[Path], problems: Problems) -> list[TableSource]:

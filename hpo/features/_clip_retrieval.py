@@ -7,7 +7,7 @@ https://github.com/rom1504/clip-retrieval#clip-inference
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,10 @@ def shard_folders(folder: Path, modality: str, *, below: bool = True) -> list[Pa
 
 
 def find_clip_retrieval(
-    folder: Path, modalities: Sequence[str], problems: list[str]
+    folder: Path,
+    modalities: Sequence[str],
+    problems: list[str],
+    own_tables: Collection[Path] = (),
 ) -> dict[tuple[str, str], Found]:
     """Open the shards, with the metadata of their rows.
 
@@ -44,6 +47,7 @@ def find_clip_retrieval(
         folder: What clip-retrieval wrote, or a folder of such folders.
         modalities: Which to take, of those in ``SHARD_FOLDERS``.
         problems: What is wrong is added here.
+        own_tables: As for ``find_arrays``.
 
     Returns:
         The embeddings of each modality that is there; rows of test.csv may follow.
@@ -89,7 +93,7 @@ def find_clip_retrieval(
         where, perhaps = "metadata/", dict[str, Mapping[str, Sequence[str]]]()
         if not tables:
             count = sum(map(len, arrays))
-            beside = names_beside(folder, modality, "train", count, problems)
+            beside = names_beside(folder, modality, "train", count, problems, own_tables)
             where, columns, perhaps = ", ".join(beside.where), beside.columns, beside.perhaps
         certain = "its metadata/, or with the ImageIDs in ids.txt, one a line"
         found["train", modality] = Found(

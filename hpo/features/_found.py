@@ -120,6 +120,7 @@ def find_arrays(
     files: Mapping[str, Mapping[str, Place]],
     wanted: Mapping[str, Collection[str]],
     problems: Mapping[str, list[str]],
+    own_tables: Collection[Path] = (),
 ) -> dict[tuple[str, str], Found]:
     """Open arrays of files, each with what lies beside it.
 
@@ -128,10 +129,12 @@ def find_arrays(
         files: All that are there, as ``array_files`` lists them.
         wanted: Which parts to open of which modalities.
         problems: Takes what is wrong with each modality.
+        own_tables: Files that say nothing of the order: the tables that rows are compared with.
     """
     found = {}
     opened: dict[Path, ArrayFile] = {}
     all_files = {place.path for parts in files.values() for place in parts.values()}
+    nameless = all_files.union(own_tables)
     for name, parts in wanted.items():
         for part in parts:
             place = files[name][part]
@@ -161,7 +164,7 @@ def find_arrays(
                 )
                 continue
             before = len(problems[name])
-            beside = names_beside(folder, name, part, len(array), problems[name], all_files)
+            beside = names_beside(folder, name, part, len(array), problems[name], nameless)
             if len(problems[name]) > before:
                 continue
             same = {k: v for k, v in beside_columns.items() if len(v) == len(array)}

@@ -304,6 +304,7 @@ def import_source(
             modalities=modalities,
             tables=tables,
             skip_absent=how.skip_bad_images,
+            data=dataset.root,
         )
     return import_arrays(
         source.train,

@@ -33,6 +33,7 @@ from hpo.features._import_names import (
 )
 from hpo.features._match import ABSENT, Wanted
 from hpo.features._modalities import in_order
+from hpo.features._names_beside import tables_among
 from hpo.features._order import Ordered, length_notes, notes_on, order_rows, type_notes, zero_notes
 from hpo.features._unread import unread_notes
 from hpo.files import content_key
@@ -57,6 +58,7 @@ def import_features(
     modalities: Sequence[str] | None = None,
     tables: tuple[str, str] = ("train.csv", "test.csv"),
     skip_absent: bool = False,
+    data: Path | None = None,
 ) -> Features:
     """Check embeddings made elsewhere and copy them into the store as float16.
 
@@ -86,6 +88,8 @@ def import_features(
         tables: What the rows are called in messages.
         skip_absent: Leave out rows that have no embedding, or one of NaN, and name them in
             ``Features.left_out``, instead of raising an error.
+        data: The data folder. Where the embeddings lie in it, its own tables say nothing of their
+            order.
 
     Raises:
         InputError: The embeddings don't fit the rows, or hold values that float16 can't, or a
@@ -107,9 +111,10 @@ def import_features(
     wanted = {
         name: [part for part in files[name] if part in parts] for name in names if name in files
     }
-    found = find_arrays(folder, files, wanted, faults)
+    own = tables_among(folder, data)
+    found = find_arrays(folder, files, wanted, faults, own)
     if shards:
-        found |= find_clip_retrieval(folder, shards, problems)
+        found |= find_clip_retrieval(folder, shards, problems, own)
     ordered: dict[tuple[str, str], Ordered] = {}
     for (_, name), one in found.items():
         given = order_rows(

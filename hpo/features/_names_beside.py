@@ -14,7 +14,7 @@ from hpo.features._parquet import read_parquet
 from hpo.files import regular
 from hpo.json_files import parse_json
 
-__all__ = ["Beside", "is_list_of_names", "names_beside"]
+__all__ = ["Beside", "is_list_of_names", "names_beside", "tables_among"]
 
 _TABLES = ("metadata", "meta", "index", "manifest", "rows", "train", "test")
 # Files with other names are read only up to this size, in bytes.
@@ -59,6 +59,18 @@ def is_list_of_names(path: Path) -> bool:
         return is_kind  # reading the names says what is wrong
 
 
+def tables_among(folder: Path, data: Path | None) -> frozenset[Path]:
+    """Return the tables of a data folder that lie among embeddings, which are then in it.
+
+    Their rows are those that the embeddings are compared with, so they say nothing of the order.
+    """
+    from hpo.data import table_files
+
+    if data is None or not data.is_dir() or not folder.is_dir() or not data.samefile(folder):
+        return frozenset()
+    return frozenset(folder / path.relative_to(data) for path in table_files(data))
+
+
 def names_beside(
     folder: Path,
     array: str,
@@ -79,7 +91,8 @@ def names_beside(
         part: ``train`` or ``test``.
         count: How many rows it has.
         problems: Takes what is wrong with a file.
-        arrays: Files that have embeddings; names in them are of their own rows.
+        arrays: Files that name no rows of it: those of embeddings, and the tables that rows are
+            compared with.
     """
     beside = Beside()
     for path in _candidates(folder, array.lower(), part):

@@ -12,6 +12,7 @@ from hpo.features._found import array_files, find_arrays
 from hpo.features._import_names import folder_title, no_folder
 from hpo.features._match import ABSENT, Wanted
 from hpo.features._modalities import in_order
+from hpo.features._names_beside import tables_among
 from hpo.features._order import notes_on, order_rows, type_notes, zero_notes
 from hpo.notes import Note
 
@@ -30,6 +31,7 @@ def read_embeddings(
     averaged: bool = False,
     skip_absent: bool = False,
     notes: list[Note] | None = None,
+    data: Path | None = None,
 ) -> dict[str, np.ndarray]:
     """Open the embeddings of all rows of a table, which float16 must be able to hold.
 
@@ -51,6 +53,7 @@ def read_embeddings(
         skip_absent: Take rows of any modality that are NaN or that the names beside an array don't
             have as rows of NaN.
         notes: Takes what was done, or taken on trust.
+        data: As for ``import_features``.
 
     Returns:
         For each modality, float16 or float32 [rows, D]; memory-mapped where the rows are in order.
@@ -66,13 +69,14 @@ def read_embeddings(
     part = "test" if own_files else "train"
     faults: dict[str, list[str]] = {modality: [] for modality in widths}
     arrays: dict[str, np.ndarray] = {}
+    own = tables_among(folder, data)
     found = find_arrays(
-        folder, files, {m: [part] for m in widths if part in files.get(m, {})}, faults
+        folder, files, {m: [part] for m in widths if part in files.get(m, {})}, faults, own
     )
     shards = [m for m in SHARD_FOLDERS if m in widths and m not in files]
     shards = [m for m in shards if shard_folders(folder, m)]
     others: list[str] = []
-    found |= find_clip_retrieval(folder, shards, others)
+    found |= find_clip_retrieval(folder, shards, others, own)
     by_name = {name: one for (_, name), one in found.items()}
     wanted = Wanted(ids or [""] * rows, captions, table, averaged)
     ordered = {}
