@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hpo._duration import seconds_of
 from hpo._output import plain, steady_output
-from hpo._parser import Parser, scrubbed
+from hpo._parser import Parser, VerbParser, scrubbed
 from hpo.errors import DivergedError, InputError
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "MOST_THREADS",
     "NO_CANDIDATE",
     "Parser",
+    "VerbParser",
     "add_cache_option",
     "add_memory_option",
     "add_model_options",

@@ -2,11 +2,12 @@
 
 import argparse
 import re
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from hpo.errors import did_you_mean
 
-__all__ = ["Parser", "scrubbed"]
+__all__ = ["Parser", "VerbParser", "scrubbed"]
 
 _PASSWORD = re.compile(r"(://[^\s/:@]*:|\b\w*password=)[^\s@&'\"]+", re.IGNORECASE)
 
@@ -25,6 +26,19 @@ class Parser(argparse.ArgumentParser):
         unknown = re.search(r"unrecognized arguments: (--[\w-]+)", message)
         options = re.findall(r"--[a-z][\w-]*", self.format_usage())
         return "" if unknown is None else did_you_mean(unknown[1], options)
+
+
+class VerbParser(Parser):
+    """The options of a verb of a command, which refuses what it doesn't know itself."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Parse; argparse would leave what is unknown to the command, with the command's usage."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
 
 def scrubbed(text: str) -> str:

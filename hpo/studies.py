@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hpo._options import (
     Parser,
+    VerbParser,
     add_plugin_option,
     add_storage_option,
     add_study_cache_option,
@@ -40,7 +41,9 @@ def _main(argv: Sequence[str] | None) -> int:
         "again what failed in one.",
         allow_abbrev=False,
     )
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verbs = parser.add_subparsers(
+        dest="verb", metavar="VERB", required=True, parser_class=VerbParser
+    )
 
     def add(
         verb: str, run: Callable[[argparse.Namespace], int], help: str, more: str = ""

@@ -101,6 +101,8 @@ def import_file(
     """
     if name is not None:
         check_name(name)
+    if not path.exists():
+        raise InputError(f"FILE {path}: there is no such file.")
     check_is_database(url)
     with tempfile.TemporaryDirectory(prefix="hpo-") as folder:
         alone = Path(folder) / "study.db"

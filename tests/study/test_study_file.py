@@ -227,8 +227,8 @@ def test_bad_input_is_one_sentence(
     assert refused(capsys, "import", "mine.db", "--name", " ").startswith(
         "error: The name of a study must have 1 to 200 printable characters"
     )
-    assert study(["import", "none.db"]) == 1
-    assert capsys.readouterr().err == "error: 'none.db': No such file or directory\n"
+    assert study(["import", "none.db"]) == 2
+    assert capsys.readouterr().err == "error: FILE none.db: there is no such file.\n"
     assert study(["import", "pipe"]) == 1
     assert "it is a named pipe, but must be a regular file" in capsys.readouterr().err
 

@@ -109,6 +109,11 @@ def test_wrong_input_is_one_error(
     finish(tiny_data(tmp_path), "sqlite:///studies.db", "mine")
     assert study(["delete", "mien"]) == 2
     assert "has no such study (did you mean 'mine'?); it has: mine." in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        study(["show", "mine", "--cahce", "x"])
+    said = capsys.readouterr().err
+    assert said.startswith("usage: hpo study show")
+    assert said.endswith("unrecognized arguments: --cahce x (did you mean '--cache'?)\n")
     assert study(["delete", "mine", "--artifact-dir", "none"]) == 2
     assert "--artifact-dir none: there is no such folder." in capsys.readouterr().err
     assert hpo.load_study("mine").is_complete
