@@ -52,6 +52,8 @@ _PARTS = frozenset(
         *("eval", "evaluation", "holdout", "heldout", "trainval", "minival"),
     )
 )
+#: Names of embeddings that may lie here, and of what names their rows.
+_OF_EMBEDDINGS = re.compile(r"(test_)?((image|text)|((image|text)_)?(ids|names|keys))(_test)?")
 _SHOWN = 3
 
 
@@ -68,7 +70,13 @@ def is_table(path: Path) -> bool:
 def other_tables(files: Sequence[Path]) -> list[Note]:
     """Tell of tables whose names are those of no part, so that they aren't read."""
     known = {name for names in NAMES.values() for name in names}
-    names = [path.name for path in files if is_table(path) and path.stem.lower() not in known]
+    names = [
+        path.name
+        for path in files
+        if is_table(path)
+        and path.stem.lower() not in known
+        and not _OF_EMBEDDINGS.fullmatch(path.stem.lower())
+    ]
     perhaps = [name for name in names if not _PARTS.isdisjoint(re.split("[^a-z]+", name.lower()))]
     others = [name for name in names if name not in perhaps]
     notes = [
@@ -82,7 +90,7 @@ def other_tables(files: Sequence[Path]) -> list[Note]:
         shown = ", ".join(others[:_SHOWN])
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
         notes.append(
-            Note(f"{shown}{more}: no part is called so, so no rows are read of it", doubtful=False)
+            Note(f"{shown}{more}: not read as a table, as no part is called so", doubtful=False)
         )
     return notes
 
@@ -98,7 +106,7 @@ def what_lies_below(folder: Path) -> str:
     for depth in ("*/*", "*/*/*"):
         tables = sorted(path for path in folder.glob(depth) if is_table(path))
         if tables:
-            more = f" (and {len(tables) - 1} more tables in folders)" if len(tables) > 1 else ""
+            more = f" (and {len(tables) - 1} more)" if len(tables) > 1 else ""
             return (
                 f", but '{tables[0].relative_to(folder)}'{more}; move it up, beside the folders of "
                 "the images, or give the folder that it is in"

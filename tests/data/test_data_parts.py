@@ -188,7 +188,7 @@ def test_tables_that_are_not_read_are_told_of(tmp_path: Path) -> None:
             "eval_2.csv isn't read, but may be of a part; put its rows into the table of the part "
             "(train, val or test), or move it away",
         ),
-        (False, "a.json, labels.tsv: no part is called so, so no rows are read of it"),
+        (False, "a.json, labels.tsv: not read as a table, as no part is called so"),
         (True, "dev.csv is there too and isn't read, but val.csv is; move one"),
     ]
 
@@ -203,7 +203,7 @@ def test_what_there_is_in_place_of_a_table(tmp_path: Path) -> None:
     for name in ("b.csv", "train.csv"):
         (tmp_path / "csv" / name).touch()
     assert problems_of(tmp_path) == [
-        "there is no file train.csv, but 'csv/b.csv' (and 1 more tables in folders); move it up, "
+        "there is no file train.csv, but 'csv/b.csv' (and 1 more); move it up, "
         "beside the folders of the images, or give the folder that it is in"
     ]
     (tmp_path / "train.txt").touch()

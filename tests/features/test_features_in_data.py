@@ -45,7 +45,9 @@ def test_the_table_itself_says_nothing_of_their_order(folder: Path) -> None:
 )
 def test_names_of_their_own_put_them_in_order(folder: Path, write: Callable[[Path], None]) -> None:
     write(folder)
-    np.testing.assert_array_equal(load(folder).features.train["image"], vectors())
+    data = load(folder)
+    np.testing.assert_array_equal(data.features.train["image"], vectors())
+    assert not [note for note in data.notes if note.doubtful or "table" in note.text]
 
 
 def test_a_copy_of_the_table_among_embeddings_elsewhere_does(folder: Path) -> None:
