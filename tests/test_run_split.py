@@ -42,6 +42,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         for name in ("image", "text"):
             array = labels @ rng.normal(size=(3, 8)) + rng.normal(size=(rows, 8))
             np.save(f"{name}.npy", array.astype(np.float32))
+        Path("ids.txt").write_text("".join(f"{i}.jpg\n" for i in range(rows)))
         command = ["--data", ".", "--features", ".", "--workers", "1", "--trials", "1", *SMALL]
         assert run([*command, *arguments]) == status
         printed = capsys.readouterr()

@@ -150,7 +150,7 @@ def test_names_and_captions_that_programs_spoilt(tmp_path: Path) -> None:
 
 def test_rows_without_a_caption_are_counted(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("id,Labels,Caption\n1,x,\n2,y,two\n3,y,  \n")
-    assert "train.csv: 2 rows have no caption" in [str(note) for note in said(read(tmp_path))]
+    assert "train.csv: 2 of 3 rows have no caption" in [str(note) for note in said(read(tmp_path))]
 
 
 def test_parts_in_a_column_by_any_of_their_names(tmp_path: Path) -> None:
