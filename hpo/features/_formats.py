@@ -246,6 +246,11 @@ def _tensors(content: Any) -> dict[str, Any]:
         )
     if not isinstance(content, dict):
         raise InputError(f"holds a {type(content).__name__}, but must hold a tensor [rows, D]")
+    if content and all(isinstance(value, dict) for value in content.values()):
+        raise InputError(
+            "holds dictionaries in a dictionary, but must hold a tensor [rows, D] for each "
+            "modality, or a dictionary of names to vectors"
+        )
     return {
         str(name): _numbers(value) if isinstance(value, torch.Tensor) else value
         for name, value in content.items()

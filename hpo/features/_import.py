@@ -35,7 +35,7 @@ from hpo.features._match import ABSENT, Wanted
 from hpo.features._modalities import in_order
 from hpo.features._names_beside import tables_among
 from hpo.features._order import Ordered, length_notes, notes_on, order_rows, type_notes, zero_notes
-from hpo.features._unread import unread_notes
+from hpo.features._unread import pieces_advice, unread_notes
 from hpo.files import content_key
 
 __all__ = ["import_arrays", "import_features", "take_features"]
@@ -129,6 +129,9 @@ def import_features(
         ordered |= {(part, name): of_part for part, of_part in given.items()}
     if not problems and not any(faults.values()):
         problems += _without_test(ordered, tables[1], test_rows, "{}_test.npy")
+    if any(faults.values()):
+        lengths = {name: len(one) for (part, name), one in found.items() if part == "train"}
+        problems += pieces_advice(lengths, dataset_rows)
     advice = as_flag if modalities is None else None
     title = folder_title(folder)
     features = _take(ordered, faults, problems, store, title, tables, advice, skip_absent)

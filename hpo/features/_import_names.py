@@ -101,6 +101,9 @@ def nothing_there(folder: Path) -> str:
     others = [path.name for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
     listed = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
     only = f"only {', '.join(SUFFIXES)} in the folder itself are read"
+    below = next((path for path in sorted(folder.glob("*/*")) if path.suffix in SUFFIXES), None)
+    if below is not None:
+        only += f"; there is {below.relative_to(folder)}, so perhaps {below.parent} is meant"
     has = f"; there are {listed}, but {only}" if others else ""
     return f"there is neither {plain}, nor {shards}{has}"
 

@@ -1,5 +1,6 @@
 """What an embeddings folder has that isn't read, which is said."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from hpo.features._modalities import ENCODED, ENDINGS
 from hpo.features._order import Ordered
 from hpo.notes import Note
 
-__all__ = ["unread_faults", "unread_notes"]
+__all__ = ["pieces_advice", "unread_faults", "unread_notes"]
 
 _NAMED = 5
+_PIECE = re.compile(r"(.+?)[_-]?(\d+)")
 # Formats that arrays or names are kept in by other programs.
 _PICKLES = (".pkl", ".pickle", ".joblib")
 _OTHERS = frozenset(
@@ -32,6 +34,28 @@ def unread_faults(folder: Path, there: Collection[str]) -> list[str]:
         if (name := _stem(path)) in ENCODED and name not in there
         if path.suffix.lower() in _OTHERS | _PACKED and path.is_file()
     ]
+
+
+def pieces_advice(lengths: Mapping[str, int], rows: int) -> list[str]:
+    """Say what to do with arrays such as ``image_0`` and ``image_1`` that have all rows together.
+
+    Args:
+        lengths: Of each array, by the name of its modality.
+        rows: How many rows there are.
+    """
+    pieces: dict[str, dict[int, str]] = {}
+    for name in lengths:
+        if match := _PIECE.fullmatch(name):
+            pieces.setdefault(match[1], {})[int(match[2])] = name
+    advice = []
+    for base, numbered in pieces.items():
+        ordered = [numbered[number] for number in sorted(numbered)]
+        if len(ordered) > 1 and sum(lengths[name] for name in ordered) == rows:
+            advice.append(
+                f"{ordered[0]} to {ordered[-1]} have {rows:,} rows together; if they are pieces of "
+                f"one array, put them into {base}.npy in their order (np.concatenate)"
+            )
+    return advice
 
 
 def unread_notes(

@@ -388,7 +388,10 @@ def test_tensors_in_other_forms(tmp_path: Path) -> None:
     torch.save(rows, tmp_path / "image.pt")
     np.testing.assert_array_equal(take(tmp_path).train["image"], image)
     torch.save({"features": {"image": torch.tensor(image)}}, tmp_path / "image.pt")
-    assert refused(tmp_path) == ["image.pt has no array [rows, D] in it"]
+    assert refused(tmp_path) == [
+        "image.pt holds dictionaries in a dictionary, but must hold a tensor [rows, D] for each "
+        "modality, or a dictionary of names to vectors"
+    ]
 
 
 def test_rows_of_zeros_are_doubtful(tmp_path: Path) -> None:
