@@ -77,8 +77,8 @@ def find_images(
 
     It is looked for in the folders of the rows' part, such as ``train/`` or ``images/train/``, and
     then in ``data/``, ``images/`` and the folder itself, in this order. A name without the suffix
-    of an image gets the one that a file has. A name that is nowhere there is looked for in all
-    folders, where one file alone may have it.
+    of an image gets the one that a file has. A name that is nowhere there, with its folders if it
+    has some, is looked for in all folders, where one file alone may have it.
 
     No image is opened: a damaged one is found when it is encoded, which reads it anyway.
 
@@ -171,7 +171,7 @@ class _Finder:
             found.append(
                 Note(
                     f"{table}: {self._elsewhere:,} images are in other folders than data/ and "
-                    "images/, and were found by their name, which no other file has",
+                    "images/, and were found by their path's end, which no other file has",
                     doubtful=False,
                 )
             )
@@ -213,22 +213,27 @@ class _Finder:
 
     def _anywhere(self, image_id: str, relative: PurePath) -> tuple[Path, str]:
         """Look for a name in all folders."""
+        if self._tree is None:
+            self._tree = _tree(self._root)
+        parts = PurePath(image_id.replace("\\", "/")).parts
+        bare = relative.suffix.lower() not in IMAGE_SUFFIXES
+        names = [parts[-1] + suffix for suffix in IMAGE_SUFFIXES] if bare else [parts[-1]]
+        found = [path for name in names for path in self._tree.get(name, [])]
+        above = Path.cwd().parts if not self._root.is_absolute() else ()
+        folders = parts[:-1]
+        if folders:  # these are written, so the file must be in such
+            found = [
+                path for path in found if (above + path.parent.parts)[-len(folders) :] == folders
+            ]
+        if len(found) == 1:
+            self._elsewhere += 1
+            return found[0], ""
+        if found:
+            where = " and ".join(f"'{p.relative_to(self._root)}'" for p in found[:2])
+            more = f" and {len(found) - 2} more" if len(found) > 2 else ""
+            fault = f"image '{image_id}' may be {where}{more}; write the folder in the ImageID"
+            return self._root / relative, fault
         fault = f"image '{image_id}' is not in {self._places}"
-        if len(relative.parts) == 1:
-            if self._tree is None:
-                self._tree = _tree(self._root)
-            bare = relative.suffix.lower() not in IMAGE_SUFFIXES
-            found = self._tree.get(image_id, [])
-            if bare:
-                found = [p for s in IMAGE_SUFFIXES for p in self._tree.get(image_id + s, [])]
-            if len(found) == 1:
-                self._elsewhere += 1
-                return found[0], ""
-            if found:
-                where = " and ".join(f"'{p.relative_to(self._root)}'" for p in found[:2])
-                more = f" and {len(found) - 2} more" if len(found) > 2 else ""
-                fault = f"image '{image_id}' may be {where}{more}; write the folder in the ImageID"
-                return self._root / relative, fault
         return self._root / relative, fault + self._nearly(image_id)
 
     def _nearly(self, image_id: str) -> str:

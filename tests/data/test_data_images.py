@@ -55,7 +55,30 @@ def test_names_in_different_folders(tmp_path: Path) -> None:
     assert dataset.train.images == (tmp_path / "images" / "dogs" / "2.png",)
     assert notes(dataset) == [
         "train.csv: 1 images are in other folders than data/ and images/, and were found by their "
-        "name, which no other file has"
+        "path's end, which no other file has"
+    ]
+
+
+def test_paths_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the one above the data folder, or from one in it."""
+    folder = tmp_path / "set"
+    write_images(folder / "pics", ("a/1.png", "b/1.png"))
+    for start in ("", "pics/", "set/pics/", "set\\pics\\"):
+        cells = f"{start}a/1.png,x\n{start}b/1,y\n"
+        (folder / "train.csv").write_text("ImageID,Labels\n" + cells)
+        for place in (folder, Path("set")):
+            monkeypatch.chdir(tmp_path)
+            assert read(place).train.images == (place / "pics/a/1.png", place / "pics/b/1.png")
+    (folder / "train.csv").write_text("ImageID,Labels\nelse/pics/a/1.png,x\n")
+    assert problems_of(folder) == [
+        "train.csv line 2: image 'else/pics/a/1.png' is not in data/, images/ or the data folder "
+        "itself"
+    ]
+    (folder / "train.csv").write_text("ImageID,Labels\na/1.png,x\n")
+    write_images(folder / "more", ("a/1.png",))
+    assert problems_of(folder) == [
+        "train.csv line 2: image 'a/1.png' may be 'more/a/1.png' and 'pics/a/1.png'; write the "
+        "folder in the ImageID"
     ]
 
 
