@@ -167,7 +167,7 @@ def _main(argv: Sequence[str] | None) -> int:
     lacking = lacking_of(model, absent, rows.place)
     counts = count_lacking(model, lacking, rows.place)
     encoded: Mapping[str, Mapping[str, NDArray[Any]]] = {}
-    bad: Mapping[int, str] = _without_embedding(arrays, asked.missing)
+    bad: Mapping[int, str] = _without_embedding(arrays, asked.missing) if skip else {}
     if encoders:
         with ConsoleProgress() as progress:
             encoded, bad = encode_present(
@@ -325,7 +325,7 @@ def _read(
 def _without_embedding(
     arrays: Mapping[str, Mapping[str, NDArray[Any]]], missing: Sequence[str]
 ) -> dict[int, str]:
-    """Return rows that have no embedding of a modality that none may lack, and say so."""
+    """Return rows that have no embedding of a modality that none may lack, and which it is."""
     from hpo.features import rows_of_nan
 
     return {

@@ -77,7 +77,7 @@ def names_beside(
     part: str,
     count: int,
     problems: list[str],
-    arrays: Collection[Path] = (),
+    nameless: Collection[Path] = (),
 ) -> Beside:
     """Read all files of a folder that name the rows of an array.
 
@@ -91,7 +91,7 @@ def names_beside(
         part: ``train`` or ``test``.
         count: How many rows it has.
         problems: Takes what is wrong with a file.
-        arrays: Files that name no rows of it: those of embeddings, and the tables that rows are
+        nameless: Files that name no rows of it: those of embeddings, and the tables that rows are
             compared with.
     """
     beside = Beside()
@@ -103,7 +103,7 @@ def names_beside(
                 f"{path.stem.lower()}.txt, or move it away"
             )
             continue
-        if kind is None or path in arrays:
+        if kind is None or path in nameless:
             continue
         if not path.is_file():
             problems += [f"{path.name} is there, but is no regular file"] if kind else []

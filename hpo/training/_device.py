@@ -217,5 +217,5 @@ def keep_gradients(module: nn.Module, compiler: str) -> None:
 
 def _in_graphs(module: nn.Module, compiler: str) -> bool:
     """Whether passes of a module are captured in CUDA graphs."""
-    on_cuda = next(module.parameters()).device.type == "cuda"
-    return on_cuda and compiler not in ("off", "default")
+    captures = compiler not in ("off", "default")
+    return captures and next(module.parameters()).device.type == "cuda"
