@@ -16,8 +16,13 @@ from hpo.study import StoredStudy, adopt_enqueued
 __all__ = ["Crew", "Observer", "work_on"]
 
 _POLL_S = 0.5
+#: Looking at thousands of tasks takes its time, which is the workers' as well. So the pause after a
+#: look is so many times as long, but no longer than what a person waits for without wondering.
+_PAUSE = 10
+_LONGEST_PAUSE_S = 5.0
 
-#: Called with all tasks of the study, about twice a second and once more at the end.
+#: Called with all tasks of the study, about twice a second, or every few seconds if there are
+#: thousands, and once more at the end.
 Observer = Callable[[list[Task]], None]
 
 
@@ -100,11 +105,25 @@ def work_on(
                 if away is not None and not complete and ended_by is None:
                     raise away
                 return complete and _settled(stored), ended_by
-            # Looking at thousands of tasks takes its time, which is the workers' as well.
-            time.sleep(max(_POLL_S, 10 * (time.monotonic() - began)))
+            _pause(time.monotonic() - began, crew, clock)
     finally:
         crew.stop()
         board.end()
+
+
+def _pause(looked: float, crew: Crew, clock: TimeLimit | None) -> None:
+    """Leave the processor to the workers, until they end or the time for trials is over.
+
+    Args:
+        looked: Seconds that the last look at all tasks took.
+        crew: The workers.
+        clock: Of a study with a time limit.
+    """
+    end = time.monotonic() + min(max(_POLL_S, _PAUSE * looked), _LONGEST_PAUSE_S)
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, _POLL_S))
+        if (clock is not None and clock.over) or not _watch(crew)[0]:
+            return
 
 
 def _watch(crew: Crew) -> tuple[bool, StoreAwayError | None]:

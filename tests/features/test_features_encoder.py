@@ -45,7 +45,7 @@ def test_no_hub_fails_fast_and_says_what_to_do(make_dataset: MakeDataset, tmp_pa
     start = time.monotonic()
     with pytest.raises(InputError) as caught:
         extract_features(parts_of(make_dataset(2, 0)), "ViT-L-14/openai", tmp_path / "store")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 60  # the hub's own tries again would go on for minutes
     first, second = str(caught.value).splitlines()
     assert first.startswith(
         "the weights of encoder 'ViT-L-14/openai' are not on this machine and can't be "

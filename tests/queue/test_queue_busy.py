@@ -43,7 +43,7 @@ def test_it_gives_up_when_the_store_has_been_waited_for(
     )
     with pytest.raises(StoreAwayError, match=said):
         ledger.define("t", {})
-    assert 0.4 < time.monotonic() - began < 10
+    assert 0.4 < time.monotonic() - began < 60
 
 
 def test_a_turn_is_waited_for_however_short_a_store_is(tmp_path: Path) -> None:

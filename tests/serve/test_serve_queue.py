@@ -14,7 +14,7 @@ def test_rows_are_answered_together_and_each_gets_its_own() -> None:
     held = threading.Event()
 
     def answer(rows: Sequence[int]) -> list[int]:
-        held.wait(10)
+        held.wait(60)
         sizes.append(len(rows))
         return [2 * row for row in rows]
 
@@ -24,9 +24,9 @@ def test_rows_are_answered_together_and_each_gets_its_own() -> None:
     others = [rows.ask([n, n + 100]) for n in range(1, 6)]
     assert rows.waiting == 10
     held.set()
-    assert [future.result(10) for future in first] == [0]
+    assert [future.result(60) for future in first] == [0]
     for n, futures in enumerate(others, start=1):
-        assert [future.result(10) for future in futures] == [2 * n, 2 * n + 200]
+        assert [future.result(60) for future in futures] == [2 * n, 2 * n + 200]
     assert sizes == [1, 4, 4, 2]
     rows.close()
 
@@ -38,11 +38,10 @@ def test_a_batch_waits_for_others() -> None:
         sizes.append(len(rows))
         return list(rows)
 
-    rows = Rows(answer, most=8, wait_s=5.0, waiting=100)
+    rows = Rows(answer, most=8, wait_s=300.0, waiting=100)
     futures = [future for n in range(8) for future in rows.ask([n])]
-    began = time.monotonic()
-    assert [future.result(10) for future in futures] == list(range(8))
-    assert time.monotonic() - began < 4  # a full batch waits no longer
+    # a full batch waits no longer
+    assert [future.result(60) for future in futures] == list(range(8))
     assert sizes == [8]
     rows.close()
 
@@ -54,8 +53,8 @@ def test_an_error_is_told_and_the_next_batch_is_answered() -> None:
     rows = Rows(answer, most=1, wait_s=0.001, waiting=100)
     bad, good = rows.ask([0, 2])
     with pytest.raises(ZeroDivisionError):
-        bad.result(10)
-    assert good.result(10) == 0.5
+        bad.result(60)
+    assert good.result(60) == 0.5
     rows.close()
 
 
@@ -63,7 +62,7 @@ def test_too_many_are_refused_as_a_whole() -> None:
     held = threading.Event()
 
     def answer(rows: Sequence[int]) -> Sequence[int]:
-        held.wait(10)
+        held.wait(60)
         return rows
 
     rows = Rows(answer, most=2, wait_s=0.001, waiting=3)
@@ -74,7 +73,7 @@ def test_too_many_are_refused_as_a_whole() -> None:
         rows.ask([4, 5])
     assert rows.waiting == 2
     held.set()
-    assert [future.result(10) for future in (first, *futures)] == [1, 2, 3]
+    assert [future.result(60) for future in (first, *futures)] == [1, 2, 3]
     rows.close()
 
 
@@ -82,7 +81,7 @@ def test_who_gave_up_holds_nobody_up_and_closing_answers_the_rest() -> None:
     held = threading.Event()
 
     def answer(rows: Sequence[int]) -> Sequence[int]:
-        held.wait(10)
+        held.wait(60)
         return rows
 
     rows = Rows(answer, most=1, wait_s=0.001, waiting=10)
