@@ -1,4 +1,4 @@
-"""A real PostgreSQL server, for whichever tests ask for one."""
+"""What many tests share: a database server, a browser, the demo's embeddings, a finished study."""
 
 import os
 import shutil
@@ -7,12 +7,13 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bad_input_samples import make_home
+from filelock import FileLock
 
 #: A browser for tests of pages; empty where there is none.
 CHROMIUM = next(
@@ -71,17 +72,55 @@ class Postgres:
         self.server.ensure_postgres_running()
 
 
+#: Returns the folder of a name, which is filled by the first process that asks for it.
+MadeOnce = Callable[[str, Callable[[Path], None]], Path]
+
+
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """For folders that take long to fill and that all processes of pytest's may read."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def folder(name: str, fill: Callable[[Path], None]) -> Path:
+        place, filled = root / name, root / f"{name}.filled"
+        with FileLock(root / f"{name}.lock"):
+            if not filled.exists():
+                shutil.rmtree(place, ignore_errors=True)
+                place.mkdir()
+                fill(place)
+                filled.touch()
+        return place
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_cache(made_once: MadeOnce) -> Path:
+    """A cache with the demo's data and embeddings, to copy."""
+
+    def fill(folder: Path) -> None:
+        import hpo
+
+        hpo.load_data("demo", cache=folder, progress=False)
+
+    return made_once("demo-cache", fill)
+
+
+@pytest.fixture(scope="session")
+def whole(made_once: MadeOnce) -> Path:
     """A folder with data and a finished study, for tests of bad input to copy."""
-    home = tmp_path_factory.mktemp("whole")
-    before = Path.cwd()
-    os.chdir(home)
-    try:
-        make_home(home)
-    finally:
-        os.chdir(before)
-    return home
+
+    def fill(home: Path) -> None:
+        before = Path.cwd()
+        os.chdir(home)
+        try:
+            make_home(home)
+        finally:
+            os.chdir(before)
+
+    return made_once("whole", fill)
 
 
 @pytest.fixture(scope="session")

@@ -32,9 +32,10 @@ refit: null
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, demo_cache: Path) -> Path:
     """A folder with a finished sampled study on the demo."""
     folder = tmp_path_factory.mktemp("commands")
+    shutil.copytree(demo_cache, folder / ".hpo")
     (folder / "tiny.yaml").write_text(SPACE)
     command = [sys.executable, "-m", "hpo.run", "--study", "tiny", "--space", "tiny.yaml"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=250)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,8 @@ def test_every_example_is_run_here() -> None:
     assert {path.name for path in EXAMPLES.iterdir()} == {"quickstart.py", "quickstart.ipynb"}
 
 
-def test_script_without_a_main_guard(tmp_path: Path) -> None:
+def test_script_without_a_main_guard(tmp_path: Path, demo_cache: Path) -> None:
+    shutil.copytree(demo_cache, tmp_path / ".hpo")
     script = EXAMPLES / "quickstart.py"
     done = subprocess.run(
         [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=280
@@ -31,7 +33,8 @@ def test_script_without_a_main_guard(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebook(tmp_path: Path, demo_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(demo_cache, tmp_path / ".hpo")
     # The kernel is a process of its own, which looks for the package like this one.
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)

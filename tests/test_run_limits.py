@@ -98,8 +98,9 @@ def test_a_refit_that_would_pass_the_time_limit_is_cut_short_and_goes_on_later(
 def test_candidates_and_another_study_s_best_come_first(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run([*COMMAND, "--trials", "3"]) == 0
-    again = [*COMMAND, "--trials", "3", "--add", "lr=0.0015,dropout=0.7"]
+    command = [*COMMAND, "--workers", "1", "--no-refit"]
+    assert run([*command, "--trials", "3"]) == 0
+    again = [*command, "--trials", "3", "--add", "lr=0.0015,dropout=0.7"]
     assert run(again) == 0
     trials = hpo.load_study("best").optuna.get_trials()
     assert len(trials) == 4
@@ -111,7 +112,7 @@ def test_candidates_and_another_study_s_best_come_first(
     )
     best = hpo.load_study("best").best_config
     space = Path(hpo.__file__).parents[1] / "search_spaces" / "best.yaml"
-    warm = [*COMMAND, "--study", "warm", "--space", str(space), "--trials", "2"]
+    warm = [*command, "--study", "warm", "--space", str(space), "--trials", "2"]
     assert run([*warm, "--warm-start", "best"]) == 0
     assert "warm start from best: trial " in capsys.readouterr().out
     assert hpo.load_study("warm").stored.tasks()[0].config == best

@@ -41,6 +41,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+#: For runs that nobody watches.
+FEW = ("--set", "fixed.epochs=20")
+
+
 def command(*more: str) -> list[str]:
     return [
         *(sys.executable, "-m", "hpo.run", "--study", "small", "--space", "space.yaml"),
@@ -141,7 +145,11 @@ def test_machines_get_json_and_nothing_else(folder: Path) -> None:
 
 def test_quiet_prints_the_results_alone(folder: Path) -> None:
     done = subprocess.run(
-        command("--quiet", "--no-refit"), cwd=folder, capture_output=True, text=True, timeout=240
+        command("--quiet", "--no-refit", *FEW),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     assert (done.returncode, done.stderr) == (0, "")
     first, *_, last = done.stdout.splitlines()
@@ -150,7 +158,7 @@ def test_quiet_prints_the_results_alone(folder: Path) -> None:
 
 def test_an_error_is_an_event_as_well(folder: Path) -> None:
     done = subprocess.run(
-        command("--json", "--pick", "99", "--set", "fixed.epochs=2"),
+        command("--json", "--pick", "99", *FEW),
         cwd=folder,
         capture_output=True,
         text=True,
@@ -162,7 +170,9 @@ def test_an_error_is_an_event_as_well(folder: Path) -> None:
 
 
 def test_lines_of_json_to_a_pipe_that_nobody_reads(folder: Path) -> None:
-    process = subprocess.Popen(command("--json", "--no-refit"), cwd=folder, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        command("--json", "--no-refit", *FEW), cwd=folder, stdout=subprocess.PIPE
+    )
     assert process.stdout is not None
     process.stdout.readline()
     process.stdout.close()

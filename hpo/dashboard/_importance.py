@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 
 __all__ = ["importances"]
@@ -26,6 +25,9 @@ def importances(study: optuna.Study) -> Mapping[str, float]:
     varied = [name for name in common if len({str(t.params[name]) for t in complete}) > 1]
     if not varied:
         return {}
+    # brings in scikit-learn, which takes a second
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
     found = get_param_importances(
         study, evaluator=PedAnovaImportanceEvaluator(), params=sorted(varied)
     )

@@ -1,5 +1,7 @@
 """The demo's data, and a finished study on it, that the tests of this folder only read."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,17 @@ import hpo
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working folder with the demo's cache."""
-    return tmp_path_factory.mktemp("library")
+def home(made_once: Callable[[str, Callable[[Path], None]], Path], demo_cache: Path) -> Path:
+    """A working folder with the demo's cache and a finished study."""
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(demo_cache, folder / ".hpo")
+        data = hpo.load_data("demo", cache=folder / ".hpo", progress=False)
+        study = hpo.create_study(data, SPACE, storage=f"sqlite:///{folder / 'studies.db'}")
+        assert study.optimize(workers=1, progress=False)
+        study.refit()
+
+    return made_once("library", fill)
 
 
 @pytest.fixture(scope="session")
@@ -26,9 +36,7 @@ def storage(home: Path) -> str:
 
 @pytest.fixture(scope="session")
 def study(demo: hpo.Data, storage: str) -> hpo.Study:
-    study = hpo.create_study(demo, SPACE, storage=storage)
-    assert study.optimize(workers=1, progress=False)
-    return study
+    return hpo.create_study(demo, SPACE, storage=storage)
 
 
 @pytest.fixture(scope="session")
