@@ -188,7 +188,7 @@ def frozen_worker(study: StoredStudy, node: Any, postgres: Any) -> int | None:
     return None
 
 
-def wait_for(what: Callable[[], Any], watched: RayWorkers, seconds: float = 40) -> Any:
+def wait_for(what: Callable[[], Any], watched: RayWorkers, seconds: float = 120) -> Any:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert watched.watch()

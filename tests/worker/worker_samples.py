@@ -43,7 +43,7 @@ __all__ = [
 LENGTH = 20
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 90.0) -> None:
     """Wait until ``condition`` holds."""
     end = time.monotonic() + seconds
     while not condition():
