@@ -1,7 +1,7 @@
 """``hpo run --dry-run``: the whole plan, and nothing is encoded, stored or trained."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -67,8 +67,9 @@ def dry_run(request: Request, console: Console) -> None:
     storage, wait = arguments.storage, arguments.wait_for_store
     known = _counted(request) if encodes else _read(request)
     definition, dataset = known.definition, known.division.dataset
-    board = look(storage, arguments.study, definition, same_data=encodes, wait=wait)
     limits = request.limits
+    board = look(storage, arguments.study, definition, same_data=encodes, wait=wait)
+    board = replace(board, limit=limits.trials)
     limits.trial_epochs(definition)  # says what is wrong
     strategy = definition.capped().strategy()
     for _, values in request.candidates:
