@@ -21,8 +21,9 @@ from hpo.features import (
     reads_images,
 )
 from hpo.library import define_study
+from hpo.models import Config
 from hpo.notes import refuse_doubts
-from hpo.search import Space
+from hpo.search import Board, Space, Task, TaskState
 from hpo.study import Definition, look, plugins_of, study_names
 from hpo.training import METRICS, Arithmetic
 from hpo.trials import redact
@@ -69,11 +70,10 @@ def dry_run(request: Request, console: Console) -> None:
     definition, dataset = known.definition, known.division.dataset
     limits = request.limits
     board = look(storage, arguments.study, definition, same_data=encodes, wait=wait)
-    board = replace(board, limit=limits.trials)
     limits.trial_epochs(definition)  # says what is wrong
     strategy = definition.capped().strategy()
-    for _, values in request.candidates:
-        strategy.point(values)  # likewise
+    added = _added(board, [strategy.point(values) for _, values in request.candidates])
+    board = replace(board, limit=limits.trials, read=(*board.read, *added))
     warm_start = arguments.warm_start
     if warm_start is not None and warm_start not in (names := study_names(storage, wait)):
         raise InputError(
@@ -93,6 +93,13 @@ def dry_run(request: Request, console: Console) -> None:
     ]
     show_plan(console, about, strategy.plan(board), definition.space)
     console.print("Nothing was encoded, stored or trained (--dry-run).")
+
+
+def _added(board: Board, candidates: Sequence[Config]) -> list[Task]:
+    """Return the tasks that candidates of the user's will be, but for those that are there."""
+    known = {task.key for task in board.tasks()}
+    fresh = {config.key: config for config in candidates if config.key not in known}
+    return [Task(-1, 0, key, config, (), TaskState.OPEN) for key, config in fresh.items()]
 
 
 def _counted(request: Request) -> _Rehearsed:

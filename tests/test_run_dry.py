@@ -76,7 +76,7 @@ def test_it_prints_what_the_run_prints_and_leaves_nothing(
     again = capsys.readouterr().out
     assert files(folder) == before
     (trials,) = [line.split() for line in again.splitlines() if line.startswith("trials")]
-    assert trials[:3] == ["trials", "5", "3"]  # three of them are done
+    assert trials[:3] == ["trials", "6", "3"]  # three of them are done
     assert len(hpo.load_study("small").optuna.trials) == 3
 
 

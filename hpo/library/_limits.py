@@ -208,8 +208,8 @@ class Limits:
         if self.epochs < trial + last:
             refit = f", and the refit {last}" if self.refit else ""
             raise InputError(
-                f"The budget is {_epochs(self.epochs)}, but must be at least {trial + last}: a trial "
-                f"of this space may take {trial}{refit}."
+                f"The budget is {_epochs(self.epochs)}, but must be at least {trial + last}: a "
+                f"trial of this space may take {trial}{refit}."
             )
         return self.epochs - last
 

@@ -31,6 +31,7 @@ __all__ = [
     "Strategy",
     "Verdict",
     "rank_value",
+    "trials_in_all",
 ]
 
 
@@ -111,6 +112,17 @@ class FixedBoard:
     def pauses(self) -> Mapping[int, Sequence[Progress]]:
         """Return what was read of them."""
         return self.paused
+
+
+def trials_in_all(board: Board, wanted: int) -> int:
+    """Return how many trials there will be: those that are asked for or begun, and those added."""
+    added = board.added()
+    begun = sum(
+        number - added.get(state, 0)
+        for state, number in board.counts().items()
+        if state is not TaskState.OPEN
+    )
+    return max(wanted, begun) + sum(added.values())
 
 
 @dataclasses.dataclass(frozen=True)
