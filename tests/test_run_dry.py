@@ -100,7 +100,7 @@ def test_what_the_run_refuses_is_refused(folder: Path, capsys: pytest.CaptureFix
     assert "fixed.hidden: [8] there, [6] here" in capsys.readouterr().err
     optuna.delete_study(study_name="small", storage="sqlite:///studies.db")
     assert run([*dry, "--set", "hidden=[6]"]) == 0
-    assert run([*dry, "--storage", "sqlite:///none.db"]) == 0
+    assert run([*dry, "--storage", "sqlite:///none.db", "--wait-for-store", "0s"]) == 0
     assert not (folder / "none.db").exists()
 
 
