@@ -9,7 +9,6 @@ from rich.console import Console
 from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes
 from hpo._run_request import Request
 from hpo.data import Dataset, Division, divide
-from hpo.errors import InputError, did_you_mean
 from hpo.features import (
     DEFAULT_ENCODER,
     ENCODED,
@@ -24,9 +23,8 @@ from hpo.library import define_study
 from hpo.models import Config
 from hpo.notes import refuse_doubts
 from hpo.search import Board, Space, Task, TaskState
-from hpo.study import Definition, look, plugins_of, study_names
+from hpo.study import Definition, look, plugins_of
 from hpo.training import METRICS, Arithmetic
-from hpo.trials import redact
 from hpo.watch import show_plan
 
 __all__ = ["dry_run"]
@@ -70,16 +68,9 @@ def dry_run(request: Request, console: Console) -> None:
     definition, dataset = known.definition, known.division.dataset
     limits = request.limits
     board = look(storage, arguments.study, definition, same_data=encodes, wait=wait)
-    limits.trial_epochs(definition)  # says what is wrong
-    strategy = definition.capped().strategy()
-    added = _added(board, [strategy.point(values) for _, values in request.candidates])
+    added = _added(board, request.check(definition))
     board = replace(board, limit=limits.trials, read=(*board.read, *added))
-    warm_start = arguments.warm_start
-    if warm_start is not None and warm_start not in (names := study_names(storage, wait)):
-        raise InputError(
-            f"--warm-start {warm_start}: {redact(storage)} has no such study"
-            f"{did_you_mean(warm_start, names)}."
-        )
+    strategy, warm_start = definition.capped().strategy(), arguments.warm_start
     test_rows = 0 if dataset.test is None else len(dataset.test)
     folder, defaults = request.options.folder, request.defaults
     about = [

@@ -134,6 +134,7 @@ def _open(request: Request, prepared: _Prepared) -> Study:
         checkpoint_every=arguments.checkpoint_every,
         run_store_gb=arguments.run_store_gb,
         wait=arguments.wait_for_store,
+        check=request.check,
     )
 
 

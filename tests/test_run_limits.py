@@ -184,6 +184,7 @@ def test_a_timeout_leaves_the_best_so_far_and_going_on_improves_it(
         (["--add", "lr=5"], "lr is 5.0, but must be 0.0007 to 0.0015"),
         (["--add", "fusion=sum"], "fusion is sum, but must be one of sum_joint, mixed_joint"),
         (["--warm-start", "nothing"], "--warm-start nothing: "),
+        (["--epoch-budget", "20"], "The budget is 20 epochs, but must be at least 40"),
     ],
 )
 def test_wrong_options_are_one_clear_error(
@@ -195,3 +196,4 @@ def test_wrong_options_are_one_clear_error(
         status = int(str(stop.code))
     assert status == 2
     assert message in capsys.readouterr().err
+    assert not (folder / "studies.db").exists()  # a study that is refused takes no name

@@ -331,6 +331,8 @@ def test_a_study_starts_from_another(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert study.optuna.get_trials()[0].params["lr"] in (0.001, 0.01)
     with pytest.raises(hpo.InputError, match="has no such study"):
         create(tmp_path, {**small, "name": "q"}, warm_start="smal")
+    with pytest.raises(hpo.InputError, match="--study q: "):
+        hpo.load_study("q", storage=study.stored.url)
 
 
 def test_times_are_shown_as_people_write_them() -> None:
