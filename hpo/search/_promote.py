@@ -23,7 +23,7 @@ from hpo.search._expected_gain import StopQuestion, expected_gain
 from hpo.search._plan import Plan, PlannedStage
 from hpo.search._sampled import SampledSearch, SampledStrategy
 from hpo.search._standing import Costs, Standing, is_whole
-from hpo.search._strategy import Board, Decision, FixedBoard, Opening, Verdict, trials_in_all
+from hpo.search._strategy import Board, Decision, FixedBoard, Opening, Verdict
 from hpo.search._task import NewTask, Progress, Task, TaskState
 from hpo.search._values import Component, Scale
 from hpo.training import head_runs
@@ -204,7 +204,7 @@ class PromoteStrategy(SampledStrategy):
         """Return the plan: how far trials get if as many as may are promoted."""
         search = self._promote
         done = board.counts().get(TaskState.DONE, 0)
-        trials = trials_in_all(board, self._wanted(board))
+        trials = self._in_all(board, self._wanted(board))
         longest = max(self.space.ends())
         left, before, epochs = trials, 0, 0
         rung = search.first_rung

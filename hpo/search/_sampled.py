@@ -25,14 +25,7 @@ from hpo.search._front import best_of_front, front_of, front_table
 from hpo.search._plan import Plan, PlannedStage
 from hpo.search._sampling import make_sampler, param_value
 from hpo.search._search import Search
-from hpo.search._strategy import (
-    Board,
-    NoCandidateError,
-    Opening,
-    Strategy,
-    rank_value,
-    trials_in_all,
-)
+from hpo.search._strategy import Board, NoCandidateError, Opening, Strategy, rank_value
 from hpo.search._tables import StageTable, table_row
 from hpo.search._task import NewTask, Task, TaskState
 from hpo.search._values import Change, Component, Given, checked_values
@@ -261,7 +254,7 @@ class SampledStrategy(Strategy):
     def plan(self, board: Board) -> Plan:
         """Return the plan: every trial as long as the longest."""
         done = board.counts().get(TaskState.DONE, 0)
-        trials = trials_in_all(board, self._wanted(board))
+        trials = self._in_all(board, self._wanted(board))
         most = trials * max(self.space.ends())
         planned = PlannedStage("trials", trials, trials, done, most, most)
         return Plan((planned,), self.space.seeds, assumed=False, in_stages=False)

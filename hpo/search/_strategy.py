@@ -31,7 +31,6 @@ __all__ = [
     "Strategy",
     "Verdict",
     "rank_value",
-    "trials_in_all",
 ]
 
 
@@ -112,17 +111,6 @@ class FixedBoard:
     def pauses(self) -> Mapping[int, Sequence[Progress]]:
         """Return what was read of them."""
         return self.paused
-
-
-def trials_in_all(board: Board, wanted: int) -> int:
-    """Return how many trials there will be: those that are asked for or begun, and those added."""
-    added = board.added()
-    begun = sum(
-        number - added.get(state, 0)
-        for state, number in board.counts().items()
-        if state is not TaskState.OPEN
-    )
-    return max(wanted, begun) + sum(added.values())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,6 +218,14 @@ class Strategy(abc.ABC):
             tasks: Of the study.
             cited: Whether published scores hold for this data, so that they are shown.
         """
+
+    @staticmethod
+    def _in_all(board: Board, wanted: int) -> int:
+        """Return how many trials there will be: those wanted or begun by now, and those added."""
+        added, states = board.added(), board.counts()
+        begun = sum(states.values()) - states.get(TaskState.OPEN, 0)
+        begun -= sum(added.values()) - added.get(TaskState.OPEN, 0)
+        return max(wanted, begun) + sum(added.values())
 
     @abc.abstractmethod
     def plan(self, board: Board) -> Plan:
