@@ -1,7 +1,7 @@
 """``hpo run --dry-run``: the whole plan, and nothing is encoded, stored or trained."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -9,7 +9,6 @@ from rich.console import Console
 from hpo._run_plan import feature_lines, memory_notes, row_lines, scaling_notes
 from hpo._run_request import Request
 from hpo.data import Dataset, Division, divide
-from hpo.errors import InputError, did_you_mean
 from hpo.features import (
     DEFAULT_ENCODER,
     ENCODED,
@@ -21,11 +20,11 @@ from hpo.features import (
     reads_images,
 )
 from hpo.library import define_study
+from hpo.models import Config
 from hpo.notes import refuse_doubts
-from hpo.search import Space
-from hpo.study import Definition, look, plugins_of, study_names
+from hpo.search import Board, Space, Task, TaskState
+from hpo.study import Definition, look, plugins_of
 from hpo.training import METRICS, Arithmetic
-from hpo.trials import redact
 from hpo.watch import show_plan
 
 __all__ = ["dry_run"]
@@ -67,18 +66,11 @@ def dry_run(request: Request, console: Console) -> None:
     storage, wait = arguments.storage, arguments.wait_for_store
     known = _counted(request) if encodes else _read(request)
     definition, dataset = known.definition, known.division.dataset
-    board = look(storage, arguments.study, definition, same_data=encodes, wait=wait)
     limits = request.limits
-    limits.trial_epochs(definition)  # says what is wrong
-    strategy = definition.capped().strategy()
-    for _, values in request.candidates:
-        strategy.point(values)  # likewise
-    warm_start = arguments.warm_start
-    if warm_start is not None and warm_start not in (names := study_names(storage, wait)):
-        raise InputError(
-            f"--warm-start {warm_start}: {redact(storage)} has no such study"
-            f"{did_you_mean(warm_start, names)}."
-        )
+    board = look(storage, arguments.study, definition, same_data=encodes, wait=wait)
+    added = _added(board, request.check(definition))
+    board = replace(board, limit=limits.trials, read=(*board.read, *added))
+    strategy, warm_start = definition.capped().strategy(), arguments.warm_start
     test_rows = 0 if dataset.test is None else len(dataset.test)
     folder, defaults = request.options.folder, request.defaults
     about = [
@@ -92,6 +84,13 @@ def dry_run(request: Request, console: Console) -> None:
     ]
     show_plan(console, about, strategy.plan(board), definition.space)
     console.print("Nothing was encoded, stored or trained (--dry-run).")
+
+
+def _added(board: Board, candidates: Sequence[Config]) -> list[Task]:
+    """Return the tasks that candidates of the user's will be, but for those that are there."""
+    known = {task.key for task in board.tasks()}
+    fresh = {config.key: config for config in candidates if config.key not in known}
+    return [Task(-1, 0, key, config, (), TaskState.OPEN) for key, config in fresh.items()]
 
 
 def _counted(request: Request) -> _Rehearsed:

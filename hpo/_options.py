@@ -216,7 +216,7 @@ def duration(text: str) -> float:
 
 def _seconds_or_none(text: str) -> float:
     with contextlib.suppress(ValueError):
-        if float(text) == 0:
+        if float(text.strip().rstrip("smh")) == 0:
             return 0.0
     return duration(text)
 

@@ -17,18 +17,20 @@ from hpo._writable import check_folder
 from hpo.errors import InputError, did_you_mean
 from hpo.features import DEMO_DATA, DataOptions, FolderDefaults, folder_defaults
 from hpo.launch import Placement, RayPlan, place_workers, resolve_devices, resolve_precision
-from hpo.library import Limits, find_space, space_of
+from hpo.library import Limits, space_of
+from hpo.models import Config
 from hpo.report import CommandCost
 from hpo.results import check_pick
 from hpo.search import (
     Space,
     encoders_of_space,
+    find_space,
     parse_candidate,
     parse_setting,
     space_for_sources,
     unused_settings,
 )
-from hpo.study import check_name, kept_split, load_plugins
+from hpo.study import Definition, check_name, check_warm_start, kept_split, load_plugins
 from hpo.training import Arithmetic
 from hpo.trials import redact
 from hpo.watch import LogTo, parse_log_to
@@ -79,6 +81,19 @@ class Request:
     head: str
     placed: str
     unused: list[str]
+
+    def check(self, definition: Definition) -> list[Config]:
+        """Return the candidates of the user's for a study, before anything of it is stored.
+
+        Raises:
+            InputError: A candidate is no point of the space, the budget is not enough, or there is
+                no study to start from.
+        """
+        asked = self.arguments
+        check_warm_start(asked.storage, asked.warm_start, asked.wait_for_store)
+        self.limits.trial_epochs(definition)
+        strategy = definition.capped().strategy()
+        return [strategy.point(values) for _, values in self.candidates]
 
 
 def read_request(

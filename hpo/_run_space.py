@@ -23,7 +23,7 @@ def space_file(study: str, storage: str, wait: float | None = None) -> Path:
     Raises:
         InputError: There is none; studies of the storage are named that may have been meant.
     """
-    from hpo.library import find_space
+    from hpo.search import find_space
     from hpo.study import study_names
 
     try:

@@ -95,9 +95,11 @@ def run_study(
         complete = _train(request, study, watch, start, stack, show)
         if complete or _has_result(study):
             return _finish(request, prepared, study, show, complete=complete)
-    ended = f"It was ended by {study.ended_by}, with no score yet. " if study.ended_by else ""
+    ended, more = "", ""
+    if study.ended_by is not None:
+        ended, more = f"It was ended by {study.ended_by}, with no score yet. ", " with more"
     show.last.print(
-        f"The study is not complete. {ended}Run the same command again to continue.",
+        f"The study is not complete. {ended}The same command{more} goes on.",
         highlight=False,
         soft_wrap=True,
     )
@@ -132,6 +134,7 @@ def _open(request: Request, prepared: _Prepared) -> Study:
         checkpoint_every=arguments.checkpoint_every,
         run_store_gb=arguments.run_store_gb,
         wait=arguments.wait_for_store,
+        check=request.check,
     )
 
 
@@ -282,9 +285,9 @@ def _ended(study: Study) -> str:
     begun = sum(task.begun for task in tasks)
     whole = sum(t.outcome is not None and t.outcome.pruned is None for t in tasks)
     return (
-        f"ended by {study.ended_by}: {begun} trials begun, {whole} of them trained to the end. The "
-        "study is unfinished, and what follows is the best so far. The same command with more goes "
-        "on."
+        f"ended by {study.ended_by}: {begun} {'trial' if begun == 1 else 'trials'} begun, {whole} "
+        "of them trained to the end. The study is unfinished, and what follows is the best so far. "
+        "The same command with more goes on."
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hpo._options import Parser, add_cache_option, add_wait_option, guarded
 from hpo.errors import InputError
+from hpo.trials import check_exists
 
 __all__ = ["main"]
 
@@ -36,8 +37,12 @@ def _main(argv: Sequence[str] | None) -> int:
     )
     add_wait_option(parser)
     arguments = parser.parse_args(argv)
-    if not arguments.cache.is_dir() and not arguments.model and arguments.storage is None:
+    asked = arguments.cache != parser.get_default("cache")
+    alone = not arguments.model and arguments.storage is None
+    if not arguments.cache.is_dir() and (asked or alone):
         raise InputError(f"--cache {arguments.cache}: there is no such folder.")
+    if arguments.storage is not None:
+        check_exists(arguments.storage)
 
     damaged = 0
     for what, found in _parts(

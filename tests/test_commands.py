@@ -167,3 +167,9 @@ def test_check_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == (
         f"error: --cache {tmp_path / 'none'}: there is no such folder.\n"
     )
+    url = f"sqlite:///{tmp_path / 'none.db'}"
+    assert check.main(["--cache", str(tmp_path), "--storage", url]) == 2
+    assert capsys.readouterr().err == f"error: --storage {url}: there is no such file.\n"
+    assert not (tmp_path / "none.db").exists()
+    assert check.main(["--cache", str(tmp_path / "none"), "--storage", url]) == 2
+    assert "there is no such folder" in capsys.readouterr().err

@@ -76,7 +76,7 @@ def test_it_prints_what_the_run_prints_and_leaves_nothing(
     again = capsys.readouterr().out
     assert files(folder) == before
     (trials,) = [line.split() for line in again.splitlines() if line.startswith("trials")]
-    assert trials[:3] == ["trials", "3", "3"]  # all of them are done
+    assert trials[:3] == ["trials", "6", "3"]  # three of them are done
     assert len(hpo.load_study("small").optuna.trials) == 3
 
 
@@ -100,7 +100,7 @@ def test_what_the_run_refuses_is_refused(folder: Path, capsys: pytest.CaptureFix
     assert "fixed.hidden: [8] there, [6] here" in capsys.readouterr().err
     optuna.delete_study(study_name="small", storage="sqlite:///studies.db")
     assert run([*dry, "--set", "hidden=[6]"]) == 0
-    assert run([*dry, "--storage", "sqlite:///none.db"]) == 0
+    assert run([*dry, "--storage", "sqlite:///none.db", "--wait-for-store", "0s"]) == 0
     assert not (folder / "none.db").exists()
 
 

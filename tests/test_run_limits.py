@@ -45,6 +45,11 @@ def test_a_budget_in_epochs_holds_for_the_refit_as_well(
     assert isinstance(second["epochs_trained"], int) and 70 < second["epochs_trained"] <= 120
     assert run([*command, "20"]) == 2
     assert "The budget is 20 epochs, but must be at least 40" in capsys.readouterr().err
+    assert run([*command, "1", "--no-refit"]) == 2
+    said = "The budget is 1 epoch, but must be at least 20: a trial of this space may take 20.\n"
+    assert said in capsys.readouterr().err
+    assert run([*command, "90", "--no-refit", "--dry-run"]) == 0
+    assert "\nbudget 90 epochs\n" in capsys.readouterr().out
     assert run(COMMAND) == 0
     assert metrics(folder)["ended_by"] is None
 
@@ -142,8 +147,8 @@ def test_a_timeout_leaves_the_best_so_far_and_going_on_improves_it(
     printed = capsys.readouterr().out
     assert "timeout 0.001s, refit and results not included" in printed
     assert printed.endswith(
-        "The study is not complete. It was ended by the timeout of 0.001s, with no score yet. Run "
-        "the same command again to continue.\n"
+        "The study is not complete. It was ended by the timeout of 0.001s, with no score yet. The "
+        "same command with more goes on.\n"
     )
     assert not (folder / "runs").exists()
     assert run([*command, "--timeout", "12"]) == 3
@@ -180,6 +185,7 @@ def test_a_timeout_leaves_the_best_so_far_and_going_on_improves_it(
         (["--add", "lr=5"], "lr is 5.0, but must be 0.0007 to 0.0015"),
         (["--add", "fusion=sum"], "fusion is sum, but must be one of sum_joint, mixed_joint"),
         (["--warm-start", "nothing"], "--warm-start nothing: "),
+        (["--epoch-budget", "20"], "The budget is 20 epochs, but must be at least 40"),
     ],
 )
 def test_wrong_options_are_one_clear_error(
@@ -191,3 +197,4 @@ def test_wrong_options_are_one_clear_error(
         status = int(str(stop.code))
     assert status == 2
     assert message in capsys.readouterr().err
+    assert not (folder / "studies.db").exists()  # a study that is refused takes no name

@@ -89,7 +89,9 @@ def test_a_column_is_read_unless_the_user_says_otherwise(plan: Plan) -> None:
 def test_rare_classes_from_the_command_line(plan: Plan) -> None:
     rest = {"column": lambda row: "val" if row < 30 else "train", "rare": 3}
     out = plan(100, "--study", "greedy", **rest)
-    assert "note: 1 class on no row to train on (rare) is kept, and count as missed wherever" in out
+    assert (
+        "note: 1 class on no row to train on (rare) is kept, and counts as missed wherever" in out
+    )
     assert ", rare 1\n" in out and "4 classes" in out
     Path("greedy.yaml").write_text(
         (Path(hpo.__file__).parents[1] / "search_spaces" / "greedy.yaml").read_text()

@@ -116,14 +116,10 @@ def _kept(
     if not shown.any():
         return []
     unknown = bool((counts[shown] == 0).any())
-    cost = ", and count as missed wherever a row has them" if unknown else ""
-    return [
-        Note(
-            f"{_rare(dataset, shown, spec)} kept{cost}; --set split.rare_classes=drop leaves them "
-            "out, error refuses them",
-            doubtful=unknown,
-        )
-    ]
+    count, them = ("counts", "it") if shown.sum() == 1 else ("count", "them")
+    cost = f", and {count} as missed wherever a row has {them}" if unknown else ""
+    ways = f"--set split.rare_classes=drop leaves {them} out, error refuses {them}"
+    return [Note(f"{_rare(dataset, shown, spec)} kept{cost}; {ways}", doubtful=unknown)]
 
 
 def _rare(dataset: Dataset, rare: np.ndarray, spec: ConcreteSplit) -> str:

@@ -101,7 +101,8 @@ def notes_on(ordered: Mapping[tuple[str, str], Ordered]) -> list[Note]:
         (said if one.by else on_trust).setdefault(key, []).append(one.source.name)
         notes += [Note(doubt) for doubt in one.doubts]
         if one.unused:
-            text = f"{one.source.name}: {one.unused:,} rows are none of {one.table}, and not used"
+            rows = "1 row is" if one.unused == 1 else f"{one.unused:,} rows are"
+            text = f"{one.source.name}: {rows} none of {one.table}, and not used"
             notes.append(Note(text, doubtful=False))
     for (table, certain), names in on_trust.items():
         listed = ", ".join(dict.fromkeys(names))

@@ -11,7 +11,7 @@ from hpo.library._register import (
     register_loss,
     register_metric,
 )
-from hpo.library._spaces import find_space, space_of
+from hpo.library._spaces import space_of
 from hpo.library._study import Study
 from hpo.library._train import Run, fit, train
 
@@ -24,7 +24,6 @@ __all__ = [
     "checked_embeddings",
     "create_study",
     "define_study",
-    "find_space",
     "fit",
     "load_model",
     "load_study",

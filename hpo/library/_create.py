@@ -1,7 +1,7 @@
 """How studies are made, and found again."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from hpo.library._checks import check_kinds, check_positive, check_wait, warn_of
 from hpo.library._spaces import space_of
 from hpo.library._study import Study
 from hpo.search import Space, space_for_sources, unused_settings
-from hpo.study import Definition, StoredStudy, kept_split, plugins_of
+from hpo.study import Definition, StoredStudy, check_warm_start, kept_split, plugins_of
 from hpo.training import METRICS, Arithmetic
 
 __all__ = ["create_study", "define_study", "load_study", "open_study"]
@@ -105,6 +105,7 @@ def create_study(
         checkpoint_every=int(checkpoint_every),
         run_store_gb=float(run_store_gb),
         wait=wait_for_store,
+        check=lambda _: check_warm_start(storage, warm_start, wait_for_store),
     )
     if warm_start is not None:
         for line in study.start_from(warm_start):
@@ -123,11 +124,14 @@ def open_study(
     checkpoint_every: int,
     run_store_gb: float,
     wait: float | None = None,
+    check: Callable[[Definition], object] = lambda _: None,
 ) -> Study:
     """Create or open a study of a space that was read and data that was divided.
 
+    ``check`` says what else is wrong before anything is stored.
+
     Raises:
-        InputError: The storage is no good, or it has another study of this name.
+        InputError: The storage is no good, or it has another study of this name; or see ``check``.
     """
     definition = define_study(
         data,
@@ -137,6 +141,7 @@ def open_study(
         checkpoint_every=checkpoint_every,
         run_store_gb=run_store_gb,
     )
+    check(definition)
     return Study(StoredStudy.create(storage, name, definition, wait), bundle)
 
 

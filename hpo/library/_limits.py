@@ -90,7 +90,10 @@ class Limits:
 
     def __str__(self) -> str:
         """Say what may end the study before it is complete; empty if nothing will."""
-        named = [f"budget {self.epochs} epochs, refit included"] if self.epochs is not None else []
+        named = []
+        if self.epochs is not None:
+            included = ", refit included" if self.refit else ""
+            named.append(f"budget {_epochs(self.epochs)}{included}")
         if self.timeout is not None:
             named.append(f"timeout {shown_time(self.timeout)}, refit and results not included")
         if self.time_limit is not None:
@@ -120,8 +123,9 @@ class Limits:
         row = study.ledger.study(study.name)
         own = self.trial_epochs(study.definition)
         exhausted = study.strategy.is_exhausted(study.board(row))
-        if exhausted and own is not None and row is not None and row.epochs == own:
-            return f"the budget of {self.epochs} epochs"
+        rationed = exhausted and row is not None and row.epochs == own
+        if rationed and self.epochs is not None:
+            return f"the budget of {_epochs(self.epochs)}"
         # workers may see the deadline a little before others do
         left = None if row is None else row.seconds_left
         if left is not None and self.timeout is not None:
@@ -202,9 +206,10 @@ class Limits:
         trial = trained_epochs(space, config, modalities, last_step(space, config))
         last = refit_epochs(space, modalities) if self.refit else 0
         if self.epochs < trial + last:
+            refit = f", and the refit {last}" if self.refit else ""
             raise InputError(
-                f"The budget is {self.epochs} epochs, but must be at least {trial + last}: a trial "
-                f"of this space may take {trial}, and the refit {last}."
+                f"The budget is {_epochs(self.epochs)}, but must be at least {trial + last}: a "
+                f"trial of this space may take {trial}{refit}."
             )
         return self.epochs - last
 
@@ -369,6 +374,10 @@ class Exhaustion:
 def _margin(time_limit: float) -> float:
     """Return the seconds of a limit that are kept back for the results, beside the refit."""
     return _MARGIN_S + _MARGIN_SHARE * time_limit
+
+
+def _epochs(number: int) -> str:
+    return "1 epoch" if number == 1 else f"{number} epochs"
 
 
 def shown_time(seconds: float) -> str:

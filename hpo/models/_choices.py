@@ -18,6 +18,7 @@ __all__ = [
     "check_fusion",
     "class_weight_fault",
     "head_names",
+    "is_trained_as_one",
     "is_two_step",
     "modalities_read",
     "option_names",
@@ -104,6 +105,11 @@ CHOICES: dict[str, Registry[Any]] = {"fusion": FUSIONS, "head": HEADS, "loss": L
 def is_two_step(fusion: str) -> bool:
     """Tell whether a fusion trains its heads first and a meta-classifier second."""
     return fusion in FUSIONS and "heads" in FUSIONS[fusion].traits
+
+
+def is_trained_as_one(fusion: str) -> bool:
+    """Tell whether the heads of a fusion of several modalities are trained together."""
+    return fusion in FUSIONS and not is_two_step(fusion)
 
 
 def head_names(fusion: str, modalities: Sequence[str]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from hpo.study import StoredStudy, as_far_as_it_got, best_so_far, concerns
 if TYPE_CHECKING:
     pass
 
-__all__ = ["finish_study", "read_results"]
+__all__ = ["finish_study", "read_results", "shortened"]
 
 _log = logging.getLogger(__name__)
 _EPOCHS = "epochs_trained"  # of metrics.json; known at the end
@@ -119,7 +119,7 @@ def finish_study(
         *(f"CAUTION: {line}" for line in concerns(study, tasks)),
         f"{called}: trial {best.trial}, {study.space.metric} "
         f"{format_score(best.outcome.value, best.outcome.std)} ({winner})",
-        *([f"  {best.outcome.pruned}{_shortened(written)}"] if best.outcome.pruned else []),
+        *([f"  {best.outcome.pruned}{shortened(written)}"] if best.outcome.pruned else []),
         *judged_lines(written),
         *front_lines(study, tasks),
     ]
@@ -229,7 +229,12 @@ def _hashes(out: Path) -> dict[str, str]:
     return {path.relative_to(out).as_posix(): file_sha256(path) for path in paths if path.exists()}
 
 
-def _shortened(written: dict[str, Any]) -> str:
-    """Say that the model was trained for fewer epochs than its configuration has, if it was."""
-    epochs = written.get("model", {}).get("epochs")
-    return "" if epochs is None else f"; the model was trained for {epochs:,} epochs, too"
+def shortened(written: dict[str, Any]) -> str:
+    """Say that the model was trained for fewer epochs than its configuration has, if it was.
+
+    Of one that was cut short besides, another line says it.
+    """
+    model = written.get("model", {})
+    if "epochs" not in model or "cut_short" in model:
+        return ""
+    return f"; so the model was trained for {model['epochs']:,} epochs"

@@ -23,11 +23,11 @@ _FAR = 8.0
 
 
 def front_lines(study: StoredStudy, tasks: Sequence[Task]) -> list[str]:
-    """Return the front in words; nothing for a study with one objective."""
+    """Return the front in words; nothing for a study with one objective, or without a front."""
     against = study.space.against
-    if against is None:
+    front = [] if against is None else front_of(tasks, against)
+    if against is None or not front:
         return []
-    front = front_of(tasks, against)
     unit = COSTS[against][1]
     shown = [
         f"trial {task.trial} {task.outcome.value:.2f} at {_cost(task, against):.3g} {unit}"

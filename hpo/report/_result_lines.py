@@ -9,7 +9,7 @@ __all__ = ["judged_lines", "verdict_lines"]
 
 _NO_TEST = (
     "no test part: the validation rows chose this configuration, so expect a little less on new "
-    "rows; split: {test_rows: …} or {test_fraction: …} keeps some untouched"
+    "rows; a study with split.test_fraction (of a tail split, test_rows) keeps some untouched"
 )
 
 

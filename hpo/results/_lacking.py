@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data import Problems
-from hpo.models import FUSIONS, is_two_step
+from hpo.models import is_trained_as_one
 from hpo.training import TrainedModel
 
 __all__ = ["count_lacking", "lacking_of"]
@@ -75,8 +75,7 @@ def count_lacking(
     several = int((together.sum(axis=0) > 1).sum())
     configs = [member.config for member in model.members] or [model.config]
     trained_so = all(
-        config.modality_dropout > 0 and config.fusion in FUSIONS and not is_two_step(config.fusion)
-        for config in configs
+        config.modality_dropout > 0 and is_trained_as_one(config.fusion) for config in configs
     )
     if counts and not trained_so:
         _log.warning(

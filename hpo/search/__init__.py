@@ -16,6 +16,7 @@ from hpo.search._expected_gain import StopQuestion, expected_best, expected_gain
 from hpo.search._front import FRONT, front_of
 from hpo.search._greedy import Candidate, GreedySearch, GreedyStage, GreedyStrategy
 from hpo.search._load import load_space, parse_candidate, parse_setting
+from hpo.search._named import find_space
 from hpo.search._plan import Plan, PlannedStage
 from hpo.search._promote import PromoteSearch, PromoteStrategy
 from hpo.search._pruning import Divergence, DivergenceRule, decision_steps, make_pruner
@@ -90,6 +91,7 @@ __all__ = [
     "expected_best",
     "expected_gain",
     "experimental",
+    "find_space",
     "format_params",
     "format_score",
     "front_of",

@@ -15,6 +15,7 @@ from hpo.search._checks import (
     explain,
     locate,
 )
+from hpo.search._named import space_path
 from hpo.search._problem import Problem
 from hpo.search._settings import fits_split, leave_out_other_kinds, place_of, put_setting, spelled
 from hpo.search._space import SEARCHES, Space
@@ -82,7 +83,7 @@ def load_space(
     """Read and check a search space.
 
     Args:
-        source: A YAML file, its path as text, or what one would hold.
+        source: A YAML file, its path as text, the name of a space, or what a file would hold.
         defaults: Settings that a data folder suggests, applied before ``settings``. One of the
             split is left out if another kind of split is asked for.
         settings: Overrides as (key, value, where it comes from). A key is the name of a
@@ -95,7 +96,7 @@ def load_space(
         InputError: One or more problems, each with file, line, and the nearest right word.
     """
     if isinstance(source, Path | str):
-        raw, lines = _read(Path(source))
+        raw, lines = _read(source if isinstance(source, Path) else space_path(source))
     else:
         raw, lines = copy.deepcopy(dict(source)), {}
     origins: dict[Place, str] = {}

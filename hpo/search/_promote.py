@@ -204,7 +204,7 @@ class PromoteStrategy(SampledStrategy):
         """Return the plan: how far trials get if as many as may are promoted."""
         search = self._promote
         done = board.counts().get(TaskState.DONE, 0)
-        trials = self._wanted(board)
+        trials = self._in_all(board, self._wanted(board))
         longest = max(self.space.ends())
         left, before, epochs = trials, 0, 0
         rung = search.first_rung

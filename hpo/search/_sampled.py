@@ -254,7 +254,7 @@ class SampledStrategy(Strategy):
     def plan(self, board: Board) -> Plan:
         """Return the plan: every trial as long as the longest."""
         done = board.counts().get(TaskState.DONE, 0)
-        trials = self._wanted(board)
+        trials = self._in_all(board, self._wanted(board))
         most = trials * max(self.space.ends())
         planned = PlannedStage("trials", trials, trials, done, most, most)
         return Plan((planned,), self.space.seeds, assumed=False, in_stages=False)

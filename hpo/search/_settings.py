@@ -8,7 +8,14 @@ from pydantic import BaseModel
 
 from hpo.data import SPLIT_KINDS
 from hpo.errors import did_you_mean, shown
-from hpo.models import CHOICES, field_names, is_value_name, owner_of, typed_value
+from hpo.models import (
+    CHOICES,
+    field_names,
+    is_trained_as_one,
+    is_value_name,
+    owner_of,
+    typed_value,
+)
 from hpo.search._checks import models_in
 from hpo.search._problem import Problem
 from hpo.search._registry import PRUNERS, SAMPLERS
@@ -118,6 +125,10 @@ def unused_settings(space: Space, settings: Sequence[tuple[str, Any, str]]) -> l
             if choice not in (getattr(space.fixed, taken), *space.search.values_of(taken)):
                 notes.append(f"{nothing}: no {taken} is {choice}")
                 continue
+        fusions = (space.fixed.fusion, *space.search.values_of("fusion"))
+        if field == "modality_dropout" and not any(map(is_trained_as_one, fusions)):
+            notes.append(f"{nothing}: no fusion is trained as one")
+            continue
         if not space.search.uses_fixed(field, typed_value(field, value)):
             notes.append(
                 f"{nothing} on what the study tries, since {field} is searched; a setting of "

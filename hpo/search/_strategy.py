@@ -219,6 +219,14 @@ class Strategy(abc.ABC):
             cited: Whether published scores hold for this data, so that they are shown.
         """
 
+    @staticmethod
+    def _in_all(board: Board, wanted: int) -> int:
+        """Return how many trials there will be: those wanted or begun by now, and those added."""
+        added, states = board.added(), board.counts()
+        begun = sum(states.values()) - states.get(TaskState.OPEN, 0)
+        begun -= sum(added.values()) - added.get(TaskState.OPEN, 0)
+        return max(wanted, begun) + sum(added.values())
+
     @abc.abstractmethod
     def plan(self, board: Board) -> Plan:
         """Return what the study asks for, and what of it is there already."""

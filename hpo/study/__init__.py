@@ -9,7 +9,7 @@ from hpo.study._delete import delete_study, list_studies
 from hpo.study._file import check_replaceable, export_file, import_file
 from hpo.study._identity import Store, StudyGoneError
 from hpo.study._kept import kept_split
-from hpo.study._look import look, study_names
+from hpo.study._look import check_warm_start, look, study_names
 from hpo.study._name import check_name
 from hpo.study._places import check_bundle
 from hpo.study._plugins import check_plugins, load_plugins, plugins_of
@@ -38,6 +38,7 @@ __all__ = [
     "check_name",
     "check_plugins",
     "check_replaceable",
+    "check_warm_start",
     "concerns",
     "copy_study",
     "delete_study",

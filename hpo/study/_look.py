@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from hpo.errors import InputError, did_you_mean
 from hpo.queue import first_patience
 from hpo.search import FixedBoard
 from hpo.study._definition import Definition
@@ -9,7 +10,7 @@ from hpo.study._identity import Store
 from hpo.study._plugins import check_plugins
 from hpo.trials import has_tables, redact
 
-__all__ = ["look", "study_names"]
+__all__ = ["check_warm_start", "look", "study_names"]
 
 
 def study_names(url: str, wait: float | None = None) -> list[str]:
@@ -33,6 +34,18 @@ def study_names(url: str, wait: float | None = None) -> list[str]:
             store.ledger.close()
 
     return first_patience(wait)(names)
+
+
+def check_warm_start(url: str, name: str | None, wait: float | None = None) -> None:
+    """Check that a study is there from which another one is to start, if one is named.
+
+    Raises:
+        InputError: It isn't, or the storage is no good.
+    """
+    if name is not None and name not in (names := study_names(url, wait)):
+        raise InputError(
+            f"--warm-start {name}: {redact(url)} has no such study{did_you_mean(name, names)}."
+        )
 
 
 def look(

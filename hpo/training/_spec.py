@@ -2,10 +2,11 @@
 
 import dataclasses
 import functools
-import sys
+import runpy
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,18 @@ def trained_by(precision: str) -> str:
 
     Runs of different ones have different addresses, and their scores differ in last bits at least.
     """
-    loaded = sys.modules.get("torch")  # importing it takes a second
-    torch = version("torch") if loaded is None else loaded.__version__
-    return f"trainer {_TRAINER_VERSIONS[precision]}, PyTorch {torch}"
+    return f"trainer {_TRAINER_VERSIONS[precision]}, PyTorch {_torch_version()}"
+
+
+@functools.cache
+def _torch_version() -> str:
+    """Return ``torch.__version__`` without importing it, which takes a second.
+
+    The version of its distribution lacks what it is built for: 2.11.0 for 2.11.0+cu128.
+    """
+    found = find_spec("torch")
+    assert found is not None and found.origin is not None
+    return str(runpy.run_path(str(Path(found.origin).with_name("version.py")))["__version__"])
 
 
 @dataclasses.dataclass(frozen=True)

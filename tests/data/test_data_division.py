@@ -139,8 +139,8 @@ def test_rare_classes_are_kept_and_named() -> None:
     assert division.dataset is dataset
     (note,) = division.notes
     assert note.doubtful and str(note) == (
-        "1 class on no row to train on (c3) is kept, and count as missed wherever a row has them; "
-        "--set split.rare_classes=drop leaves them out, error refuses them"
+        "1 class on no row to train on (c3) is kept, and counts as missed wherever a row has it; "
+        "--set split.rare_classes=drop leaves it out, error refuses it"
     )
     (note,) = divide(dataset, tail(min_rows_per_class=2)).notes
     assert str(note).startswith("2 classes on fewer than 2 rows to train on (c2, c3) are kept, and")

@@ -128,7 +128,7 @@ def test_rows_of_both_parts_in_one_array(tmp_path: Path) -> None:
     features = import_features(tmp_path, 4, 1, tmp_path / "store", ids=IDS, test_ids=["t1.png"])
     np.testing.assert_array_equal(features.train["image"], image[[2, 3, 4, 1]])
     np.testing.assert_array_equal(features.test["image"], image[[0]])
-    assert "image.npy: 1 rows are none of train.csv, and not used" in map(str, features.notes)
+    assert "image.npy: 1 row is none of train.csv, and not used" in map(str, features.notes)
 
 
 def test_two_columns_that_disagree(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import hpo
 from hpo.library import _limits as module
 from hpo.library._limits import Limits, TimeLimit, shown_time
 from hpo.report import finish_study
+from hpo.report._finish import shortened
 from hpo.search import Progress, TaskState
 from hpo.study import StoredStudy
 
@@ -182,9 +183,12 @@ def test_without_a_whole_trial_the_furthest_is_taken(tmp_path: Path) -> None:
     out = tmp_path / "out"
     ended = study.ended_by
     finish_study(study.stored, console, out, "cpu", refit=True, ended_by=ended, in_time=True)
-    said = f"{best.outcome.pruned}; the model was trained for {best.outcome.steps:,} epochs, too\n"
+    said = f"{best.outcome.pruned}; so the model was trained for {best.outcome.steps:,} epochs\n"
     assert said in console.file.getvalue()  # type: ignore[attr-defined]
-    assert json.loads((out / "metrics.json").read_text())["model"]["epochs"] == best.outcome.steps
+    written = json.loads((out / "metrics.json").read_text())
+    assert written["model"]["epochs"] == best.outcome.steps
+    written["model"]["cut_short"] = {}  # a line of its own says of how many epochs
+    assert shortened(written) == ""
     assert hpo.load_model(out / "model").config.epochs == best.outcome.steps
 
 
@@ -327,6 +331,8 @@ def test_a_study_starts_from_another(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert study.optuna.get_trials()[0].params["lr"] in (0.001, 0.01)
     with pytest.raises(hpo.InputError, match="has no such study"):
         create(tmp_path, {**small, "name": "q"}, warm_start="smal")
+    with pytest.raises(hpo.InputError, match="--study q: "):
+        hpo.load_study("q", storage=study.stored.url)
 
 
 def test_times_are_shown_as_people_write_them() -> None:

@@ -167,7 +167,8 @@ def test_without_a_test_part_the_result_says_what_that_means(tmp_path: Path) -> 
     printed = finish(study, tmp_path / "out")
     assert (
         "no test part: the validation rows chose this configuration, so expect a little less on "
-        "new rows; split: {test_rows: …} or {test_fraction: …} keeps some untouched"
+        "new rows; a study with split.test_fraction (of a tail split, test_rows) keeps some "
+        "untouched"
     ) in printed
     found = json.loads((tmp_path / "out/metrics.json").read_text())
     assert "test" not in found

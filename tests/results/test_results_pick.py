@@ -13,6 +13,7 @@ from results_samples import SMALL, SPLIT, finish, greedy, study_of
 from hpo.errors import InputError
 from hpo.library import Study
 from hpo.models import Config
+from hpo.report._front import front_lines
 from hpo.results import check_pick, judge, pick_task
 from hpo.search import front_of
 
@@ -117,6 +118,7 @@ def test_the_space_says_what_is_picked(tmp_path: Path) -> None:
 
 
 def test_results_have_the_front(two: Study, tmp_path: Path) -> None:
+    assert front_lines(two.stored, ()) == []  # as of a study without a whole trial
     printed = finish(two, tmp_path)
     front = front_of(two.stored.tasks(), "model_mb")
     line = ", ".join(

@@ -169,6 +169,9 @@ def test_yes_is_no_published_score(tmp_path: Path) -> None:
         (GREEDY, "loss=asl", False),  # of the stage before
         (GREEDY, "asl.clip=0.1", False),
         (GREEDY, "focal.gamma=2", True),
+        (GREEDY, "modality_dropout=0.3", True),
+        (GREEDY.replace("[image, text]", "[image, sum]"), "modality_dropout=0.3", True),
+        (GREEDY.replace("[image, text]", "[image, concat]"), "modality_dropout=0.3", False),
         (GREEDY, "seeds=3", False),
         (GREEDY, "scale.width=0.5", False),
     ],

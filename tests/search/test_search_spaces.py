@@ -25,6 +25,17 @@ def test_every_search_space_of_the_repository_loads(path: Path) -> None:
     assert space.scaled() == space
 
 
+def test_a_space_is_found_by_its_name_or_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_space("best") == load_space(SPACES[0].with_name("best.yaml"))
+    write(tmp_path, GREEDY).rename("mine")
+    assert load_space("mine") == load_space(Path("mine"))
+    with pytest.raises(InputError, match=r"no search space 'bst' \(did you mean 'best'\?\)"):
+        load_space("bst")
+
+
 def test_the_kinds_are_told_apart(tmp_path: Path) -> None:
     greedy = load_space(write(tmp_path, GREEDY))
     assert isinstance(greedy.search, GreedySearch)

@@ -2,10 +2,13 @@
 
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from identity_samples import begin, finish, tiny_data
 from rich.console import Console
 
@@ -98,6 +101,15 @@ def test_what_failed_is_tried_again(
     assert again.retry() == 0
     assert studies.main(["retry", "s", "--storage", url]) == 0
     assert capsys.readouterr().out == "0 failed tasks opened again\n"
+
+
+def test_a_version_is_the_same_before_pytorch_is_imported() -> None:
+    code = (
+        "import sys; from hpo.training import trained_by; print(trained_by('float32'))\n"
+        "assert 'torch' not in sys.modules"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.partition(", ")[2] == f"PyTorch {torch.__version__}\n"
 
 
 def test_trials_of_different_trainers_are_told(
