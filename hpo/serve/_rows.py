@@ -135,7 +135,7 @@ class Reader:
                 arrays[name] = {one: _array(name, x, sizes.get(one)) for one, x in value.items()}
             else:
                 arrays[name] = _array(name, value, sum(sizes.values()) or None)
-        found = checked_embeddings(self.trained, arrays, all_of_them=True)
+        found, _ = checked_embeddings(self.trained, arrays, all_of_them=True)
         count = len(next(iter(next(iter(found.values())).values())))
         rows = [
             Asked(embeddings={s: {m: x[n] for m, x in those.items()} for s, those in found.items()})

@@ -107,7 +107,7 @@ def test_all_problems_of_cells_are_listed() -> None:
     assert problems_of(frame) == [
         "row 1 of the frame: the caption is 2, but must be text",
         "row 2 of the frame: Split is 'rest', but must be 'train', 'val' or 'test'",
-        "the frame: 1 pictures are on several rows with different captions; say what that means "
+        "the frame: 1 picture is on several rows with different captions; say what that means "
         "with --captions mean, first or each",
         "row 2 of the frame: the ImageID is empty",
         "row 1 of the frame: ImageID 'a.jpg' is on row 0 of the frame already",
