@@ -36,8 +36,15 @@ def _main(argv: Sequence[str] | None) -> int:
     )
     add_wait_option(parser)
     arguments = parser.parse_args(argv)
-    if not arguments.cache.is_dir() and not arguments.model and arguments.storage is None:
+
+    from hpo.queue import check_exists
+
+    asked = arguments.cache != parser.get_default("cache")
+    others = arguments.model or arguments.storage is not None
+    if not arguments.cache.is_dir() and (asked or not others):
         raise InputError(f"--cache {arguments.cache}: there is no such folder.")
+    if arguments.storage is not None:
+        check_exists(arguments.storage)
 
     damaged = 0
     for what, found in _parts(

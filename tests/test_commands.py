@@ -166,3 +166,15 @@ def test_check_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == (
         f"error: --cache {tmp_path / 'none'}: there is no such folder.\n"
     )
+
+
+def test_check_of_a_place_that_is_not_there(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = ["--cache", str(folder / ".hpo")]
+    assert check.main([*cache, "--storage", f"sqlite:///{tmp_path / 'no.db'}"]) == 2
+    assert capsys.readouterr().err.endswith("no.db: there is no such file.\n")
+    assert not (tmp_path / "no.db").exists()
+    storage = f"sqlite:///{folder / 'studies.db'}"
+    assert check.main(["--cache", str(tmp_path / "none"), "--storage", storage]) == 2
+    assert capsys.readouterr().err.endswith("none: there is no such folder.\n")

@@ -15,7 +15,11 @@ __all__ = ["checked_embeddings"]
 
 
 def checked_embeddings(
-    trained: "TrainedModel", embeddings: Mapping[str, Any], *, all_of_them: bool
+    trained: "TrainedModel",
+    embeddings: Mapping[str, Any],
+    *,
+    all_of_them: bool,
+    lacking: str = "rows of NaN",
 ) -> tuple[dict[str, dict[str, NDArray[Any]]], list[str] | None]:
     """Return embeddings that a model can read, by source and modality, and the names of the rows.
 
@@ -26,6 +30,7 @@ def checked_embeddings(
         embeddings: For each modality an array [rows, D], or one for each of its sources by name;
             None stands for one that isn't there.
         all_of_them: Whether there must be all that the model reads, if there are any.
+        lacking: What stands for rows that lack a modality, for messages.
 
     Returns:
         The arrays; and what the first index calls the rows, None if nothing names them.
@@ -48,8 +53,8 @@ def checked_embeddings(
         if embeddings.get(modality) is None:
             if all_of_them and embeddings:
                 problems.append(
-                    f"there are no {modality} embeddings, but the model reads them; give rows of "
-                    "NaN where there are none"
+                    f"there are no {modality} embeddings, but the model reads them; give {lacking} "
+                    "where there are none"
                 )
             continue
         given = embeddings[modality]
