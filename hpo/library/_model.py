@@ -1,6 +1,5 @@
 """A trained model from Python: kept, loaded, and asked for labels."""
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from hpo._writable import check_file, check_folder
 from hpo.errors import InputError
 from hpo.files import regular
 from hpo.launch import resolve_devices
-from hpo.library._checks import check_kinds
+from hpo.library._checks import check_kinds, warn_of
 from hpo.library._embeddings import checked_embeddings
 from hpo.models import Config
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "load_model"]
 
-_log = logging.getLogger(__name__)
 _NAMED = 5
 #: Embeddings by modality, float [rows, D], how many rows lack each, and what names the rows.
 _Read = tuple[Mapping[str, NDArray[Any]], Mapping[str, int], list[str] | None]
@@ -168,11 +166,13 @@ class Model:
         """
         import pandas as pd
 
+        from hpo.results import length_notes
         from hpo.training import open_device
 
         images, captions = _listed(images, "images"), _listed(captions, "captions")
         embeddings = {name: given for name, given in embeddings.items() if given is not None}
         inputs, counts, rows = self._read(images, captions, embeddings)
+        warn_of(length_notes(self.trained, inputs))
         values = self.trained.probabilities(inputs, open_device(self.device))
         index = None if rows is None else pd.Index(rows)
         if images is not None:
@@ -241,9 +241,7 @@ class Model:
             {},
             device=self.device,
         )
-        for note in dict.fromkeys(notes):
-            if note.doubtful:
-                _log.warning("%s", note)
+        warn_of(dict.fromkeys(notes))
         return inputs_of(self.trained, {**given, **encoded}), counts, rows_named
 
     def _to_encode(

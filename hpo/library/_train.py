@@ -233,6 +233,10 @@ def _said(details: Any) -> str:
         kinds = details["ctx"]["expected_tags"].replace("'", "")
         hint = did_you_mean(details["ctx"]["tag"], kinds.split(", "))
         return f"its kind must be one of {kinds}{hint}"
+    if details["type"] == "union_tag_not_found":
+        return "it must have a kind"
+    if details["type"] == "extra_forbidden":
+        return f"{details['loc'][-1]} is no key of this kind"
     key = f"{details['loc'][-1]} " if details["loc"] else "it "
     return f"{key}{rule_in_words(details)}"
 

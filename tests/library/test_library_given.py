@@ -98,6 +98,22 @@ def test_embeddings_that_are_no_array(model: hpo.Model, given: dict[str, Any], s
     assert said in refused(lambda: model.predict(**{"text": np.zeros((2, 4)), **given}))
 
 
+@pytest.mark.parametrize(
+    ("scaling", "said"), [("auto", True), ("standard", True), ("l2", False), ("none", False)]
+)
+def test_embeddings_of_another_length_than_at_training(
+    scaling: str, said: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What ``l2`` makes of them is the same; ``none`` keeps nothing that tells it."""
+    model = hpo.fit(array_data(tmp_path), CONFIG.replace(feature_scaling=scaling, epochs=1))
+    embeddings, _ = arrays()
+    model.predict(**embeddings)
+    assert not caplog.text
+    model.predict(image=3 * embeddings["image"], text=embeddings["text"])
+    assert ("the image embeddings are 3 times as long as those that the" in caplog.text) == said
+    assert "the text embeddings" not in caplog.text
+
+
 def test_images_and_captions_are_lists(model: hpo.Model) -> None:
     assert refused(lambda: model.predict(images="a.jpg")) == (
         "images is 'a.jpg', but must be a list of paths"
@@ -189,6 +205,15 @@ def test_arguments_of_fit(tmp_path: Path, given: dict[str, Any], said: str) -> N
     assert refused(lambda: hpo.fit(data, **given)).startswith(said)
     assert refused(lambda: hpo.fit("demo", CONFIG)) == (  # type: ignore[arg-type]
         "data is 'demo', but must be what hpo.load_data returns."
+    )
+
+
+def test_a_split_in_our_words(tmp_path: Path) -> None:
+    data = array_data(tmp_path)
+    said = refused(lambda: hpo.train(data, split={"kind": "tail", "val_fraction": 0.2}))
+    assert said.endswith(": val_rows must be there; val_fraction is no key of this kind.")
+    assert refused(lambda: hpo.train(data, split={"val_rows": 3})).endswith(
+        ": it must have a kind."
     )
 
 
