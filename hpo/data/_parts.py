@@ -313,5 +313,5 @@ def _split(table: Table, used: Columns, rows: Rows, problems: Problems) -> tuple
 
 
 def _shown(cell: object) -> str:
-    text = repr(cell)
+    text = " ".join(repr(cell).split())  # of an array in one line
     return text if len(text) < 60 else f"{text[:57]}..."

@@ -321,8 +321,8 @@ def _listed(given: Any, called: str) -> list[Any] | None:
     missing = pd.isna(np.array([*values, None], dtype=object)[:-1])
     listed = [None if gone else one for one, gone in zip(values, missing, strict=True)]
     problems = [
-        f"{called} has a {type(one).__name__} in place {place}, but must have {what}, or None "
-        "where there is none"
+        f"{called}[{place}] is of type {type(one).__name__}, but {called} must have {what}, "
+        "or None where there is none"
         for place, one in enumerate(listed)
         if one is not None and not isinstance(one, kinds)
     ]
