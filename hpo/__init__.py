@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         create_study,
         fit,
         load_model,
+        load_space,
         load_study,
         register_fusion,
         register_head,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
         train,
     )
     from hpo.models import Config
-    from hpo.search import NoCandidateError, Space, load_space
+    from hpo.search import NoCandidateError, Space
 else:
     __getattr__ = exported_late(
         __name__,
@@ -39,11 +40,12 @@ else:
             "errors": ("InputError",),
             "features": ("Data", "load_data"),
             "library": (
-                *("Model", "Run", "Study", "create_study", "fit", "load_model", "load_study"),
+                *("Model", "Run", "Study", "create_study", "fit", "load_model", "load_space"),
+                "load_study",
                 *("register_fusion", "register_head", "register_loss", "register_metric", "train"),
             ),
             "models": ("Config",),
-            "search": ("NoCandidateError", "Space", "load_space"),
+            "search": ("NoCandidateError", "Space"),
         },
     )
 

@@ -13,6 +13,8 @@ __all__ = ["check_file", "check_folder"]
 _DATABASE = b"SQLite format 3\0"
 # As much as a file of results takes at least: on a full disk empty files can still be made.
 _BYTES = 4096
+# What is there is replaced, so it must not be what a process writes to.
+_OF_PROCESSES = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
 
 
 def check_folder(path: Path, option: str) -> None:
@@ -52,8 +54,11 @@ def check_file(
     """
     if path.is_dir():
         raise InputError(f"{option} {path} is a folder, but must be a file")
+    if str(path) == "-" or path.absolute().parent in _OF_PROCESSES:
+        raise InputError(f"{option} {path}: a file is written, in one piece; name one")
     check_folder(path.absolute().parent, option)
     try:
+        regular(path)
         if any(one.exists() and path.samefile(one) for one in reads if path.exists()):
             raise InputError(f"{option} {path} is a file that is read here; give another one")
         if not may_be_database and path.is_file():

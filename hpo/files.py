@@ -54,9 +54,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     rights are those of any new file, by the umask.
 
     Raises:
-        OSError: The disk is full or the folder can't be written; ``path`` is untouched. What has
-            no file name has that of ``path`` then.
+        OSError: The disk is full, the folder can't be written, or ``path`` is a device, which a
+            file would replace; ``path`` is untouched. What has no file name has that of ``path``.
     """
+    regular(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
     try:

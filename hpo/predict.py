@@ -137,6 +137,7 @@ def _main(argv: Sequence[str] | None) -> int:
         encoders_of,
         inputs_of,
         lacking_of,
+        length_notes,
         long_caption_rules,
         source_widths,
         write_predictions,
@@ -183,17 +184,17 @@ def _main(argv: Sequence[str] | None) -> int:
                 skip_bad_images=skip,
                 progress=progress,
             )
-    if arguments.strict:
-        refuse_doubts(dict.fromkeys(notes))
     kept = np.delete(np.arange(len(rows)), sorted(bad))
     if bad:
         arrays = {
             source: {modality: array[kept] for modality, array in those.items()}
             for source, those in arrays.items()
         }
-    probabilities = model.probabilities(
-        inputs_of(model, {**arrays, **encoded}), open_device(device, Arithmetic(arguments.threads))
-    )
+    inputs = inputs_of(model, {**arrays, **encoded})
+    notes += length_notes(model, inputs)
+    if arguments.strict:
+        refuse_doubts(dict.fromkeys(notes))
+    probabilities = model.probabilities(inputs, open_device(device, Arithmetic(arguments.threads)))
     if bad:
         given = np.full((len(rows), len(model.classes)), np.nan, dtype=np.float32)
         given[kept] = probabilities

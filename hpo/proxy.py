@@ -44,17 +44,23 @@ def _main(argv: Sequence[str] | None) -> int:
 
     from hpo.errors import InputError
     from hpo.queue import first_patience, redact
+    from hpo.trials import is_proxy
 
     try:
         from hpo.queue._server import serve
     except ImportError:
         raise InputError("The proxy needs gRPC; pip install 'hpo[grpc]'.") from None
+    if is_proxy(arguments.storage):
+        raise InputError(
+            f"--storage {redact(arguments.storage)} is a proxy, but must be the database that is "
+            "served, such as sqlite:///studies.db."
+        )
     try:
         patience = first_patience(arguments.wait_for_store)
         server = patience(lambda: serve(arguments.storage, arguments.host, arguments.port))
     except RuntimeError as error:
         raise InputError(
-            f"--port {arguments.port}: the proxy can't listen on it: {error}"
+            f"--host {arguments.host} --port {arguments.port}: can't listen there: {error}"
         ) from None
     before = signal.signal(signal.SIGTERM, lambda *_: server.stop(grace=_GRACE_S))
     try:

@@ -10,7 +10,7 @@ import pytest
 
 from hpo import files
 from hpo._machine import usable_cores
-from hpo._writable import check_folder
+from hpo._writable import check_file, check_folder
 from hpo.errors import InputError
 from hpo.files import (
     IrregularError,
@@ -149,3 +149,16 @@ def test_only_regular_files(tmp_path: Path) -> None:
         regular(Path(os.devnull))
     for path in (tmp_path / "absent", tmp_path, Path(__file__)):
         assert regular(path) == path
+
+
+def test_what_is_written_replaces_no_device(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(IrregularError, match="named pipe"), atomic_write(pipe) as file:
+        file.write(b"x")
+    assert pipe.is_fifo()
+    with pytest.raises(InputError, match=r"--out .*pipe can't be written: it is a named pipe"):
+        check_file(pipe, "--out")
+    for name in ("-", "/dev/stdout", "/dev/null", "/dev/fd/1"):
+        with pytest.raises(InputError, match=f"--out {name}: a file is written, in one piece"):
+            check_file(Path(name), "--out")

@@ -1,5 +1,6 @@
 """``hpo predict --missing``: rows without an image, a caption or an embedding."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from test_predict import WIDTHS, read, write_embeddings, write_images, write_model, write_table
 
+import hpo
 from hpo.predict import main
 
 
@@ -201,3 +203,25 @@ def test_no_images_at_all(tmp_path: Path, command: Callable[..., tuple[str, str]
     printed, _ = command("--missing", "image")
     assert "lacking image: 2 rows, predicted without it\n" in printed
     assert np.isfinite(probabilities(tmp_path)).all()
+
+
+def test_embeddings_of_another_length_than_at_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_embeddings(tmp_path / "emb", rows=100, test_rows=40)
+    labels = [("cat", "dog")[index % 2] for index in range(100)]
+    write_table(tmp_path / "data" / "train.csv", [f"{i}.jpg" for i in range(100)], labels)
+    write_table(tmp_path / "data" / "test.csv", [f"{i}.jpg" for i in range(100, 140)])
+    data = hpo.load_data("data", features="emb", cache="cache", progress=False)
+    hpo.fit(data, hpo.Config(fusion="sum", hidden=(4,), epochs=1)).save("model")
+    arguments = ["--model", "model", "--data", "data", "--features", "emb", "--devices", "cpu"]
+    assert main(arguments) == 0
+    assert "times as long" not in capsys.readouterr().out
+    np.save("emb/image_test.npy", 5 * np.load("emb/image_test.npy"))
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"note: the image embeddings are (4|5)\.\d+ times as long as those", printed)
+    assert main([*arguments, "--strict", "--out", "strict.csv"]) == 2
+    assert "times as long as those that the model was trained on" in capsys.readouterr().err
+    assert not Path("strict.csv").exists()

@@ -1,14 +1,16 @@
 """A data set whose embeddings are arrays in memory: labels, and perhaps names of the rows."""
 
 import hashlib
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from hpo.data._columns import listed
 from hpo.data._dataset import Dataset, problems_title
 from hpo.data._label_notes import class_notes
-from hpo.data._label_values import encode_values, read_multi_hot
+from hpo.data._label_values import BITS, encode_values, read_multi_hot
 from hpo.data._labels import Labels
 from hpo.data._labels_as import LabelsAs, check_classes
 from hpo.data._problems import Problems
@@ -52,6 +54,8 @@ def dataset_of_arrays(
     else:
         matrix, lists = None, list(labels)
     count = len(lists) if matrix is None else len(matrix)
+    if ids is not None and hasattr(ids, "tolist"):  # of a tensor, whose numbers are tensors
+        ids = ids.tolist()
     names = tuple(str(index) for index in range(count)) if ids is None else tuple(map(str, ids))
     train = Rows(names, ("",) * count, None, table="labels")
     if len(names) != count:
@@ -97,18 +101,44 @@ def _of_matrix(
     """Read zeros and ones, whose classes are named by ``asked``, by columns, or 0, 1, …."""
     if asked.way not in ("auto", "multi-hot") or asked.no_label:
         problems.add("the labels are a matrix of zeros and ones, so they can't be read otherwise")
+    named = None if columns is None else _names_of(columns, matrix, problems)
+    problems.raise_if_any(problems_title(None))
     classes = asked.classes
     if classes is None:
-        given = range(matrix.shape[1]) if columns is None else columns
-        classes = tuple(str(name) for name in given)
+        classes = tuple(map(str, range(matrix.shape[1]))) if named is None else named
         problems.add(check_classes(classes))
     elif len(classes) != matrix.shape[1]:
         problems.add(
             f"there are {len(classes)} classes, but the labels have {matrix.shape[1]} columns"
         )
+    elif named is not None and sorted(named) == sorted(classes):
+        matrix = matrix[:, [named.index(name) for name in classes]]
+    elif named is not None and not all(isinstance(name, numbers.Integral) for name in columns):
+        problems.add(
+            f"the classes are {listed(classes)}, but the columns of labels are called "
+            f"{listed(named)}; rename them, or give labels without names: labels.to_numpy()"
+        )
     problems.raise_if_any(problems_title(None))
     hot = read_multi_hot(matrix, classes, train.place, problems)
     return Labels(classes, hot, tuple(class_notes(classes, hot)))
+
+
+def _names_of(columns: Any, matrix: np.ndarray, problems: Problems) -> tuple[str, ...]:
+    """Return what a DataFrame calls its classes, and say what can't be columns of classes."""
+    if getattr(columns, "nlevels", 1) > 1:
+        problems.add(
+            f"the columns of labels have {columns.nlevels} levels of names, such as {columns[0]}, "
+            "but must have one"
+        )
+    for name, cells in zip(columns, matrix.T, strict=True):
+        text = next((one for one in cells if isinstance(one, str) and one not in BITS), None)
+        if text is not None:
+            problems.add(
+                f"the column '{name}' of labels has text, such as '{text}', but must have 0 or 1; "
+                f"names of rows are an index (set_index('{name}')), and a single column of labels "
+                f"is given alone (labels['{name}'])"
+            )
+    return tuple(map(str, columns))
 
 
 def fingerprint(

@@ -97,8 +97,9 @@ def _say_how(part: TablePart, repeated: Sequence[Sequence[int]], problems: Probl
     assert part.captions is not None  # the caller has looked
     differ = sum(len({tuple(part.captions[row]) for row in rows}) > 1 for rows in repeated)
     if differ:
+        said = "picture is" if differ == 1 else "pictures are"
         problems.add(
-            f"{part.rows.source}: {differ:,} pictures are on several rows with different captions; "
+            f"{part.rows.source}: {differ:,} {said} on several rows with different captions; "
             "say what that means with --captions mean, first or each"
         )
 

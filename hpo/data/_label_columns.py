@@ -150,8 +150,8 @@ def _read_columns(
     """Read a column of zeros and ones for each class."""
     if asked not in (None, LabelsAs()):
         problems.add(
-            "columns['labels'] names a column for each class, so neither classes nor labels_as "
-            "nor no_label can be given"
+            "the labels are a column for each class, so neither classes nor labels_as nor no_label "
+            "can be given"
         )
     classes = tuple(str(name) for name in columns)
     problems.add(check_classes(classes))

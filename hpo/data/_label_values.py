@@ -12,7 +12,10 @@ from hpo.data._labels import Labels, encode_labels, encode_pieces
 from hpo.data._labels_as import LabelsAs
 from hpo.data._problems import Problems
 
-__all__ = ["encode_values", "is_missing", "read_multi_hot"]
+__all__ = ["BITS", "encode_values", "is_missing", "read_multi_hot"]
+
+BITS = {"0": 0.0, "1": 1.0}
+"""Zeros and ones as text."""
 
 
 def encode_values(
@@ -25,8 +28,8 @@ def encode_values(
     """Read the labels of each row.
 
     Args:
-        values: For each of N rows: a list, tuple, set or array of labels; one label that is an
-            integer; or text, as it would stand in train.csv, if all rows have text. None and NaN
+        values: For each of N rows: a list, tuple, set, array or tensor of labels; one label that is
+            an integer; or text, as it would stand in train.csv, if all rows have text. None and NaN
             are rows without a label, as an empty cell of train.csv is.
         place: Says where a row is, for messages.
         name: What to call the values in messages, such as the column's name.
@@ -34,6 +37,7 @@ def encode_values(
         asked: How to read them, where their owner says it.
     """
     asked = asked or LabelsAs()
+    values = [one.detach().tolist() if hasattr(one, "detach") else one for one in values]
     if all(isinstance(value, str) or is_missing(value) for value in values):
         cells = [value if isinstance(value, str) else "" for value in values]
         return encode_labels(cells, place, name, problems, asked)
@@ -84,11 +88,12 @@ def read_multi_hot(
     """Return a matrix of zeros and ones as uint8 [N, K].
 
     Args:
-        matrix: [N, K], of any type of numbers or of booleans.
+        matrix: [N, K], of any type of numbers or of booleans, also as text.
         classes: The K class names, for messages.
         place: Says where a row is, for messages.
         problems: Takes what is wrong.
     """
+    said = matrix
     if matrix.dtype.kind == "O":  # such as columns of a DataFrame that have different types
         matrix = np.array([[_as_number(cell) for cell in row] for row in matrix])
     if matrix.dtype.kind not in "biuf":
@@ -96,7 +101,7 @@ def read_multi_hot(
         return np.zeros(matrix.shape, np.uint8)
     wrong = (matrix != 0) & (matrix != 1)
     problems.add(
-        f"{place(row)}: class '{classes[column]}' is {matrix[row, column]}, but must be 0 or 1"
+        f"{place(row)}: class '{classes[column]}' is {said[row, column]!s}, but must be 0 or 1"
         for row, column in np.argwhere(wrong).tolist()
     )
     ones: np.ndarray = matrix == 1
@@ -104,4 +109,6 @@ def read_multi_hot(
 
 
 def _as_number(value: Any) -> float:
+    if isinstance(value, str):
+        return BITS.get(value, float("nan"))
     return float(value) if isinstance(value, numbers.Real | np.bool_) else float("nan")

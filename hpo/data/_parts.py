@@ -303,8 +303,9 @@ def _split(table: Table, used: Columns, rows: Rows, problems: Problems) -> tuple
         return None
     cells = table.columns[used.split]
     column = [_CALLED.get(str(cell).strip().lower()) for cell in cells]
+    said = ["empty" if is_missing(cell) or cell == "" else f"'{cell}'" for cell in cells]
     problems.add(
-        f"{rows.place(row)}: {used.split} is '{cells[row]}', but must be 'train', 'val' or 'test'"
+        f"{rows.place(row)}: {used.split} is {said[row]}, but must be 'train', 'val' or 'test'"
         for row, part in enumerate(column)
         if part is None
     )
@@ -312,5 +313,5 @@ def _split(table: Table, used: Columns, rows: Rows, problems: Problems) -> tuple
 
 
 def _shown(cell: object) -> str:
-    text = repr(cell)
+    text = " ".join(repr(cell).split())  # of an array in one line
     return text if len(text) < 60 else f"{text[:57]}..."

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hpo.features._extract import extract_features
     from hpo.features._features import Counts, FeatureInfo, Features, load_features
     from hpo.features._folder_defaults import FolderDefaults, read_folder_defaults
+    from hpo.features._formats import array_of
+    from hpo.features._found import index_names
     from hpo.features._import import import_arrays, import_features
     from hpo.features._import_names import modality_names
     from hpo.features._load import load_data
@@ -87,6 +89,8 @@ else:
                 "FolderDefaults",
                 "read_folder_defaults",
             ),
+            "_formats": ("array_of",),
+            "_found": ("index_names",),
             "_import": (
                 "import_arrays",
                 "import_features",
@@ -146,6 +150,7 @@ __all__ = [
     "Progress",
     "SourcePart",
     "Sources",
+    "array_of",
     "arrays_beside",
     "as_float16",
     "asked_sources",
@@ -162,6 +167,7 @@ __all__ = [
     "import_arrays",
     "import_features",
     "in_order",
+    "index_names",
     "load_bundle",
     "load_data",
     "load_features",

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,21 @@ from hpo.errors import InputError
 from hpo.features._data import Data
 from hpo.features._data_options import DataOptions, folder_defaults
 from hpo.features._encoder import DEFAULT_ENCODER
-from hpo.features._found import index_names
 from hpo.features._gather import ArraySource, Encoding
-from hpo.features._load_arguments import check_arguments, check_listed, is_several
+from hpo.features._given_rows import (
+    count_rows,
+    ids_of,
+    is_named,
+    names_rows,
+    values_of,
+    with_test_rows,
+)
+from hpo.features._load_arguments import (
+    check_arguments,
+    check_kinds,
+    check_listed,
+    is_several,
+)
 from hpo.features._long_captions import LongCaptions, check_rule
 from hpo.features._modalities import ENCODED, present_in, reads_images
 from hpo.features._progress import Progress
@@ -131,6 +143,14 @@ def load_data(
     )
     check_listed(classes, "classes")
     check_listed(modalities, "modalities")
+    check_kinds(
+        cache,
+        device,
+        progress,
+        skip_bad_images=skip_bad_images,
+        skip_test=skip_test,
+        strict=strict,
+    )
     check_folder(Path(cache), "cache")
     options = DataOptions(
         data=_called(source),
@@ -162,20 +182,22 @@ def load_data(
         test_arrays=test_arrays,
         imported=_imported(features, test_arrays, source is not None) if several else {},
         encoders=_encoders(encoder, several),
-        compared=source is not None or any(map(_is_named, _values_of(features))),
+        compared=source is not None
+        or any(map(is_named, values_of(features)))
+        or names_rows(labels),
     )
     if isinstance(source, str | Path):
         data = _of_folder(options, given, progress)
     else:
         if source is None:
             if given.compared:
-                ids = _ids_of(labels, ids)
-            rows = _count(test_arrays)
+                ids = ids_of(labels, ids)
+            rows = count_rows(test_arrays)
             dataset = dataset_of_arrays(
                 labels, labels_as=options.labels_as, ids=ids, test_rows=rows
             )
             if rows:
-                dataset = _with_test_rows(dataset, test_arrays)
+                dataset = with_test_rows(dataset, test_arrays)
         else:
             dataset = dataset_of_frame(
                 source,
@@ -187,7 +209,7 @@ def load_data(
                 labels_as=options.labels_as,
             )
             if test_arrays:
-                dataset = _with_test_rows(dataset, test_arrays)
+                dataset = with_test_rows(dataset, test_arrays)
         data = _of_rows(dataset, options, given, progress)
     if strict:
         refuse_doubts(data.notes)
@@ -339,58 +361,3 @@ def _to_encode(dataset: "Dataset") -> tuple[str, ...]:
             "encode; name one with columns={'image': …} or {'caption': …}, or pass features"
         )
     return names
-
-
-def _with_test_rows(dataset: "Dataset", arrays: Mapping[str, Any]) -> "Dataset":
-    """Add rows to predict: named by the index of a DataFrame of theirs, else by their numbers."""
-    from hpo.data import Rows
-
-    count = _count(arrays)
-    names = next(filter(None, map(index_names, _values_of(arrays))), None)
-    ids = tuple(names or (f"test_{index}" for index in range(count)))
-    return replace(dataset, test=Rows(ids, ("",) * len(ids), None, table="test"))
-
-
-def _count(arrays: Mapping[str, Any]) -> int:
-    """Return how many rows the arrays have; if they differ, ``import_arrays`` says which do."""
-    return max((_length(array) for array in _values_of(arrays)), default=0)
-
-
-def _length(array: Any) -> int:
-    shape = getattr(array, "shape", None)
-    if shape is not None:
-        return int(shape[0]) if len(shape) else 0
-    return len(array) if isinstance(array, Sequence) else 0
-
-
-def _values_of(features: Any) -> list[Any]:
-    """Return all arrays of a mapping, those of several sources included; none of anything else."""
-    if not isinstance(features, Mapping):
-        return []
-    return [
-        array
-        for value in features.values()
-        for array in (value.values() if isinstance(value, Mapping) else [value])
-    ]
-
-
-def _is_named(array: Any) -> bool:
-    return index_names(array) is not None
-
-
-def _ids_of(labels: Any, ids: Sequence[str] | None) -> Sequence[str] | None:
-    """Return the names of rows: those given, else what the index of the labels calls them.
-
-    Raises:
-        InputError: Both are there, with the same names in different orders.
-    """
-    names = index_names(labels)
-    if names is None or ids is None:
-        return names if ids is None else ids
-    given = [str(name) for name in ids]
-    if given != names and sorted(given) == sorted(names):
-        raise InputError(
-            "ids and the index of the labels have the same names in different orders; leave ids "
-            "out, or put the labels in their order"
-        )
-    return ids

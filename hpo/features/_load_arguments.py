@@ -7,7 +7,7 @@ from typing import Any
 
 from hpo.errors import InputError
 
-__all__ = ["check_arguments", "check_listed", "is_several"]
+__all__ = ["check_arguments", "check_kinds", "check_listed", "is_several"]
 
 
 def check_arguments(
@@ -126,6 +126,33 @@ def check_listed(values: object, called: str) -> None:
         raise InputError(
             f"{called} is of type {type(values).__name__}, but must be a list of names, in order"
         )
+
+
+def check_kinds(cache: object, device: object, progress: object, **flags: object) -> None:
+    """Refuse arguments of other kinds than they must be; all problems are listed.
+
+    Args:
+        cache: A folder.
+        device: Its name.
+        progress: Whether it is shown, or a function.
+        flags: Those that are True or False, by name; any text would count as True.
+
+    Raises:
+        InputError: Some are.
+    """
+    problems = [
+        f"{name} is {value!r}, but must be True or False"
+        for name, value in flags.items()
+        if not isinstance(value, bool)
+    ]
+    if not isinstance(cache, str | Path):
+        problems.append(f"cache is {cache!r}, but must be the path of a folder")
+    if not isinstance(device, str):
+        problems.append(f"device is {device!r}, but must be 'auto', 'cpu' or 'cuda:N'")
+    if not (isinstance(progress, bool) or callable(progress)):
+        problems.append(f"progress is {progress!r}, but must be True, False or a function")
+    if problems:
+        raise InputError(problems)
 
 
 def _source_problems(features: Any, test: object) -> list[str]:

@@ -11,7 +11,7 @@ from hpo.library._register import (
     register_loss,
     register_metric,
 )
-from hpo.library._spaces import space_of
+from hpo.library._spaces import load_space, space_of
 from hpo.library._study import Study
 from hpo.library._train import Run, fit, train
 
@@ -26,6 +26,7 @@ __all__ = [
     "define_study",
     "fit",
     "load_model",
+    "load_space",
     "load_study",
     "open_study",
     "register_fusion",

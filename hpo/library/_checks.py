@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 #: Models up to this size, in 10⁶ bytes, fit wherever PyTorch does.
 _SMALL_MB = 100.0
 #: Arguments that are whole numbers.
-_WHOLE = ("workers", "trials", "epochs", "checkpoint_every", "seeds")
+_WHOLE = ("workers", "trials", "epochs", "checkpoint_every", "seeds", "threads")
 
 
 def check_importable(stored: StoredStudy, plugins: Sequence[str]) -> None:

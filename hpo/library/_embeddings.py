@@ -15,32 +15,46 @@ __all__ = ["checked_embeddings"]
 
 
 def checked_embeddings(
-    trained: "TrainedModel", embeddings: Mapping[str, Any], *, all_of_them: bool
-) -> dict[str, dict[str, NDArray[np.floating[Any]]]]:
-    """Return embeddings that a model can read, by source and modality.
+    trained: "TrainedModel",
+    embeddings: Mapping[str, Any],
+    *,
+    all_of_them: bool,
+    lacking: str = "rows of NaN",
+) -> tuple[dict[str, dict[str, NDArray[Any]]], list[str] | None]:
+    """Return embeddings that a model can read, by source and modality, and the names of the rows.
+
+    DataFrames and Series whose indexes name the rows are put in the order of the first one.
 
     Args:
         trained: The model.
-        embeddings: For each modality an array [rows, D], or one for each of its sources by name.
+        embeddings: For each modality an array [rows, D], or one for each of its sources by name;
+            None stands for one that isn't there.
         all_of_them: Whether there must be all that the model reads, if there are any.
+        lacking: What stands for rows that lack a modality, for messages.
+
+    Returns:
+        The arrays; and what the first index calls the rows, None if nothing names them.
 
     Raises:
         InputError: Something is missing, isn't read or doesn't fit; all of it is listed.
     """
+    from hpo.features import index_names
+
     problems = [
         f"{name} embeddings are given, which the model doesn't read"
         f"{did_you_mean(name, trained.modalities)}; it reads {', '.join(trained.modalities)}"
         for name in embeddings
         if name not in trained.modalities
     ]
-    found: dict[str, dict[str, NDArray[np.floating[Any]]]] = {}
+    found: dict[str, dict[str, NDArray[Any]]] = {}
     counts: dict[str, int] = {}
+    order: tuple[str, list[str]] | None = None
     for modality, parts in trained.parts.items():
-        if modality not in embeddings:
+        if embeddings.get(modality) is None:
             if all_of_them and embeddings:
                 problems.append(
-                    f"there are no {modality} embeddings, but the model reads them; give rows of "
-                    "NaN where there are none"
+                    f"there are no {modality} embeddings, but the model reads them; give {lacking} "
+                    "where there are none"
                 )
             continue
         given = embeddings[modality]
@@ -54,6 +68,12 @@ def checked_embeddings(
                 )
                 continue
             given = {names[0]: given}
+        elif len(parts) == 1 and not names[0]:
+            problems.append(
+                f"{modality} is a mapping, but must be an array [rows, {parts[0].width}]; of a "
+                "vector for each name pd.DataFrame.from_dict(…, orient='index') makes one"
+            )
+            continue
         problems += [
             f"{modality} has embeddings of '{name}', which the model doesn't read"
             f"{did_you_mean(name, names)}; it reads {', '.join(names)}"
@@ -66,10 +86,14 @@ def checked_embeddings(
                 if all_of_them:
                     problems.append(f"there are no {called} embeddings, but the model reads them")
                 continue
-            array = np.asarray(given[part.name])
-            fault = _fault(array, part.width)
-            if fault:
-                problems.append(f"{called} {fault}")
+            try:
+                array = _array(given[part.name], part.width)
+                rows = index_names(given[part.name])
+                if rows is not None:
+                    order = order or (called, rows)
+                    array = array[_places(rows, *order)]
+            except InputError as error:
+                problems += [f"{called} {problem}" for problem in error.problems]
                 continue
             counts[called] = len(array)
             found.setdefault(part.name, {})[modality] = array
@@ -84,17 +108,48 @@ def checked_embeddings(
         problems.append(f"the embeddings have different numbers of rows: {listed}")
     if problems:
         raise InputError(problems, "The model can't read these embeddings:")
-    return found
+    return found, None if order is None else order[1]
 
 
-def _fault(array: NDArray[Any], width: int) -> str:
-    """Say what is wrong with an array of embeddings, or return an empty text."""
-    from hpo.features import fits_float16
+def _array(value: Any, width: int) -> NDArray[Any]:
+    """Return embeddings as an array [rows, width] that float16 can hold.
 
+    Raises:
+        InputError: They can't be one; the message goes on after their name.
+    """
+    from hpo.features import array_of, fits_float16
+
+    array: NDArray[Any] = array_of(value)
     if array.ndim != 2 or array.shape[1] != width:
-        return f"has shape {list(array.shape)}, but must be [rows, {width}]"
+        raise InputError(f"has shape {list(array.shape)}, but must be [rows, {width}]")
     if array.dtype.kind != "f":
-        return f"is {array.dtype}, but must be a float type"
+        raise InputError(f"is {array.dtype}, but must be a float type")
     if not fits_float16(array, may_lack=True):
-        return "has NaN, infinity or values beyond ±65504 in it"
-    return ""
+        raise InputError("has NaN, infinity or values beyond ±65504 in it")
+    return array
+
+
+def _places(rows: list[str], first: str, order: list[str]) -> NDArray[np.int64]:
+    """Return where the rows are that an index names, in the order of the first one.
+
+    Raises:
+        InputError: They are others, or a name that stands twice could be either row.
+    """
+    if rows == order:
+        return np.arange(len(rows))
+    if sorted(rows) != sorted(order):
+        strange = next((name for name in rows if name not in set(order)), None)
+        what = f"{len(rows)} rows" if strange is None else f"a row '{strange}'"
+        raise InputError(
+            f"has {what} by its index, but that of {first} has "
+            + (f"{len(order)}" if strange is None else "none")
+            + "; both must name the same rows, or pass arrays in one order: to_numpy()"
+        )
+    places = {name: place for place, name in enumerate(rows)}
+    if len(places) < len(rows):
+        twice = next(name for place, name in enumerate(rows) if places[name] != place)
+        raise InputError(
+            f"has '{twice}' on several rows of its index, which has another order than that of "
+            f"{first}; name each row once, or pass arrays in one order: to_numpy()"
+        )
+    return np.array([places[name] for name in order], dtype=np.int64)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.errors import InputError, did_you_mean
 from hpo.features import load_bundle
 from hpo.launch import resolve_devices
+from hpo.library._checks import check_kinds
 from hpo.library._model import Model
 from hpo.results import Floor, class_rows
 from hpo.search import COSTS, Task, front_of
@@ -87,6 +88,12 @@ def _scored(
 ) -> "tuple[Judgement, UntouchedScores | None]":
     from hpo.results import decide, judge, scores_on_test
 
+    check_kinds(model=(model, (Model, type(None)), "a model, such as refit() returns"))
+    if model is not None and model.trained.origin.get("bundle") != stored.definition.bundle_key:
+        raise InputError(
+            "model is of other rows than the study's, or of rows divided otherwise, so that its "
+            "test part may be what it was trained on; give what refit() of this study returned."
+        )
     (device,) = resolve_devices(device)[:1]
     decision = decide(stored, best, device)
     judgement = None

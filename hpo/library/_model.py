@@ -1,16 +1,17 @@
 """A trained model from Python: kept, loaded, and asked for labels."""
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hpo._writable import check_file, check_folder
 from hpo.errors import InputError
 from hpo.files import regular
 from hpo.launch import resolve_devices
+from hpo.library._checks import check_kinds, warn_of
 from hpo.library._embeddings import checked_embeddings
 from hpo.models import Config
 
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "load_model"]
 
-_log = logging.getLogger(__name__)
-T = TypeVar("T")
-#: Embeddings by modality, float [rows, D], and how many rows lack each.
-_Read = tuple[Mapping[str, NDArray[Any]], Mapping[str, int]]
+_NAMED = 5
+#: Embeddings by modality, float [rows, D], how many rows lack each, and what names the rows.
+_Read = tuple[Mapping[str, NDArray[Any]], Mapping[str, int], list[str] | None]
 
 
 class Model:
@@ -88,7 +88,9 @@ class Model:
         """
         from hpo.results import write_card
 
+        check_kinds(folder=(folder, (str, Path), "the path of a folder"))
         path = Path(folder)
+        check_folder(path, "folder")
         self.trained.save(path)
         write_card(path, self.card)
         return path
@@ -115,6 +117,8 @@ class Model:
 
         if format != "onnx":
             raise InputError(f"format is {format!r}, but must be 'onnx'")
+        check_kinds(file=(file, (str, Path), "the path of a file"))
+        check_file(Path(file), "file")
         encoders = {}
         if with_encoder:
             places = values_by_source(self.encoder, self.trained, "encoder", "{'NAME': …}")
@@ -152,7 +156,8 @@ class Model:
                 those of encoders that the model reads as well.
 
         Returns:
-            A column for each class; the index is the images' paths, or counts from 0. Its
+            A column for each class; the index is the images' paths, or that of a DataFrame of
+            embeddings which names its rows (others are put in its order), or counts from 0. Its
             ``attrs["lacking"]`` says how many rows lack each modality, where any does.
 
         Raises:
@@ -161,12 +166,15 @@ class Model:
         """
         import pandas as pd
 
+        from hpo.results import length_notes
         from hpo.training import open_device
 
-        images, captions = _none_for_missing(images), _none_for_missing(captions)
-        inputs, counts = self._read(images, captions, embeddings)
+        images, captions = _listed(images, "images"), _listed(captions, "captions")
+        embeddings = {name: given for name, given in embeddings.items() if given is not None}
+        inputs, counts, rows = self._read(images, captions, embeddings)
+        warn_of(length_notes(self.trained, inputs))
         values = self.trained.probabilities(inputs, open_device(self.device))
-        index = None
+        index = None if rows is None else pd.Index(rows)
         if images is not None:
             names = [None if path is None else str(path) for path in images]
             index = pd.Index(names, name="image")
@@ -210,12 +218,12 @@ class Model:
         encodes = images is not None or captions is not None
         if embeddings and encodes and self.trained.features["source"] != "several":
             raise InputError("Give either images and captions or embeddings, not both.")
-        given = checked_embeddings(self.trained, embeddings, all_of_them=not encodes)
+        given, rows_named = checked_embeddings(self.trained, embeddings, all_of_them=not encodes)
         absent = {s: {m: rows_of_nan(x) for m, x in those.items()} for s, those in given.items()}
         if embeddings and not encodes:
             place = "row {} of what was given".format
             counts = count_lacking(self.trained, lacking_of(self.trained, absent, place), place)
-            return inputs_of(self.trained, given), counts
+            return inputs_of(self.trained, given), counts, rows_named
         rows, widths, without = self._to_encode(images, captions, given)
         places = values_by_source(self.encoder, self.trained, "encoder", "{'NAME': …}")
         encoders = encoders_of(self.trained, "The model", places, self.cache, without=given)
@@ -233,10 +241,8 @@ class Model:
             {},
             device=self.device,
         )
-        for note in dict.fromkeys(notes):
-            if note.doubtful:
-                _log.warning("%s", note)
-        return inputs_of(self.trained, {**given, **encoded}), counts
+        warn_of(dict.fromkeys(notes))
+        return inputs_of(self.trained, {**given, **encoded}), counts, rows_named
 
     def _to_encode(
         self,
@@ -295,14 +301,34 @@ class Model:
         )
 
 
-def _none_for_missing(given: Sequence[T | None] | None) -> list[T | None] | None:
-    """Return a column with None for all that pandas takes for missing."""
+def _listed(given: Any, called: str) -> list[Any] | None:
+    """Return images or captions as a list, with None for all that pandas takes for missing.
+
+    Raises:
+        InputError: It is no list of paths or texts.
+    """
     import pandas as pd
 
     if given is None:
         return None
-    missing = pd.isna(np.array([*given, None], dtype=object))
-    return [None if gone else one for one, gone in zip(given, missing[:-1], strict=True)]
+    kinds, what = ((str, Path), "paths") if called == "images" else ((str,), "texts")
+    if isinstance(given, str | bytes | Path | Mapping | set | frozenset) or not isinstance(
+        given, Iterable
+    ):
+        said = repr(given) if isinstance(given, str | Path) else f"of type {type(given).__name__}"
+        raise InputError(f"{called} is {said}, but must be a list of {what}")
+    values = list(given)
+    missing = pd.isna(np.array([*values, None], dtype=object)[:-1])
+    listed = [None if gone else one for one, gone in zip(values, missing, strict=True)]
+    problems = [
+        f"{called}[{place}] is of type {type(one).__name__}, but {called} must have {what}, "
+        "or None where there is none"
+        for place, one in enumerate(listed)
+        if one is not None and not isinstance(one, kinds)
+    ]
+    if problems:
+        raise InputError(problems[:_NAMED])
+    return listed
 
 
 def load_model(
@@ -324,11 +350,24 @@ def load_model(
     Raises:
         InputError: It is no model folder, or it is damaged.
     """
-    from hpo.results import CARD
+    from hpo.results import CARD, values_by_source
     from hpo.training import TrainedModel
 
+    check_kinds(
+        folder=(folder, (str, Path), "the path of a folder"),
+        encoder=(encoder, (str, Mapping, type(None)), "a name, a path, or a mapping of them"),
+        cache=(cache, (str, Path), "the path of a folder"),
+        device=(device, (str,), "'auto', 'cpu' or 'cuda:N'"),
+    )
     path = Path(folder)
     trained = TrainedModel.load(path)
+    infos = [part.info for parts in trained.parts.values() for part in parts]
+    if encoder and all(info.source != "open_clip" for info in infos):
+        raise InputError(
+            f"encoder is {encoder!r}, but the model {folder} was trained on imported embeddings, "
+            "so it reads embeddings only; leave encoder out"
+        )
+    values_by_source(encoder, trained, "encoder", "{'NAME': …}")
     try:
         card = regular(path / CARD).read_text(encoding="utf-8")
     except (OSError, ValueError):  # earlier versions wrote none

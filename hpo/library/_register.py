@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from hpo.models import FUSIONS, HEADS, LOSSES
+from hpo.errors import InputError
+from hpo.models import FUSIONS, HEADS, LOSSES, Registry
 from hpo.training import METRICS
 
 __all__ = ["register_fusion", "register_head", "register_loss", "register_metric"]
@@ -29,7 +30,7 @@ def register_loss(name: str) -> Callable[[F], F]:
     Raises:
         InputError: The name is taken, or a parameter has no default.
     """
-    return lambda function: LOSSES.register(name, function)
+    return _decorator(LOSSES, name)
 
 
 def register_head(
@@ -58,7 +59,7 @@ def register_head(
         InputError: The name is taken, or a parameter has no default.
     """
     traits = {} if widths is None else {"widths": widths}
-    return lambda function: HEADS.register(name, function, **traits)
+    return _decorator(HEADS, name, **traits)
 
 
 def register_fusion(name: str) -> Callable[[F], F]:
@@ -83,7 +84,7 @@ def register_fusion(name: str) -> Callable[[F], F]:
     Raises:
         InputError: The name is taken, or a parameter has no default.
     """
-    return lambda function: FUSIONS.register(name, function)
+    return _decorator(FUSIONS, name)
 
 
 def register_metric(name: str, *, unit: str = "") -> Callable[[F], F]:
@@ -104,4 +105,18 @@ def register_metric(name: str, *, unit: str = "") -> Callable[[F], F]:
         InputError: The name is taken, or a parameter has no default.
     """
     traits = {"unit": unit} if unit else {}
-    return lambda function: METRICS.register(name, function, **traits)
+    return _decorator(METRICS, name, **traits)
+
+
+def _decorator(registry: Registry[Any], name: object, **traits: Any) -> Callable[[F], F]:
+    """Return what registers a part under a name.
+
+    Raises:
+        InputError: The name is something else, such as the part where the decorator has no name.
+    """
+    if not isinstance(name, str):
+        raise InputError(
+            f"A {registry.kind} needs a name, but got {'a ' + type(name).__name__}; write "
+            f'@hpo.register_{registry.kind}("NAME") above it.'
+        )
+    return lambda part: registry.register(name, part, **traits)

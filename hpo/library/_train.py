@@ -1,6 +1,7 @@
 """One configuration from Python: trained and scored, or trained on everything."""
 
 import dataclasses
+import numbers
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
@@ -116,10 +117,7 @@ def train(
     from hpo.training import Lockstep
 
     check_positive(seeds=seeds)
-    check_kinds(
-        data=(data, (Data,), "what hpo.load_data returns"),
-        config=(config, (Config, type(None)), "an hpo.Config"),
-    )
+    _check(data, config, device, threads, memory_gb)
     METRICS[metric]  # says what there is if it isn't one
     config = Config(fusion=data.modalities[0]) if config is None else config
     precision = resolve_precision(precision, resolve_devices(device))
@@ -171,11 +169,24 @@ def fit(
     from hpo.results import model_card
     from hpo.training import refit
 
+    _check(data, config, device, threads, memory_gb)
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or seed < 0:
+        raise InputError(f"seed is {seed!r}, but must be a whole number, 0 or above.")
     config = Config(fusion=data.modalities[0]) if config is None else config
     trainer = _trainer(data, config, None, device, Arithmetic(threads), memory_gb)
     trained = refit(trainer, config, seed=seed, max_model_mb=_MODEL_MB, origin=data.description)
     card = model_card(trained, None, trainer.bundle)
     return Model(trained, cache=data.cache, device=device, card=card)
+
+
+def _check(data: object, config: object, device: object, threads: Any, memory_gb: Any) -> None:
+    """Refuse arguments of ``train`` and ``fit`` of other kinds than they must be."""
+    check_kinds(
+        data=(data, (Data,), "what hpo.load_data returns"),
+        config=(config, (Config, type(None)), "an hpo.Config"),
+        device=(device, (str,), "'auto', 'cpu' or 'cuda:N'"),
+    )
+    check_positive(threads=threads, memory_gb=memory_gb)
 
 
 def _trainer(
@@ -189,8 +200,6 @@ def _trainer(
     from hpo.models import check_fusion
     from hpo.training import RunStore, Trainer, open_device
 
-    if memory_gb is not None and not memory_gb > 0:
-        raise InputError(f"memory_gb is {memory_gb}, but must be above 0.")
     check_fusion(config.fusion, data.modalities)
     division = data.divide(_split_of(split))
     warn_of(division.notes)
@@ -224,6 +233,10 @@ def _said(details: Any) -> str:
         kinds = details["ctx"]["expected_tags"].replace("'", "")
         hint = did_you_mean(details["ctx"]["tag"], kinds.split(", "))
         return f"its kind must be one of {kinds}{hint}"
+    if details["type"] == "union_tag_not_found":
+        return "it must have a kind"
+    if details["type"] == "extra_forbidden":
+        return f"{details['loc'][-1]} is no key of this kind"
     key = f"{details['loc'][-1]} " if details["loc"] else "it "
     return f"{key}{rule_in_words(details)}"
 

@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 from hpo.errors import did_you_mean, shown
 from hpo.features import parse_choice
 from hpo.files import content_key
+from hpo.models._called import InOurWords, checked_values
 from hpo.models._choices import CHOICES, option_names, option_parameter, owner_of
 from hpo.models._rules import rule_of
 
@@ -93,7 +94,7 @@ def _encoder_text(value: Any) -> Any:
 C = TypeVar("C", bound="Config")
 
 
-class Config(BaseModel):
+class Config(BaseModel, metaclass=InOurWords):
     """A configuration, as trials carry it.
 
     Defaults are the paper's starting values (Table 1), but for ``feature_scaling``.
@@ -232,8 +233,8 @@ class Config(BaseModel):
 
         Parameters of choices that it doesn't take any more are left out.
         """
-        typed = {name: typed_value(name, value) for name, value in changes.items()}
-        return self._with(Config, typed)
+        known = [*field_names(), *option_names()]
+        return self._with(Config, checked_values(changes, known, typed_value))
 
     def _with(self, kind: type[C], values: Mapping[str, Any]) -> C:
         """Return these values with some others, by field and parameter, each in its type."""
@@ -249,8 +250,7 @@ class Config(BaseModel):
             and (parameter := option_parameter(option)) is not None  # checked before
             and value != parameter.default
         }
-        made = kind.model_construct(**fields, options=tuple(sorted(kept.items())))
-        return cast(C, made)
+        return cast(C, kind.model_construct(**fields, options=tuple(sorted(kept.items()))))
 
     def capped(self, rows: int) -> "Config":
         """Return the configuration with a batch of at most ``rows``: more means all of them."""

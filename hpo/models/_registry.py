@@ -179,6 +179,11 @@ class Registry(Generic[T]):
         Raises:
             InputError: The name is taken or can't be one, or a parameter has no default.
         """
+        if not callable(value):
+            raise InputError(
+                f"The {self.kind} '{name}' is of type {type(value).__name__}, but must be a "
+                "function or a class."
+            )
         origin = _origin_of(value)
         problems = self._problems_with(name, origin)
         own = _own_parameters(value, self._standard)

@@ -14,6 +14,7 @@ _WORDS = {
     **dict.fromkeys(("tuple_type", "list_type"), "must be a list"),
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "must be a mapping"),
     "string_type": "must be text, in quotes if it looks like something else",
+    "missing": "must be there",
     "too_short": "must not be empty",
 }
 

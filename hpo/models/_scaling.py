@@ -85,6 +85,15 @@ class FeatureScaling(nn.Module):
             return (x - self.mean) / self.std
         return x
 
+    def usual_length(self) -> float | None:
+        """Return the root mean square of the norms of what was fitted; None if nothing was."""
+        if self.kind == "auto":
+            widths = torch.tensor(self.parts, dtype=torch.float64)
+            return float((widths / self.factor.double().square()).sum().sqrt())
+        if self.kind == "standard":
+            return float((self.mean.double().square() + self.std.double().square()).sum().sqrt())
+        return None
+
     def _split(self, x: Tensor) -> list[Tensor]:
         """Return the part of each encoder, [rows, D_i]."""
         return [x] if len(self.parts) == 1 else list(torch.split(x, self.parts, dim=1))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hpo.results._ensemble import Selection, select_ensemble
     from hpo.results._judge import Judgement, judge
     from hpo.results._lacking import count_lacking, lacking_of
+    from hpo.results._lengths import length_notes
     from hpo.results._paired import RowsSeen, paired, refitted_on_test, winner_on
     from hpo.results._refit import refit_best
     from hpo.results._score_interval import score_interval
@@ -44,6 +45,7 @@ else:
             "_encoding": (
                 "encoders_of",
                 "inputs_of",
+                "length_notes",
                 "long_caption_rules",
                 "source_widths",
                 "values_by_source",
@@ -51,6 +53,7 @@ else:
             "_ensemble": ("Selection", "select_ensemble"),
             "_judge": ("Judgement", "judge"),
             "_lacking": ("count_lacking", "lacking_of"),
+            "_lengths": ("length_notes",),
             "_paired": ("RowsSeen", "paired", "refitted_on_test", "winner_on"),
             "_refit": ("refit_best",),
             "_score_interval": ("score_interval",),
@@ -87,6 +90,7 @@ __all__ = [
     "inputs_of",
     "judge",
     "lacking_of",
+    "length_notes",
     "listed",
     "long_caption_rules",
     "model_card",

@@ -103,6 +103,12 @@ def make_app(reader: Reader, rows: Rows, *, most_bytes: int, local: bool) -> Fas
             answers.append(answer | ({"lacking": lacking} if lacking else {}))
         return JSONResponse({"rows": answers})
 
+    @app.exception_handler(HTTPException)
+    async def elsewhere(request: Request, error: HTTPException) -> Response:
+        asked = f"{request.method} {request.url.path[:80]}"
+        sentence = f"{asked} isn't answered here, but POST /predict, GET /health and GET / are"
+        return _refused(error.status_code, sentence)
+
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> Response:
         # Its traceback is on standard error.
@@ -158,10 +164,22 @@ async def _image(value: UploadFile | str) -> bytes:
 
 def _from_json(reader: Reader, body: bytes) -> list[Asked]:
     try:
-        given = parse_json(body)
+        given = parse_json(body, _object)
+    except InputError:
+        raise
     except ValueError:
         raise InputError("the request's JSON can't be read") from None
     return reader.embedded(given)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON, none of whose keys stands twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise InputError(f"the request's JSON has '{twice[:80]}' twice, but must have it once")
+    return found
 
 
 class _Counted:

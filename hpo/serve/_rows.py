@@ -130,12 +130,14 @@ class Reader:
         widths = {name: {p.name: p.width for p in ps} for name, ps in self.trained.parts.items()}
         arrays: dict[str, Any] = {}
         for name, value in given.items():
-            sizes = widths.get(name, {})
-            if isinstance(value, dict):
+            sizes = widths.get(name)
+            if sizes is None:
+                arrays[name] = value  # of what the model doesn't read
+            elif isinstance(value, dict) and any(sizes):
                 arrays[name] = {one: _array(name, x, sizes.get(one)) for one, x in value.items()}
             else:
-                arrays[name] = _array(name, value, sum(sizes.values()) or None)
-        found = checked_embeddings(self.trained, arrays, all_of_them=True)
+                arrays[name] = _array(name, value, sum(sizes.values()))
+        found, _ = checked_embeddings(self.trained, arrays, all_of_them=True, lacking="a null")
         count = len(next(iter(next(iter(found.values())).values())))
         rows = [
             Asked(embeddings={s: {m: x[n] for m, x in those.items()} for s, those in found.items()})
@@ -249,7 +251,8 @@ def _array(name: str, value: object, width: int | None) -> NDArray[np.float32]:
     size = width or (sizes.pop() if len(sizes) == 1 else 0)
     try:
         rows = [[np.nan] * size if row is None else row for row in value]
-        array = np.array(rows, dtype=np.float64).astype(np.float32)
+        with np.errstate(over="ignore"):  # what is too large is infinity, and refused
+            array = np.array(rows, dtype=np.float64).astype(np.float32)
     except (ValueError, TypeError, OverflowError):
         raise InputError(said) from None
     if array.ndim != 2 or any(isinstance(x, str | bool) for row in rows for x in row):

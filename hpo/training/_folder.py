@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -194,6 +195,9 @@ class TrainedModel:
             raise InputError(text) from None
         except KeyError as error:
             raise InputError(f"{folder} is no model folder: {error} is missing") from None
+        except json.JSONDecodeError as error:
+            text = f"{folder} is no model folder: its config.json is no JSON (line {error.lineno})"
+            raise InputError(text) from None
         except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
             raise InputError(f"{folder} is no model folder: {error}") from None
         except (SafetensorError, RuntimeError, MemoryError) as error:

@@ -19,7 +19,7 @@ def several(folder: Path) -> None:
 def test_a_picture_on_several_rows_asks_what_that_means(tmp_path: Path) -> None:
     several(tmp_path)
     assert problems_of(tmp_path) == [
-        "train.csv: 1 pictures are on several rows with different captions; say what that means "
+        "train.csv: 1 picture is on several rows with different captions; say what that means "
         "with --captions mean, first or each",
         "train.csv line 3: ImageID 'a.png' is on train.csv line 2 already",
         "train.csv line 5: ImageID 'a.png' is on train.csv line 2 already",

@@ -107,7 +107,7 @@ def test_all_problems_of_cells_are_listed() -> None:
     assert problems_of(frame) == [
         "row 1 of the frame: the caption is 2, but must be text",
         "row 2 of the frame: Split is 'rest', but must be 'train', 'val' or 'test'",
-        "the frame: 1 pictures are on several rows with different captions; say what that means "
+        "the frame: 1 picture is on several rows with different captions; say what that means "
         "with --captions mean, first or each",
         "row 2 of the frame: the ImageID is empty",
         "row 1 of the frame: ImageID 'a.jpg' is on row 0 of the frame already",
@@ -250,3 +250,12 @@ def test_columns_of_the_test_frame_are_told_of_as_well() -> None:
         "row 0 of the test frame: Split is 'train', but the rows of the test frame are 'test'; "
         "delete the column, or put all rows into one table"
     ]
+
+
+def test_a_picture_in_memory_is_refused_in_one_line() -> None:
+    frame = pd.DataFrame({"image": [np.zeros((9, 9, 3), np.uint8)], "labels": ["a"]})
+    with pytest.raises(InputError) as caught:
+        dataset_of_frame(frame)
+    (problem,) = caught.value.problems
+    assert problem.startswith("row 0 of the frame: the image is array([[[0, 0, 0], [0, 0, 0], [0")
+    assert problem.endswith("..., but must be a path") and "\n" not in problem

@@ -283,7 +283,7 @@ def test_python_values_are_read_alike() -> None:
     assert dataset_of_frame(gaps).classes == ("1", "3")
     with pytest.raises(InputError, match="labels has lists, so it can't be read as 'blanks'"):
         dataset_of_arrays([["a"], ["b"]], labels_as=LabelsAs("blanks"))
-    with pytest.raises(InputError, match="names a column for each class, so neither classes nor"):
+    with pytest.raises(InputError, match="are a column for each class, so neither classes nor"):
         dataset_of_frame(
             pd.DataFrame({"a": [0, 1]}), columns={"labels": ["a"]}, labels_as=LabelsAs("blanks")
         )

@@ -137,7 +137,7 @@ def test_images_that_can_not_be_read_and_captions_that_lack(
         (lambda raw: raw.pop("classes"), "is no model folder: 'classes'"),
         (lambda raw: raw["config"].update(hidden=[9]), "don't fit its config"),
         (lambda raw: raw["config"].update(head="nearest"), "There is no head 'nearest'"),
-        (None, "is no model folder: Expecting value"),
+        (None, "is no model folder: its config.json is no JSON (line 1)"),
     ],
 )
 def test_a_folder_that_is_no_model_is_refused(

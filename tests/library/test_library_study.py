@@ -139,3 +139,15 @@ def test_the_space_of_those_who_name_none(tmp_path: Path, monkeypatch: pytest.Mo
     study = hpo.create_study(array_data(tmp_path / ".hpo"))
     assert study.name == run_parser().parse_args([]).study == "best"
     assert study.stored.space.search.kind == "promote"
+
+
+def test_scores_by_class_of_what_is_no_model_of_the_study(
+    study: hpo.Study, demo: hpo.Data, model: hpo.Model
+) -> None:
+    with pytest.raises(hpo.InputError, match="model is 'model', but must be a model, such as ref"):
+        study.class_scores("model")  # type: ignore[arg-type]
+    other = hpo.fit(demo, hpo.Config(hidden=[4], epochs=1))  # of all rows, those of a test part too
+    for scores in (study.class_scores, study.scores_without):
+        with pytest.raises(hpo.InputError, match="model is of other rows than the study's, or of"):
+            scores(other)
+    assert len(study.class_scores(model)) == len(study.class_scores())

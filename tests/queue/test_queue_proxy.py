@@ -309,7 +309,7 @@ def test_a_port_has_one_proxy(url: str, tmp_path: Path, capsys: pytest.CaptureFi
     other = f"sqlite:///{tmp_path / 'other.db'}"
     assert command.main(["--storage", other, "--port", port]) == 2
     assert capsys.readouterr().err == (
-        f"error: --port {port}: the proxy can't listen on it: Address already in use\n"
+        f"error: --host 127.0.0.1 --port {port}: can't listen there: Address already in use\n"
     )
     with pytest.raises(SystemExit):
         command.main(["--storage", other, "--port", "70000"])

@@ -295,6 +295,30 @@ def test_a_model_of_imported_embeddings(cache: Path, tmp_path: Path) -> None:
         assert probabilities(client.post("/predict", json=rows)).shape == (1, 3)
 
 
+def test_json_that_says_more_than_is_read(cache: Path, tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model", cache, imported=True)
+    with client_of(hpo.load_model(folder, cache=cache)) as client:
+        header = {"content-type": "application/json"}
+        answer = client.post("/predict", content=b'{"image": [], "image": [[1]]}', headers=header)
+        assert answer.status_code == 400
+        assert (
+            answer.json()["error"] == "The request's JSON has 'image' twice, but must have it once"
+        )
+        error = client.post("/predict", json={"rows": [{"image": [1]}]}).json()["error"]
+        assert "rows embeddings are given, which the model doesn't read" in error
+        assert "give a null where there are none" in error
+
+
+def test_other_places_and_methods(client: TestClient) -> None:
+    for method, place, status in (("GET", "/predict", 405), ("POST", "/predictions", 404)):
+        answer = client.request(method, place)
+        assert answer.status_code == status
+        assert answer.json() == {
+            "error": f"{method} {place} isn't answered here, but POST /predict, GET /health and "
+            "GET / are"
+        }
+
+
 def test_several_encoders_side_by_side(
     model: hpo.Model, expected: Any, tmp_path: Path, cache: Path
 ) -> None:
