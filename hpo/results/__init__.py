@@ -45,7 +45,6 @@ else:
             "_encoding": (
                 "encoders_of",
                 "inputs_of",
-                "length_notes",
                 "long_caption_rules",
                 "source_widths",
                 "values_by_source",
