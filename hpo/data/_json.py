@@ -17,10 +17,6 @@ _SHOWN = 5
 _KINDS = {dict: "an object", str: "a text", int: "a number", float: "a number"}
 
 
-class _RepeatedKeyError(ValueError):
-    """An object has a key twice, of which Python's reader would take the last one."""
-
-
 def read_json(content: bytes, name: str, problems: Problems) -> Table | None:
     """Read a JSON file.
 
@@ -108,16 +104,7 @@ def _decode(content: bytes, name: str, problems: Problems) -> str | None:
 
 
 def _parse(text: str) -> Any:
-    return parse_json(text, _object)
-
-
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise _RepeatedKeyError(f"an object has the key '{twice}' twice")
-    return found
+    return parse_json(text, keys_once=True)
 
 
 def _is_object(line: str) -> bool:

@@ -180,7 +180,7 @@ def _fields(
     if suffix in ("txt", "cls"):
         return {_CAPTION if suffix == "txt" else _CLASS: read().decode("utf-8-sig").strip()}
     if suffix == "json":
-        content = parse_json(read())
+        content = parse_json(read(), keys_once=True)
         if not isinstance(content, dict):
             raise ValueError(f"{key}.json must be an object")
         return {name: value for name, value in content.items() if name not in ITS_OWN}

@@ -12,7 +12,7 @@ from hpo.features._formats import open_file, open_npy
 from hpo.features._name_texts import NAMING, name_texts
 from hpo.features._parquet import read_parquet
 from hpo.files import regular
-from hpo.json_files import parse_json
+from hpo.json_files import RepeatedKeyError, parse_json
 
 __all__ = ["Beside", "is_list_of_names", "names_beside", "tables_among"]
 
@@ -205,15 +205,10 @@ def _read(path: Path, kind: str, count: int) -> dict[str, Sequence[str]]:
     except OSError as error:
         raise InputError(f"can't be read: {error.strerror}") from None
     if suffix == ".json":
-        try:
-            return _of_json(parse_json(text), kind)
-        except ValueError:
-            raise InputError("is not JSON") from None
+        return _of_json(_json(text, "is not JSON"), kind)
     if suffix == ".jsonl":
-        try:
-            return _of_json([parse_json(line) for line in text.splitlines() if line.strip()], kind)
-        except ValueError:
-            raise InputError("has a line that is not JSON") from None
+        lines = [line for line in text.splitlines() if line.strip()]
+        return _of_json([_json(line, "has a line that is not JSON") for line in lines], kind)
     if suffix == ".txt":
         lines = text.removesuffix("\n").split("\n") if text else []
         while len(lines) > count and not lines[-1].strip():
@@ -224,6 +219,20 @@ def _read(path: Path, kind: str, count: int) -> dict[str, Sequence[str]]:
         return _of_table(text, "\t" if suffix == ".tsv" else ",", kind, count)
     except csv.Error as error:
         raise InputError(f"can't be read as a table: {error}") from None
+
+
+def _json(text: str, otherwise: str) -> Any:
+    """Return the value of a text.
+
+    Raises:
+        InputError: It is no JSON, which ``otherwise`` says, or a key stands twice in it.
+    """
+    try:
+        return parse_json(text, keys_once=True)
+    except RepeatedKeyError as error:
+        raise InputError(f"can't be read: {error}") from None
+    except ValueError:
+        raise InputError(otherwise) from None
 
 
 def _of_json(content: Any, kind: str) -> dict[str, Sequence[str]]:

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hpo.errors import InputError
-from hpo.json_files import parse_json
+from hpo.json_files import RepeatedKeyError, parse_json
 from hpo.serve._queue import BusyError, Rows, TooManyError
 from hpo.serve._rows import Asked, Reader
 
@@ -164,22 +164,12 @@ async def _image(value: UploadFile | str) -> bytes:
 
 def _from_json(reader: Reader, body: bytes) -> list[Asked]:
     try:
-        given = parse_json(body, _object)
-    except InputError:
-        raise
+        given = parse_json(body, keys_once=True)
+    except RepeatedKeyError as error:
+        raise InputError(f"the request's JSON can't be read: {error}") from None
     except ValueError:
         raise InputError("the request's JSON can't be read") from None
     return reader.embedded(given)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON, none of whose keys stands twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise InputError(f"the request's JSON has '{twice[:80]}' twice, but must have it once")
-    return found
 
 
 class _Counted:

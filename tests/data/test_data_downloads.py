@@ -88,6 +88,14 @@ def test_archives_of_samples(tmp_path: Path) -> None:
     assert str(note) == "00001.tar has no end as an archive has; was it cut off?" and note.doubtful
 
 
+def test_a_key_that_stands_twice_in_a_sample(tmp_path: Path) -> None:
+    twice = b'{"labels": ["x"], "labels": ["y"]}'
+    write_tar(tmp_path / "00000.tar", sample(0) | sample(1) | {"000000001.json": twice})
+    assert problems_of(tmp_path) == [
+        "00000.tar can't be read: an object has the key 'labels' twice"
+    ]
+
+
 def test_parts_in_archives_and_numbers_of_classes(tmp_path: Path) -> None:
     for part, rows in (("train", (0, 1)), ("val", (2,)), ("test", (3,))):
         files = {}

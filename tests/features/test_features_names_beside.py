@@ -155,6 +155,8 @@ def test_names_that_are_there_and_can_not_be_read(tmp_path: Path) -> None:
     assert refused(tmp_path) == [
         "ids.json has no ids that can be read; write one a line into ids.txt"
     ]
+    (tmp_path / "ids.json").write_text('{"a.jpg": 0, "a.jpg": 1}')
+    assert refused(tmp_path) == ["ids.json can't be read: an object has the key 'a.jpg' twice"]
     (tmp_path / "ids.json").unlink()
     (tmp_path / "ids.jsonl").write_text(lines([{"id": n} for n in NAMES[:3]] + [{"x": 1}]))
     (problem,) = refused(tmp_path)
