@@ -1,8 +1,8 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
-# Of the test-suite. Much of it waits for processes, so four are worth it on two cores.
-PROCESSES ?= 4
+# Of the test-suite. Much of it waits for processes, so three are worth it on two cores.
+PROCESSES ?= 3
 
 .PHONY: run test lint docs pictures bench clean
 

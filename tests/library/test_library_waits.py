@@ -147,14 +147,14 @@ def test_a_store_that_goes_away_is_not_damaged(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     url = "sqlite:///s.db"
-    hpo.create_study(array_data(Path(".hpo")), SPACE, storage=url)
+    hpo.create_study(array_data(Path("elsewhere")), SPACE, storage=url)
 
     def away(*_: object) -> None:
         raise OperationalError("", {}, Exception("terminating connection"))
 
     monkeypatch.setattr(SqlLedger, "tasks", away)
     capsys.readouterr()
-    check = ["check", "--storage", url, "--cache", "none"]
+    check = ["check", "--storage", url]
     assert command.main([*check, "--wait-for-store", "0"]) == 6
     printed = capsys.readouterr()
     assert printed.out == ""
