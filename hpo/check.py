@@ -7,7 +7,6 @@ from pathlib import Path
 
 from hpo._options import Parser, add_cache_option, add_wait_option, guarded
 from hpo.errors import InputError
-from hpo.trials import check_exists
 
 __all__ = ["main"]
 
@@ -42,6 +41,8 @@ def _main(argv: Sequence[str] | None) -> int:
     if not arguments.cache.is_dir() and (asked or alone):
         raise InputError(f"--cache {arguments.cache}: there is no such folder.")
     if arguments.storage is not None:
+        from hpo.trials import check_exists
+
         check_exists(arguments.storage)
 
     damaged = 0

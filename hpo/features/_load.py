@@ -24,8 +24,8 @@ from hpo.features._given_rows import (
 )
 from hpo.features._load_arguments import (
     check_arguments,
-    check_kinds,
     check_listed,
+    check_others,
     is_several,
 )
 from hpo.features._long_captions import LongCaptions, check_rule
@@ -143,7 +143,7 @@ def load_data(
     )
     check_listed(classes, "classes")
     check_listed(modalities, "modalities")
-    check_kinds(
+    check_others(
         cache,
         device,
         progress,

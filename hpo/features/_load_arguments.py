@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpo._kinds import check_kinds
 from hpo.errors import InputError
 
-__all__ = ["check_arguments", "check_kinds", "check_listed", "is_several"]
+__all__ = ["check_arguments", "check_listed", "check_others", "is_several"]
 
 
 def check_arguments(
@@ -128,8 +129,8 @@ def check_listed(values: object, called: str) -> None:
         )
 
 
-def check_kinds(cache: object, device: object, progress: object, **flags: object) -> None:
-    """Refuse arguments of other kinds than they must be; all problems are listed.
+def check_others(cache: object, device: object, progress: object, **flags: object) -> None:
+    """Refuse the other arguments if they are of another kind; all problems are listed.
 
     Args:
         cache: A folder.
@@ -140,19 +141,13 @@ def check_kinds(cache: object, device: object, progress: object, **flags: object
     Raises:
         InputError: Some are.
     """
-    problems = [
-        f"{name} is {value!r}, but must be True or False"
-        for name, value in flags.items()
-        if not isinstance(value, bool)
-    ]
-    if not isinstance(cache, str | Path):
-        problems.append(f"cache is {cache!r}, but must be the path of a folder")
-    if not isinstance(device, str):
-        problems.append(f"device is {device!r}, but must be 'auto', 'cpu' or 'cuda:N'")
-    if not (isinstance(progress, bool) or callable(progress)):
-        problems.append(f"progress is {progress!r}, but must be True, False or a function")
-    if problems:
-        raise InputError(problems)
+    shown = bool(progress) if callable(progress) else progress
+    check_kinds(
+        **{name: (value, (bool,), "True or False") for name, value in flags.items()},
+        cache=(cache, (str, Path), "the path of a folder"),
+        device=(device, (str,), "'auto', 'cpu' or 'cuda:N'"),
+        progress=(shown, (bool,), "True, False or a function"),
+    )
 
 
 def _source_problems(features: Any, test: object) -> list[str]:

@@ -12,7 +12,6 @@ from hpo.training import check_fits
 
 __all__ = [
     "check_importable",
-    "check_kinds",
     "check_memory",
     "check_positive",
     "check_wait",
@@ -74,21 +73,6 @@ def check_wait(seconds: float | None) -> None:
         )
 
 
-def check_kinds(**given: tuple[object, tuple[type, ...], str]) -> None:
-    """Refuse arguments of other kinds than they must be; all problems are listed.
-
-    Args:
-        given: By name the value, what it may be, and that in words.
-    """
-    problems = [
-        f"{name} is {_shown(value)}, but must be {rule}."
-        for name, (value, kinds, rule) in given.items()
-        if not isinstance(value, kinds)
-    ]
-    if problems:
-        raise InputError(problems)
-
-
 def _broken_rule(name: str, value: object) -> str:
     """Return what an argument must be, if it isn't."""
     if not _is_number(value):
@@ -101,12 +85,6 @@ def _broken_rule(name: str, value: object) -> str:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def _shown(value: object) -> str:
-    """Return a value for a message, or what it is where it may be long."""
-    plain = isinstance(value, str | int | float | list | tuple | None)
-    return repr(value) if plain else f"a {type(value).__name__}"
 
 
 def warn_of(notes: Iterable[Note]) -> None:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hpo._kinds import check_kinds
 from hpo._recommended import RECOMMENDED
 from hpo.features import Bundle, Data
 from hpo.launch import resolve_devices, resolve_precision
-from hpo.library._checks import check_kinds, check_positive, check_wait, warn_of
+from hpo.library._checks import check_positive, check_wait, warn_of
 from hpo.library._spaces import space_of
 from hpo.library._study import Study
 from hpo.search import Space, space_for_sources, unused_settings

@@ -3,10 +3,10 @@
 import math
 from typing import TYPE_CHECKING, Any
 
+from hpo._kinds import check_kinds
 from hpo.errors import InputError, did_you_mean
 from hpo.features import load_bundle
 from hpo.launch import resolve_devices
-from hpo.library._checks import check_kinds
 from hpo.library._model import Model
 from hpo.results import Floor, class_rows
 from hpo.search import COSTS, Task, front_of

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hpo._kinds import check_kinds
 from hpo._writable import check_file, check_folder
 from hpo.errors import InputError
 from hpo.files import regular
 from hpo.launch import resolve_devices
-from hpo.library._checks import check_kinds, warn_of
+from hpo.library._checks import warn_of
 from hpo.library._embeddings import checked_embeddings
 from hpo.models import Config
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpo._kinds import check_kinds
 from hpo.features import ENCODED, Sources
-from hpo.library._checks import check_kinds
 from hpo.search import Space
 from hpo.search import load_space as read_space
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo._kinds import check_kinds
 from hpo.errors import InputError
 from hpo.features import Bundle
 from hpo.launch import Workers, place_workers, resolve_devices
-from hpo.library._checks import check_importable, check_kinds, check_memory, check_positive
+from hpo.library._checks import check_importable, check_memory, check_positive
 from hpo.library._frames import class_frame, front_frame, leaderboard_frame, without_frame
 from hpo.library._limits import Limits
 from hpo.library._model import Model

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from hpo._kinds import check_kinds
 from hpo.data import AutoSplit, SplitSpec
 from hpo.errors import InputError, did_you_mean
 from hpo.features import Data
 from hpo.launch import resolve_devices, resolve_precision
-from hpo.library._checks import check_kinds, check_positive, warn_of
+from hpo.library._checks import check_positive, warn_of
 from hpo.library._model import Model
 from hpo.models import Config, rule_in_words
 from hpo.search import format_score

@@ -174,10 +174,10 @@ def test_labels_with_names_and_an_array_without(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"strict": "no"}, "strict is 'no', but must be True or False"),
-        ({"skip_bad_images": "no"}, "skip_bad_images is 'no', but must be True or False"),
-        ({"progress": "no"}, "progress is 'no', but must be True, False or a function"),
-        ({"device": None}, "device is None, but must be 'auto', 'cpu' or 'cuda:N'"),
+        ({"strict": "no"}, "strict is 'no', but must be True or False."),
+        ({"skip_bad_images": "no"}, "skip_bad_images is 'no', but must be True or False."),
+        ({"progress": "no"}, "progress is 'no', but must be True, False or a function."),
+        ({"device": None}, "device is None, but must be 'auto', 'cpu' or 'cuda:N'."),
     ],
 )
 def test_arguments_of_load_data(tmp_path: Path, given: dict[str, Any], said: str) -> None:
@@ -185,7 +185,7 @@ def test_arguments_of_load_data(tmp_path: Path, given: dict[str, Any], said: str
 
 
 def test_a_cache_that_is_no_folder() -> None:
-    said = "cache is None, but must be the path of a folder"
+    said = "cache is None, but must be the path of a folder."
     assert refused(lambda: load(arrays()[1], None)) == said  # type: ignore[arg-type]
 
 
